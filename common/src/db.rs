@@ -1,0 +1,300 @@
+//! One SQL text, two databases: SQLite (embedded, the default) and PostgreSQL (production), chosen by the URL.
+//!
+//! A store writes its statements once, in [`on_db!`](crate::on_db) and
+//! [`in_transaction!`](crate::in_transaction), whose bodies are compiled for both drivers. What differs between
+//! the databases (types, views) lives in the migrations.
+
+use std::{
+    str::FromStr as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{
+    Connection as _, PgConnection, PgPool, SqlitePool,
+    migrate::{MigrateError, Migrator},
+    pool::PoolOptions,
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::status::{Code, Description, Detail};
+
+/// How long a request waits for a connection before the database counts as away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long SQLite waits for a lock that another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that was idle for longer is tried before it is used: the database may have restarted.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// What a caller is told to wait before it tries again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The same schema for both databases.
+#[derive(Debug)]
+pub struct Migrations {
+    /// For SQLite.
+    pub sqlite: Migrator,
+    /// For PostgreSQL.
+    pub postgres: Migrator,
+}
+
+/// A database with its schema.
+#[derive(Debug, Clone)]
+pub struct Db(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pools: Pools,
+    migrations: &'static Migrations,
+    ready: AtomicBool,
+}
+
+/// The connections of one of the two databases.
+#[derive(Debug)]
+pub enum Pools {
+    /// SQLite has one writer at a time: those that wait for it queue up here, in order, and not in its
+    /// busy handler, which is not fair.
+    Sqlite {
+        /// Connections for reading.
+        reader: SqlitePool,
+        /// The connection for writing.
+        writer: SqlitePool,
+    },
+    /// PostgreSQL.
+    Postgres(PgPool),
+}
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is away or overloaded; trying again helps.
+    #[error("the database is not available; try again")]
+    Unavailable(#[source] Option<sqlx::Error>),
+    /// It refused a statement; trying again does not help.
+    #[error("the database failed")]
+    Failed(#[source] sqlx::Error),
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL names no database we know.
+    #[error("database URL: {0}")]
+    Url(String),
+    /// It is away; trying again helps.
+    #[error("the database is not available")]
+    Unavailable(#[source] MigrateError),
+    /// Its schema cannot be brought up to date.
+    #[error("the database cannot be migrated")]
+    Migration(#[source] MigrateError),
+}
+
+impl Db {
+    /// Prepares connections to the database at `url`, without connecting yet.
+    pub fn open(url: &str, max_connections: u32, migrations: &'static Migrations) -> Result<Self, OpenError> {
+        let pools = match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => open_sqlite(url, max_connections)?,
+            Some("postgres" | "postgresql") => open_postgres(url, max_connections)?,
+            _ => {
+                return Err(OpenError::Url(
+                    "must start with sqlite: (a file) or postgres: (a server)".to_owned(),
+                ));
+            }
+        };
+        Ok(Self(Arc::new(Inner { pools, migrations, ready: AtomicBool::new(false) })))
+    }
+
+    /// Brings the schema up to date. Until this has succeeded once, every use of the database is
+    /// [`Error::Unavailable`].
+    pub async fn migrate(&self) -> Result<(), OpenError> {
+        let migrated = match &self.0.pools {
+            Pools::Sqlite { writer, .. } => self.0.migrations.sqlite.run(writer).await,
+            Pools::Postgres(pool) => self.0.migrations.postgres.run(pool).await,
+        };
+        migrated.map_err(|error| match error {
+            MigrateError::Execute(ref cause) if is_unavailable(cause) && !self.is_embedded() => {
+                OpenError::Unavailable(error)
+            }
+            other => OpenError::Migration(other),
+        })?;
+        self.0.ready.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// As [`Db::migrate`], but a database that is away is no failure: [`Db::is_serving`] tries again.
+    pub async fn migrate_or_wait(&self) -> Result<(), OpenError> {
+        match self.migrate().await {
+            Err(error @ OpenError::Unavailable(_)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "starting without the database");
+                Ok(())
+            }
+            migrated => migrated,
+        }
+    }
+
+    /// Whether the database answers now; also migrates it if that has not happened yet.
+    pub async fn is_serving(&self) -> bool {
+        if !self.0.ready.load(Ordering::Acquire) {
+            return match self.migrate().await {
+                Ok(()) => true,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the database is not ready");
+                    false
+                }
+            };
+        }
+        let answered = match &self.0.pools {
+            Pools::Sqlite { reader, .. } => sqlx::query("SELECT 1").execute(reader).await.map(drop),
+            Pools::Postgres(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop),
+        };
+        answered.is_ok()
+    }
+
+    /// The connections, once the schema is there.
+    pub fn pools(&self) -> Result<&Pools, Error> {
+        if self.0.ready.load(Ordering::Acquire) { Ok(&self.0.pools) } else { Err(Error::Unavailable(None)) }
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        match &self.0.pools {
+            Pools::Sqlite { reader, writer } => {
+                reader.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    fn is_embedded(&self) -> bool {
+        matches!(self.0.pools, Pools::Sqlite { .. })
+    }
+}
+
+fn open_sqlite(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Err(OpenError::Url("an SQLite database in memory is lost at once; name a file".to_owned()));
+    }
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(|error| OpenError::Url(error.to_string()))?
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT);
+    let pool = |connections| {
+        PoolOptions::new()
+            .max_connections(connections)
+            // The writer's queue is long under load, and waiting there is not a failure.
+            .acquire_timeout(Duration::from_secs(30))
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone())
+    };
+    Ok(Pools::Sqlite { reader: pool(max_connections), writer: pool(1) })
+}
+
+fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
+    // The driver's own words could repeat a password that stands in the URL.
+    let options = PgConnectOptions::from_str(url).map_err(|_| {
+        OpenError::Url("must look like postgres://user:password@host:5432/database".to_owned())
+    })?;
+    let pool = PoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection: &mut PgConnection, idle| {
+            Box::pin(async move {
+                if idle.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options);
+    Ok(Pools::Postgres(pool))
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if is_unavailable(&error) { Self::Unavailable(Some(error)) } else { Self::Failed(error) }
+    }
+}
+
+impl Error {
+    /// How the error looks in an answer.
+    #[must_use]
+    pub fn describe(&self) -> Description {
+        match self {
+            Self::Unavailable(_) => {
+                Description::new(Code::Unavailable, "DATABASE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
+            }
+            Self::Failed(_) => Description::new(Code::Internal, "INTERNAL"),
+        }
+    }
+}
+
+/// Whether the database may well answer the same statement later.
+fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing(&code)),
+        _ => false,
+    }
+}
+
+/// PostgreSQL: connection, resources, shutdown, serialization, read-only standby. SQLite (low byte): busy,
+/// locked, read-only, I/O, full, cannot open.
+fn is_passing(code: &str) -> bool {
+    match code.parse::<u32>() {
+        Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
+        _ => {
+            code.starts_with("08")
+                || code.starts_with("53")
+                || code.starts_with("57P")
+                || matches!(code, "40001" | "40P01" | "25006" | "55P03")
+        }
+    }
+}
+
+/// Runs `$body` with a pool to read from; one statement sees one state of the database.
+#[macro_export]
+macro_rules! on_db {
+    ($db:expr, |$pool:ident| $body:expr) => {
+        match $db.pools()? {
+            $crate::db::Pools::Sqlite { reader: $pool, .. } => $body,
+            $crate::db::Pools::Postgres($pool) => $body,
+        }
+    };
+}
+
+/// Runs `$body` in a transaction and commits it; leaving `$body` early (`?`, `return`) rolls back.
+#[macro_export]
+macro_rules! in_transaction {
+    ($db:expr, |$tx:ident| $body:expr) => {
+        match $db.pools()? {
+            $crate::db::Pools::Sqlite { writer, .. } => {
+                // Lock now: a transaction that reads before it writes fails when another one wrote meanwhile.
+                let mut $tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+                let value = $body;
+                $tx.commit().await?;
+                value
+            }
+            $crate::db::Pools::Postgres(pool) => {
+                let mut $tx = pool.begin().await?;
+                let value = $body;
+                $tx.commit().await?;
+                value
+            }
+        }
+    };
+}

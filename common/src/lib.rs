@@ -1,0 +1,21 @@
+//! What the services share: image properties ⇄ system metadata (the heart of the system), and the plumbing
+//! of a service.
+
+pub mod actor;
+pub mod clock;
+pub mod db;
+pub mod deadline;
+pub mod edge;
+pub mod filter;
+pub mod flavor;
+pub mod id;
+pub mod image;
+pub mod page;
+pub mod server;
+pub mod status;
+pub mod system_metadata;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod text;
+pub mod violations;

@@ -1,0 +1,307 @@
+//! Pages of lists: size, order and opaque tokens (AIP-158, AIP-132), read by keyset.
+//!
+//! A token holds the sort keys of the last item of its page, so that every page costs the same, and a
+//! fingerprint of the list it belongs to, so that it cannot be used with another filter or order.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use sqlx::{Database, Encode, QueryBuilder, Type};
+
+use crate::{id::Id, violations::Violations};
+
+/// Items of a page whose size was not given.
+pub const DEFAULT_SIZE: usize = 25;
+
+/// Most items of a page.
+pub const MAX_SIZE: usize = 1000;
+
+/// Most bytes of the items of a page: clients refuse answers above 4 MiB.
+pub const MAX_BYTES: usize = 3 * 1024 * 1024;
+
+/// Ascending or descending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+/// A value of a sort key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Key {
+    /// Text, compared by its bytes.
+    Text(String),
+    /// A number.
+    Integer(i64),
+    /// A time.
+    Time(DateTime<Utc>),
+    /// An id.
+    Id(Id),
+}
+
+/// Something that a list can be sorted by.
+pub trait SortKey: Copy + PartialEq + 'static {
+    /// Every sort key, by its name in `order_by`.
+    const ALL: &'static [(&'static str, Self)];
+
+    /// The unique key, which ends every order.
+    const ID: Self;
+
+    /// The SQL expression; never NULL.
+    fn sql(self) -> &'static str;
+
+    /// An example of its values, to know a foreign token by.
+    fn kind(self) -> Key;
+}
+
+/// The order of a list; it always ends with the id, so that no two items are equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order<K>(Vec<(K, Direction)>);
+
+/// Which page to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<K> {
+    /// Most items.
+    pub size: usize,
+    /// The order of the list.
+    pub order: Order<K>,
+    after: Option<Vec<Key>>,
+    fingerprint: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Token {
+    list: String,
+    after: Vec<Key>,
+}
+
+impl Key {
+    /// Adds the value to a statement.
+    pub fn push_bind<DB: Database>(&self, query: &mut QueryBuilder<DB>)
+    where
+        for<'q> String: Encode<'q, DB> + Type<DB>,
+        for<'q> i64: Encode<'q, DB> + Type<DB>,
+        for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
+        for<'q> Id: Encode<'q, DB> + Type<DB>,
+    {
+        match self {
+            Self::Text(text) => query.push_bind(text.clone()),
+            Self::Integer(number) => query.push_bind(*number),
+            Self::Time(time) => query.push_bind(*time),
+            Self::Id(id) => query.push_bind(*id),
+        };
+    }
+}
+
+impl<K: SortKey> Page<K> {
+    /// Reads `page_size`, `page_token` and `order_by` of a request. `list` names the list and everything that
+    /// selects its items, `default` is its order.
+    pub fn parse(
+        page_size: i32,
+        page_token: &str,
+        order_by: &str,
+        list: &[&str],
+        default: (K, Direction),
+    ) -> Result<Self, Violations> {
+        let mut violations = Violations::default();
+        let size = violations.take("page_size", parse_size(page_size)).unwrap_or(DEFAULT_SIZE);
+        let order = violations
+            .take("order_by", Order::parse(order_by, default))
+            .unwrap_or_else(|| Order::new(vec![default]));
+        let fingerprint = fingerprint(list, order_by);
+        let after = violations.take("page_token", parse_token(page_token, &fingerprint, &order)).flatten();
+        violations.check()?;
+        Ok(Self { size, order, after, fingerprint })
+    }
+
+    /// Adds the condition that an item stands behind the previous page; `true` if it added one.
+    pub fn push_after<DB: Database>(&self, query: &mut QueryBuilder<DB>) -> bool
+    where
+        for<'q> String: Encode<'q, DB> + Type<DB>,
+        for<'q> i64: Encode<'q, DB> + Type<DB>,
+        for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
+        for<'q> Id: Encode<'q, DB> + Type<DB>,
+    {
+        let Some(after) = &self.after else { return false };
+        let keys: Vec<_> = self.order.0.iter().zip(after).collect();
+        // (a = 1 AND b = 2 AND c > 3) OR (a = 1 AND b > 2) OR (a > 1), each shorter than the one before.
+        let mut first = true;
+        query.push("(");
+        for last in (0..keys.len()).rev() {
+            if !std::mem::take(&mut first) {
+                query.push(" OR ");
+            }
+            query.push("(");
+            for (index, ((key, direction), value)) in keys[..=last].iter().enumerate() {
+                let operator = match direction {
+                    _ if index < last => " = ",
+                    Direction::Ascending => " > ",
+                    Direction::Descending => " < ",
+                };
+                query.push(if index == 0 { "" } else { " AND " }).push(key.sql()).push(operator);
+                value.push_bind(query);
+            }
+            query.push(")");
+        }
+        query.push(")");
+        // The same bound on the first key alone, which an index can start from.
+        let ((key, direction), value) = keys[0];
+        query.push(" AND ").push(key.sql()).push(match direction {
+            Direction::Ascending => " >= ",
+            Direction::Descending => " <= ",
+        });
+        value.push_bind(query);
+        true
+    }
+
+    /// Adds the order.
+    pub fn push_order<DB: Database>(&self, query: &mut QueryBuilder<DB>) {
+        query.push(" ORDER BY ");
+        for (index, (key, direction)) in self.order.0.iter().enumerate() {
+            query.push(if index == 0 { "" } else { ", " }).push(key.sql()).push(match direction {
+                Direction::Ascending => " ASC",
+                Direction::Descending => " DESC",
+            });
+        }
+    }
+
+    /// Adds the limit: one more than the page, to see whether there is a next one.
+    pub fn push_limit<DB: Database>(&self, query: &mut QueryBuilder<DB>)
+    where
+        for<'q> i64: Encode<'q, DB> + Type<DB>,
+    {
+        query.push(" LIMIT ").push_bind(i64::try_from(self.size + 1).unwrap_or(i64::MAX));
+    }
+
+    /// Cuts what was read to the page and gives the token of the next page, empty if there is none. `bytes`
+    /// measures an item, `key` reads a sort key of it.
+    pub fn finish<T>(
+        &self,
+        mut items: Vec<T>,
+        bytes: impl Fn(&T) -> usize,
+        key: impl Fn(&T, K) -> Key,
+    ) -> (Vec<T>, String) {
+        let read = items.len();
+        let mut total = 0;
+        let fitting = items.iter().take_while(|item| {
+            total += bytes(item);
+            total <= MAX_BYTES
+        });
+        // A page never is empty while there is an item: its reader would not get on.
+        let kept = fitting.count().max(1).min(self.size).min(read);
+        items.truncate(kept);
+        let token = match items.last() {
+            Some(last) if kept < read => {
+                let after = self.order.0.iter().map(|(name, _)| key(last, *name)).collect();
+                Token { list: self.fingerprint.clone(), after }.encode()
+            }
+            _ => String::new(),
+        };
+        (items, token)
+    }
+}
+
+impl<K: SortKey> Order<K> {
+    fn new(mut keys: Vec<(K, Direction)>) -> Self {
+        if !keys.iter().any(|(key, _)| *key == K::ID) {
+            let direction = keys.last().map_or(Direction::Ascending, |(_, direction)| *direction);
+            keys.push((K::ID, direction));
+        }
+        Self(keys)
+    }
+
+    fn parse(order_by: &str, default: (K, Direction)) -> Result<Self, String> {
+        if order_by.trim().is_empty() {
+            return Ok(Self::new(vec![default]));
+        }
+        let mut keys: Vec<(K, Direction)> = Vec::new();
+        for part in order_by.split(',') {
+            let (key, direction) = Self::parse_key(part)?;
+            if keys.iter().any(|(other, _)| *other == key) {
+                return Err(format!("{:?} is there twice", part.trim()));
+            }
+            keys.push((key, direction));
+        }
+        Ok(Self::new(keys))
+    }
+
+    fn parse_key(part: &str) -> Result<(K, Direction), String> {
+        let mut words = part.split_whitespace();
+        let name = words.next().unwrap_or_default();
+        let key = K::ALL.iter().find(|(known, _)| *known == name).map(|(_, key)| *key);
+        let direction = match words.next() {
+            None | Some("asc") => Some(Direction::Ascending),
+            Some("desc") => Some(Direction::Descending),
+            Some(_) => None,
+        };
+        match (key, direction, words.next()) {
+            (Some(key), Some(direction), None) => Ok((key, direction)),
+            _ => {
+                let known: Vec<_> = K::ALL.iter().map(|(name, _)| *name).collect();
+                Err(format!(
+                    "{:?} is no order; allowed, each with asc or desc and separated by commas: {}",
+                    part.trim(),
+                    known.join(", ")
+                ))
+            }
+        }
+    }
+}
+
+impl Token {
+    fn encode(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a token is plain data");
+        URL_SAFE_NO_PAD.encode(json)
+    }
+}
+
+fn parse_size(page_size: i32) -> Result<usize, String> {
+    match usize::try_from(page_size) {
+        Ok(0) => Ok(DEFAULT_SIZE),
+        // AIP-158: a size above the maximum means the maximum.
+        Ok(size) => Ok(size.min(MAX_SIZE)),
+        Err(_) => Err(format!("must not be negative: 1 to {MAX_SIZE}, or 0 for {DEFAULT_SIZE}")),
+    }
+}
+
+fn parse_token<K: SortKey>(
+    text: &str,
+    fingerprint: &str,
+    order: &Order<K>,
+) -> Result<Option<Vec<Key>>, &'static str> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let token: Option<Token> =
+        URL_SAFE_NO_PAD.decode(text).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    let Some(token) = token else {
+        return Err("is no page token; take next_page_token of the page before, or leave it out");
+    };
+    if token.list != fingerprint {
+        return Err("belongs to another list; filter and order_by must be those of the first page");
+    }
+    let kinds = order.0.iter().map(|(key, _)| std::mem::discriminant(&key.kind()));
+    if !kinds.eq(token.after.iter().map(std::mem::discriminant)) {
+        return Err("is no page token; take next_page_token of the page before, or leave it out");
+    }
+    if token.after.iter().any(|key| matches!(key, Key::Text(text) if text.contains('\0'))) {
+        return Err("is no page token; take next_page_token of the page before, or leave it out");
+    }
+    Ok(Some(token.after))
+}
+
+fn fingerprint(list: &[&str], order_by: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in list.iter().chain([&order_by]) {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    URL_SAFE_NO_PAD.encode(&hash.finalize()[..9])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+use super::*;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum By {
+    Id,
+    Name,
+}
+
+impl SortKey for By {
+    const ALL: &'static [(&'static str, Self)] = &[("id", Self::Id), ("name", Self::Name)];
+    const ID: Self = Self::Id;
+
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Name => "name",
+        }
+    }
+
+    fn kind(self) -> Key {
+        match self {
+            Self::Id => Key::Integer(0),
+            Self::Name => Key::Text(String::new()),
+        }
+    }
+}
+
+const DEFAULT: (By, Direction) = (By::Name, Direction::Descending);
+
+fn parse(size: i32, token: &str, order_by: &str, filter: &str) -> Result<Page<By>, Violations> {
+    Page::parse(size, token, order_by, &["things", filter], DEFAULT)
+}
+
+fn key(item: &(i64, String), by: By) -> Key {
+    match by {
+        By::Id => Key::Integer(item.0),
+        By::Name => Key::Text(item.1.clone()),
+    }
+}
+
+fn sql(page: &Page<By>) -> String {
+    let mut query = QueryBuilder::<sqlx::Sqlite>::new("");
+    page.push_after(&mut query);
+    page.push_order(&mut query);
+    query.into_string()
+}
+
+#[test]
+fn a_page_has_a_size_within_limits() {
+    assert_eq!(parse(0, "", "", "").unwrap().size, 25);
+    assert_eq!(parse(7, "", "", "").unwrap().size, 7);
+    assert_eq!(parse(5000, "", "", "").unwrap().size, 1000);
+    assert!(parse(-1, "", "", "").unwrap_err().to_string().starts_with("page_size: must not be negative"));
+}
+
+#[test]
+fn an_order_ends_with_the_id_and_says_what_is_allowed() {
+    assert_eq!(sql(&parse(0, "", "", "").unwrap()), " ORDER BY name DESC, id DESC");
+    assert_eq!(sql(&parse(0, "", " name , id desc", "").unwrap()), " ORDER BY name ASC, id DESC");
+    for bad in ["nam", "name up", "name,", "name asc x", "name, name desc"] {
+        let problem = parse(0, "", bad, "").unwrap_err().to_string();
+        assert!(problem.starts_with("order_by: "), "{problem}");
+    }
+    let problem = parse(0, "", "size", "").unwrap_err().to_string();
+    assert!(problem.contains("id, name"), "{problem}");
+}
+
+#[test]
+fn a_token_leads_to_the_next_page_of_the_same_list_only() {
+    let page = parse(2, "", "name, id desc", "f").unwrap();
+    let items = vec![(1, "a".to_owned()), (2, "b".to_owned()), (3, "c".to_owned())];
+    let (kept, token) = page.finish(items, |_| 1, key);
+    assert_eq!(kept.len(), 2);
+
+    let next = parse(2, &token, "name, id desc", "f").unwrap();
+    assert_eq!(sql(&next), "((name = ? AND id < ?) OR (name > ?)) AND name >= ? ORDER BY name ASC, id DESC");
+    let (_, end) = next.finish(vec![(3, "c".to_owned())], |_| 1, key);
+    assert_eq!(end, "");
+
+    for (order_by, filter) in [("name", "f"), ("name, id desc", "g")] {
+        let problem = parse(2, &token, order_by, filter).unwrap_err().to_string();
+        assert!(problem.contains("belongs to another list"), "{problem}");
+    }
+    for bad in ["x", "!!", "e30", &token[1..]] {
+        assert!(parse(2, bad, "name, id desc", "f").unwrap_err().to_string().contains("page_token"));
+    }
+}
+
+#[test]
+fn a_page_stays_below_what_clients_accept_and_is_never_empty() {
+    let page = parse(100, "", "", "").unwrap();
+    let items: Vec<_> = (0..10).map(|number| (number, String::new())).collect();
+    let (kept, token) = page.finish(items.clone(), |_| MAX_BYTES / 3, key);
+    assert_eq!(kept.len(), 3);
+    assert!(!token.is_empty());
+    let (kept, token) = page.finish(items, |_| MAX_BYTES * 2, key);
+    assert_eq!(kept.len(), 1);
+    assert!(!token.is_empty());
+}

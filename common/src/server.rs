@@ -1,0 +1,141 @@
+//! A running service: its API beside health and reflection, from its first request to its last.
+
+use std::{future::Future, time::Duration};
+
+use axum::middleware::from_fn_with_state;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{self, server::TcpIncoming},
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tower_http::{
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    trace::TraceLayer,
+};
+
+use crate::{db::Db, edge::edge};
+
+/// How long open requests may take after the signal to stop; Kubernetes allows 30 s by default.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How often the database is asked whether it is there, and how long it may take to say so.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Always serving while the process lives, for liveness probes; the empty name and those of the services
+/// follow the database, for readiness probes.
+const LIVENESS: &str = "liveness";
+
+/// What a service serves.
+pub struct Service {
+    /// Domain of its error reasons.
+    pub domain: &'static str,
+    /// Its encoded descriptors, for reflection.
+    pub descriptors: &'static [u8],
+    /// Full names of its gRPC services, for health.
+    pub names: &'static [&'static str],
+    /// Its gRPC services.
+    pub routes: Routes,
+    /// Its database.
+    pub db: Db,
+}
+
+/// Why a service could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its descriptors are broken.
+    #[error("reflection cannot be built")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// Its listener failed.
+    #[error("the listener failed")]
+    Transport(#[from] transport::Error),
+}
+
+/// Serves on `listener` until `shutdown`, then lets open requests end.
+pub async fn serve(
+    listener: TcpListener,
+    service: Service,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_service_status(LIVENESS, ServingStatus::Serving).await;
+    report(&health, service.names, false).await;
+    let heartbeat = tokio::spawn(heartbeat(health.clone(), service.names, service.db.clone()));
+
+    let router = with_reflection(service.routes.add_service(health_service), service.descriptors)?
+        .into_axum_router()
+        .layer(from_fn_with_state(service.domain, edge))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(TraceLayer::new_for_grpc())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
+
+    let stopping = CancellationToken::new();
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let serving = transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .add_routes(Routes::from(router))
+        .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
+    tokio::pin!(serving);
+
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = shutdown => {
+            tracing::info!("shutting down");
+            heartbeat.abort();
+            // Readiness turns first: probes and watchers take us out before we stop accepting.
+            report(&health, service.names, false).await;
+            stopping.cancel();
+            timeout(GRACE, serving).await.unwrap_or_else(|_| {
+                tracing::warn!("requests are still open after {GRACE:?}; leaving them");
+                Ok(())
+            })
+        }
+    };
+    service.db.close().await;
+    Ok(ended?)
+}
+
+/// Completes when the process is told to stop (SIGTERM, or SIGINT from a terminal).
+pub async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("a process may listen to SIGTERM");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Adds reflection in both versions: grpcurl asks for v1alpha, newer clients for v1.
+fn with_reflection(routes: Routes, descriptors: &'static [u8]) -> Result<Routes, Error> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(descriptors)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that clients can show the details of an error.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}
+
+async fn heartbeat(health: HealthReporter, names: &'static [&'static str], db: Db) {
+    let mut interval = tokio::time::interval(HEARTBEAT);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut serving = false;
+    loop {
+        interval.tick().await;
+        let now = timeout(HEARTBEAT * 3, db.is_serving()).await.unwrap_or(false);
+        if now != serving {
+            tracing::info!(serving = now, "the database is {}", if now { "there" } else { "away" });
+            serving = now;
+        }
+        report(&health, names, serving).await;
+    }
+}
+
+async fn report(health: &HealthReporter, names: &[&'static str], serving: bool) {
+    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for name in names.iter().chain([&""]) {
+        health.set_service_status(*name, status).await;
+    }
+}

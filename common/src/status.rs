@@ -1,0 +1,129 @@
+//! The one mapping from a failure to what a caller sees.
+
+use std::{collections::HashMap, time::Duration};
+
+pub use tonic::Code;
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::violations::Violation;
+
+/// An error that a service answers with.
+pub trait Failure: std::error::Error + 'static {
+    /// Domain of the reasons, such as `glance`.
+    const DOMAIN: &'static str;
+
+    /// How the error looks to a caller; its sentence is the error's `Display`.
+    fn describe(&self) -> Description;
+}
+
+/// How an error looks to a caller.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// The gRPC code.
+    pub code: Code,
+    /// The stable, machine-readable reason, `UPPER_SNAKE_CASE` (AIP-193). Never renamed.
+    pub reason: &'static str,
+    /// Every value of the sentence, by name.
+    pub metadata: Vec<(&'static str, String)>,
+    /// What belongs to the code.
+    pub detail: Detail,
+}
+
+/// The detail that belongs to a code.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Detail {
+    /// Nothing beyond reason and metadata.
+    None,
+    /// `google.rpc.BadRequest`: the fields at fault.
+    BadRequest(Vec<Violation>),
+    /// `google.rpc.ResourceInfo`: the resource that is missing or in the way.
+    Resource {
+        /// Type of the resource, such as `glance.v1.Image`.
+        kind: &'static str,
+        /// Its id.
+        name: String,
+    },
+    /// `google.rpc.PreconditionFailure`: what must be true first.
+    Precondition {
+        /// The rule, such as `MIN_RAM`.
+        rule: &'static str,
+        /// What it is about, such as `image/6e1f…`.
+        subject: String,
+    },
+    /// `google.rpc.QuotaFailure`: whose limit was reached.
+    Quota {
+        /// Whose, such as `project/demo`.
+        subject: String,
+    },
+    /// `google.rpc.RetryInfo`: when to try again.
+    Retry(Duration),
+}
+
+impl Description {
+    /// A description with no values and no detail yet.
+    #[must_use]
+    pub const fn new(code: Code, reason: &'static str) -> Self {
+        Self { code, reason, metadata: Vec::new(), detail: Detail::None }
+    }
+
+    /// Adds a value of the sentence.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass references and numbers alike")]
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.metadata.push((name, value.to_string()));
+        self
+    }
+
+    /// Sets the detail.
+    #[must_use]
+    pub fn detail(mut self, detail: Detail) -> Self {
+        self.detail = detail;
+        self
+    }
+}
+
+/// Turns a failure into a status. Internal failures are logged here, once, and answered with a fixed
+/// sentence, so that no driver's text leaves the process.
+pub fn to_status<F: Failure>(failure: &F) -> Status {
+    let description = failure.describe();
+    let sentence = if description.code == Code::Internal {
+        tracing::error!(error = failure as &dyn std::error::Error, "request failed");
+        "internal error; the service's log says more".to_owned()
+    } else {
+        failure.to_string()
+    };
+    if description.code == Code::Unavailable {
+        tracing::warn!(error = failure as &dyn std::error::Error, "request failed for now");
+    }
+    status(F::DOMAIN, &sentence, description)
+}
+
+/// Builds the status of a description.
+#[must_use]
+pub fn status(domain: &str, sentence: &str, description: Description) -> Status {
+    let metadata: HashMap<String, String> =
+        description.metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut details = ErrorDetails::with_error_info(description.reason, domain, metadata);
+    match description.detail {
+        Detail::None => {}
+        Detail::BadRequest(violations) => {
+            for Violation { field, problem } in violations {
+                details.add_bad_request_violation(field, problem);
+            }
+        }
+        Detail::Resource { kind, name } => {
+            details.set_resource_info(kind, name, "", sentence);
+        }
+        Detail::Precondition { rule, subject } => {
+            details.add_precondition_failure_violation(rule, subject, sentence);
+        }
+        Detail::Quota { subject } => {
+            details.add_quota_failure_violation(subject, sentence);
+        }
+        Detail::Retry(delay) => {
+            details.set_retry_info(Some(delay));
+        }
+    }
+    Status::with_error_details(description.code, sentence, details)
+}

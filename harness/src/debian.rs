@@ -1,0 +1,25 @@
+//! Debian packages that a fresh machine lacks.
+
+use std::process::Command;
+
+use anyhow::bail;
+
+use crate::{program, user};
+
+/// Installs `package` when this is root on Debian, and otherwise says what there is to install.
+pub fn install(package: &str) -> anyhow::Result<()> {
+    if !user::is_root()? || program::find("apt-get").is_none() {
+        bail!(
+            "the package {package} is missing: install it, on Debian with `apt-get install {package}` as root"
+        );
+    }
+    program::run(apt_get().arg("update"))?;
+    program::run(apt_get().args(["install", "-y", "--no-install-recommends", package]))?;
+    Ok(())
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}

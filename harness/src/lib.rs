@@ -1,0 +1,14 @@
+//! Runs the real programs: what the end-to-end tests, the demo and the benchmarks share.
+//!
+//! Everything started here is gone again when its value is dropped, and also when the process that started it is
+//! killed.
+
+pub mod debian;
+pub mod postgres;
+pub mod program;
+pub mod service;
+pub mod tools;
+pub mod workspace;
+
+mod guard;
+mod user;

@@ -1,0 +1,216 @@
+//! Throwaway PostgreSQL clusters.
+
+use std::{
+    fs,
+    hash::{BuildHasher as _, RandomState},
+    net::TcpListener,
+    ops::Range,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, bail};
+use tempfile::TempDir;
+
+use crate::{
+    debian,
+    guard::Guard,
+    program,
+    user::{self, Nobody},
+};
+
+/// Where Debian keeps the server programs, a directory per major version.
+const DEBIAN_VERSIONS: &str = "/usr/lib/postgresql";
+
+/// Below the ports that the kernel gives to outgoing connections, so that none of these can take the port of a
+/// cluster that is stopped for a while.
+const PORTS: Range<u16> = 20_000..32_000;
+
+/// How often another process may take the port between our choice and PostgreSQL's start.
+const PORT_ATTEMPTS: usize = 5;
+
+/// No socket file, since its path may be too long; no waiting for the disk, since the data is thrown away.
+const SETTINGS: &str =
+    "-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=300";
+
+/// Installs the server programs unless they are there.
+pub fn install() -> anyhow::Result<()> {
+    if server_programs().is_ok() { Ok(()) } else { debian::install("postgresql") }
+}
+
+/// A PostgreSQL server of one's own, with its data in a temporary directory.
+pub struct Cluster {
+    // Dropped in this order: the server must stop before its data goes.
+    _guard: Guard,
+    server: Server,
+    port: u16,
+}
+
+impl Cluster {
+    /// Creates a cluster and starts it on a free port of 127.0.0.1.
+    pub fn start() -> anyhow::Result<Self> {
+        let server = Server::in_new_directory()?;
+        let mut cluster = Self { _guard: server.guard()?, server, port: 0 };
+        cluster.server.initialize()?;
+        cluster.start_on_free_port()?;
+        Ok(cluster)
+    }
+
+    /// The URL of one of its databases; `postgres` exists from the start.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Stops the server in good order, cutting its connections.
+    pub fn stop(&self) -> anyhow::Result<()> {
+        self.server.stop("fast")
+    }
+
+    /// Ends the server as a crash would: nothing is written back, and the next start recovers from the log.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        self.server.stop("immediate")
+    }
+
+    /// Starts a stopped or killed server again, on the same port and data.
+    pub fn start_again(&self) -> anyhow::Result<()> {
+        self.server.start(self.port)
+    }
+
+    fn start_on_free_port(&mut self) -> anyhow::Result<()> {
+        for _ in 1..PORT_ATTEMPTS {
+            self.port = free_port()?;
+            match self.start_again() {
+                Err(_) if self.server.found_port_taken() => {}
+                outcome => return outcome,
+            }
+        }
+        self.port = free_port()?;
+        self.start_again()
+    }
+}
+
+/// The server programs, bound to one data directory.
+struct Server {
+    programs: PathBuf,
+    account: Option<Nobody>,
+    directory: TempDir,
+}
+
+impl Server {
+    fn in_new_directory() -> anyhow::Result<Self> {
+        let programs = server_programs()?;
+        let directory = tempfile::Builder::new().prefix("imprint-postgres-").tempdir()?;
+        let account = user::is_root()?.then(Nobody::look_up).transpose()?;
+        if let Some(nobody) = account {
+            nobody.give(directory.path())?;
+        }
+        Ok(Self { programs, account, directory })
+    }
+
+    fn initialize(&self) -> anyhow::Result<()> {
+        let mut initdb = self.command("initdb");
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]);
+        program::run(initdb.args(["--no-sync", "--no-instructions"]))?;
+        Ok(())
+    }
+
+    fn start(&self, port: u16) -> anyhow::Result<()> {
+        let mut pg_ctl = self.command("pg_ctl");
+        pg_ctl.arg("-l").arg(self.log()).args(["-w", "-o", &format!("-p {port} {SETTINGS}"), "start"]);
+        program::run(&mut pg_ctl).with_context(|| {
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
+            format!("PostgreSQL does not start, its log says:\n{log}")
+        })?;
+        Ok(())
+    }
+
+    fn stop(&self, mode: &str) -> anyhow::Result<()> {
+        program::run(self.command("pg_ctl").args(["-w", "-m", mode, "stop"]))?;
+        Ok(())
+    }
+
+    fn guard(&self) -> anyhow::Result<Guard> {
+        let mut stop = self.command("pg_ctl");
+        stop.args(["-w", "-m", "immediate", "stop"]);
+        let directory = self.directory.path().as_os_str();
+        let arguments = [directory, stop.get_program()].into_iter().chain(stop.get_args());
+        Guard::new(r#"directory="$1"; shift; cd "$directory" && "$@"; rm -rf "$directory""#, arguments)
+    }
+
+    fn found_port_taken(&self) -> bool {
+        fs::read_to_string(self.log()).is_ok_and(|log| log.contains("Address already in use"))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let program = self.programs.join(program);
+        let mut command =
+            self.account.map_or_else(|| Command::new(&program), |nobody| nobody.command(&program));
+        // Another account may not enter the directory that this process is in.
+        command.current_dir(self.directory.path());
+        // The log is read for one of its sentences, and a C library may lack every other locale.
+        command.env("LC_ALL", "C.UTF-8").arg("-D").arg(self.directory.path().join("data"));
+        command
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+}
+
+/// The directory of `initdb` and `pg_ctl`: the search path's, or else the newest that Debian installed.
+fn server_programs() -> anyhow::Result<PathBuf> {
+    if let Some(directory) = program::find("pg_ctl").as_deref().and_then(Path::parent)
+        && has_server(directory)
+    {
+        return Ok(directory.to_owned());
+    }
+    let versions = fs::read_dir(DEBIAN_VERSIONS).into_iter().flatten().flatten();
+    let newest = versions
+        .filter_map(|version| {
+            Some((version.file_name().to_str()?.parse::<u32>().ok()?, version.path().join("bin")))
+        })
+        .filter(|(_, directory)| has_server(directory))
+        .max();
+    match newest {
+        Some((_, directory)) => Ok(directory),
+        None => {
+            bail!("PostgreSQL's server programs are missing: install them with `apt-get install postgresql`")
+        }
+    }
+}
+
+fn has_server(directory: &Path) -> bool {
+    ["initdb", "pg_ctl"].iter().all(|program| directory.join(program).is_file())
+}
+
+/// A port nobody listens on at the moment.
+fn free_port() -> anyhow::Result<u16> {
+    for _ in 0..PORTS.len() {
+        // The seeds of the standard library's hash maps are all the randomness this takes.
+        let random = RandomState::new().hash_one(()) % u64::try_from(PORTS.len())?;
+        let port = PORTS.start + u16::try_from(random)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port of 127.0.0.1 in {PORTS:?} is free")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_a_taken_port_from_other_failures() {
+        let server = Server::in_new_directory().unwrap();
+        let _guard = server.guard().unwrap();
+        assert!(server.start(free_port().unwrap()).is_err(), "it has no data yet");
+        assert!(!server.found_port_taken());
+
+        server.initialize().unwrap();
+        let rival = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(server.start(rival.local_addr().unwrap().port()).is_err(), "the port is taken");
+        assert!(server.found_port_taken());
+    }
+}

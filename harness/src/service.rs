@@ -1,0 +1,192 @@
+//! The services as programs of their own, started and stopped as an operator would.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File, OpenOptions},
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use tempfile::NamedTempFile;
+
+use crate::{guard::Guard, program, workspace};
+
+/// How long a service may take until it listens; it migrates its database first.
+const START_PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long after closing its standard output a failing service may take to end.
+const EXIT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often a service that was asked to end is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A running service. It is killed when dropped.
+pub struct Service {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Service {
+    /// Builds the services if need be, starts `binary`, and waits until it listens.
+    pub fn start<I>(binary: &str, arguments: I) -> anyhow::Result<Self>
+    where
+        I: IntoIterator<Item: AsRef<OsStr>>,
+    {
+        workspace::build_services()?;
+        let (mut process, stdout) = Process::spawn(binary, arguments)?;
+        let announced = announced_address(stdout, binary, process.open_log()?);
+        if let Ok(address) = announced.recv_timeout(START_PATIENCE) {
+            return Ok(Self { process, address });
+        }
+        let fate = match process.ended_within(EXIT_PATIENCE)? {
+            Some(status) => format!("ended ({status}) before it listened"),
+            None => "did not say where it listens".to_owned(),
+        };
+        bail!("{binary} {fate}:\n{}", process.log())
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its address as a gRPC endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The id of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// What it wrote so far, to standard output and standard error.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Sends it the signal of this name, such as `STOP` or `CONT`.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        self.process.signal(name)
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()
+    }
+
+    /// Asks it to end, as an orchestrator would, and waits for `patience` at most.
+    pub fn terminate(&mut self, patience: Duration) -> anyhow::Result<ExitStatus> {
+        self.process.signal("TERM")?;
+        let Some(status) = self.process.ended_within(patience)? else {
+            bail!("the service still runs {patience:?} after SIGTERM:\n{}", self.log());
+        };
+        Ok(status)
+    }
+}
+
+/// A child process that ends with its value, and what it says.
+struct Process {
+    child: Child,
+    guard: Guard,
+    log: NamedTempFile,
+}
+
+impl Process {
+    fn spawn<I>(binary: &str, arguments: I) -> anyhow::Result<(Self, ChildStdout)>
+    where
+        I: IntoIterator<Item: AsRef<OsStr>>,
+    {
+        let log = NamedTempFile::new()?;
+        let mut child = Command::new(workspace::binary(binary)?)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(append_to(&log)?)
+            .spawn()
+            .with_context(|| format!("cannot run {binary}"))?;
+        let stdout = child.stdout.take().context("standard output is piped")?;
+        let guard = Guard::new(r#"kill -KILL "$1""#, [child.id().to_string()])?;
+        Ok((Self { child, guard, log }, stdout))
+    }
+
+    fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let id = self.child.id().to_string();
+        // The shell's own `kill`: small images have no program of that name.
+        program::run(Command::new("sh").args(["-c", r#"kill -s "$1" "$2""#, "kill", name, &id]))?;
+        Ok(())
+    }
+
+    fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.guard.disarm();
+        Ok(())
+    }
+
+    fn ended_within(&mut self, patience: Duration) -> anyhow::Result<Option<ExitStatus>> {
+        let asked = Instant::now();
+        while asked.elapsed() < patience {
+            if let Some(status) = self.child.try_wait()? {
+                // Its id may soon be another process's.
+                self.guard.disarm();
+                return Ok(Some(status));
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        Ok(None)
+    }
+
+    fn log(&self) -> String {
+        fs::read(self.log.path()).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
+    }
+
+    fn open_log(&self) -> anyhow::Result<File> {
+        append_to(&self.log)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Killing fails only when there is no process left.
+        let _ = self.kill();
+        if thread::panicking() {
+            report(&self.log());
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the test runner shows it with the test that failed, and only then")]
+fn report(log: &str) {
+    eprintln!("{log}");
+}
+
+fn append_to(log: &NamedTempFile) -> anyhow::Result<File> {
+    Ok(OpenOptions::new().append(true).open(log.path())?)
+}
+
+/// Copies `stdout` to `log` as long as there is any, and passes on the address announced in it.
+fn announced_address(stdout: ChildStdout, binary: &str, mut log: File) -> mpsc::Receiver<SocketAddr> {
+    let (sender, receiver) = mpsc::channel();
+    let announcement = format!("{binary} listening on ");
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            // Reading must go on whatever becomes of a line, or else the service would block on a full pipe.
+            let _ = writeln!(log, "{line}");
+            if let Some(address) = line.strip_prefix(&announcement).and_then(|address| address.parse().ok()) {
+                let _ = sender.send(address);
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,3 @@
+//! The harness against real programs.
+
+mod postgres;

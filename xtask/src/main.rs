@@ -1,0 +1,29 @@
+//! The project's own commands, run with `cargo xtask`.
+
+mod test;
+
+use std::{
+    io::{Write as _, stderr},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Command {
+    Test(test::Test),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Command::parse() {
+        Command::Test(test) => test.run(),
+    };
+    if let Err(error) = outcome {
+        // The default report would bury the sentence that matters under a backtrace of this program.
+        let _ = writeln!(stderr(), "\n{error:#}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

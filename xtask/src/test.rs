@@ -1,0 +1,135 @@
+//! `cargo xtask test`: sets up what the checks need, and runs them all.
+
+use std::{
+    io::{Write as _, stdout},
+    process::{Command, Stdio},
+    slice,
+    time::Instant,
+};
+
+use anyhow::{Context as _, ensure};
+use clap::{Args, ValueEnum};
+use harness::{
+    postgres::{self, Cluster},
+    program::show,
+    tools, workspace,
+};
+
+/// Set up what the checks need, and run them and the tests.
+#[derive(Args)]
+pub(crate) struct Test {
+    /// Run this step alone.
+    #[arg(long, value_enum)]
+    only: Option<Step>,
+
+    /// The PostgreSQL server to create test databases on, in place of a throwaway one.
+    #[arg(long, env = "TEST_POSTGRES_URL", value_name = "URL")]
+    postgres_url: Option<String>,
+}
+
+/// The steps, in their order.
+#[derive(Clone, Copy, ValueEnum)]
+enum Step {
+    Setup,
+    Format,
+    Contract,
+    Lints,
+    Dependencies,
+    Tests,
+    Docs,
+}
+
+impl Test {
+    /// Runs the steps up to the first that fails.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let steps = self.only.as_ref().map_or(Step::value_variants(), slice::from_ref);
+        for (index, step) in steps.iter().enumerate() {
+            let heading = format!("[{}/{}] {}", index + 1, steps.len(), step.title());
+            writeln!(stdout(), "\n{heading}")?;
+            let started = Instant::now();
+            self.run_step(*step).with_context(|| format!("{heading}: failed"))?;
+            writeln!(stdout(), "{heading}: done in {:.1} s", started.elapsed().as_secs_f64())?;
+        }
+        Ok(())
+    }
+
+    fn run_step(&self, step: Step) -> anyhow::Result<()> {
+        match step {
+            Step::Setup => set_up(),
+            Step::Format => cargo("fmt --all --check"),
+            Step::Contract => check_contract(),
+            Step::Lints => cargo("clippy --workspace --all-targets --locked -- -D warnings"),
+            Step::Dependencies => check_dependencies(),
+            Step::Tests => self.run_tests(),
+            Step::Docs => build_docs(),
+        }
+    }
+
+    fn run_tests(&self) -> anyhow::Result<()> {
+        let mut tests = cargo_command("test --workspace --locked");
+        tests.env("GRPCURL", tools::grpcurl()?);
+        if let Some(url) = &self.postgres_url {
+            return show(tests.env("TEST_POSTGRES_URL", url));
+        }
+        let cluster = Cluster::start()?;
+        show(tests.env("TEST_POSTGRES_URL", cluster.url("postgres")))
+    }
+}
+
+impl Step {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Setup => "set-up: PostgreSQL, tools, dependencies",
+            Self::Format => "format of the code",
+            Self::Contract => "lint and format of the contract",
+            Self::Lints => "lints",
+            Self::Dependencies => "licences, duplicates and sources of dependencies",
+            Self::Tests => "tests",
+            Self::Docs => "documentation",
+        }
+    }
+}
+
+/// Installs what is missing; the steps after it need no network.
+fn set_up() -> anyhow::Result<()> {
+    require_component("fmt", "rustfmt")?;
+    require_component("clippy", "clippy")?;
+    postgres::install()?;
+    tools::install()?;
+    cargo("fetch --locked")
+}
+
+fn require_component(subcommand: &str, component: &str) -> anyhow::Result<()> {
+    let answer = cargo_command(subcommand).arg("--version").stderr(Stdio::null()).output();
+    let present = answer.is_ok_and(|answer| answer.status.success());
+    ensure!(present, "{component} is missing: install it with `rustup component add {component}`");
+    Ok(())
+}
+
+fn check_contract() -> anyhow::Result<()> {
+    let buf = tools::buf()?;
+    let contract = workspace::root().join("proto");
+    show(Command::new(&buf).arg("lint").current_dir(&contract))?;
+    show(Command::new(&buf).args(["format", "-d", "--exit-code"]).current_dir(&contract))
+}
+
+fn check_dependencies() -> anyhow::Result<()> {
+    let mut cargo_deny = Command::new(tools::cargo_deny()?);
+    // Without the advisories: their database cannot be had offline.
+    cargo_deny.args(["--offline", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]);
+    show(cargo_deny.current_dir(workspace::root()))
+}
+
+fn build_docs() -> anyhow::Result<()> {
+    show(cargo_command("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-Dwarnings"))
+}
+
+fn cargo(arguments: &str) -> anyhow::Result<()> {
+    show(&mut cargo_command(arguments))
+}
+
+fn cargo_command(arguments: &str) -> Command {
+    let mut command = workspace::cargo();
+    command.args(arguments.split(' '));
+    command
+}
