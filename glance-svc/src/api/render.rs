@@ -1,0 +1,97 @@
+//! From images and revisions to messages.
+
+use chrono::{DateTime, Utc};
+use prost_types::Timestamp;
+use proto::glance::v1::{self as pb, image_change, image_revision};
+
+use crate::image::{
+    Image, Status, Visibility,
+    history::{Action, Change, Revision, Subject},
+};
+
+impl From<Image> for pb::Image {
+    fn from(image: Image) -> Self {
+        Self {
+            id: image.id.to_string(),
+            etag: image.etag(),
+            name: image.name,
+            status: status(image.status).into(),
+            visibility: visibility(image.visibility).into(),
+            owner: image.owner,
+            protected: image.protected,
+            disk_format: image.disk_format,
+            container_format: image.container_format,
+            min_ram: image.min_ram,
+            min_disk: image.min_disk,
+            size: image.size,
+            checksum: image.checksum,
+            tags: image.tags.into_iter().collect(),
+            properties: image.properties,
+            revision: image.revision,
+            create_time: Some(timestamp(image.create_time)),
+            update_time: Some(timestamp(image.update_time)),
+        }
+    }
+}
+
+impl From<Revision> for pb::ImageRevision {
+    fn from(revision: Revision) -> Self {
+        Self {
+            image_id: revision.image_id.to_string(),
+            revision: revision.revision,
+            create_time: Some(timestamp(revision.create_time)),
+            user_id: revision.actor.user_id,
+            project_id: revision.actor.project_id,
+            action: action(revision.action).into(),
+            changes: revision.changes.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Change> for pb::ImageChange {
+    fn from(change: Change) -> Self {
+        let subject = match change.subject {
+            Subject::Attribute(name) => image_change::Subject::Attribute(name),
+            Subject::Property(name) => image_change::Subject::Property(name),
+        };
+        Self { subject: Some(subject), old_value: change.old, new_value: change.new }
+    }
+}
+
+fn status(status: Status) -> pb::image::Status {
+    match status {
+        Status::Queued => pb::image::Status::Queued,
+        Status::Saving => pb::image::Status::Saving,
+        Status::Uploading => pb::image::Status::Uploading,
+        Status::Importing => pb::image::Status::Importing,
+        Status::Active => pb::image::Status::Active,
+        Status::Deactivated => pb::image::Status::Deactivated,
+        Status::Killed => pb::image::Status::Killed,
+        Status::PendingDelete => pb::image::Status::PendingDelete,
+        Status::Deleted => pb::image::Status::Deleted,
+    }
+}
+
+fn visibility(visibility: Visibility) -> pb::image::Visibility {
+    match visibility {
+        Visibility::Public => pb::image::Visibility::Public,
+        Visibility::Private => pb::image::Visibility::Private,
+        Visibility::Shared => pb::image::Visibility::Shared,
+        Visibility::Community => pb::image::Visibility::Community,
+    }
+}
+
+fn action(action: Action) -> image_revision::Action {
+    match action {
+        Action::Create => image_revision::Action::Create,
+        Action::Update => image_revision::Action::Update,
+        Action::Delete => image_revision::Action::Delete,
+    }
+}
+
+fn timestamp(time: DateTime<Utc>) -> Timestamp {
+    Timestamp {
+        seconds: time.timestamp(),
+        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default(),
+    }
+}

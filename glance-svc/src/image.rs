@@ -1,0 +1,100 @@
+//! An image and the rules it obeys; no gRPC, no SQL.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use common::{id::Id, image::Properties};
+
+pub mod attribute;
+pub mod history;
+pub mod properties;
+pub mod status;
+pub mod update;
+
+pub use attribute::Attribute;
+pub use status::{Status, Visibility};
+
+/// Formats of data (Glance, current release).
+pub const DISK_FORMATS: [&str; 11] =
+    ["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"];
+
+/// Formats of what contains the data (Glance, current release).
+pub const CONTAINER_FORMATS: [&str; 8] = ["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"];
+
+/// Formats that need the same in both attributes.
+const AMAZON_FORMATS: [&str; 3] = ["ami", "ari", "aki"];
+
+/// Most tags of an image (Glance, `image_tag_quota`).
+pub const TAG_LIMIT: usize = 128;
+
+/// An image: base attributes of fixed meaning, and free properties.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its id; never changes.
+    pub id: Id,
+    /// 1 to 255 characters.
+    pub name: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// The owning project, or empty.
+    pub owner: String,
+    /// Whether it cannot be deleted.
+    pub protected: bool,
+    /// One of [`DISK_FORMATS`], or empty.
+    pub disk_format: String,
+    /// One of [`CONTAINER_FORMATS`], or empty.
+    pub container_format: String,
+    /// Memory that an instance needs, MiB.
+    pub min_ram: i64,
+    /// Root disk that an instance needs, GiB.
+    pub min_disk: i64,
+    /// Size of the data, bytes; none while there is no data.
+    pub size: Option<i64>,
+    /// MD5 of the data, or empty.
+    pub checksum: String,
+    /// Distinct tags.
+    pub tags: BTreeSet<String>,
+    /// Free properties.
+    pub properties: Properties,
+    /// Starts at 1; each change adds 1.
+    pub revision: i64,
+    /// When it was registered.
+    pub create_time: DateTime<Utc>,
+    /// When it last changed.
+    pub update_time: DateTime<Utc>,
+}
+
+impl Image {
+    /// An image of which nothing is known yet, at revision 1.
+    #[must_use]
+    pub fn blank(id: Id, now: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            status: Status::Queued,
+            visibility: Visibility::Shared,
+            owner: String::new(),
+            protected: false,
+            disk_format: String::new(),
+            container_format: String::new(),
+            min_ram: 0,
+            min_disk: 0,
+            size: None,
+            checksum: String::new(),
+            tags: BTreeSet::new(),
+            properties: Properties::new(),
+            revision: 1,
+            create_time: now,
+            update_time: now,
+        }
+    }
+
+    /// What callers send back to change only what they have seen (AIP-154).
+    #[must_use]
+    pub fn etag(&self) -> String {
+        // An id is never used again, so that id and revision name one state.
+        format!("{:x}-{}", self.id.as_uuid().as_fields().0, self.revision)
+    }
+}

@@ -1,0 +1,159 @@
+//! The base attributes that can be changed, as one table: name, text form, check.
+//!
+//! The text form is what history keeps and shows; field masks and the diff of two images use the same table.
+
+use common::{text, violations::Violations};
+
+use super::{CONTAINER_FORMATS, DISK_FORMATS, Image, Status, Visibility};
+
+/// Longest checksum: an MD5 in hexadecimal.
+const CHECKSUM_LIMIT: usize = 32;
+
+/// A base attribute that can be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of Image with that name")]
+pub enum Attribute {
+    Checksum,
+    ContainerFormat,
+    DiskFormat,
+    MinDisk,
+    MinRam,
+    Name,
+    Owner,
+    Protected,
+    Size,
+    Status,
+    Tags,
+    Visibility,
+}
+
+impl Attribute {
+    /// Every attribute, sorted by name.
+    pub const ALL: [Self; 12] = [
+        Self::Checksum,
+        Self::ContainerFormat,
+        Self::DiskFormat,
+        Self::MinDisk,
+        Self::MinRam,
+        Self::Name,
+        Self::Owner,
+        Self::Protected,
+        Self::Size,
+        Self::Status,
+        Self::Tags,
+        Self::Visibility,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Checksum => "checksum",
+            Self::ContainerFormat => "container_format",
+            Self::DiskFormat => "disk_format",
+            Self::MinDisk => "min_disk",
+            Self::MinRam => "min_ram",
+            Self::Name => "name",
+            Self::Owner => "owner",
+            Self::Protected => "protected",
+            Self::Size => "size",
+            Self::Status => "status",
+            Self::Tags => "tags",
+            Self::Visibility => "visibility",
+        }
+    }
+
+    /// The attribute of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|attribute| attribute.name() == name)
+    }
+
+    /// Its value as text; `None` if there is none.
+    #[must_use]
+    pub fn read(self, image: &Image) -> Option<String> {
+        let unless_empty = |text: &String| (!text.is_empty()).then(|| text.clone());
+        match self {
+            Self::Checksum => unless_empty(&image.checksum),
+            Self::ContainerFormat => unless_empty(&image.container_format),
+            Self::DiskFormat => unless_empty(&image.disk_format),
+            Self::MinDisk => Some(image.min_disk.to_string()),
+            Self::MinRam => Some(image.min_ram.to_string()),
+            Self::Name => unless_empty(&image.name),
+            Self::Owner => unless_empty(&image.owner),
+            Self::Protected => Some(image.protected.to_string()),
+            Self::Size => image.size.map(|bytes| bytes.to_string()),
+            Self::Status => Some(image.status.to_string()),
+            Self::Tags => (!image.tags.is_empty())
+                .then(|| serde_json::to_string(&image.tags).expect("tags are plain text")),
+            Self::Visibility => Some(image.visibility.to_string()),
+        }
+    }
+
+    /// Sets it to what [`Attribute::read`] gave; `None` when the text is none of its values.
+    pub fn write(self, image: &mut Image, value: Option<&str>) -> Option<()> {
+        let text = || value.unwrap_or_default().to_owned();
+        match self {
+            Self::Checksum => image.checksum = text(),
+            Self::ContainerFormat => image.container_format = text(),
+            Self::DiskFormat => image.disk_format = text(),
+            Self::MinDisk => image.min_disk = value?.parse().ok()?,
+            Self::MinRam => image.min_ram = value?.parse().ok()?,
+            Self::Name => image.name = text(),
+            Self::Owner => image.owner = text(),
+            Self::Protected => image.protected = value?.parse().ok()?,
+            Self::Size => image.size = value.map(str::parse).transpose().ok()?,
+            Self::Status => image.status = Status::from_name(value?)?,
+            Self::Tags => image.tags = serde_json::from_str(value.unwrap_or("[]")).ok()?,
+            Self::Visibility => image.visibility = Visibility::from_name(value?)?,
+        }
+        Some(())
+    }
+
+    /// Copies it from one image to another.
+    pub fn copy(self, from: &Image, to: &mut Image) {
+        self.write(to, self.read(from).as_deref()).expect("what was read can be written");
+    }
+
+    /// Notes what is wrong with its value, without regard to other attributes.
+    pub fn check(self, image: &Image, violations: &mut Violations) {
+        let checked = match self {
+            Self::Name => text::name(&image.name),
+            Self::Owner => text::optional_name(&image.owner),
+            Self::DiskFormat => one_of(&image.disk_format, &DISK_FORMATS),
+            Self::ContainerFormat => one_of(&image.container_format, &CONTAINER_FORMATS),
+            Self::MinRam => amount(image.min_ram, "MiB"),
+            Self::MinDisk => amount(image.min_disk, "GiB"),
+            Self::Size if image.size.is_some_and(|bytes| bytes < 0) => {
+                Err("must not be negative: a number of bytes".to_owned())
+            }
+            Self::Checksum if image.checksum.chars().count() > CHECKSUM_LIMIT => {
+                Err(format!("must have at most {CHECKSUM_LIMIT} characters: an MD5 in hexadecimal"))
+            }
+            Self::Checksum => text::optional_name(&image.checksum),
+            Self::Tags => return check_tags(image, violations),
+            Self::Protected | Self::Size | Self::Status | Self::Visibility => Ok(()),
+        };
+        violations.take(self.name(), checked);
+    }
+}
+
+fn one_of(format: &str, known: &[&str]) -> Result<(), String> {
+    if format.is_empty() || known.contains(&format) {
+        return Ok(());
+    }
+    Err(format!("{:?} is unknown; allowed: {}, or empty", text::clip(format, 60), known.join(", ")))
+}
+
+fn amount(value: i64, unit: &str) -> Result<(), String> {
+    if (0..=i64::from(i32::MAX)).contains(&value) {
+        return Ok(());
+    }
+    Err(format!("{value} is out of range: 0 to {} {unit}", i32::MAX))
+}
+
+fn check_tags(image: &Image, violations: &mut Violations) {
+    for tag in &image.tags {
+        violations.take(&text::map_key("tags", tag), text::name(tag));
+    }
+}

@@ -1,0 +1,147 @@
+//! What became of an image: the difference of two states, and a state from all differences before it.
+
+use chrono::{DateTime, Utc};
+use common::{actor::Actor, id::Id};
+use serde::{Deserialize, Serialize};
+
+use super::{Attribute, Image, Status};
+
+/// What was done to an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It was registered.
+    Create,
+    /// Attributes or properties changed.
+    Update,
+    /// It was deleted.
+    Delete,
+}
+
+/// One change of an image: all that became true together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// The image.
+    pub image_id: Id,
+    /// Its revision after the change.
+    pub revision: i64,
+    /// When.
+    pub create_time: DateTime<Utc>,
+    /// Who.
+    pub actor: Actor,
+    /// What was done.
+    pub action: Action,
+    /// What changed, sorted by name.
+    pub changes: Vec<Change>,
+}
+
+/// The change of one attribute or property, as history keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What changed.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// The value before, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// The value after, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// A base attribute, by its name.
+    Attribute(String),
+    /// A property.
+    Property(String),
+}
+
+impl Action {
+    /// Its name in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// The action of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Create, Self::Update, Self::Delete].into_iter().find(|action| action.as_str() == name)
+    }
+}
+
+impl Change {
+    /// The deletion of an image.
+    #[must_use]
+    pub fn deletion(status: Status) -> Self {
+        Self {
+            subject: Subject::Attribute(Attribute::Status.name().to_owned()),
+            old: Some(status.to_string()),
+            new: Some(Status::Deleted.to_string()),
+        }
+    }
+
+    /// Whether it is the change of a property.
+    #[must_use]
+    pub const fn property(&self) -> Option<&String> {
+        match &self.subject {
+            Subject::Property(name) => Some(name),
+            Subject::Attribute(_) => None,
+        }
+    }
+}
+
+/// What makes `next` of `image`, or of nothing: attributes, then properties, each sorted by name.
+#[must_use]
+pub fn changes(image: Option<&Image>, next: &Image) -> Vec<Change> {
+    let attributes = Attribute::ALL.into_iter().map(|attribute| {
+        let old = image.and_then(|image| attribute.read(image));
+        (Subject::Attribute(attribute.name().to_owned()), old, attribute.read(next))
+    });
+    let kept = next.properties.iter().map(|(name, value)| {
+        let old = image.and_then(|image| image.properties.get(name).cloned());
+        (name, old, Some(value.clone()))
+    });
+    let before = image.into_iter().flat_map(|image| &image.properties);
+    let removed = before
+        .filter(|(name, _)| !next.properties.contains_key(*name))
+        .map(|(name, value)| (name, Some(value.clone()), None));
+    let mut properties: Vec<_> = kept.chain(removed).collect();
+    properties.sort_unstable_by_key(|(name, _, _)| *name);
+    let properties =
+        properties.into_iter().map(|(name, old, new)| (Subject::Property(name.clone()), old, new));
+    attributes
+        .chain(properties)
+        .filter(|(_, old, new)| old != new)
+        .map(|(subject, old, new)| Change { subject, old, new })
+        .collect()
+}
+
+/// The image that `revisions`, from the first one on without a gap, led to; `None` if there are none or they
+/// make no sense.
+#[must_use]
+pub fn replay(revisions: &[Revision]) -> Option<Image> {
+    let mut image = Image::blank(revisions.first()?.image_id, revisions.first()?.create_time);
+    for revision in revisions {
+        for change in &revision.changes {
+            match &change.subject {
+                Subject::Attribute(name) => {
+                    Attribute::from_name(name)?.write(&mut image, change.new.as_deref())?;
+                }
+                Subject::Property(name) => match &change.new {
+                    Some(value) => drop(image.properties.insert(name.clone(), value.clone())),
+                    None => drop(image.properties.remove(name)),
+                },
+            }
+        }
+        image.revision = revision.revision;
+        image.update_time = revision.create_time;
+    }
+    Some(image)
+}

@@ -1,0 +1,104 @@
+//! Where an image stands and who may see it.
+
+use std::fmt;
+
+/// Defines an enum whose values have one lower-case name, in the database as in Glance's API.
+macro_rules! named {
+    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $type { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $type {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Its name, in lower case.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// The value of that name, in either case.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str().eq_ignore_ascii_case(name))
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(&self.as_str().to_ascii_uppercase())
+            }
+        }
+    };
+}
+
+named! {
+    /// Where an image stands.
+    Status {
+        /// Registered, no data yet.
+        Queued = "queued",
+        /// Data is being uploaded.
+        Saving = "saving",
+        /// Data is being staged for an import.
+        Uploading = "uploading",
+        /// An import is running.
+        Importing = "importing",
+        /// Data is there.
+        Active = "active",
+        /// Data is there and must not be used.
+        Deactivated = "deactivated",
+        /// An upload failed.
+        Killed = "killed",
+        /// Waits for its deletion.
+        PendingDelete = "pending_delete",
+        /// Deleted: seen in history only.
+        Deleted = "deleted",
+    }
+}
+
+named! {
+    /// Who may see an image.
+    Visibility {
+        /// Everybody.
+        Public = "public",
+        /// The owner.
+        Private = "private",
+        /// The owner and the members.
+        Shared = "shared",
+        /// Everybody who knows its id.
+        Community = "community",
+    }
+}
+
+impl Status {
+    /// The legal moves of Glance's current release. Deletion is missing on purpose: it is no update.
+    #[must_use]
+    pub const fn next(self) -> &'static [Self] {
+        use Status::{
+            Active, Deactivated, Deleted, Importing, Killed, PendingDelete, Queued, Saving, Uploading,
+        };
+        match self {
+            Queued => &[Saving, Uploading, Importing, Active],
+            Saving => &[Active, Killed, Queued],
+            Uploading => &[Importing, Queued],
+            Importing => &[Active, Queued],
+            Active => &[PendingDelete, Deactivated],
+            Deactivated | PendingDelete => &[Active],
+            Killed | Deleted => &[],
+        }
+    }
+
+    /// Whether the data is not there yet, so that what describes it can still be set.
+    #[must_use]
+    pub const fn awaits_data(self) -> bool {
+        matches!(self, Self::Queued | Self::Saving | Self::Uploading | Self::Importing)
+    }
+
+    /// Whether the formats can still be set (Glance: queued or importing).
+    #[must_use]
+    pub const fn allows_formats(self) -> bool {
+        matches!(self, Self::Queued | Self::Importing)
+    }
+}

@@ -1,0 +1,124 @@
+//! Registering and changing an image: from the image as it is to the image as it will be.
+
+use common::violations::Violations;
+
+use super::{
+    AMAZON_FORMATS, Attribute, Image, Status, TAG_LIMIT,
+    properties::{PropertyUpdate, Quota, check},
+};
+use crate::error::Error;
+
+/// A change of an image.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The attributes that change.
+    pub attributes: Vec<Attribute>,
+    /// Their new values.
+    pub values: Box<Image>,
+    /// The properties that change.
+    pub properties: PropertyUpdate,
+}
+
+/// Checks an image that is to be registered; `problems` are those found while it was read.
+pub fn register(mut image: Image, problems: Violations, quota: Quota) -> Result<Image, Error> {
+    let mut violations = problems;
+    for attribute in Attribute::ALL {
+        attribute.check(&image, &mut violations);
+    }
+    if !matches!(image.status, Status::Queued | Status::Active) {
+        violations.add("status", "a new image is ACTIVE (with its size) or QUEUED");
+    }
+    violations.append(complete(&mut image));
+    violations.append(check(&image.properties, "properties"));
+    violations.check()?;
+    quota.check(image.properties.len())?;
+    check_tag_quota(&image, 0)?;
+    Ok(image)
+}
+
+/// Applies `update` to `image`.
+pub fn apply(image: &Image, update: &Update, quota: Quota) -> Result<Image, Error> {
+    let mut next = image.clone();
+    for attribute in &update.attributes {
+        attribute.copy(&update.values, &mut next);
+    }
+    check_move(image, &mut next)?;
+    check_locks(image, &next)?;
+    complete(&mut next).check()?;
+    check_tag_quota(&next, image.tags.len())?;
+    update.properties.apply(&mut next.properties, quota)?;
+    Ok(next)
+}
+
+/// Whether the image may be deleted.
+pub fn check_delete(image: &Image) -> Result<(), Error> {
+    if image.protected { Err(Error::Protected(image.id)) } else { Ok(()) }
+}
+
+/// The status may only make a legal move; back to QUEUED, it forgets the data.
+fn check_move(image: &Image, next: &mut Image) -> Result<(), Error> {
+    if image.status == next.status {
+        return Ok(());
+    }
+    if !image.status.next().contains(&next.status) {
+        return Err(Error::StatusMove { id: image.id, from: image.status, to: next.status });
+    }
+    if next.status == Status::Queued {
+        next.size = None;
+        next.checksum = String::new();
+    }
+    Ok(())
+}
+
+/// What describes the data cannot change once the data is there.
+fn check_locks(image: &Image, next: &Image) -> Result<(), Error> {
+    let locked = |attribute: Attribute, open: bool| {
+        let changed = attribute.read(image) != attribute.read(next);
+        if changed && !open {
+            return Err(Error::Locked { id: image.id, attribute, status: image.status });
+        }
+        Ok(())
+    };
+    locked(Attribute::DiskFormat, image.status.allows_formats())?;
+    locked(Attribute::ContainerFormat, image.status.allows_formats())?;
+    locked(Attribute::Size, image.status.awaits_data())?;
+    locked(Attribute::Checksum, image.status.awaits_data())
+}
+
+/// Fills in the second of two formats that must be equal, and notes attributes that contradict each other.
+fn complete(image: &mut Image) -> Violations {
+    let mut violations = Violations::default();
+    let amazon = |format: &String| AMAZON_FORMATS.contains(&format.as_str());
+    if amazon(&image.disk_format) && image.container_format.is_empty() {
+        image.container_format.clone_from(&image.disk_format);
+    }
+    if amazon(&image.container_format) && image.disk_format.is_empty() {
+        image.disk_format.clone_from(&image.container_format);
+    }
+    let mixed = amazon(&image.disk_format) || amazon(&image.container_format);
+    if mixed && image.disk_format != image.container_format {
+        violations.add(
+            "container_format",
+            format!(
+                "{:?} does not go with disk_format {:?}: ami, ari and aki need the same in both",
+                image.container_format, image.disk_format
+            ),
+        );
+    }
+    match (image.status, image.size) {
+        (Status::Active, None) => violations.add("size", "an ACTIVE image has data: give its size in bytes"),
+        (Status::Queued, Some(_)) => {
+            violations.add("size", "a QUEUED image has no data; it gets a size when it becomes ACTIVE");
+        }
+        _ => {}
+    }
+    violations
+}
+
+fn check_tag_quota(image: &Image, before: usize) -> Result<(), Error> {
+    let attempted = image.tags.len();
+    if attempted > TAG_LIMIT && attempted > before {
+        return Err(Error::Quota { resource: "tags", attempted, maximum: TAG_LIMIT });
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! glance-svc: reads its configuration, opens its database, serves.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use common::{db::Db, server, telemetry};
+use glance_svc::{
+    api,
+    config::{Command, Config},
+    image::properties::Quota,
+    images::Images,
+    store::{MIGRATIONS, Store},
+};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    telemetry::init();
+    let config = Config::parse();
+    let db = Db::open(&config.database_url, config.database_max_connections, &MIGRATIONS)?;
+    if let Some(Command::Migrate) = config.command {
+        return Ok(db.migrate().await?);
+    }
+    db.migrate_or_wait().await?;
+    let images = Images::new(Store::new(db.clone()), Quota(config.image_property_quota));
+    let listener = TcpListener::bind(&config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    writeln!(std::io::stdout(), "glance-svc listening on {}", listener.local_addr()?)?;
+    server::serve(listener, api::service(images, db), server::shutdown_signal()).await?;
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! Every SQL statement of the service: images, their properties and tags, and their history.
+
+use chrono::{DateTime, Utc};
+use common::{
+    actor::Actor,
+    db::{Db, Migrations},
+    id::Id,
+    in_transaction, on_db,
+    page::Page,
+};
+use sqlx::{QueryBuilder, types::Json};
+
+use crate::{
+    error::Error,
+    image::{
+        Image,
+        history::{Action, Change, Revision, changes},
+    },
+    list::{ImageFilter, ImageOrder, RevisionOrder},
+};
+
+mod rows;
+mod statements;
+
+use rows::{ImageRow, RevisionRow};
+use statements::{
+    delete_properties, insert_revision, insert_tags, lock_image, update_attributes, upsert_properties,
+};
+
+/// The schema.
+pub static MIGRATIONS: Migrations = Migrations {
+    sqlite: sqlx::migrate!("migrations/sqlite"),
+    postgres: sqlx::migrate!("migrations/postgres"),
+};
+
+/// An image with properties and tags, in one row.
+const RECORD: &str = "SELECT id, name, status, visibility, owner, protected, disk_format, container_format, \
+                      min_ram, min_disk, size, checksum, revision, create_time, update_time, properties, tags \
+                      FROM image_records WHERE id";
+
+/// Images in the database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    db: Db,
+}
+
+impl Store {
+    /// A store in `db`.
+    #[must_use]
+    pub const fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Records a new image with its first revision.
+    pub async fn insert(&self, image: &Image, actor: &Actor) -> Result<(), Error> {
+        let first = changes(None, image);
+        in_transaction!(self.db, |tx| {
+            // History first: its key also refuses the id of an image that was deleted.
+            let inserted = insert_revision!(
+                tx,
+                image.id,
+                image.revision,
+                image.create_time,
+                actor,
+                Action::Create,
+                &first
+            );
+            if inserted == 0 {
+                return Err(Error::IdTaken(image.id));
+            }
+            sqlx::query(
+                "INSERT INTO images (id, name, status, visibility, owner, protected, disk_format, \
+                 container_format, min_ram, min_disk, size, checksum, revision, create_time, update_time) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+            )
+            .bind(image.id)
+            .bind(&image.name)
+            .bind(image.status.as_str())
+            .bind(image.visibility.as_str())
+            .bind(&image.owner)
+            .bind(image.protected)
+            .bind(&image.disk_format)
+            .bind(&image.container_format)
+            .bind(image.min_ram)
+            .bind(image.min_disk)
+            .bind(image.size)
+            .bind(&image.checksum)
+            .bind(image.revision)
+            .bind(image.create_time)
+            .bind(image.update_time)
+            .execute(&mut *tx)
+            .await?;
+            upsert_properties!(tx, image.id, &image.properties);
+            insert_tags!(tx, image.id, &image.tags);
+        });
+        Ok(())
+    }
+
+    /// The image as it is now.
+    pub async fn get(&self, id: Id) -> Result<Option<Image>, Error> {
+        let row: Option<ImageRow> = on_db!(self.db, |pool| {
+            QueryBuilder::new(RECORD).push(" = ").push_bind(id).build_query_as().fetch_optional(pool).await?
+        });
+        row.map(Image::try_from).transpose()
+    }
+
+    /// A page of images: one statement, whatever its size.
+    pub async fn list(&self, filter: &ImageFilter, page: &Page<ImageOrder>) -> Result<Vec<Image>, Error> {
+        let rows: Vec<ImageRow> = on_db!(self.db, |pool| {
+            // The page is found by its ids, so that properties are read for its images alone.
+            let mut query = QueryBuilder::new(RECORD);
+            query.push(" IN (SELECT id FROM images WHERE ");
+            if !page.push_after(&mut query) {
+                query.push("TRUE");
+            }
+            for (column, value) in &filter.columns {
+                query.push(" AND ").push(column.equals()).push_bind(value);
+            }
+            for tag in &filter.tags {
+                query
+                    .push(" AND id IN (SELECT image_id FROM image_tags WHERE tag = ")
+                    .push_bind(tag)
+                    .push(")");
+            }
+            for (name, value) in &filter.properties {
+                query.push(" AND id IN (SELECT image_id FROM image_properties WHERE name = ").push_bind(name);
+                query.push(" AND substr(value, 1, 255) = substr(").push_bind(value).push(", 1, 255)");
+                query.push(" AND value = ").push_bind(value).push(")");
+            }
+            page.push_order(&mut query);
+            page.push_limit(&mut query);
+            query.push(")");
+            page.push_order(&mut query);
+            query.build_query_as().fetch_all(pool).await?
+        });
+        rows.into_iter().map(Image::try_from).collect()
+    }
+
+    /// Replaces the image by what `change` makes of it, and records the difference as its next revision.
+    ///
+    /// `change` sees the image as no other update can change it meanwhile; only what it changed is written.
+    /// If it changed nothing, nothing is written and there is no new revision.
+    pub async fn update(
+        &self,
+        id: Id,
+        actor: &Actor,
+        now: DateTime<Utc>,
+        change: impl Fn(&Image) -> Result<Image, Error>,
+    ) -> Result<Image, Error> {
+        let Some(image) = self.try_update(id, actor, now, change).await? else {
+            return self.get(id).await?.ok_or(Error::NotFound(id));
+        };
+        Ok(image)
+    }
+
+    /// As [`Store::update`]; `None` if nothing changed.
+    async fn try_update(
+        &self,
+        id: Id,
+        actor: &Actor,
+        now: DateTime<Utc>,
+        change: impl Fn(&Image) -> Result<Image, Error>,
+    ) -> Result<Option<Image>, Error> {
+        let image = in_transaction!(self.db, |tx| {
+            let image = lock_image!(tx, id, now);
+            let next = change(&image)?;
+            let changes = changes(Some(&image), &next);
+            if changes.is_empty() {
+                return Ok(None);
+            }
+            if changes.iter().any(|change| change.property().is_none()) {
+                update_attributes!(tx, next);
+            }
+            let (set, removed) = changed_properties(&changes);
+            upsert_properties!(tx, id, set);
+            delete_properties!(tx, id, removed);
+            if image.tags != next.tags {
+                sqlx::query("DELETE FROM image_tags WHERE image_id = $1").bind(id).execute(&mut *tx).await?;
+                insert_tags!(tx, id, &next.tags);
+            }
+            insert_revision!(tx, id, next.revision, next.update_time, actor, Action::Update, &changes);
+            next
+        });
+        Ok(Some(image))
+    }
+
+    /// Deletes the image unless `check` refuses; its history stays and gets one last entry.
+    pub async fn delete(
+        &self,
+        id: Id,
+        actor: &Actor,
+        now: DateTime<Utc>,
+        check: impl Fn(&Image) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        in_transaction!(self.db, |tx| {
+            let image = lock_image!(tx, id, now);
+            check(&image)?;
+            let changes = vec![Change::deletion(image.status)];
+            sqlx::query("DELETE FROM images WHERE id = $1").bind(id).execute(&mut *tx).await?;
+            insert_revision!(tx, id, image.revision, image.update_time, actor, Action::Delete, &changes);
+        });
+        Ok(())
+    }
+
+    /// All revisions up to and including `revision`, oldest first; empty for an unknown image.
+    pub async fn history(&self, id: Id, revision: i64) -> Result<Vec<Revision>, Error> {
+        let rows: Vec<RevisionRow> = on_db!(self.db, |pool| {
+            sqlx::query_as(
+                "SELECT image_id, revision, create_time, user_id, project_id, action, changes \
+                 FROM image_revisions WHERE image_id = $1 AND revision <= $2 ORDER BY revision",
+            )
+            .bind(id)
+            .bind(revision)
+            .fetch_all(pool)
+            .await?
+        });
+        rows.into_iter().map(Revision::try_from).collect()
+    }
+
+    /// A page of revisions.
+    pub async fn list_revisions(&self, id: Id, page: &Page<RevisionOrder>) -> Result<Vec<Revision>, Error> {
+        let rows: Vec<RevisionRow> = on_db!(self.db, |pool| {
+            let mut query = QueryBuilder::new(
+                "SELECT image_id, revision, create_time, user_id, project_id, action, changes \
+                 FROM image_revisions WHERE ",
+            );
+            if page.push_after(&mut query) {
+                query.push(" AND ");
+            }
+            query.push("image_id = ").push_bind(id);
+            page.push_order(&mut query);
+            page.push_limit(&mut query);
+            query.build_query_as().fetch_all(pool).await?
+        });
+        rows.into_iter().map(Revision::try_from).collect()
+    }
+}
+
+/// The properties that `changes` set, and those that they remove.
+fn changed_properties(changes: &[Change]) -> (Vec<(&String, &String)>, Vec<&String>) {
+    let mut set = Vec::new();
+    let mut removed = Vec::new();
+    for change in changes {
+        match (change.property(), &change.new) {
+            (Some(name), Some(value)) => set.push((name, value)),
+            (Some(name), None) => removed.push(name),
+            (None, _) => {}
+        }
+    }
+    (set, removed)
+}

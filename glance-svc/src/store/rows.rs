@@ -1,0 +1,91 @@
+//! Rows as the database gives them, and what they mean.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use common::{actor::Actor, id::Id, image::Properties};
+use sqlx::types::Json;
+
+use crate::{
+    error::Error,
+    image::{
+        Image, Status, Visibility,
+        history::{Action, Change, Revision},
+    },
+};
+
+/// A row of `image_records`.
+#[derive(sqlx::FromRow)]
+pub(super) struct ImageRow {
+    id: Id,
+    name: String,
+    status: String,
+    visibility: String,
+    owner: String,
+    protected: bool,
+    disk_format: String,
+    container_format: String,
+    min_ram: i64,
+    min_disk: i64,
+    size: Option<i64>,
+    checksum: String,
+    revision: i64,
+    create_time: DateTime<Utc>,
+    update_time: DateTime<Utc>,
+    properties: Json<Properties>,
+    tags: Json<BTreeSet<String>>,
+}
+
+impl TryFrom<ImageRow> for Image {
+    type Error = Error;
+
+    fn try_from(row: ImageRow) -> Result<Self, Error> {
+        let corrupt = || Error::Corrupt(row.id);
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            status: Status::from_name(&row.status).ok_or_else(corrupt)?,
+            visibility: Visibility::from_name(&row.visibility).ok_or_else(corrupt)?,
+            owner: row.owner,
+            protected: row.protected,
+            disk_format: row.disk_format,
+            container_format: row.container_format,
+            min_ram: row.min_ram,
+            min_disk: row.min_disk,
+            size: row.size,
+            checksum: row.checksum,
+            tags: row.tags.0,
+            properties: row.properties.0,
+            revision: row.revision,
+            create_time: row.create_time,
+            update_time: row.update_time,
+        })
+    }
+}
+
+/// A row of `image_revisions`.
+#[derive(sqlx::FromRow)]
+pub(super) struct RevisionRow {
+    image_id: Id,
+    revision: i64,
+    create_time: DateTime<Utc>,
+    user_id: String,
+    project_id: String,
+    action: String,
+    changes: Json<Vec<Change>>,
+}
+
+impl TryFrom<RevisionRow> for Revision {
+    type Error = Error;
+
+    fn try_from(row: RevisionRow) -> Result<Self, Error> {
+        Ok(Self {
+            image_id: row.image_id,
+            revision: row.revision,
+            create_time: row.create_time,
+            actor: Actor { user_id: row.user_id, project_id: row.project_id },
+            action: Action::from_name(&row.action).ok_or(Error::Corrupt(row.image_id))?,
+            changes: row.changes.0,
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Statements that several transactions share. Macros, because the two drivers' transactions are two types.
+
+/// Reads the image `$id` as `$now` makes it: locked, and its revision already the next one.
+macro_rules! lock_image {
+    ($tx:ident, $id:expr, $now:expr) => {{
+        // The write takes the row's lock, so that what is read next stays true until the commit.
+        let locked = sqlx::query(
+            "UPDATE images SET revision = revision + 1, \
+             update_time = CASE WHEN update_time > $2 THEN update_time ELSE $2 END WHERE id = $1",
+        )
+        .bind($id)
+        .bind($now)
+        .execute(&mut *$tx)
+        .await?
+        .rows_affected();
+        if locked == 0 {
+            return Err(Error::NotFound($id));
+        }
+        let row: ImageRow = sqlx::QueryBuilder::new(RECORD)
+            .push(" = ")
+            .push_bind($id)
+            .build_query_as()
+            .fetch_one(&mut *$tx)
+            .await?;
+        Image::try_from(row)?
+    }};
+}
+
+/// Adds a revision to the history; gives the number of rows, 0 if that revision exists.
+macro_rules! insert_revision {
+    ($tx:ident, $id:expr, $revision:expr, $time:expr, $actor:expr, $action:expr, $changes:expr) => {
+        sqlx::query(
+            "INSERT INTO image_revisions (image_id, revision, create_time, user_id, project_id, action, changes) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (image_id, revision) DO NOTHING",
+        )
+        .bind($id)
+        .bind($revision)
+        .bind($time)
+        .bind(&$actor.user_id)
+        .bind(&$actor.project_id)
+        .bind($action.as_str())
+        .bind(Json($changes))
+        .execute(&mut *$tx)
+        .await?
+        .rows_affected()
+    };
+}
+
+/// Writes the attributes of an image, but for its id and times.
+macro_rules! update_attributes {
+    ($tx:ident, $image:expr) => {
+        sqlx::query(
+            "UPDATE images SET name = $2, status = $3, visibility = $4, owner = $5, protected = $6, \
+             disk_format = $7, container_format = $8, min_ram = $9, min_disk = $10, size = $11, checksum = $12 \
+             WHERE id = $1",
+        )
+        .bind($image.id)
+        .bind(&$image.name)
+        .bind($image.status.as_str())
+        .bind($image.visibility.as_str())
+        .bind(&$image.owner)
+        .bind($image.protected)
+        .bind(&$image.disk_format)
+        .bind(&$image.container_format)
+        .bind($image.min_ram)
+        .bind($image.min_disk)
+        .bind($image.size)
+        .bind(&$image.checksum)
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+
+/// Adds or overwrites properties, a collection of names and values.
+macro_rules! upsert_properties {
+    ($tx:ident, $id:expr, $properties:expr) => {{
+        let properties = $properties;
+        if !properties.is_empty() {
+            QueryBuilder::new("INSERT INTO image_properties (image_id, name, value) ")
+                .push_values(properties, |mut row, (name, value)| {
+                    row.push_bind($id).push_bind(name).push_bind(value);
+                })
+                .push(" ON CONFLICT (image_id, name) DO UPDATE SET value = excluded.value")
+                .build()
+                .execute(&mut *$tx)
+                .await?;
+        }
+    }};
+}
+
+/// Removes properties by name.
+macro_rules! delete_properties {
+    ($tx:ident, $id:expr, $names:expr) => {{
+        let names = $names;
+        if !names.is_empty() {
+            let mut query = QueryBuilder::new("DELETE FROM image_properties WHERE image_id = ");
+            query.push_bind($id).push(" AND name IN ");
+            query.push_tuples(names, |mut row, name| {
+                row.push_bind(name);
+            });
+            query.build().execute(&mut *$tx).await?;
+        }
+    }};
+}
+
+/// Adds tags, none of which is there.
+macro_rules! insert_tags {
+    ($tx:ident, $id:expr, $tags:expr) => {
+        if !$tags.is_empty() {
+            QueryBuilder::new("INSERT INTO image_tags (image_id, tag) ")
+                .push_values($tags, |mut row, tag| {
+                    row.push_bind($id).push_bind(tag);
+                })
+                .build()
+                .execute(&mut *$tx)
+                .await?;
+        }
+    };
+}
+
+pub(super) use {
+    delete_properties, insert_revision, insert_tags, lock_image, update_attributes, upsert_properties,
+};
