@@ -98,16 +98,17 @@ impl Key {
 }
 
 impl<K: SortKey> Page<K> {
-    /// Reads `page_size`, `page_token` and `order_by` of a request. `list` names the list and everything that
-    /// selects its items, `default` is its order.
+    /// Reads `page_size`, `page_token` and `order_by` of a request. `problems` are those found so far, `list`
+    /// names the list and everything that selects its items, `default` is its order.
     pub fn parse(
+        problems: Violations,
         page_size: i32,
         page_token: &str,
         order_by: &str,
         list: &[&str],
         default: (K, Direction),
     ) -> Result<Self, Violations> {
-        let mut violations = Violations::default();
+        let mut violations = problems;
         let size = violations.take("page_size", parse_size(page_size)).unwrap_or(DEFAULT_SIZE);
         let order = violations
             .take("order_by", Order::parse(order_by, default))

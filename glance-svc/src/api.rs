@@ -60,7 +60,9 @@ impl image_service_server::ImageService for Api {
         let pb::ListImagesRequest { page_size, page_token, filter, order_by } = request.into_inner();
         let mut problems = Violations::default();
         let images = problems.take("filter", ImageFilter::parse(&filter)).unwrap_or_default();
-        let page = page(page_size, &page_token, &order_by, &["images", &filter], DEFAULT_ORDER, problems)?;
+        let list = ["images", &filter];
+        let page = Page::parse(problems, page_size, &page_token, &order_by, &list, DEFAULT_ORDER)
+            .map_err(Error::from)?;
         let listed = self.images.list(&images, &page).await?;
         let (images, next_page_token) = page.finish(
             listed,
@@ -105,7 +107,9 @@ impl image_service_server::ImageService for Api {
         let pb::ListImageRevisionsRequest { image_id, page_size, page_token } = request.into_inner();
         let mut problems = Violations::default();
         let id = problems.take("image_id", image_id.parse());
-        let page = page(page_size, &page_token, "", &["revisions", &image_id], HISTORY_ORDER, problems)?;
+        let list = ["revisions", &image_id];
+        let page =
+            Page::parse(problems, page_size, &page_token, "", &list, HISTORY_ORDER).map_err(Error::from)?;
         let id = id.expect("a malformed id is a violation");
         let listed = self.images.list_revisions(id, &page).await?;
         let (revisions, next_page_token) = page.finish(
@@ -120,23 +124,4 @@ impl image_service_server::ImageService for Api {
 
 fn actor<T>(request: &Request<T>) -> Result<Actor, Error> {
     Ok(Actor::from_metadata(request.metadata())?)
-}
-
-/// Reads the page of a list request, whose other `problems` are answered together with its own.
-fn page<K: common::page::SortKey>(
-    size: i32,
-    token: &str,
-    order_by: &str,
-    list: &[&str],
-    default: (K, common::page::Direction),
-    mut problems: Violations,
-) -> Result<Page<K>, Error> {
-    match Page::parse(size, token, order_by, list, default) {
-        Ok(page) if problems.is_empty() => Ok(page),
-        Ok(_) => Err(problems.into()),
-        Err(more) => {
-            problems.append(more);
-            Err(problems.into())
-        }
-    }
 }

@@ -28,7 +28,7 @@ impl SortKey for By {
 const DEFAULT: (By, Direction) = (By::Name, Direction::Descending);
 
 fn parse(size: i32, token: &str, order_by: &str, filter: &str) -> Result<Page<By>, Violations> {
-    Page::parse(size, token, order_by, &["things", filter], DEFAULT)
+    Page::parse(Violations::default(), size, token, order_by, &["things", filter], DEFAULT)
 }
 
 fn key(item: &(i64, String), by: By) -> Key {

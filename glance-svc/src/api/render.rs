@@ -1,7 +1,6 @@
 //! From images and revisions to messages.
 
-use chrono::{DateTime, Utc};
-use prost_types::Timestamp;
+use common::clock::timestamp;
 use proto::glance::v1::{self as pb, image_change, image_revision};
 
 use crate::image::{
@@ -86,12 +85,5 @@ fn action(action: Action) -> image_revision::Action {
         Action::Create => image_revision::Action::Create,
         Action::Update => image_revision::Action::Update,
         Action::Delete => image_revision::Action::Delete,
-    }
-}
-
-fn timestamp(time: DateTime<Utc>) -> Timestamp {
-    Timestamp {
-        seconds: time.timestamp(),
-        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default(),
     }
 }

@@ -1,0 +1,55 @@
+//! `nova.v1.FlavorService`.
+
+use common::{
+    clock,
+    page::{Key, Page},
+    violations::Violations,
+};
+use prost::Message as _;
+use proto::nova::v1::{self as pb, flavor_service_server::FlavorService};
+use tonic::{Request, Response};
+
+use super::{Answer, parse};
+use crate::{error::Error, flavors::Flavors, list::FLAVOR_ORDER};
+
+/// The service.
+pub(super) struct Api {
+    pub(super) flavors: Flavors,
+}
+
+#[tonic::async_trait]
+impl FlavorService for Api {
+    async fn create_flavor(&self, request: Request<pb::CreateFlavorRequest>) -> Answer<pb::Flavor> {
+        let flavor = parse::flavor(request.into_inner()).map_err(Error::from)?;
+        let created = self.flavors.create(flavor, clock::now()).await?;
+        Ok(Response::new(created.into()))
+    }
+
+    async fn get_flavor(&self, request: Request<pb::GetFlavorRequest>) -> Answer<pb::Flavor> {
+        let id = parse::flavor_id("id", request.into_inner().id).map_err(Error::from)?;
+        Ok(Response::new(self.flavors.get(&id).await?.into()))
+    }
+
+    async fn list_flavors(
+        &self,
+        request: Request<pb::ListFlavorsRequest>,
+    ) -> Answer<pb::ListFlavorsResponse> {
+        let pb::ListFlavorsRequest { page_size, page_token } = request.into_inner();
+        let page = Page::parse(Violations::default(), page_size, &page_token, "", &["flavors"], FLAVOR_ORDER)
+            .map_err(Error::from)?;
+        let listed = self.flavors.list(&page).await?;
+        let (flavors, next_page_token) = page.finish(
+            listed,
+            |flavor| pb::Flavor::from(flavor.clone()).encoded_len(),
+            |flavor, _| Key::Integer(flavor.flavor.instance_type_id),
+        );
+        let flavors = flavors.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListFlavorsResponse { flavors, next_page_token }))
+    }
+
+    async fn delete_flavor(&self, request: Request<pb::DeleteFlavorRequest>) -> Answer<()> {
+        let id = parse::flavor_id("id", request.into_inner().id).map_err(Error::from)?;
+        self.flavors.delete(&id).await?;
+        Ok(Response::new(()))
+    }
+}

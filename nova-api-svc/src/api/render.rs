@@ -1,0 +1,91 @@
+//! From instances and flavors to messages.
+
+use common::{clock::timestamp, flavor::Flavor, page::MAX_BYTES};
+use prost::Message as _;
+use proto::nova::v1::{self as pb, InstanceView, instance};
+
+use crate::{
+    flavors::StoredFlavor,
+    instance::{Instance, Reservation, State},
+};
+
+/// The answer to a request that created instances: in full if clients accept an answer that large.
+pub(super) fn reservation(reservation: Reservation) -> pb::CreateInstanceResponse {
+    let Reservation { id, requested, instances } = reservation;
+    // All of a reservation have the same record, so that one tells the size of all.
+    let one = instances.first().map_or(0, |first| self::instance(first, InstanceView::Full).encoded_len());
+    let fits = one.saturating_mul(instances.len()) <= MAX_BYTES;
+    let view = if fits { InstanceView::Full } else { InstanceView::Basic };
+    pb::CreateInstanceResponse {
+        instances: instances.iter().map(|instance| self::instance(instance, view)).collect(),
+        reservation_id: id,
+        requested_count: i32::try_from(requested).unwrap_or(i32::MAX),
+        view: view.into(),
+    }
+}
+
+/// An instance.
+pub(super) fn instance(instance: &Instance, view: InstanceView) -> pb::Instance {
+    let record = &*instance.record;
+    let inherited = record.inherited.clone();
+    let mut message = pb::Instance {
+        id: instance.id.to_string(),
+        name: instance.name.clone(),
+        hostname: instance.hostname.clone(),
+        project_id: record.project_id.clone(),
+        user_id: record.user_id.clone(),
+        image_id: record.image_id.to_string(),
+        image_revision: record.image_revision,
+        flavor: Some(flavor(record.flavor.clone())),
+        state: state(record.state).into(),
+        launch_index: instance.launch_index,
+        kernel_id: record.kernel_id.clone(),
+        ramdisk_id: record.ramdisk_id.clone(),
+        os_type: inherited.os_type,
+        architecture: inherited.architecture,
+        vm_mode: inherited.vm_mode,
+        root_device_name: inherited.root_device_name,
+        auto_disk_config: inherited.auto_disk_config,
+        reservation_id: record.reservation_id.clone(),
+        create_time: Some(timestamp(record.create_time)),
+        update_time: Some(timestamp(record.update_time)),
+        ..pb::Instance::default()
+    };
+    if view == InstanceView::Full {
+        message.metadata = record.metadata.clone();
+        message.system_metadata = record.system_metadata.entries.clone();
+        message.truncated_keys = record.system_metadata.truncated.iter().cloned().collect();
+    }
+    message
+}
+
+impl From<StoredFlavor> for pb::Flavor {
+    fn from(stored: StoredFlavor) -> Self {
+        Self { create_time: Some(timestamp(stored.create_time)), ..flavor(stored.flavor) }
+    }
+}
+
+/// A flavor; an instance's copy does not know when the flavor was added.
+fn flavor(flavor: Flavor) -> pb::Flavor {
+    pb::Flavor {
+        id: flavor.flavorid,
+        name: flavor.name,
+        memory_mb: flavor.memory_mb,
+        vcpus: flavor.vcpus,
+        root_gb: flavor.root_gb,
+        ephemeral_gb: flavor.ephemeral_gb,
+        swap: flavor.swap,
+        rxtx_factor: Some(flavor.rxtx_factor),
+        vcpu_weight: flavor.vcpu_weight,
+        instance_type_id: flavor.instance_type_id,
+        create_time: None,
+    }
+}
+
+const fn state(state: State) -> instance::State {
+    match state {
+        State::Building => instance::State::Building,
+        State::Active => instance::State::Active,
+        State::Error => instance::State::Error,
+    }
+}

@@ -1,0 +1,120 @@
+//! The command line, each flag with its environment variable.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{instance::names::NameTemplate, quota::Quota};
+
+/// The compute API of Imprint: creates instances from images and keeps the image's properties with them.
+///
+/// Try it:  grpcurl -plaintext 127.0.0.1:8774 list
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Config {
+    /// Address to listen on; port 0 takes a free one, which is printed.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8774", value_name = "HOST:PORT")]
+    pub listen: String,
+
+    /// Database: `sqlite:FILE` (made if it is missing) or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        default_value = "sqlite:nova.sqlite",
+        hide_env_values = true,
+        value_name = "URL",
+        global = true
+    )]
+    pub database_url: String,
+
+    /// Most connections to the database.
+    #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 16, value_name = "COUNT", global = true,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub database_max_connections: u32,
+
+    /// Where glance-svc is.
+    #[arg(long, env = "GLANCE_ENDPOINT", default_value = "http://127.0.0.1:9292", value_name = "URL")]
+    pub glance_endpoint: String,
+
+    /// Longest wait for glance-svc, milliseconds; a caller's shorter deadline shortens it.
+    #[arg(long, env = "GLANCE_TIMEOUT_MS", default_value_t = 5000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub glance_timeout_ms: u64,
+
+    /// Names of several instances, from %(name)s, %(uuid)s and %(count)s.
+    #[arg(
+        long,
+        env = "MULTI_INSTANCE_DISPLAY_NAME_TEMPLATE",
+        default_value = "%(name)s-%(uuid)s",
+        value_name = "TEMPLATE"
+    )]
+    pub multi_instance_display_name_template: NameTemplate,
+
+    /// What each project may use.
+    #[command(flatten)]
+    pub quota: QuotaArgs,
+
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What each project may use.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct QuotaArgs {
+    /// Most instances of a project; negative for any number.
+    #[arg(
+        long,
+        env = "QUOTA_INSTANCES",
+        default_value_t = -1,
+        allow_negative_numbers = true,
+        value_name = "COUNT"
+    )]
+    pub quota_instances: i64,
+
+    /// Most virtual CPUs of a project; negative for any number.
+    #[arg(
+        long,
+        env = "QUOTA_CORES",
+        default_value_t = -1,
+        allow_negative_numbers = true,
+        value_name = "COUNT"
+    )]
+    pub quota_cores: i64,
+
+    /// Most memory of a project, MiB; negative for any amount.
+    #[arg(
+        long,
+        env = "QUOTA_RAM",
+        default_value_t = -1,
+        allow_negative_numbers = true,
+        value_name = "MIB"
+    )]
+    pub quota_ram: i64,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Command {
+    /// Bring the schema of the database up to date and exit (serving does it, too).
+    Migrate,
+}
+
+impl Config {
+    /// Longest wait for glance-svc.
+    #[must_use]
+    pub const fn glance_timeout(&self) -> Duration {
+        Duration::from_millis(self.glance_timeout_ms)
+    }
+}
+
+impl From<QuotaArgs> for Quota {
+    fn from(args: QuotaArgs) -> Self {
+        let limit = |value: i64| (value >= 0).then_some(value);
+        Self {
+            instances: limit(args.quota_instances),
+            cores: limit(args.quota_cores),
+            ram_mb: limit(args.quota_ram),
+        }
+    }
+}

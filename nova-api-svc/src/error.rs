@@ -1,0 +1,229 @@
+//! Everything that can go wrong in this service, named for what the caller may do about it.
+
+use std::time::Duration;
+
+use common::{
+    db,
+    id::Id,
+    status::{Code, Description, Detail, Failure},
+    violations::{Violation, Violations},
+};
+use tonic::Status as GrpcStatus;
+
+use crate::quota::Shortage;
+
+/// What a caller is told to wait before it tries again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What an image was wanted for; it decides whose fault its absence is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageUse {
+    /// `image_id` of the request.
+    Boot,
+    /// `kernel_id` of the request.
+    Kernel,
+    /// `ramdisk_id` of the request.
+    Ramdisk,
+    /// Property `kernel_id` of the image.
+    KernelOfImage,
+    /// Property `ramdisk_id` of the image.
+    RamdiskOfImage,
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are the values of the sentence")]
+pub enum Error {
+    /// The request is wrong in itself.
+    #[error(transparent)]
+    Invalid(#[from] Violations),
+    /// There is no such instance.
+    #[error("no instance {0}")]
+    InstanceNotFound(Id),
+    /// There is no such flavor.
+    #[error("no flavor {0:?}")]
+    FlavorNotFound(String),
+    /// The flavor to create an instance with does not exist.
+    #[error("flavor_id: no flavor {0:?}; ListFlavors lists those there are")]
+    NoSuchFlavor(String),
+    /// The id or the name of a new flavor is in use.
+    #[error("a flavor with the {field} {value:?} exists already")]
+    FlavorExists { field: &'static str, value: String },
+    /// An image that is needed does not exist.
+    #[error("{}: no image {id:?}", .usage.field())]
+    NoSuchImage { usage: ImageUse, id: String },
+    /// The image has no data, or must not be used.
+    #[error("image {id} is {status} and must be ACTIVE")]
+    ImageNotActive { id: Id, status: &'static str },
+    /// The flavor has too little memory.
+    #[error("image {id} needs {needed} MiB of memory, flavor {flavor_id:?} has {available}")]
+    MemoryTooSmall { id: Id, flavor_id: String, needed: i64, available: i32 },
+    /// The data does not fit on the flavor's root disk.
+    #[error("image {id} has {needed} bytes, the root disk of flavor {flavor_id:?} {available}")]
+    DiskSmallerThanImage { id: Id, flavor_id: String, needed: i64, available: i64 },
+    /// The flavor's root disk is smaller than the image says it must be.
+    #[error("image {id} needs a root disk of {needed} GiB, flavor {flavor_id:?} has {available}")]
+    DiskSmallerThanMinDisk { id: Id, flavor_id: String, needed: i64, available: i32 },
+    /// The image forbids what the request asks for.
+    #[error("image {0} disables auto_disk_config; do not ask for it")]
+    AutoDiskConfigDisabled(Id),
+    /// Too much metadata.
+    #[error("{attempted} items of metadata are more than the {maximum} allowed")]
+    MetadataLimit { attempted: usize, maximum: usize },
+    /// The project may not use that much.
+    #[error(
+        "quota of {}: {} requested, {} of {} used",
+        .0.resource, .0.requested, .0.used, .0.limit
+    )]
+    QuotaExceeded(Shortage),
+    /// The id of a request was used for another request.
+    #[error("request_id {0:?} was used for another request; give each request an id of its own")]
+    RequestIdTaken(String),
+    /// glance-svc cannot be reached.
+    #[error("glance-svc is not available; nothing was written, try again")]
+    GlanceUnavailable(#[source] Option<GrpcStatus>),
+    /// glance-svc did not answer in time.
+    #[error("glance-svc did not answer within {0} ms; nothing was written, try again")]
+    GlanceTimeout(u128),
+    /// glance-svc answered what no image catalogue should.
+    #[error("glance-svc gave no usable answer; nothing was written, try again")]
+    GlanceAnswer(#[source] Option<GrpcStatus>),
+    /// The database failed or is away.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// What the database holds makes no sense.
+    #[error("instance {0} is kept in a form this service does not know")]
+    Corrupt(Id),
+}
+
+impl ImageUse {
+    /// The field, or the property, that names the image.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Boot => "image_id",
+            Self::Kernel => "kernel_id",
+            Self::Ramdisk => "ramdisk_id",
+            Self::KernelOfImage => "property kernel_id of the image",
+            Self::RamdiskOfImage => "property ramdisk_id of the image",
+        }
+    }
+
+    /// Whether the image, and not the request, names it.
+    const fn is_property(self) -> bool {
+        matches!(self, Self::KernelOfImage | Self::RamdiskOfImage)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl Failure for Error {
+    const DOMAIN: &'static str = "nova";
+
+    fn describe(&self) -> Description {
+        let new = Description::new;
+        match self {
+            Self::Invalid(violations) => violations.describe(),
+            Self::InstanceNotFound(id) => new(Code::NotFound, "INSTANCE_NOT_FOUND")
+                .with("instance_id", id)
+                .detail(Detail::Resource { kind: "nova.v1.Instance", name: id.to_string() }),
+            Self::FlavorNotFound(id) => {
+                new(Code::NotFound, "FLAVOR_NOT_FOUND").with("flavor_id", id).detail(flavor(id))
+            }
+            Self::NoSuchFlavor(id) => new(Code::InvalidArgument, "FLAVOR_NOT_FOUND")
+                .with("flavor_id", id)
+                .detail(self.bad_field("flavor_id")),
+            Self::FlavorExists { field, value } => new(Code::AlreadyExists, "FLAVOR_EXISTS")
+                .with("field", field)
+                .with("value", value)
+                .detail(flavor(value)),
+            Self::NoSuchImage { usage, id } => self.describe_missing_image(*usage, id),
+            Self::ImageNotActive { id, status } => {
+                refused("IMAGE_NOT_ACTIVE", id).with("status", status).with("needed", "ACTIVE")
+            }
+            Self::MemoryTooSmall { id, flavor_id, needed, available } => {
+                refused("FLAVOR_MEMORY_TOO_SMALL", id)
+                    .with("flavor_id", flavor_id)
+                    .with("needed_mb", needed)
+                    .with("available_mb", available)
+            }
+            Self::DiskSmallerThanImage { id, flavor_id, needed, available } => {
+                refused("FLAVOR_DISK_SMALLER_THAN_IMAGE", id)
+                    .with("flavor_id", flavor_id)
+                    .with("needed_bytes", needed)
+                    .with("available_bytes", available)
+            }
+            Self::DiskSmallerThanMinDisk { id, flavor_id, needed, available } => {
+                refused("FLAVOR_DISK_SMALLER_THAN_MIN_DISK", id)
+                    .with("flavor_id", flavor_id)
+                    .with("needed_gb", needed)
+                    .with("available_gb", available)
+            }
+            Self::AutoDiskConfigDisabled(id) => refused("AUTO_DISK_CONFIG_DISABLED", id),
+            Self::MetadataLimit { attempted, maximum } => {
+                new(Code::ResourceExhausted, "METADATA_LIMIT_EXCEEDED")
+                    .with("attempted", attempted)
+                    .with("maximum", maximum)
+                    .detail(Detail::Quota { subject: "instance metadata".to_owned() })
+            }
+            Self::QuotaExceeded(shortage) => new(Code::ResourceExhausted, "QUOTA_EXCEEDED")
+                .with("resource", shortage.resource)
+                .with("requested", shortage.requested)
+                .with("used", shortage.used)
+                .with("limit", shortage.limit)
+                .detail(Detail::Quota { subject: format!("project {}", shortage.resource) }),
+            Self::RequestIdTaken(id) => new(Code::AlreadyExists, "REQUEST_ID_TAKEN")
+                .with("request_id", id)
+                .detail(Detail::Resource { kind: "nova.v1.CreateInstanceRequest", name: id.clone() }),
+            Self::GlanceUnavailable(_) => retry(Code::Unavailable, "GLANCE_UNAVAILABLE"),
+            Self::GlanceTimeout(milliseconds) => {
+                retry(Code::DeadlineExceeded, "GLANCE_TIMEOUT").with("timeout_ms", milliseconds)
+            }
+            Self::GlanceAnswer(_) => retry(Code::Unavailable, "GLANCE_BAD_ANSWER"),
+            Self::Database(error) => error.describe(),
+            Self::Corrupt(_) => new(Code::Internal, "INTERNAL"),
+        }
+    }
+}
+
+impl Error {
+    fn describe_missing_image(&self, usage: ImageUse, id: &str) -> Description {
+        let description = if usage.is_property() {
+            Description::new(Code::FailedPrecondition, "IMAGE_NOT_FOUND")
+                .detail(Detail::Precondition { rule: "IMAGE_EXISTS", subject: format!("image/{id}") })
+        } else {
+            Description::new(Code::InvalidArgument, "IMAGE_NOT_FOUND").detail(self.bad_field(usage.field()))
+        };
+        description.with("image_id", id).with("field", usage.field())
+    }
+
+    /// The whole error as the problem of one field.
+    fn bad_field(&self, field: &str) -> Detail {
+        Detail::BadRequest(vec![Violation { field: field.to_owned(), problem: self.to_string() }])
+    }
+}
+
+impl From<Error> for GrpcStatus {
+    fn from(error: Error) -> Self {
+        common::status::to_status(&error)
+    }
+}
+
+fn flavor(name: &str) -> Detail {
+    Detail::Resource { kind: "nova.v1.Flavor", name: name.to_owned() }
+}
+
+/// The image, or flavor and image together, do not allow it.
+fn refused(reason: &'static str, image_id: &Id) -> Description {
+    Description::new(Code::FailedPrecondition, reason)
+        .with("image_id", image_id)
+        .detail(Detail::Precondition { rule: reason, subject: format!("image/{image_id}") })
+}
+
+fn retry(code: Code, reason: &'static str) -> Description {
+    Description::new(code, reason).detail(Detail::Retry(RETRY_AFTER))
+}

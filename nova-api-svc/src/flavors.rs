@@ -1,0 +1,49 @@
+//! What can be done with flavors.
+
+use chrono::{DateTime, Utc};
+use common::{flavor::Flavor, page::Page};
+
+use crate::{error::Error, list::FlavorOrder, store::Store};
+
+/// A flavor and when it was added.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredFlavor {
+    /// The flavor.
+    pub flavor: Flavor,
+    /// When it was added.
+    pub create_time: DateTime<Utc>,
+}
+
+/// The flavors.
+#[derive(Debug, Clone)]
+pub struct Flavors {
+    store: Store,
+}
+
+impl Flavors {
+    /// The flavors in `store`.
+    #[must_use]
+    pub const fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Adds a flavor; its number is given by the store.
+    pub async fn create(&self, flavor: Flavor, now: DateTime<Utc>) -> Result<StoredFlavor, Error> {
+        self.store.insert_flavor(flavor, now).await
+    }
+
+    /// The flavor with that id.
+    pub async fn get(&self, id: &str) -> Result<StoredFlavor, Error> {
+        self.store.flavor(id).await?.ok_or_else(|| Error::FlavorNotFound(id.to_owned()))
+    }
+
+    /// A page of flavors that may be one item too long, to see whether there is a next one.
+    pub async fn list(&self, page: &Page<FlavorOrder>) -> Result<Vec<StoredFlavor>, Error> {
+        self.store.list_flavors(page).await
+    }
+
+    /// Deletes a flavor; instances keep their copy.
+    pub async fn delete(&self, id: &str) -> Result<(), Error> {
+        if self.store.delete_flavor(id).await? { Ok(()) } else { Err(Error::FlavorNotFound(id.to_owned())) }
+    }
+}

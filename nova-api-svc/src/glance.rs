@@ -1,0 +1,120 @@
+//! The client of the image catalogue: a lazy channel, a deadline for each call, and the peer's statuses turned
+//! into errors of ours.
+
+use std::time::{Duration, Instant};
+
+use common::{actor::Actor, deadline::Deadline, id::Id, image::ImageMeta, text::NAME_LIMIT};
+use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
+use tonic::{
+    Code, Request, Status,
+    metadata::AsciiMetadataValue,
+    transport::{Channel, Endpoint},
+};
+
+use crate::error::{Error, ImageUse};
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Largest answer, bytes: the widest image that the default quota allows has 8.5 MiB.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// The image catalogue.
+#[derive(Debug, Clone)]
+pub struct Glance {
+    client: ImageServiceClient<Channel>,
+    timeout: Duration,
+}
+
+/// An image, as far as instances are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its id.
+    pub id: Id,
+    /// Its revision.
+    pub revision: i64,
+    /// Its status, such as `ACTIVE`.
+    pub status: &'static str,
+    /// Size of its data, bytes.
+    pub size: Option<i64>,
+    /// What goes into system metadata.
+    pub meta: ImageMeta,
+}
+
+impl Glance {
+    /// The catalogue at `endpoint`, such as `http://127.0.0.1:9292`; connects when it is first needed and
+    /// again whenever the connection is lost. A call takes at most `timeout`.
+    pub fn new(endpoint: &str, timeout: Duration) -> Result<Self, tonic::transport::Error> {
+        let channel = Endpoint::from_shared(endpoint.to_owned())?
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .connect_lazy();
+        let client = ImageServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER);
+        Ok(Self { client, timeout })
+    }
+
+    /// The image as it is now, within its share of the caller's deadline.
+    pub async fn image(&self, id: Id, actor: &Actor, deadline: Option<Deadline>) -> Result<Image, Error> {
+        let timeout = Deadline::share(deadline, self.timeout);
+        let started = Instant::now();
+        let mut request = Request::new(pb::GetImageRequest { id: id.to_string(), revision: 0 });
+        request.set_timeout(timeout);
+        for (name, value) in [("x-user-id", &actor.user_id), ("x-project-id", &actor.project_id)] {
+            if let Ok(value) = AsciiMetadataValue::try_from(value.as_str()) {
+                request.metadata_mut().insert(name, value);
+            }
+        }
+        let mut client = self.client.clone();
+        match tokio::time::timeout(timeout, client.get_image(request)).await {
+            Err(_) => Err(Error::GlanceTimeout(timeout.as_millis())),
+            Ok(Err(status)) => Err(peer_error(id, status, started.elapsed())),
+            Ok(Ok(answer)) => image(id, answer.into_inner()).ok_or(Error::GlanceAnswer(None)),
+        }
+    }
+}
+
+/// A peer's status is not ours: what it means for our caller is decided here.
+fn peer_error(id: Id, status: Status, elapsed: Duration) -> Error {
+    match status.code() {
+        Code::NotFound => Error::NoSuchImage { usage: ImageUse::Boot, id: id.to_string() },
+        // The transport calls its own time-out a cancellation.
+        Code::DeadlineExceeded | Code::Cancelled => Error::GlanceTimeout(elapsed.as_millis()),
+        Code::Unavailable | Code::ResourceExhausted | Code::Aborted => Error::GlanceUnavailable(Some(status)),
+        _ => Error::GlanceAnswer(Some(status)),
+    }
+}
+
+/// The image of an answer; `None` when it cannot be the image that was asked for.
+fn image(id: Id, answer: pb::Image) -> Option<Image> {
+    let status = match pb::image::Status::try_from(answer.status) {
+        Ok(pb::image::Status::Unspecified) | Err(_) => return None,
+        Ok(status) => status.as_str_name(),
+    };
+    let text = |format: String| (!format.is_empty()).then_some(format);
+    let usable = answer.id.parse() == Ok(id)
+        && answer.revision >= 1
+        && answer.min_ram >= 0
+        && answer.min_disk >= 0
+        && is_short(&answer.disk_format)
+        && is_short(&answer.container_format)
+        && answer.properties.iter().all(|(name, value)| is_short(name) && !value.contains('\0'));
+    usable.then(|| Image {
+        id,
+        revision: answer.revision,
+        status,
+        size: answer.size,
+        meta: ImageMeta {
+            properties: answer.properties,
+            min_ram: Some(answer.min_ram),
+            min_disk: Some(answer.min_disk),
+            disk_format: text(answer.disk_format),
+            container_format: text(answer.container_format),
+        },
+    })
+}
+
+fn is_short(text: &str) -> bool {
+    text.chars().count() <= NAME_LIMIT && !text.contains('\0')
+}

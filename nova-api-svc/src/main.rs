@@ -1,0 +1,39 @@
+//! nova-api-svc: reads its configuration, opens its database, serves.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use common::{db::Db, server, telemetry};
+use nova_api_svc::{
+    api,
+    config::{Command, Config},
+    glance::Glance,
+    pipeline::Pipeline,
+    store::{MIGRATIONS, Store},
+};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    telemetry::init();
+    let config = Config::parse();
+    let db = Db::open(&config.database_url, config.database_max_connections, &MIGRATIONS)?;
+    if let Some(Command::Migrate) = config.command {
+        return Ok(db.migrate().await?);
+    }
+    db.migrate_or_wait().await?;
+    let pipeline = Pipeline {
+        glance: Glance::new(&config.glance_endpoint, config.glance_timeout())
+            .with_context(|| format!("glance endpoint {:?}", config.glance_endpoint))?,
+        store: Store::new(db.clone()),
+        quota: config.quota.into(),
+        template: config.multi_instance_display_name_template,
+    };
+    let listener = TcpListener::bind(&config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    writeln!(std::io::stdout(), "nova-api-svc listening on {}", listener.local_addr()?)?;
+    server::serve(listener, api::service(pipeline, db), server::shutdown_signal()).await?;
+    Ok(())
+}

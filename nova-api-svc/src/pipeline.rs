@@ -1,0 +1,102 @@
+//! Turns a request into stored instances: create → provision → populate.
+//!
+//! | the article (Nova, Icehouse)         | here                                                          |
+//! |--------------------------------------|---------------------------------------------------------------|
+//! | #1 `create`                          | [`api`](crate::api), `create_instance`                        |
+//! | #2 `_create_instance`                | [`Pipeline::create_instance`]                                 |
+//! | #3 `_provision_instances`            | [`provision::provision_instances`]                            |
+//! | #4 `create_db_entry_for_new_instance`| [`Store::create`](crate::store::Store::create)                |
+//! | #5 `_populate_instance_for_create`   | [`populate::populate_instance_for_create`]                    |
+//! | #6 `get_system_metadata_from_image`  | [`common::system_metadata::system_metadata_from_image`]       |
+//!
+//! It waits to read (the image, over gRPC) and to write (one transaction); in between are plain functions over
+//! plain data.
+
+use common::{actor::Actor, clock, deadline::Deadline, id::Id};
+
+use crate::{
+    error::Error,
+    glance::{Glance, Image},
+    instance::{Reservation, names::NameTemplate},
+    quota::Quota,
+    store::{Claim, Store},
+};
+
+pub mod checks;
+pub mod populate;
+pub mod provision;
+pub mod request;
+
+pub use request::CreateInstance;
+
+use provision::Plan;
+
+/// What creates instances.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// The image catalogue.
+    pub glance: Glance,
+    /// The database.
+    pub store: Store,
+    /// What each project may use.
+    pub quota: Quota,
+    /// How several instances are named.
+    pub template: NameTemplate,
+}
+
+impl Pipeline {
+    /// Nova's `_create_instance`: one read, pure provisioning, one write.
+    pub async fn create_instance(
+        &self,
+        request: CreateInstance,
+        actor: &Actor,
+        deadline: Option<Deadline>,
+    ) -> Result<Reservation, Error> {
+        let claim = Claim::new(&request, actor, Id::random());
+        if let Some(before) = self.store.find_reservation(&claim).await? {
+            return Ok(before);
+        }
+        let flavor_id = &request.flavor_id;
+        let flavor = self.store.flavor(flavor_id).await?;
+        let flavor = flavor.ok_or_else(|| Error::NoSuchFlavor(flavor_id.clone()))?.flavor;
+        let image = self.glance.image(request.image_id, actor, deadline).await?;
+        checks::check_auto_disk_config(&request, &image)?;
+        checks::check_metadata(&request.metadata)?;
+        checks::check_requested_image(&image, &flavor)?;
+        let boot = self.kernel_and_ramdisk(&request, &image, actor, deadline).await?;
+
+        let validate_only = request.validate_only;
+        let plan =
+            Plan { request, actor, image: &image, flavor, boot, template: &self.template, now: clock::now() };
+        let provision = |usage: &_| {
+            provision::provision_instances(&plan, &self.quota, usage, claim.reservation_id(), Id::now)
+        };
+        if validate_only {
+            return provision(&self.store.usage(&actor.project_id, &self.quota).await?);
+        }
+        self.store.create(&claim, &self.quota, clock::now(), provision).await
+    }
+
+    /// Nova's `_handle_kernel_and_ramdisk`: both must exist before anything is written.
+    async fn kernel_and_ramdisk(
+        &self,
+        request: &CreateInstance,
+        image: &Image,
+        actor: &Actor,
+        deadline: Option<Deadline>,
+    ) -> Result<checks::Boot, Error> {
+        let boot = checks::kernel_and_ramdisk(request, image)?;
+        let exists = |source: Option<checks::BootImage>| async move {
+            match source {
+                None => Ok(()),
+                Some(source) => match self.glance.image(source.id, actor, deadline).await {
+                    Err(Error::NoSuchImage { .. }) => Err(source.missing()),
+                    other => other.map(drop),
+                },
+            }
+        };
+        let (kernel, ramdisk) = tokio::join!(exists(boot.kernel.clone()), exists(boot.ramdisk.clone()));
+        kernel.and(ramdisk)?;
+        Ok(boot)
+    }
+}

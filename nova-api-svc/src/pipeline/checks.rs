@@ -1,0 +1,145 @@
+//! What must be true of a request before instances are laid out, in Nova's order.
+
+use std::collections::BTreeMap;
+
+use common::{
+    flavor::Flavor,
+    id::Id,
+    text::{self, NAME_LIMIT},
+    violations::Violations,
+};
+
+use super::CreateInstance;
+use crate::{
+    error::{Error, ImageUse},
+    glance::Image,
+};
+
+/// Most items of metadata (Nova, `quota_metadata_items`).
+pub const METADATA_LIMIT: usize = 128;
+
+/// The kernel that means: neither kernel nor ramdisk (Nova, `null_kernel`).
+pub const NULL_KERNEL: &str = "nokernel";
+
+/// Bytes of a GiB.
+const GIB: i64 = 1024 * 1024 * 1024;
+
+/// Kernel and ramdisk of an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Boot {
+    /// The kernel.
+    pub kernel: Option<BootImage>,
+    /// The ramdisk.
+    pub ramdisk: Option<BootImage>,
+}
+
+/// An image that is booted with another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootImage {
+    /// Its id.
+    pub id: Id,
+    usage: ImageUse,
+}
+
+impl BootImage {
+    /// The error of its not being there.
+    #[must_use]
+    pub fn missing(&self) -> Error {
+        Error::NoSuchImage { usage: self.usage, id: self.id.to_string() }
+    }
+}
+
+/// Whether `property` of an image says that the request must not ask for `auto_disk_config`.
+pub fn check_auto_disk_config(request: &CreateInstance, image: &Image) -> Result<(), Error> {
+    let disabled = image
+        .meta
+        .properties
+        .get("auto_disk_config")
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("disabled"));
+    if disabled && request.auto_disk_config == Some(true) {
+        return Err(Error::AutoDiskConfigDisabled(image.id));
+    }
+    Ok(())
+}
+
+/// Nova's `_check_metadata_properties_quota`.
+pub fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Error> {
+    if metadata.len() > METADATA_LIMIT {
+        return Err(Error::MetadataLimit { attempted: metadata.len(), maximum: METADATA_LIMIT });
+    }
+    let mut violations = Violations::default();
+    for (key, value) in metadata {
+        let field = text::map_key("metadata", key);
+        if let Err(problem) = text::name(key) {
+            violations.add(&field, format!("the key {problem}"));
+        }
+        let length = value.chars().count();
+        if length > NAME_LIMIT {
+            violations
+                .add(&field, format!("the value has {length} characters, at most {NAME_LIMIT} are allowed"));
+        }
+        if value.contains('\0') {
+            violations.add(&field, "the value must not contain NUL");
+        }
+    }
+    Ok(violations.check()?)
+}
+
+/// Nova's `_check_requested_image`; a `root_gb` of 0 skips the disk checks, not that of memory.
+pub fn check_requested_image(image: &Image, flavor: &Flavor) -> Result<(), Error> {
+    let (id, flavor_id) = (image.id, &flavor.flavorid);
+    if image.status != "ACTIVE" {
+        return Err(Error::ImageNotActive { id, status: image.status });
+    }
+    let needed = image.meta.min_ram.unwrap_or(0);
+    if i64::from(flavor.memory_mb) < needed {
+        let available = flavor.memory_mb;
+        return Err(Error::MemoryTooSmall { id, flavor_id: flavor_id.clone(), needed, available });
+    }
+    if flavor.root_gb == 0 {
+        return Ok(());
+    }
+    let root_gb = i64::from(flavor.root_gb);
+    if let Some(needed) = image.size
+        && needed > root_gb * GIB
+    {
+        let available = root_gb * GIB;
+        return Err(Error::DiskSmallerThanImage { id, flavor_id: flavor_id.clone(), needed, available });
+    }
+    let needed = image.meta.min_disk.unwrap_or(0);
+    if needed > root_gb {
+        let available = flavor.root_gb;
+        return Err(Error::DiskSmallerThanMinDisk { id, flavor_id: flavor_id.clone(), needed, available });
+    }
+    Ok(())
+}
+
+/// The kernel and the ramdisk to boot with: what the request says, else what the image's properties say.
+pub fn kernel_and_ramdisk(request: &CreateInstance, image: &Image) -> Result<Boot, Error> {
+    let choose = |requested: &Option<String>, name: &str| {
+        let property = || image.meta.properties.get(name).filter(|value| !value.is_empty()).cloned();
+        requested.clone().map(|value| (value, true)).or_else(|| property().map(|value| (value, false)))
+    };
+    let kernel = choose(&request.kernel_id, "kernel_id");
+    if matches!(&kernel, Some((id, _)) if id == NULL_KERNEL) {
+        return Ok(Boot::default());
+    }
+    let ramdisk = choose(&request.ramdisk_id, "ramdisk_id");
+    Ok(Boot {
+        kernel: boot_image(kernel, ImageUse::Kernel, ImageUse::KernelOfImage)?,
+        ramdisk: boot_image(ramdisk, ImageUse::Ramdisk, ImageUse::RamdiskOfImage)?,
+    })
+}
+
+fn boot_image(
+    chosen: Option<(String, bool)>,
+    requested: ImageUse,
+    of_image: ImageUse,
+) -> Result<Option<BootImage>, Error> {
+    let Some((id, by_request)) = chosen else { return Ok(None) };
+    let usage = if by_request { requested } else { of_image };
+    match id.parse() {
+        Ok(id) => Ok(Some(BootImage { id, usage })),
+        Err(_) => Err(Error::NoSuchImage { usage, id: text::clip(&id, 100) }),
+    }
+}

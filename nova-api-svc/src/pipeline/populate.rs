@@ -1,0 +1,135 @@
+//! What an instance is at its creation: a pure function of request, image and flavor.
+
+use std::collections::BTreeMap;
+
+use common::{
+    id::Id,
+    image::Properties,
+    system_metadata::{BASE_IMAGE_REF, SystemMetadata, system_metadata_from_image},
+};
+use serde::Deserialize;
+
+use super::{checks::BootImage, provision::Plan};
+use crate::instance::{
+    Inherited, Record, State,
+    names::{hostname, hostname_of_several},
+};
+
+/// Nova's `_populate_instance_for_create`: the record of the instances of a request, the image's properties
+/// in its system metadata.
+#[must_use]
+pub fn populate_instance_for_create(plan: &Plan<'_>, reservation_id: &str) -> Record {
+    let id = |image: &Option<BootImage>| image.as_ref().map(|image| image.id.to_string()).unwrap_or_default();
+    Record {
+        reservation_id: reservation_id.to_owned(),
+        project_id: plan.actor.project_id.clone(),
+        user_id: plan.actor.user_id.clone(),
+        image_id: plan.image.id,
+        image_revision: plan.image.revision,
+        state: State::Building,
+        flavor: plan.flavor.clone(),
+        kernel_id: id(&plan.boot.kernel),
+        ramdisk_id: id(&plan.boot.ramdisk),
+        inherited: inherit_properties_from_image(plan),
+        metadata: plan.request.metadata.clone(),
+        system_metadata: system_metadata(plan),
+        create_time: plan.now,
+        update_time: plan.now,
+    }
+}
+
+/// Nova's `_populate_instance_names`: display name and host name of the instance at `index` of `count`.
+#[must_use]
+pub fn populate_instance_names(plan: &Plan<'_>, id: Id, index: usize, count: usize) -> (String, String) {
+    let requested = &plan.request.name;
+    if count == 1 {
+        return (requested.clone(), hostname(requested, id));
+    }
+    let name = plan.template.apply(requested, id, index + 1);
+    let hostname = hostname_of_several(&name, requested, id);
+    (name, hostname)
+}
+
+/// What the instance remembers: the flavor, then the image, then the image it goes back to.
+fn system_metadata(plan: &Plan<'_>) -> SystemMetadata {
+    let mut system_metadata = system_metadata_from_image(&plan.image.meta, Some(&plan.flavor));
+    system_metadata.entries.extend(plan.flavor.system_metadata());
+    // In case the image names no base of its own; a property base_image_ref wins.
+    system_metadata.set_default(BASE_IMAGE_REF, &plan.image.id.to_string());
+    system_metadata
+}
+
+/// Nova's `_inherit_properties_from_image`, and the root device it finds before.
+fn inherit_properties_from_image(plan: &Plan<'_>) -> Inherited {
+    let properties = &plan.image.meta.properties;
+    let property = |name: &str| properties.get(name).cloned().unwrap_or_default();
+    Inherited {
+        os_type: property("os_type"),
+        architecture: property("architecture"),
+        vm_mode: property("vm_mode"),
+        root_device_name: root_device_name(properties).unwrap_or_default(),
+        auto_disk_config: plan
+            .request
+            .auto_disk_config
+            .unwrap_or_else(|| is_true(&property("auto_disk_config"))),
+    }
+}
+
+/// One entry of property `mappings`, EC2's block device mapping.
+#[derive(Deserialize)]
+struct Mapping {
+    #[serde(rename = "virtual")]
+    name: String,
+    device: String,
+}
+
+/// Property `root_device_name`, else the device of the last mapping of "root". Mappings that are no list of
+/// such entries name no root device.
+fn root_device_name(properties: &Properties) -> Option<String> {
+    let mapped = || {
+        let entries: Vec<BTreeMap<String, serde_json::Value>> =
+            serde_json::from_str(properties.get("mappings")?).ok()?;
+        let mut mappings = entries
+            .into_iter()
+            .filter_map(|entry| serde_json::from_value::<Mapping>(entry.into_iter().collect()).ok());
+        Some(mappings.rfind(|mapping| mapping.name == "root")?.device)
+    };
+    properties.get("root_device_name").cloned().or_else(mapped)
+}
+
+/// OpenStack's `bool_from_string`: whatever is not one of these words is false.
+fn is_true(text: &str) -> bool {
+    matches!(text.trim().to_lowercase().as_str(), "1" | "t" | "true" | "on" | "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn properties(entries: &[(&str, &str)]) -> Properties {
+        entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_root_device_is_the_property_else_the_last_mapping_of_root() {
+        let mappings = r#"[{"virtual": "ami", "device": "/dev/sda"}, {"virtual": "root", "device": "/dev/sdb"},
+                           {"virtual": "root", "device": "/dev/sdc"}, {"virtual": "swap"}]"#;
+        assert_eq!(root_device_name(&properties(&[("mappings", mappings)])).as_deref(), Some("/dev/sdc"));
+        let both = properties(&[("mappings", mappings), ("root_device_name", "/dev/vda")]);
+        assert_eq!(root_device_name(&both).as_deref(), Some("/dev/vda"));
+        for none in ["", "root", "{}", "[1]", "[]"] {
+            assert_eq!(root_device_name(&properties(&[("mappings", none)])), None);
+        }
+        assert_eq!(root_device_name(&Properties::new()), None);
+    }
+
+    #[test]
+    fn only_some_words_are_true() {
+        for word in ["1", " True ", "YES", "on", "t", "y"] {
+            assert!(is_true(word), "{word}");
+        }
+        for word in ["", "0", "maybe", "disabled", "false", "enabled"] {
+            assert!(!is_true(word), "{word}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Lays out the instances of a request, or says why they cannot be: plain data in, plain data out.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use common::{actor::Actor, flavor::Flavor, id::Id, text::NAME_LIMIT, violations::Violations};
+
+use super::{
+    CreateInstance,
+    checks::Boot,
+    populate::{populate_instance_for_create, populate_instance_names},
+};
+use crate::{
+    error::Error,
+    glance::Image,
+    instance::{Instance, Reservation, names::NameTemplate},
+    quota::{Quota, Usage},
+};
+
+/// Everything that decides what the instances will be.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// The request.
+    pub request: CreateInstance,
+    /// Who made it.
+    pub actor: &'a Actor,
+    /// The image.
+    pub image: &'a Image,
+    /// The flavor.
+    pub flavor: Flavor,
+    /// Kernel and ramdisk.
+    pub boot: Boot,
+    /// How several instances are named.
+    pub template: &'a NameTemplate,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+/// Nova's `_provision_instances`: as many instances as the quota allows, all with one record.
+pub fn provision_instances(
+    plan: &Plan<'_>,
+    quota: &Quota,
+    usage: &Usage,
+    reservation_id: &str,
+    mut new_id: impl FnMut() -> Id,
+) -> Result<Reservation, Error> {
+    let request = &plan.request;
+    let size = (plan.flavor.vcpus, plan.flavor.memory_mb);
+    let count = quota.allow(usage, (request.min_count, request.max_count), size)?;
+    let record = Arc::new(populate_instance_for_create(plan, reservation_id));
+    let instances: Vec<Instance> = (0..count)
+        .map(|index| {
+            let id = new_id();
+            let (name, hostname) = populate_instance_names(plan, id, index, count);
+            let launch_index = i32::try_from(index).expect("a request has at most 1000 instances");
+            Instance { id, name, hostname, launch_index, record: Arc::clone(&record) }
+        })
+        .collect();
+    check_names(&instances)?;
+    Ok(Reservation { id: reservation_id.to_owned(), requested: request.max_count, instances })
+}
+
+/// A name that the template made longer must still fit.
+fn check_names(instances: &[Instance]) -> Result<(), Violations> {
+    let longest = instances.iter().map(|instance| instance.name.chars().count()).max().unwrap_or(0);
+    if longest <= NAME_LIMIT {
+        return Ok(());
+    }
+    Err(Violations::one(
+        "name",
+        format!(
+            "is too long for several instances: their names would have {longest} characters, at most \
+             {NAME_LIMIT} are allowed"
+        ),
+    ))
+}

@@ -1,0 +1,105 @@
+//! How much of everything a project may use.
+
+use crate::error::Error;
+
+/// Limits of a project; `None` is unlimited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Instances.
+    pub instances: Option<i64>,
+    /// Virtual CPUs.
+    pub cores: Option<i64>,
+    /// Memory, MiB.
+    pub ram_mb: Option<i64>,
+}
+
+/// What a project uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Usage {
+    /// Instances.
+    pub instances: i64,
+    /// Virtual CPUs.
+    pub cores: i64,
+    /// Memory, MiB.
+    pub ram_mb: i64,
+}
+
+/// What is asked for of the resource that is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    /// `instances`, `cores` or `ram_mb`.
+    pub resource: &'static str,
+    /// How much the request needs at least.
+    pub requested: i64,
+    /// How much the project uses.
+    pub used: i64,
+    /// How much it may use.
+    pub limit: i64,
+}
+
+impl Quota {
+    /// Whether anything is limited.
+    #[must_use]
+    pub const fn is_limited(&self) -> bool {
+        self.instances.is_some() || self.cores.is_some() || self.ram_mb.is_some()
+    }
+
+    /// How many instances of `vcpus` and `memory_mb` each may be created: at most `max`, at least `min`
+    /// (Nova, `_check_num_instances_quota`).
+    pub fn allow(
+        &self,
+        usage: &Usage,
+        (min, max): (usize, usize),
+        (vcpus, memory_mb): (i32, i32),
+    ) -> Result<usize, Error> {
+        let resources = [
+            ("instances", self.instances, usage.instances, 1),
+            ("cores", self.cores, usage.cores, i64::from(vcpus)),
+            ("ram_mb", self.ram_mb, usage.ram_mb, i64::from(memory_mb)),
+        ];
+        let mut allowed = max;
+        for (resource, limit, used, each) in resources {
+            let Some(limit) = limit else { continue };
+            let room = usize::try_from((limit - used).max(0) / each.max(1)).unwrap_or(usize::MAX);
+            if room < min {
+                let requested = each.saturating_mul(i64::try_from(min).unwrap_or(i64::MAX));
+                return Err(Error::QuotaExceeded(Shortage { resource, requested, used, limit }));
+            }
+            allowed = allowed.min(room);
+        }
+        Ok(allowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USAGE: Usage = Usage { instances: 3, cores: 3, ram_mb: 1536 };
+
+    #[test]
+    fn without_limits_all_are_allowed() {
+        assert_eq!(Quota::default().allow(&USAGE, (1, 1000), (8, 16384)).unwrap(), 1000);
+    }
+
+    #[test]
+    fn the_scarcest_resource_decides() {
+        let quota = Quota { instances: Some(10), cores: Some(20), ram_mb: Some(4096) };
+        assert_eq!(quota.allow(&USAGE, (1, 50), (1, 128)).unwrap(), 7);
+        assert_eq!(quota.allow(&USAGE, (1, 50), (4, 128)).unwrap(), 4);
+        assert_eq!(quota.allow(&USAGE, (1, 50), (1, 1000)).unwrap(), 2);
+        assert_eq!(quota.allow(&USAGE, (1, 2), (1, 1)).unwrap(), 2);
+    }
+
+    #[test]
+    fn fewer_than_the_minimum_are_refused() {
+        let quota = Quota { cores: Some(6), ..Quota::default() };
+        assert_eq!(quota.allow(&USAGE, (3, 5), (1, 1)).unwrap(), 3);
+        let Err(Error::QuotaExceeded(shortage)) = quota.allow(&USAGE, (4, 5), (1, 1)) else {
+            panic!("four cores are not there");
+        };
+        assert_eq!(shortage, Shortage { resource: "cores", requested: 4, used: 3, limit: 6 });
+        let below = Quota { instances: Some(0), ..Quota::default() };
+        assert!(below.allow(&USAGE, (1, 1), (1, 1)).is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! Flavors in the database.
+
+use chrono::{DateTime, Utc};
+use common::{flavor::Flavor, in_transaction, on_db, page::Page};
+use sqlx::QueryBuilder;
+
+use super::Store;
+use crate::{error::Error, flavors::StoredFlavor, list::FlavorOrder};
+
+const FLAVOR: &str = "SELECT instance_type_id, flavorid, name, memory_mb, vcpus, root_gb, ephemeral_gb, swap, \
+                      rxtx_factor, vcpu_weight, create_time FROM flavors WHERE ";
+
+#[derive(sqlx::FromRow)]
+struct FlavorRow {
+    instance_type_id: i64,
+    flavorid: String,
+    name: String,
+    memory_mb: i32,
+    vcpus: i32,
+    root_gb: i32,
+    ephemeral_gb: i32,
+    swap: i32,
+    rxtx_factor: f64,
+    vcpu_weight: Option<i32>,
+    create_time: DateTime<Utc>,
+}
+
+impl From<FlavorRow> for StoredFlavor {
+    fn from(row: FlavorRow) -> Self {
+        let flavor = Flavor {
+            instance_type_id: row.instance_type_id,
+            flavorid: row.flavorid,
+            name: row.name,
+            memory_mb: row.memory_mb,
+            vcpus: row.vcpus,
+            root_gb: row.root_gb,
+            ephemeral_gb: row.ephemeral_gb,
+            swap: row.swap,
+            rxtx_factor: row.rxtx_factor,
+            vcpu_weight: row.vcpu_weight,
+        };
+        Self { flavor, create_time: row.create_time }
+    }
+}
+
+impl Store {
+    /// Adds a flavor and gives it its number.
+    pub async fn insert_flavor(&self, flavor: Flavor, now: DateTime<Utc>) -> Result<StoredFlavor, Error> {
+        let instance_type_id = in_transaction!(self.db, |tx| {
+            let taken: Option<String> =
+                sqlx::query_scalar("SELECT flavorid FROM flavors WHERE flavorid = $1 OR name = $2")
+                    .bind(&flavor.flavorid)
+                    .bind(&flavor.name)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            if let Some(flavorid) = taken {
+                return Err(exists(&flavor, flavorid == flavor.flavorid));
+            }
+            // Whoever adds another flavor at the same moment takes the number, the id or the name first.
+            let inserted: Option<i64> = sqlx::query_scalar(
+                "INSERT INTO flavors (instance_type_id, flavorid, name, memory_mb, vcpus, root_gb, \
+                 ephemeral_gb, swap, rxtx_factor, vcpu_weight, create_time) \
+                 SELECT COALESCE(MAX(instance_type_id), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 \
+                 FROM flavors WHERE TRUE ON CONFLICT DO NOTHING RETURNING instance_type_id",
+            )
+            .bind(&flavor.flavorid)
+            .bind(&flavor.name)
+            .bind(flavor.memory_mb)
+            .bind(flavor.vcpus)
+            .bind(flavor.root_gb)
+            .bind(flavor.ephemeral_gb)
+            .bind(flavor.swap)
+            .bind(flavor.rxtx_factor)
+            .bind(flavor.vcpu_weight)
+            .bind(now)
+            .fetch_optional(&mut *tx)
+            .await?;
+            inserted
+        });
+        match instance_type_id {
+            Some(instance_type_id) => {
+                Ok(StoredFlavor { flavor: Flavor { instance_type_id, ..flavor }, create_time: now })
+            }
+            None => Box::pin(self.insert_flavor(flavor, now)).await,
+        }
+    }
+
+    /// The flavor with that id.
+    pub async fn flavor(&self, flavorid: &str) -> Result<Option<StoredFlavor>, Error> {
+        let row: Option<FlavorRow> = on_db!(self.db, |pool| {
+            QueryBuilder::new(FLAVOR)
+                .push("flavorid = ")
+                .push_bind(flavorid)
+                .build_query_as()
+                .fetch_optional(pool)
+                .await?
+        });
+        Ok(row.map(Into::into))
+    }
+
+    /// A page of flavors.
+    pub async fn list_flavors(&self, page: &Page<FlavorOrder>) -> Result<Vec<StoredFlavor>, Error> {
+        let rows: Vec<FlavorRow> = on_db!(self.db, |pool| {
+            let mut query = QueryBuilder::new(FLAVOR);
+            if !page.push_after(&mut query) {
+                query.push("TRUE");
+            }
+            page.push_order(&mut query);
+            page.push_limit(&mut query);
+            query.build_query_as().fetch_all(pool).await?
+        });
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// Deletes a flavor; `false` if there was none.
+    pub async fn delete_flavor(&self, flavorid: &str) -> Result<bool, Error> {
+        let deleted = in_transaction!(self.db, |tx| {
+            sqlx::query("DELETE FROM flavors WHERE flavorid = $1")
+                .bind(flavorid)
+                .execute(&mut *tx)
+                .await?
+                .rows_affected()
+        });
+        Ok(deleted > 0)
+    }
+}
+
+fn exists(flavor: &Flavor, by_id: bool) -> Error {
+    let (field, value) = if by_id { ("id", &flavor.flavorid) } else { ("name", &flavor.name) };
+    Error::FlavorExists { field, value: value.clone() }
+}
