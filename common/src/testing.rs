@@ -46,6 +46,16 @@ impl TestDb {
     }
 }
 
+impl TestDb {
+    /// Another database of the same kind.
+    pub async fn another(&self) -> Self {
+        match self.drop {
+            DropWith::Folder { .. } => Self::sqlite(),
+            DropWith::Statement { .. } => Self::postgres().await,
+        }
+    }
+}
+
 impl Drop for TestDb {
     fn drop(&mut self) {
         let DropWith::Statement { server, statement } = &mut self.drop else { return };

@@ -23,6 +23,16 @@ pub fn root() -> &'static Path {
 pub fn cargo() -> Command {
     let mut command = Command::new(program::environment("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // What cargo told this process about its package is not true of others; build scripts that watch it would
+    // run again, and all that depends on them.
+    for (name, _) in env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -46,7 +56,9 @@ pub fn build_services() -> anyhow::Result<()> {
 
 fn run_cargo_build() -> anyhow::Result<()> {
     let mut build = cargo();
-    build.args(["build", "-p", "glance-svc", "-p", "nova-api-svc", "--profile", &profile()?]);
+    // With xtask, which is built first: Cargo unites the features of what it builds together, and would
+    // otherwise build some dependencies of both twice.
+    build.args(["build", "-p", "glance-svc", "-p", "nova-api-svc", "-p", "xtask", "--profile", &profile()?]);
     program::show(build.arg("--target-dir").arg(target_directory()?))
 }
 

@@ -1,5 +1,6 @@
 //! The project's own commands, run with `cargo xtask`.
 
+mod demo;
 mod test;
 
 use std::{
@@ -13,11 +14,13 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Command {
+    Demo(demo::Demo),
     Test(test::Test),
 }
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
+        Command::Demo(demo) => demo.run(),
         Command::Test(test) => test.run(),
     };
     if let Err(error) = outcome {

@@ -1,0 +1,12 @@
+//! Both services as real programs, called by real clients.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod article;
+mod concurrency;
+mod crash;
+mod database_is_away;
+mod glance_is_away;
+mod process;
+mod readme;
+mod retry;
+mod world;

@@ -1,0 +1,136 @@
+//! What a test works with: both services on databases of its own, gRPC clients, grpcurl, and SQL.
+
+use std::{
+    collections::BTreeMap,
+    process::{Command, Output},
+};
+
+use common::testing::TestDb;
+use harness::{service::Service, tools};
+use proto::{
+    glance::v1::{self as glance, image_service_client::ImageServiceClient},
+    nova::v1::{self as nova, instance_service_client::InstanceServiceClient},
+};
+use serde_json::Value;
+use sqlx::{Connection as _, FromRow, PgConnection, SqliteConnection, postgres::PgRow, sqlite::SqliteRow};
+use tonic::transport::Channel;
+
+/// Exit code of grpcurl for an RPC error: 64 and the gRPC code.
+pub(crate) const GRPCURL_RPC_ERROR: i32 = 64;
+
+/// Both services, each on a database of its own.
+pub(crate) struct World {
+    pub(crate) glance: Service,
+    pub(crate) nova: Service,
+    glance_db: TestDb,
+    nova_db: TestDb,
+}
+
+impl World {
+    /// Starts both services; `db` becomes nova's, and glance gets another one of its kind.
+    pub(crate) async fn start(db: TestDb) -> Self {
+        let glance_db = db.another().await;
+        let glance = start_glance(&glance_db.url, "127.0.0.1:0");
+        let nova = start_nova(&db.url, &glance.endpoint());
+        Self { glance, nova, glance_db, nova_db: db }
+    }
+
+    /// Kills nova-api-svc and starts it again on the same database.
+    pub(crate) fn crash_nova(&mut self) {
+        self.nova.kill().unwrap();
+        self.nova = start_nova(&self.nova_db.url, &self.glance.endpoint());
+    }
+
+    /// Starts glance-svc again, where it was, on the same database.
+    pub(crate) fn revive_glance(&mut self) {
+        let address = self.glance.address().to_string();
+        self.glance = start_glance(&self.glance_db.url, &address);
+    }
+
+    pub(crate) async fn images(&self) -> ImageServiceClient<Channel> {
+        ImageServiceClient::connect(self.glance.endpoint()).await.unwrap()
+    }
+
+    pub(crate) async fn instances(&self) -> InstanceServiceClient<Channel> {
+        InstanceServiceClient::connect(self.nova.endpoint()).await.unwrap()
+    }
+
+    /// Registers an ACTIVE image.
+    pub(crate) async fn image(&self, properties: &[(&str, &str)]) -> glance::Image {
+        let properties =
+            properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let image =
+            glance::Image { name: "image".into(), size: Some(1), properties, ..glance::Image::default() };
+        let request = glance::CreateImageRequest { image: Some(image) };
+        self.images().await.create_image(request).await.unwrap().into_inner()
+    }
+
+    /// The number that a query on nova's database gives.
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        self.row::<(i64,)>(sql).await.0
+    }
+
+    /// The only row that a query on nova's database gives.
+    pub(crate) async fn row<T>(&self, sql: &'static str) -> T
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        self.rows(sql).await.pop().unwrap()
+    }
+
+    /// The rows that a query on nova's database gives.
+    pub(crate) async fn rows<T>(&self, sql: &'static str) -> Vec<T>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        if self.nova_db.url.starts_with("sqlite") {
+            let mut connection = SqliteConnection::connect(&self.nova_db.url).await.unwrap();
+            sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap()
+        } else {
+            let mut connection = PgConnection::connect(&self.nova_db.url).await.unwrap();
+            sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap()
+        }
+    }
+
+    /// `instance_system_metadata` of all instances, as SQL sees it.
+    pub(crate) async fn system_metadata_rows(&self) -> BTreeMap<String, String> {
+        let rows = self.rows::<(String, String)>("SELECT key, value FROM instance_system_metadata").await;
+        rows.into_iter().collect()
+    }
+}
+
+fn start_glance(url: &str, listen: &str) -> Service {
+    Service::start("glance-svc", ["--listen", listen, "--database-url", url]).unwrap()
+}
+
+fn start_nova(url: &str, glance: &str) -> Service {
+    let arguments = ["--listen", "127.0.0.1:0", "--database-url", url, "--glance-endpoint", glance];
+    Service::start("nova-api-svc", arguments).unwrap()
+}
+
+/// A request for `count` instances.
+pub(crate) fn create(image: &glance::Image, count: i32) -> nova::CreateInstanceRequest {
+    nova::CreateInstanceRequest {
+        name: "web".into(),
+        image_id: image.id.clone(),
+        flavor_id: "1".into(),
+        min_count: count,
+        ..nova::CreateInstanceRequest::default()
+    }
+}
+
+/// Calls `method` with the real grpcurl as alice of project demo; `data` is JSON.
+pub(crate) fn grpcurl(service: &Service, method: &str, data: &Value) -> Output {
+    Command::new(tools::grpcurl().unwrap())
+        .args(["-plaintext", "-H", "x-user-id: alice", "-H", "x-project-id: demo"])
+        .args(["-max-time", "20", "-d", &data.to_string(), &service.address().to_string(), method])
+        .output()
+        .unwrap()
+}
+
+/// As [`grpcurl`], for a call that succeeds; gives its answer.
+pub(crate) fn call(service: &Service, method: &str, data: &Value) -> Value {
+    let output = grpcurl(service, method, data);
+    assert!(output.status.success(), "{method}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
