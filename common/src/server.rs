@@ -1,9 +1,13 @@
 //! A running service: its API beside health and reflection, from its first request to its last.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, io, time::Duration};
 
 use axum::middleware::from_fn_with_state;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     service::Routes,
@@ -96,14 +100,17 @@ pub async fn serve(
     Ok(ended?)
 }
 
-/// Completes when the process is told to stop (SIGTERM, or SIGINT from a terminal).
-pub async fn shutdown_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).expect("a process may listen to SIGTERM");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+/// Listens for the signals to stop (SIGTERM, or SIGINT from a terminal) from now on; the future completes with
+/// the first of them.
+pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// Adds reflection in both versions: grpcurl asks for v1alpha, newer clients for v1.

@@ -89,14 +89,26 @@ fn block_on_new_thread(future: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// Makes of each `async fn name(db: TestDb)` one test on SQLite and one on PostgreSQL.
+///
+/// On threads of their own, so that clients go on talking while a test waits for a process.
 #[macro_export]
 macro_rules! on_both_databases {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {
-            $(#[tokio::test] async fn $name() { super::$name($crate::testing::TestDb::sqlite()).await; })+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($crate::testing::TestDb::sqlite()).await;
+                }
+            )+
         }
         mod postgres {
-            $(#[tokio::test] async fn $name() { super::$name($crate::testing::TestDb::postgres().await).await; })+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($crate::testing::TestDb::postgres().await).await;
+                }
+            )+
         }
     };
 }

@@ -24,10 +24,12 @@ async fn main() -> anyhow::Result<()> {
     }
     db.migrate_or_wait().await?;
     let images = Images::new(Store::new(db.clone()), Quota(config.image_property_quota));
+    // Before anybody learns that it runs, and may want to stop it.
+    let shutdown = server::shutdown_signal()?;
     let listener = TcpListener::bind(&config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     writeln!(std::io::stdout(), "glance-svc listening on {}", listener.local_addr()?)?;
-    server::serve(listener, api::service(images, db), server::shutdown_signal()).await?;
+    server::serve(listener, api::service(images, db), shutdown).await?;
     Ok(())
 }

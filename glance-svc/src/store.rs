@@ -24,7 +24,7 @@ mod statements;
 
 use rows::{ImageRow, RevisionRow};
 use statements::{
-    delete_properties, insert_revision, insert_tags, lock_image, update_attributes, upsert_properties,
+    ROWS, delete_properties, insert_revision, insert_tags, lock_image, update_attributes, upsert_properties,
 };
 
 /// The schema.
@@ -54,6 +54,7 @@ impl Store {
     /// Records a new image with its first revision.
     pub async fn insert(&self, image: &Image, actor: &Actor) -> Result<(), Error> {
         let first = changes(None, image);
+        let properties: Vec<_> = image.properties.iter().collect();
         in_transaction!(self.db, |tx| {
             // History first: its key also refuses the id of an image that was deleted.
             let inserted = insert_revision!(
@@ -90,7 +91,7 @@ impl Store {
             .bind(image.update_time)
             .execute(&mut *tx)
             .await?;
-            upsert_properties!(tx, image.id, &image.properties);
+            upsert_properties!(tx, image.id, properties);
             insert_tags!(tx, image.id, &image.tags);
         });
         Ok(())

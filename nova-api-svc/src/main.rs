@@ -30,10 +30,12 @@ async fn main() -> anyhow::Result<()> {
         quota: config.quota.into(),
         template: config.multi_instance_display_name_template,
     };
+    // Before anybody learns that it runs, and may want to stop it.
+    let shutdown = server::shutdown_signal()?;
     let listener = TcpListener::bind(&config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     writeln!(std::io::stdout(), "nova-api-svc listening on {}", listener.local_addr()?)?;
-    server::serve(listener, api::service(pipeline, db), server::shutdown_signal()).await?;
+    server::serve(listener, api::service(pipeline, db), shutdown).await?;
     Ok(())
 }

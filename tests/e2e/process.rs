@@ -7,12 +7,19 @@ use std::{
 
 use common::{on_both_databases, testing::TestDb};
 use harness::{service::Service, workspace};
-use proto::glance::v1::{ListImagesRequest, image_service_client::ImageServiceClient};
+use proto::{
+    glance::v1::{ListImagesRequest, image_service_client::ImageServiceClient},
+    nova::v1::ListInstancesRequest,
+};
 use serde_json::json;
 
-use crate::world::{World, call};
+use crate::world::{World, call, create};
 
-on_both_databases!(sigterm_ends_both_in_good_order, migrate_brings_the_schema_up_to_date_and_exits);
+on_both_databases!(
+    sigterm_ends_both_in_good_order,
+    sigterm_lets_an_open_request_end,
+    migrate_brings_the_schema_up_to_date_and_exits
+);
 
 async fn sigterm_ends_both_in_good_order(db: TestDb) {
     let mut world = World::start(db).await;
@@ -24,6 +31,27 @@ async fn sigterm_ends_both_in_good_order(db: TestDb) {
         assert!(status.success(), "{status}: {}", service.log());
         assert!(service.log().contains("shutting down"), "{}", service.log());
     }
+}
+
+async fn sigterm_lets_an_open_request_end(db: TestDb) {
+    let mut world = World::start(db).await;
+    let image = world.image(&[]).await;
+    let mut instances = world.instances().await;
+    // A frozen glance-svc keeps the create open for as long as we like.
+    world.glance.signal("STOP").unwrap();
+    let mut client = instances.clone();
+    let request = create(&image, 1);
+    let creating = tokio::spawn(async move { client.create_instance(request).await });
+    tokio::task::yield_now().await;
+    // Sent after it on the same connection: once this is answered, the create has arrived.
+    instances.list_instances(ListInstancesRequest::default()).await.unwrap();
+    world.nova.signal("TERM").unwrap();
+    while !world.nova.log().contains("shutting down") {}
+    world.glance.signal("CONT").unwrap();
+    let created = creating.await.unwrap().unwrap().into_inner();
+    assert_eq!(created.instances.len(), 1);
+    assert!(world.nova.terminate(Duration::from_secs(15)).unwrap().success());
+    assert_eq!(world.count("SELECT COUNT(*) FROM instances").await, 1);
 }
 
 async fn migrate_brings_the_schema_up_to_date_and_exits(db: TestDb) {

@@ -24,9 +24,9 @@ pub(super) fn new_image(
         text => problems.take("id", text.parse()).unwrap_or_else(Id::random),
     };
     let size = message.size;
-    let status = message.status;
+    let status_is_given = pb::image::Status::try_from(message.status).is_ok_and(|status| status as i32 != 0);
     let mut image = image(id, message, now, &mut problems);
-    if status == 0 {
+    if !status_is_given {
         image.status = initial_status(size);
     }
     if image.owner.is_empty() {
@@ -112,11 +112,9 @@ fn masked(
         }
         return populated(message);
     }
-    if paths.iter().any(|path| path == "*") {
-        return Attribute::ALL.to_vec();
-    }
-    let mut attributes = Vec::new();
-    for path in &paths {
+    let all = paths.iter().any(|path| path == "*");
+    let mut attributes = if all { Attribute::ALL.to_vec() } else { Vec::new() };
+    for path in paths.iter().filter(|path| *path != "*") {
         match Attribute::from_name(path) {
             Some(attribute) if !attributes.contains(&attribute) => attributes.push(attribute),
             Some(_) => {}

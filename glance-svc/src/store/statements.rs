@@ -1,5 +1,8 @@
 //! Statements that several transactions share. Macros, because the two drivers' transactions are two types.
 
+/// Most rows of one statement: SQLite takes 32,766 values at once, PostgreSQL 65,535.
+pub(super) const ROWS: usize = 1000;
+
 /// Reads the image `$id` as `$now` makes it: locked, and its revision already the next one.
 macro_rules! lock_image {
     ($tx:ident, $id:expr, $now:expr) => {{
@@ -71,13 +74,12 @@ macro_rules! update_attributes {
     };
 }
 
-/// Adds or overwrites properties, a collection of names and values.
+/// Adds or overwrites properties, a vector of names and values.
 macro_rules! upsert_properties {
-    ($tx:ident, $id:expr, $properties:expr) => {{
-        let properties = $properties;
-        if !properties.is_empty() {
+    ($tx:ident, $id:expr, $properties:expr) => {
+        for properties in $properties.chunks(ROWS) {
             QueryBuilder::new("INSERT INTO image_properties (image_id, name, value) ")
-                .push_values(properties, |mut row, (name, value)| {
+                .push_values(properties.iter().copied(), |mut row, (name, value)| {
                     row.push_bind($id).push_bind(name).push_bind(value);
                 })
                 .push(" ON CONFLICT (image_id, name) DO UPDATE SET value = excluded.value")
@@ -85,22 +87,21 @@ macro_rules! upsert_properties {
                 .execute(&mut *$tx)
                 .await?;
         }
-    }};
+    };
 }
 
-/// Removes properties by name.
+/// Removes properties, a vector of names.
 macro_rules! delete_properties {
-    ($tx:ident, $id:expr, $names:expr) => {{
-        let names = $names;
-        if !names.is_empty() {
+    ($tx:ident, $id:expr, $names:expr) => {
+        for names in $names.chunks(ROWS) {
             let mut query = QueryBuilder::new("DELETE FROM image_properties WHERE image_id = ");
             query.push_bind($id).push(" AND name IN ");
-            query.push_tuples(names, |mut row, name| {
+            query.push_tuples(names.iter().copied(), |mut row, name| {
                 row.push_bind(name);
             });
             query.build().execute(&mut *$tx).await?;
         }
-    }};
+    };
 }
 
 /// Adds tags, none of which is there.

@@ -16,6 +16,10 @@ use crate::{
     quota::{Quota, Usage},
 };
 
+/// Most instances whose statements are worth keeping prepared: larger ones differ from request to request, and
+/// each would hold megabytes on both sides of the connection.
+const CACHED_BATCH: usize = 4;
+
 /// What a request claims before it creates anything: its reservation and, if it has one, its request id.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -79,6 +83,7 @@ macro_rules! insert_instances {
                 .push_bind(record.update_time);
         })
         .build()
+        .persistent($instances.len() <= CACHED_BATCH)
         .execute(&mut *$tx)
         .await?
     };
@@ -108,6 +113,7 @@ macro_rules! insert_metadata {
             .push("INSERT INTO instance_metadata (instance_id, key, value) ")
             .push("SELECT i.id, e.key, e.value FROM i CROSS JOIN e")
             .build()
+            .persistent($instances.len() <= CACHED_BATCH)
             .execute(&mut *$tx)
             .await?;
         }
@@ -126,6 +132,7 @@ macro_rules! insert_system_metadata {
             .push("INSERT INTO instance_system_metadata (instance_id, key, value, truncated) ")
             .push("SELECT i.id, e.key, e.value, e.truncated FROM i CROSS JOIN e")
             .build()
+            .persistent($instances.len() <= CACHED_BATCH)
             .execute(&mut *$tx)
             .await?;
         }
