@@ -114,7 +114,7 @@ impl Db {
     /// [`Error::Unavailable`].
     pub async fn migrate(&self) -> Result<(), OpenError> {
         let migrated = match &self.0.pools {
-            Pools::Sqlite { writer, .. } => self.0.migrations.sqlite.run(writer).await,
+            Pools::Sqlite { writer, .. } => migrate_sqlite(writer, &self.0.migrations.sqlite).await,
             Pools::Postgres(pool) => self.0.migrations.postgres.run(pool).await,
         };
         migrated.map_err(|error| match error {
@@ -177,12 +177,23 @@ impl Db {
     }
 }
 
+/// The migrator locks a PostgreSQL database by itself, and an SQLite database not at all.
+async fn migrate_sqlite(writer: &SqlitePool, migrator: &Migrator) -> Result<(), MigrateError> {
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    // `run` would do, but its future is not `Send` for a borrowed connection.
+    migrator.run_direct(None, &mut *transaction, false).await?;
+    Ok(transaction.commit().await?)
+}
+
 fn open_sqlite(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(OpenError::Url("an SQLite database in memory is lost at once; name a file".to_owned()));
     }
-    let options = SqliteConnectOptions::from_str(url)
-        .map_err(|error| OpenError::Url(error.to_string()))?
+    let options = SqliteConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
+    if options.get_filename().as_os_str().is_empty() {
+        return Err(OpenError::Url("names no file: sqlite:FILE".to_owned()));
+    }
+    let options = options
         .create_if_missing(true)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 
+/// Least time that is kept for an answer's way back; timers are no more exact than a millisecond.
+const WAY_BACK: Duration = Duration::from_millis(2);
+
 /// When the answer to a request must have been sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Instant);
@@ -11,12 +14,13 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// The deadline of a request that arrived now; `None` when its caller waits for as long as it takes.
     ///
-    /// A twentieth of the caller's time is kept for the way back, so that a caller gets our answer and not
-    /// its own time-out.
+    /// A twentieth of the caller's time is kept for the way back, and never less than [`WAY_BACK`], so that a
+    /// caller gets our answer and not its own time-out or the gRPC library's.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let timeout = parse(headers.get("grpc-timeout")?.to_str().ok()?)?;
-        Instant::now().checked_add(timeout / 20 * 19).map(Self)
+        let kept = (timeout / 20).max(WAY_BACK);
+        Instant::now().checked_add(timeout.saturating_sub(kept)).map(Self)
     }
 
     /// What is left of it.

@@ -22,14 +22,20 @@ pub async fn edge(State(domain): State<&'static str>, mut request: Request, next
     let Some(deadline) = Deadline::from_headers(request.headers()) else {
         return complete(next.run(request).await, domain);
     };
+    // Nothing is begun for a caller who has stopped waiting.
+    if deadline.remaining().is_zero() {
+        return expired(domain);
+    }
     request.extensions_mut().insert(deadline);
     match tokio::time::timeout_at(deadline.instant(), next.run(request)).await {
         Ok(response) => complete(response, domain),
-        Err(_) => {
-            let description = Description::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
-            status::status(domain, "the request took longer than its caller allows", description).into_http()
-        }
+        Err(_) => expired(domain),
     }
+}
+
+fn expired(domain: &'static str) -> Response {
+    let description = Description::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    status::status(domain, "the request took longer than its caller allows", description).into_http()
 }
 
 fn complete(response: Response, domain: &'static str) -> Response {
@@ -58,6 +64,11 @@ fn explain(status: &Status, domain: &'static str) -> Status {
         Code::OutOfRange => (
             Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE").with("limit_bytes", MAX_MESSAGE),
             format!("the request is larger than {MAX_MESSAGE} bytes"),
+        ),
+        // The library has no words for an unknown method, but some for a compression that it lacks.
+        Code::Unimplemented if !status.message().is_empty() => (
+            Description::new(Code::Unimplemented, "COMPRESSION_NOT_SUPPORTED"),
+            "this service takes no compressed messages".to_owned(),
         ),
         Code::Unimplemented => (
             Description::new(Code::Unimplemented, "METHOD_NOT_FOUND"),

@@ -4,12 +4,12 @@
 //! fingerprint of the list it belongs to, so that it cannot be used with another filter or order.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use crate::{id::Id, violations::Violations};
+use crate::{id::Id, text::clip, violations::Violations};
 
 /// Items of a page whose size was not given.
 pub const DEFAULT_SIZE: usize = 25;
@@ -80,6 +80,15 @@ struct Token {
 }
 
 impl Key {
+    /// Whether a database can compare with it: a forged token may hold what none can.
+    fn is_storable(&self) -> bool {
+        match self {
+            Self::Text(text) => !text.contains('\0'),
+            Self::Time(time) => (1..=9999).contains(&time.year()),
+            Self::Integer(_) | Self::Id(_) => true,
+        }
+    }
+
     /// Adds the value to a statement.
     pub fn push_bind<DB: Database>(&self, query: &mut QueryBuilder<DB>)
     where
@@ -223,7 +232,7 @@ impl<K: SortKey> Order<K> {
         for part in order_by.split(',') {
             let (key, direction) = Self::parse_key(part)?;
             if keys.iter().any(|(other, _)| *other == key) {
-                return Err(format!("{:?} is there twice", part.trim()));
+                return Err(format!("{:?} is there twice", clip(part.trim(), 60)));
             }
             keys.push((key, direction));
         }
@@ -245,7 +254,7 @@ impl<K: SortKey> Order<K> {
                 let known: Vec<_> = K::ALL.iter().map(|(name, _)| *name).collect();
                 Err(format!(
                     "{:?} is no order; allowed, each with asc or desc and separated by commas: {}",
-                    part.trim(),
+                    clip(part.trim(), 60),
                     known.join(", ")
                 ))
             }
@@ -279,21 +288,19 @@ fn parse_token<K: SortKey>(
     }
     let token: Option<Token> =
         URL_SAFE_NO_PAD.decode(text).ok().and_then(|json| serde_json::from_slice(&json).ok());
-    let Some(token) = token else {
-        return Err("is no page token; take next_page_token of the page before, or leave it out");
-    };
+    let Some(token) = token else { return Err(NO_TOKEN) };
     if token.list != fingerprint {
         return Err("belongs to another list; filter and order_by must be those of the first page");
     }
     let kinds = order.0.iter().map(|(key, _)| std::mem::discriminant(&key.kind()));
-    if !kinds.eq(token.after.iter().map(std::mem::discriminant)) {
-        return Err("is no page token; take next_page_token of the page before, or leave it out");
-    }
-    if token.after.iter().any(|key| matches!(key, Key::Text(text) if text.contains('\0'))) {
-        return Err("is no page token; take next_page_token of the page before, or leave it out");
+    if !kinds.eq(token.after.iter().map(std::mem::discriminant)) || !token.after.iter().all(Key::is_storable)
+    {
+        return Err(NO_TOKEN);
     }
     Ok(Some(token.after))
 }
+
+const NO_TOKEN: &str = "is no page token; take next_page_token of the page before, or leave it out";
 
 fn fingerprint(list: &[&str], order_by: &str) -> String {
     let mut hash = Sha256::new();

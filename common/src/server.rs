@@ -64,14 +64,14 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status(LIVENESS, ServingStatus::Serving).await;
-    report(&health, service.names, false).await;
+    report(&health, service.names, service.db.pools().is_ok()).await;
     let heartbeat = tokio::spawn(heartbeat(health.clone(), service.names, service.db.clone()));
 
     let router = with_reflection(service.routes.add_service(health_service), service.descriptors)?
         .into_axum_router()
         .layer(from_fn_with_state(service.domain, edge))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(TraceLayer::new_for_grpc())
+        .layer(TraceLayer::new_for_grpc().on_failure(()))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
 
     let stopping = CancellationToken::new();
@@ -90,6 +90,7 @@ pub async fn serve(
             // Readiness turns first: probes and watchers take us out before we stop accepting.
             report(&health, service.names, false).await;
             stopping.cancel();
+            end_watches(health, service.names).await;
             timeout(GRACE, serving).await.unwrap_or_else(|_| {
                 tracing::warn!("requests are still open after {GRACE:?}; leaving them");
                 Ok(())
@@ -128,15 +129,22 @@ fn with_reflection(routes: Routes, descriptors: &'static [u8]) -> Result<Routes,
 async fn heartbeat(health: HealthReporter, names: &'static [&'static str], db: Db) {
     let mut interval = tokio::time::interval(HEARTBEAT);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut serving = false;
+    let mut serving = db.pools().is_ok();
     loop {
         interval.tick().await;
         let now = timeout(HEARTBEAT * 3, db.is_serving()).await.unwrap_or(false);
         if now != serving {
             tracing::info!(serving = now, "the database is {}", if now { "there" } else { "away" });
             serving = now;
+            report(&health, names, serving).await;
         }
-        report(&health, names, serving).await;
+    }
+}
+
+/// Whoever watches the health has been told; the streams would hold the process up.
+async fn end_watches(mut health: HealthReporter, names: &[&'static str]) {
+    for name in names.iter().chain([&"", &LIVENESS]) {
+        health.clear_service_status(name).await;
     }
 }
 

@@ -6,7 +6,11 @@ pub use tonic::Code;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::violations::Violation;
+use crate::{text::clip, violations::Violation};
+
+/// Most bytes of a sentence, and of each value: an answer's headers, where both travel, may have 8 KiB in all.
+const SENTENCE_BYTES: usize = 600;
+const VALUE_BYTES: usize = 300;
 
 /// An error that a service answers with.
 pub trait Failure: std::error::Error + 'static {
@@ -53,7 +57,7 @@ pub enum Detail {
     },
     /// `google.rpc.QuotaFailure`: whose limit was reached.
     Quota {
-        /// Whose, such as `project/demo`.
+        /// Of what, such as `project cores`.
         subject: String,
     },
     /// `google.rpc.RetryInfo`: when to try again.
@@ -102,8 +106,12 @@ pub fn to_status<F: Failure>(failure: &F) -> Status {
 /// Builds the status of a description.
 #[must_use]
 pub fn status(domain: &str, sentence: &str, description: Description) -> Status {
-    let metadata: HashMap<String, String> =
-        description.metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let sentence = &clip(sentence, SENTENCE_BYTES);
+    let metadata: HashMap<String, String> = description
+        .metadata
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), clip(&value, VALUE_BYTES)))
+        .collect();
     let mut details = ErrorDetails::with_error_info(description.reason, domain, metadata);
     match description.detail {
         Detail::None => {}
@@ -113,7 +121,7 @@ pub fn status(domain: &str, sentence: &str, description: Description) -> Status 
             }
         }
         Detail::Resource { kind, name } => {
-            details.set_resource_info(kind, name, "", sentence);
+            details.set_resource_info(kind, clip(&name, VALUE_BYTES), "", sentence);
         }
         Detail::Precondition { rule, subject } => {
             details.add_precondition_failure_violation(rule, subject, sentence);

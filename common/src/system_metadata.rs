@@ -120,7 +120,8 @@ fn inheritable_attributes(image: &ImageMeta, flavor: Option<&Flavor>) -> [(&'sta
 }
 
 /// The first [`VALUE_LIMIT`] code points of `value`.
-fn first_characters(value: &str) -> &str {
+#[must_use]
+pub fn first_characters(value: &str) -> &str {
     // A string of that many bytes has no more code points than that.
     if value.len() <= VALUE_LIMIT {
         return value;

@@ -8,10 +8,10 @@ use crate::{
 };
 
 /// Most bytes of violations that are listed: they travel in HTTP/2 headers, of which clients accept 8 KiB.
-const LISTED_BYTES: usize = 2500;
+const LISTED_BYTES: usize = 3500;
 
 /// Most bytes of field names that the message repeats.
-const MESSAGE_BYTES: usize = 500;
+const MESSAGE_BYTES: usize = 300;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,8 @@ impl Violations {
     }
 
     fn fields(&self) -> String {
-        let names: Vec<_> = self.0.iter().map(|violation| clip(&violation.field, 200)).collect();
+        let mut names: Vec<_> = self.0.iter().map(|violation| clip(&violation.field, 200)).collect();
+        names.dedup();
         clip(&names.join(", "), MESSAGE_BYTES)
     }
 }

@@ -42,8 +42,12 @@ pub enum Error {
     #[error("image {id} is {from} and cannot become {to}; allowed: {}", allowed(*.from))]
     StatusMove { id: Id, from: Status, to: Status },
     /// The status locks the attribute.
-    #[error("{} of image {id} cannot be changed while it is {status}", .attribute.name())]
-    Locked { id: Id, attribute: Attribute, status: Status },
+    #[error(
+        "{} of image {id} cannot be changed while it is {status}, only while it is {}",
+        .attribute.name(),
+        names(.allowed)
+    )]
+    Locked { id: Id, attribute: Attribute, status: Status, allowed: &'static [Status] },
     /// The database failed or is away.
     #[error(transparent)]
     Database(#[from] db::Error),
@@ -108,11 +112,14 @@ impl Failure for Error {
                 .with("to", to)
                 .with("allowed", allowed(*from))
                 .detail(precondition("STATUS", id)),
-            Self::Locked { id, attribute, status } => new(Code::FailedPrecondition, "ATTRIBUTE_LOCKED")
-                .with("image_id", id)
-                .with("attribute", attribute.name())
-                .with("status", status)
-                .detail(precondition("STATUS", id)),
+            Self::Locked { id, attribute, status, allowed } => {
+                new(Code::FailedPrecondition, "ATTRIBUTE_LOCKED")
+                    .with("image_id", id)
+                    .with("attribute", attribute.name())
+                    .with("status", status)
+                    .with("allowed", names(allowed))
+                    .detail(precondition("STATUS", id))
+            }
             Self::Database(error) => error.describe(),
             Self::Corrupt(_) => new(Code::Internal, "INTERNAL"),
         }
@@ -126,6 +133,10 @@ impl From<Error> for GrpcStatus {
 }
 
 fn allowed(from: Status) -> String {
-    let next: Vec<_> = from.next().iter().map(ToString::to_string).collect();
-    if next.is_empty() { "nothing but its deletion".to_owned() } else { next.join(", ") }
+    let next = from.next();
+    if next.is_empty() { "nothing but its deletion".to_owned() } else { names(next) }
+}
+
+fn names(statuses: &[Status]) -> String {
+    statuses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

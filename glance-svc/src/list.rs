@@ -5,9 +5,10 @@ use common::{
     id::Id,
     image::Properties,
     page::{Direction, Key, SortKey},
+    text::clip,
 };
 
-use crate::image::{Image, Status, Visibility};
+use crate::image::{CONTAINER_FORMATS, DISK_FORMATS, Image, Status, Visibility};
 
 /// The order of a list that names none: newest first.
 pub const DEFAULT_ORDER: (ImageOrder, Direction) = (ImageOrder::CreateTime, Direction::Descending);
@@ -119,9 +120,18 @@ impl Column {
     }
 }
 
+/// What a filter may say.
+const ALLOWED: &str = "name, status, visibility, disk_format, container_format, owner = VALUE; tags:VALUE; \
+                       properties.NAME = VALUE; joined by AND; names and values with other characters than \
+                       letters, digits, _ and - in double quotes";
+
 impl ImageFilter {
     /// Reads the filter of a list request; the error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_conditions(text).map_err(|problem| format!("{problem}; allowed: {ALLOWED}"))
+    }
+
+    fn parse_conditions(text: &str) -> Result<Self, String> {
         let mut images = Self::default();
         for condition in filter::parse(text)? {
             images.add(condition)?;
@@ -134,7 +144,9 @@ impl ImageFilter {
         match (field.as_str(), key, operator) {
             ("properties", Some(name), Operator::Equals) => {
                 match self.properties.insert(name.clone(), value.clone()) {
-                    Some(other) if other != value => Err(format!("property {name:?} cannot have two values")),
+                    Some(other) if other != value => {
+                        Err(format!("property {:?} cannot have two values", clip(&name, 60)))
+                    }
                     _ => Ok(()),
                 }
             }
@@ -148,11 +160,14 @@ impl ImageFilter {
     }
 
     fn add_column(&mut self, field: &str, value: String) -> Result<(), String> {
-        let names = |all: Vec<String>| format!("{value:?} is no {field}; allowed: {}", all.join(", "));
+        let shown = clip(&value, 60);
+        let names = |all: Vec<String>| format!("{shown:?} is no {field} (those are {})", all.join(", "));
         let (column, value) = match field {
             "name" => (Column::Name, value),
-            "disk_format" => (Column::DiskFormat, value),
-            "container_format" => (Column::ContainerFormat, value),
+            "disk_format" if is_one_of(&value, &DISK_FORMATS) => (Column::DiskFormat, value),
+            "disk_format" => return Err(names(DISK_FORMATS.map(str::to_owned).to_vec())),
+            "container_format" if is_one_of(&value, &CONTAINER_FORMATS) => (Column::ContainerFormat, value),
+            "container_format" => return Err(names(CONTAINER_FORMATS.map(str::to_owned).to_vec())),
             "owner" => (Column::Owner, value),
             "status" => match Status::from_name(&value) {
                 Some(status) => (Column::Status, status.as_str().to_owned()),
@@ -169,12 +184,13 @@ impl ImageFilter {
     }
 }
 
+/// Whether `value` is one of `formats`, or the empty one.
+fn is_one_of(value: &str, formats: &[&str]) -> bool {
+    value.is_empty() || formats.contains(&value)
+}
+
 fn unknown(field: &str) -> String {
-    format!(
-        "no such condition on {:?}; allowed: name, status, visibility, disk_format, container_format, \
-         owner = value; tags:value; properties.NAME = value",
-        common::text::clip(field, 60)
-    )
+    format!("there is no such condition on {:?}", clip(field, 60))
 }
 
 /// The order of a history.

@@ -20,7 +20,9 @@ async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     let db = Db::open(&config.database_url, config.database_max_connections, &MIGRATIONS)?;
     if let Some(Command::Migrate) = config.command {
-        return Ok(db.migrate().await?);
+        db.migrate().await?;
+        db.close().await;
+        return Ok(());
     }
     db.migrate_or_wait().await?;
     let images = Images::new(Store::new(db.clone()), Quota(config.image_property_quota));

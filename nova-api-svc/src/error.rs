@@ -6,6 +6,7 @@ use common::{
     db,
     id::Id,
     status::{Code, Description, Detail, Failure},
+    text::clip,
     violations::{Violation, Violations},
 };
 use tonic::Status as GrpcStatus;
@@ -41,13 +42,13 @@ pub enum Error {
     #[error("no instance {0}")]
     InstanceNotFound(Id),
     /// There is no such flavor.
-    #[error("no flavor {0:?}")]
+    #[error("no flavor {}", quoted(.0))]
     FlavorNotFound(String),
     /// The flavor to create an instance with does not exist.
-    #[error("flavor_id: no flavor {0:?}; ListFlavors lists those there are")]
+    #[error("flavor_id: no flavor {}; ListFlavors lists those there are", quoted(.0))]
     NoSuchFlavor(String),
     /// The id or the name of a new flavor is in use.
-    #[error("a flavor with the {field} {value:?} exists already")]
+    #[error("a flavor with the {field} {} exists already", quoted(.value))]
     FlavorExists { field: &'static str, value: String },
     /// An image that is needed does not exist.
     #[error("{}: no image {id:?}", .usage.field())]
@@ -56,13 +57,13 @@ pub enum Error {
     #[error("image {id} is {status} and must be ACTIVE")]
     ImageNotActive { id: Id, status: &'static str },
     /// The flavor has too little memory.
-    #[error("image {id} needs {needed} MiB of memory, flavor {flavor_id:?} has {available}")]
+    #[error("image {id} needs {needed} MiB of memory, flavor {} has {available}", quoted(.flavor_id))]
     MemoryTooSmall { id: Id, flavor_id: String, needed: i64, available: i32 },
     /// The data does not fit on the flavor's root disk.
-    #[error("image {id} has {needed} bytes, the root disk of flavor {flavor_id:?} {available}")]
+    #[error("image {id} has {needed} bytes, the root disk of flavor {} {available}", quoted(.flavor_id))]
     DiskSmallerThanImage { id: Id, flavor_id: String, needed: i64, available: i64 },
     /// The flavor's root disk is smaller than the image says it must be.
-    #[error("image {id} needs a root disk of {needed} GiB, flavor {flavor_id:?} has {available}")]
+    #[error("image {id} needs a root disk of {needed} GiB, flavor {} has {available}", quoted(.flavor_id))]
     DiskSmallerThanMinDisk { id: Id, flavor_id: String, needed: i64, available: i32 },
     /// The image forbids what the request asks for.
     #[error("image {0} disables auto_disk_config; do not ask for it")]
@@ -77,7 +78,7 @@ pub enum Error {
     )]
     QuotaExceeded(Shortage),
     /// The id of a request was used for another request.
-    #[error("request_id {0:?} was used for another request; give each request an id of its own")]
+    #[error("request_id {} was used for another request; give each request an id of its own", quoted(.0))]
     RequestIdTaken(String),
     /// glance-svc cannot be reached.
     #[error("glance-svc is not available; nothing was written, try again")]
@@ -211,6 +212,12 @@ impl From<Error> for GrpcStatus {
     fn from(error: Error) -> Self {
         common::status::to_status(&error)
     }
+}
+
+/// A value as a sentence shows it: sentences travel in headers, of which many clients accept 8 KiB. The whole
+/// value stands in the metadata.
+fn quoted(value: &str) -> String {
+    format!("{:?}", clip(value, 200))
 }
 
 fn flavor(name: &str) -> Detail {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use common::{actor::Actor, deadline::Deadline, id::Id, image::ImageMeta, text::NAME_LIMIT};
 use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
 use tonic::{
-    Code, Request, Status,
+    Code, Request, Status, TimeoutExpired,
     metadata::AsciiMetadataValue,
-    transport::{Channel, Endpoint},
+    transport::{Channel, Endpoint, Uri},
 };
 
 use crate::error::{Error, ImageUse};
@@ -41,11 +41,21 @@ pub struct Image {
     pub meta: ImageMeta,
 }
 
+/// The endpoint of the catalogue cannot be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must look like http://HOST:PORT")]
+pub struct BadEndpoint;
+
 impl Glance {
     /// The catalogue at `endpoint`, such as `http://127.0.0.1:9292`; connects when it is first needed and
     /// again whenever the connection is lost. A call takes at most `timeout`.
-    pub fn new(endpoint: &str, timeout: Duration) -> Result<Self, tonic::transport::Error> {
-        let channel = Endpoint::from_shared(endpoint.to_owned())?
+    pub fn new(endpoint: &str, timeout: Duration) -> Result<Self, BadEndpoint> {
+        let uri: Uri = endpoint.parse().map_err(|_| BadEndpoint)?;
+        let is_plain = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
+        if !is_plain || uri.port().is_none() {
+            return Err(BadEndpoint);
+        }
+        let channel = Endpoint::from(uri)
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(10))
@@ -79,11 +89,19 @@ impl Glance {
 fn peer_error(id: Id, status: Status, elapsed: Duration) -> Error {
     match status.code() {
         Code::NotFound => Error::NoSuchImage { usage: ImageUse::Boot, id: id.to_string() },
-        // The transport calls its own time-out a cancellation.
-        Code::DeadlineExceeded | Code::Cancelled => Error::GlanceTimeout(elapsed.as_millis()),
-        Code::Unavailable | Code::ResourceExhausted | Code::Aborted => Error::GlanceUnavailable(Some(status)),
+        Code::DeadlineExceeded => Error::GlanceTimeout(elapsed.as_millis()),
+        Code::Cancelled if is_timeout(&status) => Error::GlanceTimeout(elapsed.as_millis()),
+        Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::Cancelled => {
+            Error::GlanceUnavailable(Some(status))
+        }
         _ => Error::GlanceAnswer(Some(status)),
     }
+}
+
+/// The transport calls its own time-out a cancellation, and so it calls a connection that breaks.
+fn is_timeout(status: &Status) -> bool {
+    let source = std::error::Error::source(status);
+    std::iter::successors(source, |error| error.source()).any(<dyn std::error::Error>::is::<TimeoutExpired>)
 }
 
 /// The image of an answer; `None` when it cannot be the image that was asked for.
@@ -97,6 +115,7 @@ fn image(id: Id, answer: pb::Image) -> Option<Image> {
         && answer.revision >= 1
         && answer.min_ram >= 0
         && answer.min_disk >= 0
+        && answer.size.unwrap_or(0) >= 0
         && is_short(&answer.disk_format)
         && is_short(&answer.container_format)
         && answer.properties.iter().all(|(name, value)| is_short(name) && !value.contains('\0'));

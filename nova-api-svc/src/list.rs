@@ -6,6 +6,7 @@ use common::{
     filter::{self, Condition, Operator},
     id::{self, Id},
     page::{Direction, Key, SortKey},
+    text::clip,
 };
 
 use crate::instance::{Instance, State};
@@ -100,9 +101,18 @@ pub struct InstanceFilter {
     pub system_metadata: BTreeMap<String, String>,
 }
 
+/// What a filter may say.
+const ALLOWED: &str = "name, image_id, image_revision, state, project_id, user_id, reservation_id = VALUE; \
+                       system_metadata.KEY = VALUE; joined by AND; keys and values with other characters than \
+                       letters, digits, _ and - in double quotes";
+
 impl InstanceFilter {
     /// Reads the filter of a list request; the error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_conditions(text).map_err(|problem| format!("{problem}; allowed: {ALLOWED}"))
+    }
+
+    fn parse_conditions(text: &str) -> Result<Self, String> {
         let mut instances = Self::default();
         for condition in filter::parse(text)? {
             instances.add(condition)?;
@@ -116,7 +126,7 @@ impl InstanceFilter {
             ("system_metadata", Some(key), Operator::Equals) => {
                 match self.system_metadata.insert(key.clone(), value.clone()) {
                     Some(other) if other != value => {
-                        Err(format!("system_metadata {key:?} cannot have two values"))
+                        Err(format!("system_metadata {:?} cannot have two values", clip(&key, 60)))
                     }
                     _ => Ok(()),
                 }
@@ -142,20 +152,18 @@ fn column(field: &str, value: String) -> Result<(&'static str, Key), String> {
         },
         "image_revision" => match value.parse() {
             Ok(revision) => ("image_revision = ", Key::Integer(revision)),
-            Err(_) => return Err(format!("image_revision {value:?} is no number")),
+            Err(_) => return Err(format!("image_revision {:?} is no revision", clip(&value, 60))),
         },
         "state" => match State::from_name(&value) {
             Some(state) => ("state = ", Key::Text(state.as_str().to_owned())),
-            None => return Err(format!("{value:?} is no state; allowed: BUILDING, ACTIVE, ERROR")),
+            None => {
+                return Err(format!("{:?} is none of the states BUILDING, ACTIVE, ERROR", clip(&value, 60)));
+            }
         },
         _ => return Err(unknown(field)),
     })
 }
 
 fn unknown(field: &str) -> String {
-    format!(
-        "no such condition on {:?}; allowed: name, image_id, image_revision, state, project_id, user_id, \
-         reservation_id = value; system_metadata.KEY = value",
-        common::text::clip(field, 60)
-    )
+    format!("there is no such condition on {:?}", clip(field, 60))
 }

@@ -9,6 +9,10 @@ use crate::error::Error;
 /// Longest value, bytes (Glance keeps them in a TEXT column of MySQL).
 pub const VALUE_LIMIT: usize = 65_535;
 
+/// Most bytes of all names and values of an image: its history shows them twice in one answer, old and new, and
+/// clients refuse answers above 4 MiB.
+pub const TOTAL_LIMIT: usize = 1_572_864;
+
 /// Names that start like this belong to Glance itself.
 const RESERVED_PREFIX: &str = "os_glance";
 
@@ -86,20 +90,23 @@ impl PropertyUpdate {
 
     /// Applies the update. The quota refuses only growth: an image above it can still shrink and change.
     pub fn apply(&self, properties: &mut Properties, quota: Quota) -> Result<(), Error> {
-        let before = properties.len();
+        let (before, bytes_before) = (properties.len(), total_bytes(properties));
         if self.purge {
             properties.clear();
         }
         properties.retain(|name, _| !self.remove.contains(name));
         properties.extend(self.set.clone());
-        let attempted = properties.len();
-        if attempted > before { quota.check(attempted) } else { Ok(()) }
+        if properties.len() > before {
+            quota.check(properties)?;
+        }
+        if total_bytes(properties) > bytes_before { check_total(properties) } else { Ok(()) }
     }
 }
 
 impl Quota {
-    /// Refuses `attempted` properties if they are too many.
-    pub fn check(self, attempted: usize) -> Result<(), Error> {
+    /// Refuses `properties` if they are too many.
+    pub fn check(self, properties: &Properties) -> Result<(), Error> {
+        let attempted = properties.len();
         match usize::try_from(self.0) {
             Ok(maximum) if attempted > maximum => {
                 Err(Error::Quota { resource: "properties", attempted, maximum })
@@ -107,6 +114,19 @@ impl Quota {
             _ => Ok(()),
         }
     }
+}
+
+/// Refuses `properties` if they are larger in all than [`TOTAL_LIMIT`].
+pub fn check_total(properties: &Properties) -> Result<(), Error> {
+    let attempted = total_bytes(properties);
+    if attempted > TOTAL_LIMIT {
+        return Err(Error::Quota { resource: "bytes of properties", attempted, maximum: TOTAL_LIMIT });
+    }
+    Ok(())
+}
+
+fn total_bytes(properties: &Properties) -> usize {
+    properties.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
 /// Notes what is wrong with names and values.
@@ -210,6 +230,23 @@ mod tests {
         add.apply(&mut image.clone(), Quota(-1)).unwrap();
         let change = PropertyUpdate { set: properties(&["a"]), ..PropertyUpdate::default() };
         change.apply(&mut image, Quota(1)).unwrap();
+    }
+
+    #[test]
+    fn the_total_is_limited_and_can_shrink() {
+        let large = |count: usize, bytes: usize| -> Properties {
+            (0..count).map(|number| (format!("property_{number:02}"), "x".repeat(bytes))).collect()
+        };
+        let mut image = large(24, 60_000);
+        let grow = PropertyUpdate { set: large(28, 60_000), ..PropertyUpdate::default() };
+        assert!(matches!(
+            grow.apply(&mut image.clone(), Quota(128)),
+            Err(Error::Quota { resource: "bytes of properties", maximum: TOTAL_LIMIT, .. })
+        ));
+        let mut above = large(30, 60_000);
+        let shrink = PropertyUpdate { set: large(1, 10), ..PropertyUpdate::default() };
+        shrink.apply(&mut above, Quota(128)).unwrap();
+        shrink.apply(&mut image, Quota(128)).unwrap();
     }
 
     #[test]

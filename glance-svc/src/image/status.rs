@@ -90,15 +90,10 @@ impl Status {
         }
     }
 
-    /// Whether the data is not there yet, so that what describes it can still be set.
-    #[must_use]
-    pub const fn awaits_data(self) -> bool {
-        matches!(self, Self::Queued | Self::Saving | Self::Uploading | Self::Importing)
-    }
+    /// Where the data is not there yet, so that what describes it can still be set.
+    pub const AWAITING_DATA: &'static [Self] =
+        &[Self::Queued, Self::Saving, Self::Uploading, Self::Importing];
 
-    /// Whether the formats can still be set (Glance: queued or importing).
-    #[must_use]
-    pub const fn allows_formats(self) -> bool {
-        matches!(self, Self::Queued | Self::Importing)
-    }
+    /// Where the formats can still be set (Glance: queued or importing).
+    pub const ALLOWING_FORMATS: &'static [Self] = &[Self::Queued, Self::Importing];
 }

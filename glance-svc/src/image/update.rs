@@ -4,7 +4,7 @@ use common::violations::Violations;
 
 use super::{
     AMAZON_FORMATS, Attribute, Image, Status, TAG_LIMIT,
-    properties::{PropertyUpdate, Quota, check},
+    properties::{PropertyUpdate, Quota, check, check_total},
 };
 use crate::error::Error;
 
@@ -31,7 +31,8 @@ pub fn register(mut image: Image, problems: Violations, quota: Quota) -> Result<
     violations.append(complete(&mut image));
     violations.append(check(&image.properties, "properties"));
     violations.check()?;
-    quota.check(image.properties.len())?;
+    quota.check(&image.properties)?;
+    check_total(&image.properties)?;
     check_tag_quota(&image, 0)?;
     Ok(image)
 }
@@ -72,17 +73,17 @@ fn check_move(image: &Image, next: &mut Image) -> Result<(), Error> {
 
 /// What describes the data cannot change once the data is there.
 fn check_locks(image: &Image, next: &Image) -> Result<(), Error> {
-    let locked = |attribute: Attribute, open: bool| {
+    let locked = |attribute: Attribute, allowed: &'static [Status]| {
         let changed = attribute.read(image) != attribute.read(next);
-        if changed && !open {
-            return Err(Error::Locked { id: image.id, attribute, status: image.status });
+        if changed && !allowed.contains(&image.status) {
+            return Err(Error::Locked { id: image.id, attribute, status: image.status, allowed });
         }
         Ok(())
     };
-    locked(Attribute::DiskFormat, image.status.allows_formats())?;
-    locked(Attribute::ContainerFormat, image.status.allows_formats())?;
-    locked(Attribute::Size, image.status.awaits_data())?;
-    locked(Attribute::Checksum, image.status.awaits_data())
+    locked(Attribute::DiskFormat, Status::ALLOWING_FORMATS)?;
+    locked(Attribute::ContainerFormat, Status::ALLOWING_FORMATS)?;
+    locked(Attribute::Size, Status::AWAITING_DATA)?;
+    locked(Attribute::Checksum, Status::AWAITING_DATA)
 }
 
 /// Fills in the second of two formats that must be equal, and notes attributes that contradict each other.

@@ -12,6 +12,12 @@ CREATE TABLE flavors (
     create_time      TEXT NOT NULL
 );
 
+-- The number of the last flavor that was added: a number is never given out again.
+CREATE TABLE flavor_numbers (
+    last INTEGER NOT NULL
+);
+INSERT INTO flavor_numbers (last) VALUES (5);
+
 -- The five flavors of Icehouse.
 INSERT INTO flavors (instance_type_id, flavorid, name, memory_mb, vcpus, root_gb, ephemeral_gb, swap, rxtx_factor,
                      create_time)

@@ -1,5 +1,7 @@
 //! From messages to plain data, with every problem noted.
 
+use std::ops::RangeInclusive;
+
 use common::{
     flavor::Flavor,
     id::{Id, NotAnId},
@@ -8,7 +10,14 @@ use common::{
 };
 use proto::nova::v1 as pb;
 
-use crate::pipeline::{CreateInstance, checks::NULL_KERNEL, request::COUNT_LIMIT};
+use crate::pipeline::{
+    CreateInstance,
+    checks::{NULL_KERNEL, metadata_violations},
+    request::COUNT_LIMIT,
+};
+
+/// Network shares that everybody writes in the same way, without an exponent.
+const RXTX_FACTORS: RangeInclusive<f64> = 0.0001..=1_000_000.0;
 
 /// The id in `field`.
 pub(super) fn id(field: &str, text: &str) -> Result<Id, Violations> {
@@ -34,6 +43,10 @@ pub(super) fn create_instance(message: pb::CreateInstanceRequest) -> Result<Crea
     let kernel_id = boot_image("kernel_id", message.kernel_id, &mut violations);
     let ramdisk_id = boot_image("ramdisk_id", message.ramdisk_id, &mut violations);
     violations.take("request_id", text::optional_name(&message.request_id));
+    if !violations.is_empty() {
+        // Metadata alone is checked where Nova checks it; a request that is refused now hears of it now.
+        violations.append(metadata_violations(&message.metadata));
+    }
     violations.check()?;
     Ok(CreateInstance {
         name,
@@ -100,8 +113,9 @@ pub(super) fn flavor(request: pb::CreateFlavorRequest) -> Result<Flavor, Violati
         }
     }
     let rxtx_factor = message.rxtx_factor.unwrap_or(1.0);
-    if !(rxtx_factor.is_finite() && rxtx_factor > 0.0) {
-        violations.add("rxtx_factor", format!("{rxtx_factor} is out of range: a number above 0"));
+    if !RXTX_FACTORS.contains(&rxtx_factor) {
+        let (least, most) = RXTX_FACTORS.into_inner();
+        violations.add("rxtx_factor", format!("{rxtx_factor} is out of range: {least} to {most}"));
     }
     violations.within("flavor.").check()?;
     Ok(Flavor {

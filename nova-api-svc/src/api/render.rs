@@ -27,7 +27,6 @@ pub(super) fn reservation(reservation: Reservation) -> pb::CreateInstanceRespons
 /// An instance.
 pub(super) fn instance(instance: &Instance, view: InstanceView) -> pb::Instance {
     let record = &*instance.record;
-    let inherited = record.inherited.clone();
     let mut message = pb::Instance {
         id: instance.id.to_string(),
         name: instance.name.clone(),
@@ -36,22 +35,23 @@ pub(super) fn instance(instance: &Instance, view: InstanceView) -> pb::Instance 
         user_id: record.user_id.clone(),
         image_id: record.image_id.to_string(),
         image_revision: record.image_revision,
-        flavor: Some(flavor(record.flavor.clone())),
         state: state(record.state).into(),
         launch_index: instance.launch_index,
         kernel_id: record.kernel_id.clone(),
         ramdisk_id: record.ramdisk_id.clone(),
-        os_type: inherited.os_type,
-        architecture: inherited.architecture,
-        vm_mode: inherited.vm_mode,
-        root_device_name: inherited.root_device_name,
-        auto_disk_config: inherited.auto_disk_config,
+        auto_disk_config: record.inherited.auto_disk_config,
         reservation_id: record.reservation_id.clone(),
         create_time: Some(timestamp(record.create_time)),
         update_time: Some(timestamp(record.update_time)),
         ..pb::Instance::default()
     };
     if view == InstanceView::Full {
+        let inherited = record.inherited.clone();
+        message.flavor = Some(flavor(record.flavor.clone()));
+        message.os_type = inherited.os_type;
+        message.architecture = inherited.architecture;
+        message.vm_mode = inherited.vm_mode;
+        message.root_device_name = inherited.root_device_name;
         message.metadata = record.metadata.clone();
         message.system_metadata = record.system_metadata.entries.clone();
         message.truncated_keys = record.system_metadata.truncated.iter().cloned().collect();

@@ -42,6 +42,9 @@ impl FromStr for NameTemplate {
             parts.push(part);
             rest = &after[length..];
         }
+        if parts.iter().all(|part| matches!(part, Part::Text(_))) {
+            return Err("must contain %(name)s, %(uuid)s or %(count)s".to_owned());
+        }
         parts.push(Part::Text(rest.to_owned()));
         Ok(Self(parts))
     }
@@ -106,8 +109,7 @@ mod tests {
         let named = |template: &str| template.parse::<NameTemplate>().unwrap().apply("web", id(), 3);
         assert_eq!(named("%(name)s-%(uuid)s"), format!("web-{}", id()));
         assert_eq!(named("%(count)d. %(name)s 100%%"), "3. web 100%");
-        assert_eq!(named("same"), "same");
-        for bad in ["%(nam)s", "%", "%s", "%(name)", "100%"] {
+        for bad in ["", "same", "100%%", "%(nam)s", "%", "%s", "%(name)", "100%"] {
             assert!(bad.parse::<NameTemplate>().is_err(), "{bad}");
         }
     }

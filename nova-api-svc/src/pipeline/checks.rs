@@ -67,6 +67,12 @@ pub fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Error> 
     if metadata.len() > METADATA_LIMIT {
         return Err(Error::MetadataLimit { attempted: metadata.len(), maximum: METADATA_LIMIT });
     }
+    Ok(metadata_violations(metadata).check()?)
+}
+
+/// What is wrong with the items of metadata.
+#[must_use]
+pub fn metadata_violations(metadata: &BTreeMap<String, String>) -> Violations {
     let mut violations = Violations::default();
     for (key, value) in metadata {
         let field = text::map_key("metadata", key);
@@ -82,7 +88,7 @@ pub fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Error> 
             violations.add(&field, "the value must not contain NUL");
         }
     }
-    Ok(violations.check()?)
+    violations
 }
 
 /// Nova's `_check_requested_image`; a `root_gb` of 0 skips the disk checks, not that of memory.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use common::{
     id::Id,
     image::Properties,
-    system_metadata::{BASE_IMAGE_REF, SystemMetadata, system_metadata_from_image},
+    system_metadata::{BASE_IMAGE_REF, SystemMetadata, first_characters, system_metadata_from_image},
 };
 use serde::Deserialize;
 
@@ -59,19 +59,21 @@ fn system_metadata(plan: &Plan<'_>) -> SystemMetadata {
     system_metadata
 }
 
-/// Nova's `_inherit_properties_from_image`, and the root device it finds before.
+/// Nova's `_inherit_properties_from_image`, and the root device it finds before. Nova's columns hold 255
+/// characters; here a longer value is cut where its entry of system metadata is.
 fn inherit_properties_from_image(plan: &Plan<'_>) -> Inherited {
     let properties = &plan.image.meta.properties;
-    let property = |name: &str| properties.get(name).cloned().unwrap_or_default();
+    let property = |name: &str| properties.get(name).map(String::as_str).unwrap_or_default();
+    let kept = |value: &str| first_characters(value).to_owned();
     Inherited {
-        os_type: property("os_type"),
-        architecture: property("architecture"),
-        vm_mode: property("vm_mode"),
-        root_device_name: root_device_name(properties).unwrap_or_default(),
+        os_type: kept(property("os_type")),
+        architecture: kept(property("architecture")),
+        vm_mode: kept(property("vm_mode")),
+        root_device_name: kept(&root_device_name(properties).unwrap_or_default()),
         auto_disk_config: plan
             .request
             .auto_disk_config
-            .unwrap_or_else(|| is_true(&property("auto_disk_config"))),
+            .unwrap_or_else(|| is_true(property("auto_disk_config"))),
     }
 }
 
@@ -84,14 +86,15 @@ struct Mapping {
 }
 
 /// Property `root_device_name`, else the device of the last mapping of "root". Mappings that are no list of
-/// such entries name no root device.
+/// such entries name no root device, nor does a NUL, which JSON can spell and PostgreSQL cannot keep.
 fn root_device_name(properties: &Properties) -> Option<String> {
     let mapped = || {
         let entries: Vec<BTreeMap<String, serde_json::Value>> =
             serde_json::from_str(properties.get("mappings")?).ok()?;
         let mut mappings = entries
             .into_iter()
-            .filter_map(|entry| serde_json::from_value::<Mapping>(entry.into_iter().collect()).ok());
+            .filter_map(|entry| serde_json::from_value::<Mapping>(entry.into_iter().collect()).ok())
+            .filter(|mapping| !mapping.device.contains('\0'));
         Some(mappings.rfind(|mapping| mapping.name == "root")?.device)
     };
     properties.get("root_device_name").cloned().or_else(mapped)

@@ -47,6 +47,10 @@ impl Store {
     /// Adds a flavor and gives it its number.
     pub async fn insert_flavor(&self, flavor: Flavor, now: DateTime<Utc>) -> Result<StoredFlavor, Error> {
         let instance_type_id = in_transaction!(self.db, |tx| {
+            // Takes the row's lock: flavors are added one after the other.
+            let number: i64 = sqlx::query_scalar("UPDATE flavor_numbers SET last = last + 1 RETURNING last")
+                .fetch_one(&mut *tx)
+                .await?;
             let taken: Option<String> =
                 sqlx::query_scalar("SELECT flavorid FROM flavors WHERE flavorid = $1 OR name = $2")
                     .bind(&flavor.flavorid)
@@ -56,13 +60,12 @@ impl Store {
             if let Some(flavorid) = taken {
                 return Err(exists(&flavor, flavorid == flavor.flavorid));
             }
-            // Whoever adds another flavor at the same moment takes the number, the id or the name first.
-            let inserted: Option<i64> = sqlx::query_scalar(
+            sqlx::query(
                 "INSERT INTO flavors (instance_type_id, flavorid, name, memory_mb, vcpus, root_gb, \
                  ephemeral_gb, swap, rxtx_factor, vcpu_weight, create_time) \
-                 SELECT COALESCE(MAX(instance_type_id), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 \
-                 FROM flavors WHERE TRUE ON CONFLICT DO NOTHING RETURNING instance_type_id",
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             )
+            .bind(number)
             .bind(&flavor.flavorid)
             .bind(&flavor.name)
             .bind(flavor.memory_mb)
@@ -73,16 +76,11 @@ impl Store {
             .bind(flavor.rxtx_factor)
             .bind(flavor.vcpu_weight)
             .bind(now)
-            .fetch_optional(&mut *tx)
+            .execute(&mut *tx)
             .await?;
-            inserted
+            number
         });
-        match instance_type_id {
-            Some(instance_type_id) => {
-                Ok(StoredFlavor { flavor: Flavor { instance_type_id, ..flavor }, create_time: now })
-            }
-            None => Box::pin(self.insert_flavor(flavor, now)).await,
-        }
+        Ok(StoredFlavor { flavor: Flavor { instance_type_id, ..flavor }, create_time: now })
     }
 
     /// The flavor with that id.

@@ -1,0 +1,23 @@
+//! glance-svc as its callers see it: a real server, a real client, and each test on both databases.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod attributes;
+mod concurrency;
+mod create;
+mod database;
+mod delete;
+mod filter;
+mod formats;
+mod history;
+mod outage;
+mod page;
+mod page_token;
+mod properties;
+mod property_limits;
+mod schema;
+mod statements;
+mod status;
+mod support;
+mod tags;
+mod time_machine;
+mod wire;

@@ -1,0 +1,221 @@
+//! A server for each test, and short ways to call it.
+
+use std::{collections::HashMap, future::pending, net::SocketAddr};
+
+use common::{db::Db, server, testing::TestDb};
+use glance_svc::{
+    api,
+    image::properties::Quota,
+    images::Images,
+    store::{MIGRATIONS, Store},
+};
+use prost_types::FieldMask;
+use proto::glance::v1::{
+    CreateImageRequest, DeleteImageRequest, GetImageRequest, Image, ImageRevision, ListImageRevisionsRequest,
+    ListImagesRequest, ListImagesResponse, UpdateImagePropertiesRequest, UpdateImageRequest,
+    image_service_client::ImageServiceClient,
+};
+use tokio::net::TcpListener;
+use tonic::{Code, Request, Status, transport::Channel};
+use tonic_types::StatusExt as _;
+
+/// The quota of a service that is not configured.
+pub(crate) const DEFAULT_QUOTA: i64 = 128;
+
+/// A running glance-svc and a client of it.
+pub(crate) struct Glance {
+    pub(crate) client: ImageServiceClient<Channel>,
+    pub(crate) channel: Channel,
+    pub(crate) address: SocketAddr,
+    pub(crate) db: TestDb,
+}
+
+impl Glance {
+    pub(crate) async fn start(db: TestDb) -> Self {
+        Self::start_with_quota(db, DEFAULT_QUOTA).await
+    }
+
+    pub(crate) async fn start_with_quota(db: TestDb, quota: i64) -> Self {
+        let address = serve(&db.url, quota).await;
+        let channel = connect(address).await;
+        Self { client: ImageServiceClient::new(channel.clone()), channel, address, db }
+    }
+
+    /// A client of a second server on the same database, with a quota of its own.
+    pub(crate) async fn beside(&self, quota: i64) -> ImageServiceClient<Channel> {
+        ImageServiceClient::new(connect(serve(&self.db.url, quota).await).await)
+    }
+
+    pub(crate) async fn create(&self, image: Image) -> Result<Image, Status> {
+        let request = CreateImageRequest { image: Some(image) };
+        Ok(self.client.clone().create_image(request).await?.into_inner())
+    }
+
+    /// An image with that name and nothing else.
+    pub(crate) async fn named(&self, name: &str) -> Image {
+        self.create(named(name)).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, id: &str) -> Result<Image, Status> {
+        self.get_at(id, 0).await
+    }
+
+    pub(crate) async fn get_at(&self, id: &str, revision: i64) -> Result<Image, Status> {
+        let request = GetImageRequest { id: id.to_owned(), revision };
+        Ok(self.client.clone().get_image(request).await?.into_inner())
+    }
+
+    /// Changes the attributes of `mask`, or those that are set when it is empty.
+    pub(crate) async fn update(&self, image: Image, mask: &[&str]) -> Result<Image, Status> {
+        let request = UpdateImageRequest { image: Some(image), update_mask: mask_of(mask) };
+        Ok(self.client.clone().update_image(request).await?.into_inner())
+    }
+
+    pub(crate) async fn update_properties(
+        &self,
+        request: UpdateImagePropertiesRequest,
+    ) -> Result<Image, Status> {
+        Ok(self.client.clone().update_image_properties(request).await?.into_inner())
+    }
+
+    /// Merges properties.
+    pub(crate) async fn set(&self, id: &str, properties: &[(&str, &str)]) -> Result<Image, Status> {
+        self.update_properties(setting(id, properties)).await
+    }
+
+    pub(crate) async fn delete(&self, id: &str, etag: &str) -> Result<(), Status> {
+        let request = DeleteImageRequest { id: id.to_owned(), etag: etag.to_owned() };
+        self.client.clone().delete_image(request).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn list(&self, request: ListImagesRequest) -> Result<ListImagesResponse, Status> {
+        Ok(self.client.clone().list_images(request).await?.into_inner())
+    }
+
+    /// The names of all images that a filter finds, sorted.
+    pub(crate) async fn find(&self, filter: &str) -> Vec<String> {
+        let request = ListImagesRequest { filter: filter.to_owned(), ..by("name") };
+        self.list(request).await.unwrap().images.into_iter().map(|image| image.name).collect()
+    }
+
+    /// All of a list, page by page.
+    pub(crate) async fn walk(&self, mut request: ListImagesRequest) -> Vec<Image> {
+        let mut images = Vec::new();
+        loop {
+            let page = self.list(request.clone()).await.unwrap();
+            images.extend(page.images);
+            if page.next_page_token.is_empty() {
+                return images;
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// All that happened to an image, newest first.
+    pub(crate) async fn revisions(&self, id: &str) -> Vec<ImageRevision> {
+        let request =
+            ListImageRevisionsRequest { image_id: id.to_owned(), page_size: 1000, ..Default::default() };
+        let answer = self.client.clone().list_image_revisions(request).await.unwrap().into_inner();
+        assert_eq!(answer.next_page_token, "");
+        answer.revisions
+    }
+}
+
+/// Serves the database at `url` as long as the test runs.
+pub(crate) async fn serve(url: &str, quota: i64) -> SocketAddr {
+    let db = Db::open(url, 16, &MIGRATIONS).unwrap();
+    db.migrate_or_wait().await.unwrap();
+    let images = Images::new(Store::new(db.clone()), Quota(quota));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(server::serve(listener, api::service(images, db), pending()));
+    address
+}
+
+pub(crate) async fn connect(address: SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+}
+
+/// An image to create, with a name and nothing else.
+pub(crate) fn named(name: &str) -> Image {
+    Image { name: name.to_owned(), ..Default::default() }
+}
+
+/// What to send to change the image of that id.
+pub(crate) fn change_of(id: &str) -> Image {
+    Image { id: id.to_owned(), ..Default::default() }
+}
+
+/// A request that merges properties.
+pub(crate) fn setting(id: &str, properties: &[(&str, &str)]) -> UpdateImagePropertiesRequest {
+    let set = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    UpdateImagePropertiesRequest { image_id: id.to_owned(), set, ..Default::default() }
+}
+
+/// A request of a list in that order, in pages of the largest size.
+pub(crate) fn by(order_by: &str) -> ListImagesRequest {
+    ListImagesRequest { order_by: order_by.to_owned(), page_size: 1000, ..Default::default() }
+}
+
+pub(crate) fn mask_of(paths: &[&str]) -> Option<FieldMask> {
+    let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
+    (!paths.is_empty()).then_some(FieldMask { paths })
+}
+
+/// A request made by a user for a project.
+pub(crate) fn made_by<T>(user: &str, project: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-user-id", user.parse().unwrap());
+    request.metadata_mut().insert("x-project-id", project.parse().unwrap());
+    request
+}
+
+/// Checks what every error carries and that it is this one; gives its metadata.
+#[track_caller]
+pub(crate) fn assert_error(status: &Status, code: Code, reason: &str) -> HashMap<String, String> {
+    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    assert_eq!((status.code(), info.reason.as_str()), (code, reason), "{status:?}");
+    assert_eq!(info.domain, "glance");
+    assert!(!status.message().is_empty());
+    info.metadata
+}
+
+/// The violations of an `INVALID_ARGUMENT`, each its field and what is wrong with it.
+#[track_caller]
+pub(crate) fn violations(status: &Status) -> Vec<(String, String)> {
+    assert_error(status, Code::InvalidArgument, "INVALID_REQUEST");
+    let request = status.get_details_bad_request().unwrap();
+    request.field_violations.into_iter().map(|found| (found.field, found.description)).collect()
+}
+
+/// The fields of those violations.
+#[track_caller]
+pub(crate) fn fields(status: &Status) -> Vec<String> {
+    violations(status).into_iter().map(|(field, _)| field).collect()
+}
+
+/// Checks that there is one violation, of that field, whose sentence has that part.
+#[track_caller]
+pub(crate) fn assert_violation(status: &Status, field: &str, part: &str) {
+    let found = violations(status);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, field);
+    assert!(found[0].1.contains(part), "{part:?} is not in {:?}", found[0].1);
+}
+
+/// How many bytes of HTTP/2 headers an error takes; clients accept 8 KiB (grpc-go, grpc-java) or more.
+pub(crate) fn header_bytes(status: &Status) -> usize {
+    let plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'%';
+    let message: usize = status.message().bytes().map(|byte| if plain(byte) { 1 } else { 3 }).sum();
+    message + status.details().len().div_ceil(3) * 4
+}
+
+/// Checks that there is no such image.
+#[track_caller]
+pub(crate) fn assert_not_found(status: &Status, id: &str) {
+    let metadata = assert_error(status, Code::NotFound, "IMAGE_NOT_FOUND");
+    assert_eq!(metadata["image_id"], id);
+    let resource = status.get_details_resource_info().unwrap();
+    assert_eq!((resource.resource_type.as_str(), resource.resource_name.as_str()), ("glance.v1.Image", id));
+}

@@ -1,0 +1,212 @@
+//! The peer: a small image catalogue that remembers who asked and misbehaves on request.
+
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use common::id::Id;
+use proto::glance::v1::{
+    CreateImageRequest, DeleteImageRequest, GetImageRequest, Image, ListImageRevisionsRequest,
+    ListImageRevisionsResponse, ListImagesRequest, ListImagesResponse, UpdateImagePropertiesRequest,
+    UpdateImageRequest,
+    image::Status as ImageStatus,
+    image_service_server::{ImageService, ImageServiceServer},
+};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, transport::Server};
+
+/// Changes an image.
+pub(crate) type Twist = fn(&mut Image);
+
+/// How the catalogue behaves.
+#[derive(Clone)]
+pub(crate) enum Mood {
+    /// As it should.
+    Well,
+    /// It never answers.
+    Hanging,
+    /// It always fails.
+    Failing(Status),
+    /// It fails for the image of that id.
+    FailingFor(String, Status),
+    /// It changes what it knows before it answers.
+    Twisting(Twist),
+}
+
+/// One call of `GetImage`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) id: String,
+    pub(crate) revision: i64,
+    pub(crate) user_id: Option<String>,
+    pub(crate) project_id: Option<String>,
+    pub(crate) has_deadline: bool,
+}
+
+/// A handle on the catalogue; its copies are the same one.
+#[derive(Clone)]
+pub(crate) struct Glance(Arc<Shared>);
+
+struct Shared {
+    address: SocketAddr,
+    images: Mutex<BTreeMap<String, Image>>,
+    mood: Mutex<Mood>,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl Glance {
+    /// Serves on a port of its own as long as the test runs.
+    pub(crate) async fn start() -> Self {
+        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    fn serve(listener: TcpListener) -> Self {
+        let glance = Self(Arc::new(Shared {
+            address: listener.local_addr().unwrap(),
+            images: Mutex::default(),
+            mood: Mutex::new(Mood::Well),
+            calls: Mutex::default(),
+        }));
+        let service = ImageServiceServer::new(glance.clone());
+        let incoming = TcpListenerStream::new(listener);
+        tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
+        glance
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.0.address)
+    }
+
+    /// Registers an image and gives it what it has not: an id, revision 1, status ACTIVE.
+    pub(crate) fn add(&self, mut image: Image) -> Image {
+        if image.id.is_empty() {
+            image.id = Id::random().to_string();
+        }
+        image.revision = image.revision.max(1);
+        if image.status == 0 {
+            image.status = ImageStatus::Active.into();
+        }
+        self.0.images.lock().unwrap().insert(image.id.clone(), image.clone());
+        image
+    }
+
+    /// Registers an image that has nothing but properties.
+    pub(crate) fn with(&self, properties: &[(&str, &str)]) -> Image {
+        self.add(Image { properties: map(properties), ..Image::default() })
+    }
+
+    pub(crate) fn forget(&self, image: &Image) {
+        self.0.images.lock().unwrap().remove(&image.id);
+    }
+
+    pub(crate) fn be(&self, mood: Mood) {
+        *self.0.mood.lock().unwrap() = mood;
+    }
+
+    /// Every call since the start.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.0.calls.lock().unwrap().clone()
+    }
+
+    fn note(&self, request: &Request<GetImageRequest>) {
+        let header = |name| request.metadata().get(name).map(|value| value.to_str().unwrap().to_owned());
+        self.0.calls.lock().unwrap().push(Call {
+            id: request.get_ref().id.clone(),
+            revision: request.get_ref().revision,
+            user_id: header("x-user-id"),
+            project_id: header("x-project-id"),
+            has_deadline: header("grpc-timeout").is_some(),
+        });
+    }
+}
+
+/// A port that nobody listens on, and that nobody else can take.
+pub(crate) struct ClosedPort(TcpSocket);
+
+impl ClosedPort {
+    pub(crate) fn reserve() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Starts the catalogue there.
+    pub(crate) fn open(self) -> Glance {
+        Glance::serve(self.0.listen(16).unwrap())
+    }
+}
+
+/// Names and values as messages hold them.
+pub(crate) fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+    entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tonic::async_trait]
+impl ImageService for Glance {
+    async fn get_image(&self, request: Request<GetImageRequest>) -> Result<Response<Image>, Status> {
+        self.note(&request);
+        let mood = self.0.mood.lock().unwrap().clone();
+        let image = self.0.images.lock().unwrap().get(&request.get_ref().id).cloned();
+        let image = || image.ok_or_else(|| Status::not_found("SECRET the peer's own words"));
+        match mood {
+            Mood::Hanging => pending().await,
+            Mood::Failing(status) => Err(status),
+            Mood::FailingFor(id, status) if id == request.get_ref().id => Err(status),
+            Mood::Well | Mood::FailingFor(..) => Ok(Response::new(image()?)),
+            Mood::Twisting(twist) => {
+                let mut image = image()?;
+                twist(&mut image);
+                Ok(Response::new(image))
+            }
+        }
+    }
+
+    async fn create_image(&self, _: Request<CreateImageRequest>) -> Result<Response<Image>, Status> {
+        Err(never())
+    }
+
+    async fn list_images(
+        &self,
+        _: Request<ListImagesRequest>,
+    ) -> Result<Response<ListImagesResponse>, Status> {
+        Err(never())
+    }
+
+    async fn update_image(&self, _: Request<UpdateImageRequest>) -> Result<Response<Image>, Status> {
+        Err(never())
+    }
+
+    async fn update_image_properties(
+        &self,
+        _: Request<UpdateImagePropertiesRequest>,
+    ) -> Result<Response<Image>, Status> {
+        Err(never())
+    }
+
+    async fn delete_image(&self, _: Request<DeleteImageRequest>) -> Result<Response<()>, Status> {
+        Err(never())
+    }
+
+    async fn list_image_revisions(
+        &self,
+        _: Request<ListImageRevisionsRequest>,
+    ) -> Result<Response<ListImageRevisionsResponse>, Status> {
+        Err(never())
+    }
+}
+
+fn never() -> Status {
+    Status::unimplemented("nova-api-svc reads single images and nothing else")
+}

@@ -1,0 +1,22 @@
+//! nova-api-svc as its callers see it: a real server, a real client, and each test on both databases. Its peer,
+//! the image catalogue, is a double on the network.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod batch;
+mod boot;
+mod checks;
+mod create;
+mod database;
+mod delete;
+mod flavor;
+mod glance;
+mod idempotency;
+mod inherited;
+mod list;
+mod malformed;
+mod paging;
+mod peer;
+mod quota;
+mod support;
+mod system_metadata;
+mod wire;

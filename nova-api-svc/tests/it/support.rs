@@ -1,0 +1,283 @@
+//! A server for each test, and short ways to call it.
+
+use std::{collections::HashMap, future::pending, net::SocketAddr, ops::Index, time::Duration};
+
+use common::{db::Db, server, testing::TestDb};
+use nova_api_svc::{
+    api,
+    glance::Glance as GlanceClient,
+    pipeline::Pipeline,
+    quota::Quota,
+    store::{MIGRATIONS, Store},
+};
+use proto::{
+    glance::v1::Image,
+    nova::v1::{
+        CreateInstanceRequest, CreateInstanceResponse, DeleteInstanceRequest, Flavor, GetInstanceRequest,
+        Instance, ListInstancesRequest, ListInstancesResponse, flavor_service_client::FlavorServiceClient,
+        instance_service_client::InstanceServiceClient,
+    },
+};
+use sqlx::{Connection as _, FromRow, PgConnection, SqliteConnection, postgres::PgRow, sqlite::SqliteRow};
+use tokio::net::TcpListener;
+use tonic::{Code, IntoRequest, Request, Status, transport::Channel};
+use tonic_types::StatusExt as _;
+
+use crate::glance::Glance;
+
+/// How a server is configured.
+pub(crate) struct Settings {
+    pub(crate) quota: Quota,
+    pub(crate) template: &'static str,
+    pub(crate) glance_timeout: Duration,
+    /// Where glance-svc is; the double unless given.
+    pub(crate) glance_endpoint: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            quota: Quota::default(),
+            template: "%(name)s-%(uuid)s",
+            glance_timeout: Duration::from_secs(30),
+            glance_endpoint: None,
+        }
+    }
+}
+
+/// A running nova-api-svc, a client of it, and the catalogue it asks.
+pub(crate) struct Nova {
+    pub(crate) channel: Channel,
+    pub(crate) glance: Glance,
+    pub(crate) db: TestDb,
+}
+
+/// How many rows each table has: instances, metadata, system metadata, requests, projects under a quota.
+pub(crate) type Rows = (i64, i64, i64, i64, i64);
+
+/// No rows anywhere.
+pub(crate) const NOTHING: Rows = (0, 0, 0, 0, 0);
+
+impl Nova {
+    pub(crate) async fn start(db: TestDb) -> Self {
+        Self::start_with(db, Settings::default()).await
+    }
+
+    pub(crate) async fn start_with(db: TestDb, settings: Settings) -> Self {
+        let glance = Glance::start().await;
+        let endpoint = settings.glance_endpoint.clone().unwrap_or_else(|| glance.endpoint());
+        let channel = connect(serve(&db.url, &endpoint, &settings).await).await;
+        Self { channel, glance, db }
+    }
+
+    pub(crate) fn instances(&self) -> InstanceServiceClient<Channel> {
+        InstanceServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn flavors(&self) -> FlavorServiceClient<Channel> {
+        FlavorServiceClient::new(self.channel.clone())
+    }
+
+    /// Creates instances for alice of project demo, unless the request says whose it is.
+    pub(crate) async fn create(
+        &self,
+        request: impl IntoRequest<CreateInstanceRequest>,
+    ) -> Result<CreateInstanceResponse, Status> {
+        let mut request = request.into_request();
+        if request.metadata().get("x-project-id").is_none() {
+            request = made_by("alice", "demo", request.into_inner());
+        }
+        Ok(self.instances().create_instance(request).await?.into_inner())
+    }
+
+    /// The only instance that a request creates.
+    pub(crate) async fn create_one(&self, request: CreateInstanceRequest) -> Instance {
+        let mut created = self.create(request).await.unwrap().instances;
+        assert_eq!(created.len(), 1);
+        created.remove(0)
+    }
+
+    pub(crate) async fn get(&self, id: &str) -> Result<Instance, Status> {
+        let request = GetInstanceRequest { id: id.to_owned() };
+        Ok(self.instances().get_instance(request).await?.into_inner())
+    }
+
+    pub(crate) async fn delete(&self, id: &str) -> Result<(), Status> {
+        let request = DeleteInstanceRequest { id: id.to_owned() };
+        self.instances().delete_instance(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub(crate) async fn list(&self, request: ListInstancesRequest) -> Result<ListInstancesResponse, Status> {
+        Ok(self.instances().list_instances(request).await?.into_inner())
+    }
+
+    /// All of a list, page by page.
+    pub(crate) async fn walk(&self, mut request: ListInstancesRequest) -> Vec<Instance> {
+        let mut instances = Vec::new();
+        loop {
+            let page = self.list(request.clone()).await.unwrap();
+            assert!(
+                request.page_size == 0 || page.instances.len() <= usize::try_from(request.page_size).unwrap()
+            );
+            instances.extend(page.instances);
+            if page.next_page_token.is_empty() {
+                return instances;
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// A flavor of that size, with name and id `id`.
+    pub(crate) async fn flavor(&self, id: &str, memory_mb: i32, vcpus: i32, root_gb: i32) -> Flavor {
+        let (id, name) = (id.to_owned(), id.to_owned());
+        let flavor = Flavor { id, name, memory_mb, vcpus, root_gb, ..Flavor::default() };
+        let request = proto::nova::v1::CreateFlavorRequest { flavor: Some(flavor) };
+        self.flavors().create_flavor(request).await.unwrap().into_inner()
+    }
+
+    /// How many rows each table has.
+    pub(crate) async fn rows(&self) -> Rows {
+        self.sql(
+            "SELECT (SELECT COUNT(*) FROM instances), (SELECT COUNT(*) FROM instance_metadata), \
+             (SELECT COUNT(*) FROM instance_system_metadata), (SELECT COUNT(*) FROM create_requests), \
+             (SELECT COUNT(*) FROM quota_projects)",
+        )
+        .await
+        .remove(0)
+    }
+
+    /// The rows that a query gives.
+    pub(crate) async fn sql<T>(&self, query: &'static str) -> Vec<T>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        if self.is_sqlite() {
+            let mut connection = SqliteConnection::connect(&self.db.url).await.unwrap();
+            sqlx::query_as(query).fetch_all(&mut connection).await.unwrap()
+        } else {
+            let mut connection = PgConnection::connect(&self.db.url).await.unwrap();
+            sqlx::query_as(query).fetch_all(&mut connection).await.unwrap()
+        }
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.db.url.starts_with("sqlite")
+    }
+}
+
+/// Serves the database at `url` as long as the test runs.
+pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings) -> SocketAddr {
+    let db = Db::open(url, 16, &MIGRATIONS).unwrap();
+    db.migrate_or_wait().await.unwrap();
+    let pipeline = Pipeline {
+        glance: GlanceClient::new(glance_endpoint, settings.glance_timeout).unwrap(),
+        store: Store::new(db.clone()),
+        quota: settings.quota,
+        template: settings.template.parse().unwrap(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(server::serve(listener, api::service(pipeline, db), pending()));
+    address
+}
+
+pub(crate) async fn connect(address: SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+}
+
+/// A request for one m1.small called `web`.
+pub(crate) fn of(image: &Image) -> CreateInstanceRequest {
+    CreateInstanceRequest {
+        name: "web".to_owned(),
+        image_id: image.id.clone(),
+        flavor_id: "2".to_owned(),
+        ..CreateInstanceRequest::default()
+    }
+}
+
+/// A request for that many of them.
+pub(crate) fn several(image: &Image, count: i32) -> CreateInstanceRequest {
+    CreateInstanceRequest { min_count: count, ..of(image) }
+}
+
+/// A request made by a user for a project.
+pub(crate) fn made_by<T>(user: &str, project: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-user-id", user.parse().unwrap());
+    request.metadata_mut().insert("x-project-id", project.parse().unwrap());
+    request
+}
+
+/// The values of an error, by name.
+#[derive(Debug)]
+pub(crate) struct Values(HashMap<String, String>);
+
+impl Index<&str> for Values {
+    type Output = str;
+
+    #[track_caller]
+    fn index(&self, name: &str) -> &str {
+        self.0.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}"))
+    }
+}
+
+/// Checks what every error carries and that it is this one; gives its values.
+#[track_caller]
+pub(crate) fn assert_error(status: &Status, code: Code, reason: &str) -> Values {
+    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    assert_eq!((status.code(), info.reason.as_str()), (code, reason), "{status:?}");
+    assert_eq!(info.domain, "nova");
+    assert!(!status.message().is_empty());
+    assert!(!format!("{status:?}").contains("SECRET"), "{status:?}");
+    Values(info.metadata)
+}
+
+/// Checks that an error is worth a retry and says when.
+#[track_caller]
+pub(crate) fn assert_retry(status: &Status, code: Code, reason: &str) {
+    assert_error(status, code, reason);
+    assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
+}
+
+/// Checks that the image, or image and flavor together, do not allow it; gives the values.
+#[track_caller]
+pub(crate) fn assert_refused(status: &Status, reason: &str, image_id: &str) -> Values {
+    let values = assert_error(status, Code::FailedPrecondition, reason);
+    assert_eq!(&values["image_id"], image_id);
+    let failure = status.get_details_precondition_failure().unwrap();
+    assert_eq!(failure.violations.len(), 1);
+    assert_eq!(failure.violations[0].r#type, reason);
+    assert_eq!(failure.violations[0].subject, format!("image/{image_id}"));
+    assert_eq!(failure.violations[0].description, status.message());
+    values
+}
+
+/// The violations of a malformed request, each its field and what is wrong with it.
+#[track_caller]
+pub(crate) fn violations(status: &Status) -> Vec<(String, String)> {
+    assert_error(status, Code::InvalidArgument, "INVALID_REQUEST");
+    bad_fields(status)
+}
+
+/// The violations of any `INVALID_ARGUMENT`.
+#[track_caller]
+pub(crate) fn bad_fields(status: &Status) -> Vec<(String, String)> {
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    let request = status.get_details_bad_request().unwrap();
+    request.field_violations.into_iter().map(|found| (found.field, found.description)).collect()
+}
+
+/// The fields of the violations of a malformed request.
+#[track_caller]
+pub(crate) fn fields(status: &Status) -> Vec<String> {
+    violations(status).into_iter().map(|(field, _)| field).collect()
+}
+
+/// Checks that there is one violation, of that field, whose sentence has that part.
+#[track_caller]
+pub(crate) fn assert_violation(status: &Status, field: &str, part: &str) {
+    let found = violations(status);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, field);
+    assert!(found[0].1.contains(part), "{part:?} is not in {:?}", found[0].1);
+}
