@@ -5,6 +5,7 @@
 //! the databases (types, views) lives in the migrations.
 
 use std::{
+    future::Future,
     str::FromStr as _,
     sync::{
         Arc,
@@ -21,10 +22,15 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
+use tokio::{sync::watch, time::timeout};
+
 use crate::status::{Code, Description, Detail};
 
-/// How long a request waits for a connection before the database counts as away.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a request queues up for a connection; its caller's deadline is usually shorter.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the database may take to show that it is there.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long SQLite waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,7 +58,9 @@ pub struct Db(Arc<Inner>);
 struct Inner {
     pools: Pools,
     migrations: &'static Migrations,
-    ready: AtomicBool,
+    migrated: AtomicBool,
+    /// Whether the database was there when it was last looked at.
+    serving: watch::Sender<bool>,
 }
 
 /// The connections of one of the two databases.
@@ -65,9 +73,16 @@ pub enum Pools {
         reader: SqlitePool,
         /// The connection for writing.
         writer: SqlitePool,
+        /// The connection for looking whether the file is there.
+        heartbeat: SqlitePool,
     },
     /// PostgreSQL.
-    Postgres(PgPool),
+    Postgres {
+        /// Connections for everything.
+        pool: PgPool,
+        /// The connection for looking whether the server is there, which no load keeps busy.
+        heartbeat: PgPool,
+    },
 }
 
 /// Why a database cannot be used.
@@ -107,7 +122,8 @@ impl Db {
                 ));
             }
         };
-        Ok(Self(Arc::new(Inner { pools, migrations, ready: AtomicBool::new(false) })))
+        let (migrated, serving) = (AtomicBool::new(false), watch::Sender::new(false));
+        Ok(Self(Arc::new(Inner { pools, migrations, migrated, serving })))
     }
 
     /// Brings the schema up to date. Until this has succeeded once, every use of the database is
@@ -115,7 +131,7 @@ impl Db {
     pub async fn migrate(&self) -> Result<(), OpenError> {
         let migrated = match &self.0.pools {
             Pools::Sqlite { writer, .. } => migrate_sqlite(writer, &self.0.migrations.sqlite).await,
-            Pools::Postgres(pool) => self.0.migrations.postgres.run(pool).await,
+            Pools::Postgres { heartbeat, .. } => self.0.migrations.postgres.run(heartbeat).await,
         };
         migrated.map_err(|error| match error {
             MigrateError::Execute(ref cause) if is_unavailable(cause) && !self.is_embedded() => {
@@ -123,11 +139,12 @@ impl Db {
             }
             other => OpenError::Migration(other),
         })?;
-        self.0.ready.store(true, Ordering::Release);
+        self.0.migrated.store(true, Ordering::Release);
+        self.0.serving.send_replace(true);
         Ok(())
     }
 
-    /// As [`Db::migrate`], but a database that is away is no failure: [`Db::is_serving`] tries again.
+    /// As [`Db::migrate`], but a database that is away is no failure: [`Db::heartbeat`] tries again.
     pub async fn migrate_or_wait(&self) -> Result<(), OpenError> {
         match self.migrate().await {
             Err(error @ OpenError::Unavailable(_)) => {
@@ -138,9 +155,10 @@ impl Db {
         }
     }
 
-    /// Whether the database answers now; also migrates it if that has not happened yet.
-    pub async fn is_serving(&self) -> bool {
-        if !self.0.ready.load(Ordering::Acquire) {
+    /// Looks whether the database is there, and migrates it if that has not happened yet. Requests learn of it:
+    /// those that wait for a connection of a database that is away need not wait any longer.
+    pub async fn heartbeat(&self) -> bool {
+        if !self.0.migrated.load(Ordering::Acquire) {
             return match self.migrate().await {
                 Ok(()) => true,
                 Err(error) => {
@@ -149,26 +167,52 @@ impl Db {
                 }
             };
         }
+        let serving = timeout(HEARTBEAT_TIMEOUT, self.answers()).await.unwrap_or(false);
+        self.0.serving.send_replace(serving);
+        serving
+    }
+
+    async fn answers(&self) -> bool {
+        const ANY_MIGRATION: &str = "SELECT version FROM _sqlx_migrations LIMIT 1";
         let answered = match &self.0.pools {
-            Pools::Sqlite { reader, .. } => sqlx::query("SELECT 1").execute(reader).await.map(drop),
-            Pools::Postgres(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop),
+            Pools::Sqlite { heartbeat, .. } => sqlx::query(ANY_MIGRATION).execute(heartbeat).await.map(drop),
+            Pools::Postgres { heartbeat, .. } => {
+                sqlx::query(ANY_MIGRATION).execute(heartbeat).await.map(drop)
+            }
         };
         answered.is_ok()
     }
 
-    /// The connections, once the schema is there.
+    /// The connections, while the database is there and has its schema.
     pub fn pools(&self) -> Result<&Pools, Error> {
-        if self.0.ready.load(Ordering::Acquire) { Ok(&self.0.pools) } else { Err(Error::Unavailable(None)) }
+        if *self.0.serving.borrow() { Ok(&self.0.pools) } else { Err(Error::Unavailable(None)) }
+    }
+
+    /// Waits for a connection, in the order of arrival, as long as the database is there.
+    pub async fn connection<T>(
+        &self,
+        acquire: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Error> {
+        let mut serving = self.0.serving.subscribe();
+        tokio::select! {
+            biased;
+            acquired = acquire => Ok(acquired?),
+            _ = serving.wait_for(|serving| !serving) => Err(Error::Unavailable(None)),
+        }
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
         match &self.0.pools {
-            Pools::Sqlite { reader, writer } => {
+            Pools::Sqlite { reader, writer, heartbeat } => {
+                heartbeat.close().await;
                 reader.close().await;
                 writer.close().await;
             }
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { pool, heartbeat } => {
+                heartbeat.close().await;
+                pool.close().await;
+            }
         }
     }
 
@@ -202,12 +246,11 @@ fn open_sqlite(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
     let pool = |connections| {
         PoolOptions::new()
             .max_connections(connections)
-            // The writer's queue is long under load, and waiting there is not a failure.
-            .acquire_timeout(Duration::from_secs(30))
+            .acquire_timeout(QUEUE_TIMEOUT)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone())
     };
-    Ok(Pools::Sqlite { reader: pool(max_connections), writer: pool(1) })
+    Ok(Pools::Sqlite { reader: pool(max_connections), writer: pool(1), heartbeat: pool(1) })
 }
 
 fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
@@ -215,20 +258,22 @@ fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
     let options = PgConnectOptions::from_str(url).map_err(|_| {
         OpenError::Url("must look like postgres://user:password@host:5432/database".to_owned())
     })?;
-    let pool = PoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .before_acquire(|connection: &mut PgConnection, idle| {
-            Box::pin(async move {
-                if idle.idle_for > TRUSTED_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
+    let pool = |connections, patience| {
+        PoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(patience)
+            .test_before_acquire(false)
+            .before_acquire(|connection: &mut PgConnection, idle| {
+                Box::pin(async move {
+                    if idle.idle_for > TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
             })
-        })
-        .connect_lazy_with(options);
-    Ok(Pools::Postgres(pool))
+            .connect_lazy_with(options.clone())
+    };
+    Ok(Pools::Postgres { pool: pool(max_connections, QUEUE_TIMEOUT), heartbeat: pool(1, HEARTBEAT_TIMEOUT) })
 }
 
 impl From<sqlx::Error> for Error {
@@ -277,13 +322,19 @@ fn is_passing(code: &str) -> bool {
     }
 }
 
-/// Runs `$body` with a pool to read from; one statement sees one state of the database.
+/// Runs `$body` with a connection to read from; one statement sees one state of the database.
 #[macro_export]
 macro_rules! on_db {
-    ($db:expr, |$pool:ident| $body:expr) => {
+    ($db:expr, |$connection:ident| $body:expr) => {
         match $db.pools()? {
-            $crate::db::Pools::Sqlite { reader: $pool, .. } => $body,
-            $crate::db::Pools::Postgres($pool) => $body,
+            $crate::db::Pools::Sqlite { reader, .. } => {
+                let $connection = &mut *$db.connection(reader.acquire()).await?;
+                $body
+            }
+            $crate::db::Pools::Postgres { pool, .. } => {
+                let $connection = &mut *$db.connection(pool.acquire()).await?;
+                $body
+            }
         }
     };
 }
@@ -295,13 +346,13 @@ macro_rules! in_transaction {
         match $db.pools()? {
             $crate::db::Pools::Sqlite { writer, .. } => {
                 // Lock now: a transaction that reads before it writes fails when another one wrote meanwhile.
-                let mut $tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+                let mut $tx = $db.connection(writer.begin_with("BEGIN IMMEDIATE")).await?;
                 let value = $body;
                 $tx.commit().await?;
                 value
             }
-            $crate::db::Pools::Postgres(pool) => {
-                let mut $tx = pool.begin().await?;
+            $crate::db::Pools::Postgres { pool, .. } => {
+                let mut $tx = $db.connection(pool.begin()).await?;
                 let value = $body;
                 $tx.commit().await?;
                 value

@@ -24,7 +24,7 @@ use crate::{db::Db, edge::edge};
 /// How long open requests may take after the signal to stop; Kubernetes allows 30 s by default.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often the database is asked whether it is there, and how long it may take to say so.
+/// How often the database is looked at.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Always serving while the process lives, for liveness probes; the empty name and those of the services
@@ -64,8 +64,9 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status(LIVENESS, ServingStatus::Serving).await;
-    report(&health, service.names, service.db.pools().is_ok()).await;
-    let heartbeat = tokio::spawn(heartbeat(health.clone(), service.names, service.db.clone()));
+    let ready = service.db.pools().is_ok();
+    report(&health, service.names, ready).await;
+    let heartbeat = tokio::spawn(heartbeat(health.clone(), service.names, service.db.clone(), ready));
 
     let router = with_reflection(service.routes.add_service(health_service), service.descriptors)?
         .into_axum_router()
@@ -126,13 +127,13 @@ fn with_reflection(routes: Routes, descriptors: &'static [u8]) -> Result<Routes,
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }
 
-async fn heartbeat(health: HealthReporter, names: &'static [&'static str], db: Db) {
+/// Keeps the health true, which was reported as `serving`.
+async fn heartbeat(health: HealthReporter, names: &'static [&'static str], db: Db, mut serving: bool) {
     let mut interval = tokio::time::interval(HEARTBEAT);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut serving = db.pools().is_ok();
     loop {
         interval.tick().await;
-        let now = timeout(HEARTBEAT * 3, db.is_serving()).await.unwrap_or(false);
+        let now = db.heartbeat().await;
         if now != serving {
             tracing::info!(serving = now, "the database is {}", if now { "there" } else { "away" });
             serving = now;

@@ -56,7 +56,7 @@ async fn knows_no_health_of_other_services(db: TestDb) {
 async fn execute(db: &Db, statement: &'static str) {
     match db.pools().unwrap() {
         Pools::Sqlite { writer, .. } => drop(sqlx::query(statement).execute(writer).await.unwrap()),
-        Pools::Postgres(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
+        Pools::Postgres { pool, .. } => drop(sqlx::query(statement).execute(pool).await.unwrap()),
     }
 }
 
@@ -81,7 +81,7 @@ async fn a_lock_is_not_waited_for_beyond_the_deadline(db: TestDb) {
             lock.rollback().await.unwrap();
             refused
         }
-        Pools::Postgres(pool) => {
+        Pools::Postgres { pool, .. } => {
             let lock = pool.begin_with("BEGIN; LOCK TABLE images").await.unwrap();
             let refused = update_while_locked(&glance, &image.id).await;
             lock.rollback().await.unwrap();

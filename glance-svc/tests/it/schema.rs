@@ -30,7 +30,7 @@ where
 {
     let rows = match db.pools().unwrap() {
         Pools::Sqlite { writer, .. } => sqlx::query_as(statement).fetch_all(writer).await,
-        Pools::Postgres(pool) => sqlx::query_as(statement).fetch_all(pool).await,
+        Pools::Postgres { pool, .. } => sqlx::query_as(statement).fetch_all(pool).await,
     };
     rows.unwrap()
 }
@@ -39,7 +39,7 @@ async fn migrates_as_often_as_asked(db: TestDb) {
     for _ in 0..2 {
         let opened = open(&db).await;
         opened.migrate().await.unwrap();
-        assert!(opened.is_serving().await);
+        assert!(opened.heartbeat().await);
     }
     let glance = Glance::start(db).await;
     let image = glance.named("cirros").await;
