@@ -23,6 +23,9 @@ on_both_databases!(
 
 const CALLERS: usize = 64;
 
+/// So many that they queue up for a connection for a while.
+const CROWD: usize = 800;
+
 /// What `call` gives for each of `callers`, all at once.
 async fn at_once<F, T>(callers: usize, call: impl Fn(usize) -> F) -> Vec<T>
 where
@@ -57,7 +60,7 @@ async fn updates_of_different_keys_all_survive(db: TestDb) {
 async fn updates_of_the_same_key_follow_each_other(db: TestDb) {
     let glance = Arc::new(Glance::start(db).await);
     let id = glance.named("cirros").await.id;
-    at_once(CALLERS, |number| {
+    at_once(CROWD, |number| {
         let (glance, id) = (glance.clone(), id.clone());
         async move { glance.set(&id, &[("k", &number.to_string())]).await.unwrap() }
     })
