@@ -24,7 +24,11 @@ use sqlx::{
 
 use tokio::{sync::watch, time::timeout};
 
-use crate::status::{Code, Description, Detail};
+mod error;
+
+pub use error::Error;
+
+use error::is_unavailable;
 
 /// How long a request queues up for a connection; its caller's deadline is usually shorter.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,9 +41,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that was idle for longer is tried before it is used: the database may have restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-
-/// What a caller is told to wait before it tries again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The same schema for both databases.
 #[derive(Debug)]
@@ -83,17 +84,6 @@ pub enum Pools {
         /// The connection for looking whether the server is there, which no load keeps busy.
         heartbeat: PgPool,
     },
-}
-
-/// Why a database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It is away or overloaded; trying again helps.
-    #[error("the database is not available; try again")]
-    Unavailable(#[source] Option<sqlx::Error>),
-    /// It refused a statement; trying again does not help.
-    #[error("the database failed")]
-    Failed(#[source] sqlx::Error),
 }
 
 /// Why a database cannot be opened.
@@ -274,52 +264,6 @@ fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
             .connect_lazy_with(options.clone())
     };
     Ok(Pools::Postgres { pool: pool(max_connections, QUEUE_TIMEOUT), heartbeat: pool(1, HEARTBEAT_TIMEOUT) })
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        if is_unavailable(&error) { Self::Unavailable(Some(error)) } else { Self::Failed(error) }
-    }
-}
-
-impl Error {
-    /// How the error looks in an answer.
-    #[must_use]
-    pub fn describe(&self) -> Description {
-        match self {
-            Self::Unavailable(_) => {
-                Description::new(Code::Unavailable, "DATABASE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
-            }
-            Self::Failed(_) => Description::new(Code::Internal, "INTERNAL"),
-        }
-    }
-}
-
-/// Whether the database may well answer the same statement later.
-fn is_unavailable(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing(&code)),
-        _ => false,
-    }
-}
-
-/// PostgreSQL: connection, resources, shutdown, serialization, read-only standby. SQLite (low byte): busy,
-/// locked, read-only, I/O, full, cannot open.
-fn is_passing(code: &str) -> bool {
-    match code.parse::<u32>() {
-        Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
-        _ => {
-            code.starts_with("08")
-                || code.starts_with("53")
-                || code.starts_with("57P")
-                || matches!(code, "40001" | "40P01" | "25006" | "55P03")
-        }
-    }
 }
 
 /// Runs `$body` with a connection to read from; one statement sees one state of the database.

@@ -2,7 +2,11 @@
 //!
 //! `name = "web" AND properties.os_distro = ubuntu AND tags:prod`
 
-use std::{iter::Peekable, str::CharIndices};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    iter::Peekable,
+    str::CharIndices,
+};
 
 use crate::text::clip;
 
@@ -54,6 +58,40 @@ pub fn parse(filter: &str) -> Result<Vec<Condition>, String> {
         return Err(format!("has {} conditions, at most {MAX_CONDITIONS} are allowed", conditions.len()));
     }
     Ok(conditions)
+}
+
+/// Reads a filter into what a list makes of it: `add` takes one condition after the other. An error ends with
+/// what is `allowed`.
+pub fn read<T: Default>(
+    filter: &str,
+    allowed: &str,
+    add: impl Fn(&mut T, Condition) -> Result<(), String>,
+) -> Result<T, String> {
+    let mut list = T::default();
+    parse(filter)
+        .and_then(|conditions| conditions.into_iter().try_for_each(|condition| add(&mut list, condition)))
+        .map_err(|problem| format!("{problem}; allowed: {allowed}"))?;
+    Ok(list)
+}
+
+/// Adds the condition that `key` of a map field has `value`; it cannot have two.
+pub fn add_entry(entries: &mut BTreeMap<String, String>, key: String, value: String) -> Result<(), String> {
+    match entries.entry(key) {
+        Entry::Occupied(entry) if *entry.get() != value => {
+            Err(format!("{:?} cannot have two values", clip(entry.key(), 60)))
+        }
+        Entry::Occupied(_) => Ok(()),
+        Entry::Vacant(entry) => {
+            entry.insert(value);
+            Ok(())
+        }
+    }
+}
+
+/// The problem with a condition that no list of this kind has.
+#[must_use]
+pub fn unknown(field: &str) -> String {
+    format!("there is no such condition on {:?}", clip(field, 60))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

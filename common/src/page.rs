@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use crate::{id::Id, text::clip, violations::Violations};
+use crate::{id::Id, violations::Violations};
+
+mod order;
+
+pub use order::{Direction, Order};
 
 /// Items of a page whose size was not given.
 pub const DEFAULT_SIZE: usize = 25;
@@ -19,15 +23,6 @@ pub const MAX_SIZE: usize = 1000;
 
 /// Most bytes of the items of a page: clients refuse answers above 4 MiB.
 pub const MAX_BYTES: usize = 3 * 1024 * 1024;
-
-/// Ascending or descending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Smallest first.
-    Ascending,
-    /// Largest first.
-    Descending,
-}
 
 /// A value of a sort key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,10 +52,6 @@ pub trait SortKey: Copy + PartialEq + 'static {
     /// An example of its values, to know a foreign token by.
     fn kind(self) -> Key;
 }
-
-/// The order of a list; it always ends with the id, so that no two items are equal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order<K>(Vec<(K, Direction)>);
 
 /// Which page to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +128,7 @@ impl<K: SortKey> Page<K> {
         for<'q> Id: Encode<'q, DB> + Type<DB>,
     {
         let Some(after) = &self.after else { return false };
-        let keys: Vec<_> = self.order.0.iter().zip(after).collect();
+        let keys: Vec<_> = self.order.keys().iter().zip(after).collect();
         // (a = 1 AND b = 2 AND c > 3) OR (a = 1 AND b > 2) OR (a > 1), each shorter than the one before.
         let mut first = true;
         query.push("(");
@@ -171,7 +162,7 @@ impl<K: SortKey> Page<K> {
     /// Adds the order.
     pub fn push_order<DB: Database>(&self, query: &mut QueryBuilder<DB>) {
         query.push(" ORDER BY ");
-        for (index, (key, direction)) in self.order.0.iter().enumerate() {
+        for (index, (key, direction)) in self.order.keys().iter().enumerate() {
             query.push(if index == 0 { "" } else { ", " }).push(key.sql()).push(match direction {
                 Direction::Ascending => " ASC",
                 Direction::Descending => " DESC",
@@ -206,59 +197,12 @@ impl<K: SortKey> Page<K> {
         items.truncate(kept);
         let token = match items.last() {
             Some(last) if kept < read => {
-                let after = self.order.0.iter().map(|(name, _)| key(last, *name)).collect();
+                let after = self.order.keys().iter().map(|(name, _)| key(last, *name)).collect();
                 Token { list: self.fingerprint.clone(), after }.encode()
             }
             _ => String::new(),
         };
         (items, token)
-    }
-}
-
-impl<K: SortKey> Order<K> {
-    fn new(mut keys: Vec<(K, Direction)>) -> Self {
-        if !keys.iter().any(|(key, _)| *key == K::ID) {
-            let direction = keys.last().map_or(Direction::Ascending, |(_, direction)| *direction);
-            keys.push((K::ID, direction));
-        }
-        Self(keys)
-    }
-
-    fn parse(order_by: &str, default: (K, Direction)) -> Result<Self, String> {
-        if order_by.trim().is_empty() {
-            return Ok(Self::new(vec![default]));
-        }
-        let mut keys: Vec<(K, Direction)> = Vec::new();
-        for part in order_by.split(',') {
-            let (key, direction) = Self::parse_key(part)?;
-            if keys.iter().any(|(other, _)| *other == key) {
-                return Err(format!("{:?} is there twice", clip(part.trim(), 60)));
-            }
-            keys.push((key, direction));
-        }
-        Ok(Self::new(keys))
-    }
-
-    fn parse_key(part: &str) -> Result<(K, Direction), String> {
-        let mut words = part.split_whitespace();
-        let name = words.next().unwrap_or_default();
-        let key = K::ALL.iter().find(|(known, _)| *known == name).map(|(_, key)| *key);
-        let direction = match words.next() {
-            None | Some("asc") => Some(Direction::Ascending),
-            Some("desc") => Some(Direction::Descending),
-            Some(_) => None,
-        };
-        match (key, direction, words.next()) {
-            (Some(key), Some(direction), None) => Ok((key, direction)),
-            _ => {
-                let known: Vec<_> = K::ALL.iter().map(|(name, _)| *name).collect();
-                Err(format!(
-                    "{:?} is no order; allowed, each with asc or desc and separated by commas: {}",
-                    clip(part.trim(), 60),
-                    known.join(", ")
-                ))
-            }
-        }
     }
 }
 
@@ -292,7 +236,7 @@ fn parse_token<K: SortKey>(
     if token.list != fingerprint {
         return Err("belongs to another list; filter and order_by must be those of the first page");
     }
-    let kinds = order.0.iter().map(|(key, _)| std::mem::discriminant(&key.kind()));
+    let kinds = order.keys().iter().map(|(key, _)| std::mem::discriminant(&key.kind()));
     if !kinds.eq(token.after.iter().map(std::mem::discriminant)) || !token.after.iter().all(Key::is_storable)
     {
         return Err(NO_TOKEN);

@@ -128,34 +128,21 @@ const ALLOWED: &str = "name, status, visibility, disk_format, container_format, 
 impl ImageFilter {
     /// Reads the filter of a list request; the error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Self::parse_conditions(text).map_err(|problem| format!("{problem}; allowed: {ALLOWED}"))
-    }
-
-    fn parse_conditions(text: &str) -> Result<Self, String> {
-        let mut images = Self::default();
-        for condition in filter::parse(text)? {
-            images.add(condition)?;
-        }
-        Ok(images)
+        filter::read(text, ALLOWED, Self::add)
     }
 
     fn add(&mut self, condition: Condition) -> Result<(), String> {
         let Condition { field, key, operator, value } = condition;
         match (field.as_str(), key, operator) {
             ("properties", Some(name), Operator::Equals) => {
-                match self.properties.insert(name.clone(), value.clone()) {
-                    Some(other) if other != value => {
-                        Err(format!("property {:?} cannot have two values", clip(&name, 60)))
-                    }
-                    _ => Ok(()),
-                }
+                filter::add_entry(&mut self.properties, name, value)
             }
             ("tags", None, Operator::Has) => {
                 self.tags.push(value);
                 Ok(())
             }
             (field, None, Operator::Equals) => self.add_column(field, value),
-            (field, _, _) => Err(unknown(field)),
+            (field, _, _) => Err(filter::unknown(field)),
         }
     }
 
@@ -177,7 +164,7 @@ impl ImageFilter {
                 Some(visibility) => (Column::Visibility, visibility.as_str().to_owned()),
                 None => return Err(names(Visibility::ALL.iter().map(ToString::to_string).collect())),
             },
-            _ => return Err(unknown(field)),
+            _ => return Err(filter::unknown(field)),
         };
         self.columns.push((column, value));
         Ok(())
@@ -187,10 +174,6 @@ impl ImageFilter {
 /// Whether `value` is one of `formats`, or the empty one.
 fn is_one_of(value: &str, formats: &[&str]) -> bool {
     value.is_empty() || formats.contains(&value)
-}
-
-fn unknown(field: &str) -> String {
-    format!("there is no such condition on {:?}", clip(field, 60))
 }
 
 /// The order of a history.

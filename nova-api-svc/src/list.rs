@@ -109,33 +109,20 @@ const ALLOWED: &str = "name, image_id, image_revision, state, project_id, user_i
 impl InstanceFilter {
     /// Reads the filter of a list request; the error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Self::parse_conditions(text).map_err(|problem| format!("{problem}; allowed: {ALLOWED}"))
-    }
-
-    fn parse_conditions(text: &str) -> Result<Self, String> {
-        let mut instances = Self::default();
-        for condition in filter::parse(text)? {
-            instances.add(condition)?;
-        }
-        Ok(instances)
+        filter::read(text, ALLOWED, Self::add)
     }
 
     fn add(&mut self, condition: Condition) -> Result<(), String> {
         let Condition { field, key, operator, value } = condition;
         match (field.as_str(), key, operator) {
             ("system_metadata", Some(key), Operator::Equals) => {
-                match self.system_metadata.insert(key.clone(), value.clone()) {
-                    Some(other) if other != value => {
-                        Err(format!("system_metadata {:?} cannot have two values", clip(&key, 60)))
-                    }
-                    _ => Ok(()),
-                }
+                filter::add_entry(&mut self.system_metadata, key, value)
             }
             (field, None, Operator::Equals) => {
                 self.columns.push(column(field, value)?);
                 Ok(())
             }
-            (field, _, _) => Err(unknown(field)),
+            (field, _, _) => Err(filter::unknown(field)),
         }
     }
 }
@@ -160,10 +147,6 @@ fn column(field: &str, value: String) -> Result<(&'static str, Key), String> {
                 return Err(format!("{:?} is none of the states BUILDING, ACTIVE, ERROR", clip(&value, 60)));
             }
         },
-        _ => return Err(unknown(field)),
+        _ => return Err(filter::unknown(field)),
     })
-}
-
-fn unknown(field: &str) -> String {
-    format!("there is no such condition on {:?}", clip(field, 60))
 }
