@@ -5,6 +5,7 @@ mod article;
 mod concurrency;
 mod crash;
 mod database_is_away;
+mod documents;
 mod glance_is_away;
 mod process;
 mod readme;

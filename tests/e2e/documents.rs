@@ -1,0 +1,33 @@
+//! Documents say what the sources say.
+
+use std::{collections::BTreeSet, fs};
+
+use harness::workspace;
+
+/// Where reasons of errors are born.
+const SOURCES: [&str; 5] = [
+    "common/src/db/error.rs",
+    "common/src/edge.rs",
+    "common/src/violations.rs",
+    "glance-svc/src/error.rs",
+    "nova-api-svc/src/error.rs",
+];
+
+#[test]
+fn every_reason_is_documented_and_every_documented_reason_exists() {
+    let read = |path: &str| fs::read_to_string(workspace::root().join(path)).unwrap();
+    let reasons: BTreeSet<String> = SOURCES.iter().flat_map(|path| constants(&read(path), '"')).collect();
+    assert!(reasons.len() > 30, "{reasons:?}");
+    let codes = ["ABORTED", "ALREADY_EXISTS", "FAILED_PRECONDITION", "INVALID_ARGUMENT", "UNIMPLEMENTED"];
+    let mut documented: BTreeSet<String> = constants(&read("docs/errors.md"), '`');
+    documented.retain(|word| !codes.contains(&word.as_str()));
+    assert_eq!(documented, reasons);
+}
+
+/// The quoted words in capitals.
+fn constants(text: &str, quote: char) -> BTreeSet<String> {
+    let words = text.split(quote).skip(1).step_by(2);
+    let is_constant =
+        |word: &&str| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    words.filter(is_constant).map(str::to_owned).collect()
+}
