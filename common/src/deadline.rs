@@ -14,7 +14,7 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// The deadline of a request that arrived now; `None` when its caller waits for as long as it takes.
     ///
-    /// A twentieth of the caller's time is kept for the way back, and never less than [`WAY_BACK`], so that a
+    /// A twentieth of the caller's time is kept for the way back, and never less than 2 ms, so that a
     /// caller gets our answer and not its own time-out or the gRPC library's.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {

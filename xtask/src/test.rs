@@ -121,7 +121,10 @@ fn check_dependencies() -> anyhow::Result<()> {
 }
 
 fn build_docs() -> anyhow::Result<()> {
-    show(cargo_command("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-Dwarnings"))
+    show(
+        cargo_command("doc --workspace --no-deps --document-private-items --locked")
+            .env("RUSTDOCFLAGS", "-Dwarnings"),
+    )
 }
 
 fn cargo(arguments: &str) -> anyhow::Result<()> {
