@@ -50,14 +50,14 @@ async fn a_frozen_glance_fails_within_the_callers_deadline(db: TestDb) {
 
     world.glance.signal("STOP").unwrap();
     let mut request = Request::new(create(&image, 1));
-    request.set_timeout(Duration::from_secs(2));
+    request.set_timeout(Duration::from_secs(5));
     let started = Instant::now();
     let status = instances.create_instance(request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     // Ours, with its details: the caller's own time-out has none.
     assert_eq!(status.get_details_error_info().unwrap().reason, "GLANCE_TIMEOUT");
     assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(world.count("SELECT COUNT(*) FROM instances").await, 1);
 
     world.glance.signal("CONT").unwrap();

@@ -74,13 +74,13 @@ async fn a_catalogue_that_hangs_ends_within_the_callers_deadline(db: TestDb) {
     nova.create(of(&image)).await.unwrap();
     nova.glance.be(Mood::Hanging);
     let mut request = made_by("alice", "demo", of(&image));
-    request.set_timeout(Duration::from_secs(1));
+    request.set_timeout(Duration::from_secs(4));
     let status = nova.create(request).await.unwrap_err();
     // Ours: when the caller's own time is up, its library makes a status without details.
     assert_retry(&status, Code::DeadlineExceeded, "GLANCE_TIMEOUT");
     let values = assert_error(&status, Code::DeadlineExceeded, "GLANCE_TIMEOUT");
     let waited: u64 = values["timeout_ms"].parse().unwrap();
-    assert!((500..1000).contains(&waited), "{waited} ms");
+    assert!((2000..4000).contains(&waited), "{waited} ms");
     assert_eq!(nova.rows().await, (1, 0, 13, 0, 0));
     // The catalogue was told how long we wait.
     assert!(nova.glance.calls().iter().all(|call| call.has_deadline));
@@ -228,7 +228,7 @@ async fn the_caller_is_named_to_the_peer(db: TestDb) {
 }
 
 async fn a_service_that_behaves_again_is_used_again(db: TestDb) {
-    let settings = Settings { glance_timeout: Duration::from_millis(500), ..Settings::default() };
+    let settings = Settings { glance_timeout: Duration::from_secs(2), ..Settings::default() };
     let nova = Nova::start_with(db, settings).await;
     let image = nova.glance.with(&[]);
     for mood in [
