@@ -9,6 +9,8 @@ use sqlx::{
 };
 use uuid::Uuid;
 
+use crate::violations::Violations;
+
 /// The UUID of all zeros.
 pub const NIL: Uuid = Uuid::nil();
 
@@ -35,6 +37,11 @@ impl Id {
     #[expect(clippy::disallowed_methods, reason = "the one place that makes ids that sort by time")]
     pub fn now() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// The id that `field` of a request holds.
+    pub fn from_field(field: &str, text: &str) -> Result<Self, Violations> {
+        text.parse().map_err(|problem: NotAnId| Violations::one(field, problem.to_string()))
     }
 
     /// The UUID itself.

@@ -178,31 +178,35 @@ impl<K: SortKey> Page<K> {
         query.push(" LIMIT ").push_bind(i64::try_from(self.size + 1).unwrap_or(i64::MAX));
     }
 
-    /// Cuts what was read to the page and gives the token of the next page, empty if there is none. `bytes`
-    /// measures an item, `key` reads a sort key of it.
-    pub fn finish<T>(
+    /// Renders what was read, up to the end of the page, and gives the token of the next page, empty if there is
+    /// none. `key` reads a sort key of an item, `bytes` measures what `render` makes of it.
+    pub fn finish<T, M>(
         &self,
-        mut items: Vec<T>,
-        bytes: impl Fn(&T) -> usize,
+        items: Vec<T>,
         key: impl Fn(&T, K) -> Key,
-    ) -> (Vec<T>, String) {
+        render: impl Fn(T) -> M,
+        bytes: impl Fn(&M) -> usize,
+    ) -> (Vec<M>, String) {
         let read = items.len();
+        let mut rendered = Vec::new();
+        let mut after = Vec::new();
         let mut total = 0;
-        let fitting = items.iter().take_while(|item| {
-            total += bytes(item);
-            total <= MAX_BYTES
-        });
-        // A page never is empty while there is an item: its reader would not get on.
-        let kept = fitting.count().max(1).min(self.size).min(read);
-        items.truncate(kept);
-        let token = match items.last() {
-            Some(last) if kept < read => {
-                let after = self.order.keys().iter().map(|(name, _)| key(last, *name)).collect();
-                Token { list: self.fingerprint.clone(), after }.encode()
+        for item in items.into_iter().take(self.size) {
+            let keys = self.order.keys().iter().map(|(name, _)| key(&item, *name)).collect();
+            let message = render(item);
+            total += bytes(&message);
+            // A page never is empty while there is an item: its reader would not get on.
+            if total > MAX_BYTES && !rendered.is_empty() {
+                break;
             }
-            _ => String::new(),
-        };
-        (items, token)
+            rendered.push(message);
+            after = keys;
+        }
+        let is_last = rendered.len() == read;
+        if is_last {
+            return (rendered, String::new());
+        }
+        (rendered, Token { list: self.fingerprint.clone(), after }.encode())
     }
 }
 

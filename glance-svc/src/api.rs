@@ -1,7 +1,16 @@
 //! The gRPC edge: reads requests, calls `images`, renders answers.
 
-use common::{actor::Actor, clock, db::Db, edge::MAX_MESSAGE, page::Page, server, violations::Violations};
-use prost::Message as _;
+use common::{
+    actor::Actor,
+    clock,
+    db::Db,
+    edge::MAX_MESSAGE,
+    id::Id,
+    page::{Key, Page},
+    server,
+    violations::Violations,
+};
+use prost::Message;
 use proto::glance::v1::{
     self as pb,
     image_service_server::{self, ImageServiceServer},
@@ -64,20 +73,16 @@ impl image_service_server::ImageService for Api {
         let page = Page::parse(problems, page_size, &page_token, &order_by, &list, DEFAULT_ORDER)
             .map_err(Error::from)?;
         let listed = self.images.list(&images, &page).await?;
-        let (images, next_page_token) = page.finish(
-            listed,
-            |image| pb::Image::from(image.clone()).encoded_len(),
-            |image, by| by.key(image),
-        );
-        let images = images.into_iter().map(Into::into).collect();
+        let (images, next_page_token) =
+            page.finish(listed, |image, by| by.key(image), pb::Image::from, Message::encoded_len);
         Ok(Response::new(pb::ListImagesResponse { images, next_page_token }))
     }
 
     async fn update_image(&self, request: Request<pb::UpdateImageRequest>) -> Answer<pb::Image> {
         let actor = actor(&request)?;
-        let (id, update, etag) =
-            parse::update_image(request.into_inner(), clock::now()).map_err(Error::from)?;
-        let updated = self.images.update(id, &update, &etag, &actor, clock::now()).await;
+        let now = clock::now();
+        let (id, update, etag) = parse::update_image(request.into_inner(), now).map_err(Error::from)?;
+        let updated = self.images.update(id, &update, &etag, &actor, now).await;
         Ok(Response::new(updated.map_err(|error| error.within("image."))?.into()))
     }
 
@@ -86,16 +91,16 @@ impl image_service_server::ImageService for Api {
         request: Request<pb::UpdateImagePropertiesRequest>,
     ) -> Answer<pb::Image> {
         let actor = actor(&request)?;
-        let (id, update, etag) =
-            parse::update_properties(request.into_inner(), clock::now()).map_err(Error::from)?;
-        let updated = self.images.update(id, &update, &etag, &actor, clock::now()).await?;
+        let now = clock::now();
+        let (id, update, etag) = parse::update_properties(request.into_inner(), now).map_err(Error::from)?;
+        let updated = self.images.update(id, &update, &etag, &actor, now).await?;
         Ok(Response::new(updated.into()))
     }
 
     async fn delete_image(&self, request: Request<pb::DeleteImageRequest>) -> Answer<()> {
         let actor = actor(&request)?;
         let pb::DeleteImageRequest { id, etag } = request.into_inner();
-        let id = parse::id("id", &id).map_err(Error::from)?;
+        let id = Id::from_field("id", &id).map_err(Error::from)?;
         self.images.delete(id, &etag, &actor, clock::now()).await?;
         Ok(Response::new(()))
     }
@@ -114,10 +119,10 @@ impl image_service_server::ImageService for Api {
         let listed = self.images.list_revisions(id, &page).await?;
         let (revisions, next_page_token) = page.finish(
             listed,
-            |revision| pb::ImageRevision::from(revision.clone()).encoded_len(),
-            |revision, _| common::page::Key::Integer(revision.revision),
+            |revision, _| Key::Integer(revision.revision),
+            pb::ImageRevision::from,
+            Message::encoded_len,
         );
-        let revisions = revisions.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::ListImageRevisionsResponse { revisions, next_page_token }))
     }
 }

@@ -94,7 +94,12 @@ impl Image {
     /// What callers send back to change only what they have seen (AIP-154).
     #[must_use]
     pub fn etag(&self) -> String {
-        // An id is never used again, so that id and revision name one state.
-        format!("{:x}-{}", self.id.as_uuid().as_fields().0, self.revision)
+        etag(self.id, self.revision)
     }
+}
+
+/// The etag of an image at a revision. An id is never used again, so that both together name one state.
+#[must_use]
+pub fn etag(id: Id, revision: i64) -> String {
+    format!("{:x}-{revision}", id.as_uuid().as_fields().0)
 }

@@ -6,7 +6,7 @@ use common::{actor::Actor, id::Id, page::Page, text::clip, violations::Violation
 use crate::{
     error::Error,
     image::{
-        Image, Status,
+        Image, Status, etag as etag_of,
         history::{Revision, replay},
         properties::Quota,
         update::{self, Update},
@@ -90,7 +90,7 @@ impl Images {
 
 /// `image` is locked for a change: its revision is already the next one, its etag that of the one before.
 fn check_etag(image: &Image, given: &str) -> Result<(), Error> {
-    let current = Image { revision: image.revision - 1, ..Image::blank(image.id, image.create_time) }.etag();
+    let current = etag_of(image.id, image.revision - 1);
     if given.is_empty() || given == current {
         return Ok(());
     }

@@ -74,7 +74,7 @@ impl Pipeline {
         if validate_only {
             return provision(&self.store.usage(&actor.project_id, &self.quota).await?);
         }
-        self.store.create(&claim, &self.quota, clock::now(), provision).await
+        self.store.create(&claim, &self.quota, plan.now, provision).await
     }
 
     /// Nova's `_handle_kernel_and_ramdisk`: both must exist before anything is written.

@@ -69,12 +69,12 @@ fn an_order_ends_with_the_id_and_says_what_is_allowed() {
 fn a_token_leads_to_the_next_page_of_the_same_list_only() {
     let page = parse(2, "", "name, id desc", "f").unwrap();
     let items = vec![(1, "a".to_owned()), (2, "b".to_owned()), (3, "c".to_owned())];
-    let (kept, token) = page.finish(items, |_| 1, key);
+    let (kept, token) = page.finish(items, key, |item| item, |_| 1);
     assert_eq!(kept.len(), 2);
 
     let next = parse(2, &token, "name, id desc", "f").unwrap();
     assert_eq!(sql(&next), "((name = ? AND id < ?) OR (name > ?)) AND name >= ? ORDER BY name ASC, id DESC");
-    let (_, end) = next.finish(vec![(3, "c".to_owned())], |_| 1, key);
+    let (_, end) = next.finish(vec![(3, "c".to_owned())], key, |item| item, |_| 1);
     assert_eq!(end, "");
 
     for (order_by, filter) in [("name", "f"), ("name, id desc", "g")] {
@@ -90,10 +90,10 @@ fn a_token_leads_to_the_next_page_of_the_same_list_only() {
 fn a_page_stays_below_what_clients_accept_and_is_never_empty() {
     let page = parse(100, "", "", "").unwrap();
     let items: Vec<_> = (0..10).map(|number| (number, String::new())).collect();
-    let (kept, token) = page.finish(items.clone(), |_| MAX_BYTES / 3, key);
+    let (kept, token) = page.finish(items.clone(), key, |item| item, |_| MAX_BYTES / 3);
     assert_eq!(kept.len(), 3);
     assert!(!token.is_empty());
-    let (kept, token) = page.finish(items, |_| MAX_BYTES * 2, key);
+    let (kept, token) = page.finish(items, key, |item| item, |_| MAX_BYTES * 2);
     assert_eq!(kept.len(), 1);
     assert!(!token.is_empty());
 }

@@ -47,11 +47,6 @@ pub(super) fn get_image(request: &pb::GetImageRequest) -> Result<(Id, Option<i64
     Ok((id.expect("a malformed id is a violation"), revision))
 }
 
-/// The id in `field`.
-pub(super) fn id(field: &str, text: &str) -> Result<Id, Violations> {
-    text.parse().map_err(|problem: common::id::NotAnId| Violations::one(field, problem.to_string()))
-}
-
 /// Which image to change, how, and the etag it must have.
 pub(super) fn update_image(
     request: pb::UpdateImageRequest,

@@ -5,7 +5,7 @@ use common::{
     page::{Key, Page},
     violations::Violations,
 };
-use prost::Message as _;
+use prost::Message;
 use proto::nova::v1::{self as pb, flavor_service_server::FlavorService};
 use tonic::{Request, Response};
 
@@ -40,10 +40,10 @@ impl FlavorService for Api {
         let listed = self.flavors.list(&page).await?;
         let (flavors, next_page_token) = page.finish(
             listed,
-            |flavor| pb::Flavor::from(flavor.clone()).encoded_len(),
             |flavor, _| Key::Integer(flavor.flavor.instance_type_id),
+            pb::Flavor::from,
+            Message::encoded_len,
         );
-        let flavors = flavors.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::ListFlavorsResponse { flavors, next_page_token }))
     }
 

@@ -1,7 +1,7 @@
 //! `nova.v1.InstanceService`.
 
-use common::{deadline::Deadline, page::Page, violations::Violations};
-use prost::Message as _;
+use common::{deadline::Deadline, id::Id, page::Page, violations::Violations};
+use prost::Message;
 use proto::nova::v1::{self as pb, instance_service_server::InstanceService};
 use tonic::{Request, Response};
 
@@ -34,7 +34,7 @@ impl InstanceService for Api {
     }
 
     async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::Instance> {
-        let id = parse::id("id", &request.into_inner().id).map_err(Error::from)?;
+        let id = Id::from_field("id", &request.into_inner().id).map_err(Error::from)?;
         let instance = self.instances.get(id).await?;
         Ok(Response::new(render::instance(&instance, pb::InstanceView::Full)))
     }
@@ -50,15 +50,17 @@ impl InstanceService for Api {
             Page::parse(problems, page_size, &page_token, &order_by, &["instances", &filter], DEFAULT_ORDER)
                 .map_err(Error::from)?;
         let listed = self.instances.list(&instances, &page).await?;
-        let full = |instance: &_| render::instance(instance, pb::InstanceView::Full);
-        let (instances, next_page_token) =
-            page.finish(listed, |instance| full(instance).encoded_len(), |instance, by| by.key(instance));
-        let instances = instances.iter().map(full).collect();
+        let (instances, next_page_token) = page.finish(
+            listed,
+            |instance, by| by.key(instance),
+            |instance| render::instance(&instance, pb::InstanceView::Full),
+            Message::encoded_len,
+        );
         Ok(Response::new(pb::ListInstancesResponse { instances, next_page_token }))
     }
 
     async fn delete_instance(&self, request: Request<pb::DeleteInstanceRequest>) -> Answer<()> {
-        let id = parse::id("id", &request.into_inner().id).map_err(Error::from)?;
+        let id = Id::from_field("id", &request.into_inner().id).map_err(Error::from)?;
         self.instances.delete(id).await?;
         Ok(Response::new(()))
     }

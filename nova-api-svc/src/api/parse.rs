@@ -2,12 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use common::{
-    flavor::Flavor,
-    id::{Id, NotAnId},
-    text,
-    violations::Violations,
-};
+use common::{flavor::Flavor, id::Id, text, violations::Violations};
 use proto::nova::v1 as pb;
 
 use crate::pipeline::{
@@ -18,11 +13,6 @@ use crate::pipeline::{
 
 /// Network shares that everybody writes in the same way, without an exponent.
 const RXTX_FACTORS: RangeInclusive<f64> = 0.0001..=1_000_000.0;
-
-/// The id in `field`.
-pub(super) fn id(field: &str, text: &str) -> Result<Id, Violations> {
-    text.parse().map_err(|problem: NotAnId| Violations::one(field, problem.to_string()))
-}
 
 /// The id of a flavor in `field`.
 pub(super) fn flavor_id(field: &str, id: String) -> Result<String, Violations> {
