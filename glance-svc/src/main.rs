@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use common::{db::Db, server, telemetry};
 use glance_svc::{
-    api,
     config::{Command, Config},
+    grpc,
     image::properties::Quota,
     images::Images,
     store::{MIGRATIONS, Store},
@@ -32,6 +32,6 @@ async fn main() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     writeln!(std::io::stdout(), "glance-svc listening on {}", listener.local_addr()?)?;
-    server::serve(listener, api::service(images, db), shutdown).await?;
+    server::serve(listener, grpc::service(images, db), shutdown).await?;
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! Instances: created from images, with the image's properties in their system metadata.
 //!
-//! `api` (gRPC) → `pipeline` (create) and `instances`, `flavors` (the rest) → `glance` (the image catalogue) and
+//! `grpc` (the edge) → `pipeline` (create) and `instances`, `flavors` (the rest) → `glance` (the image catalogue) and
 //! `store` (SQL); `instance` holds plain data and knows none of them.
 
-pub mod api;
 pub mod config;
 pub mod error;
 pub mod flavors;
 pub mod glance;
+pub mod grpc;
 pub mod instance;
 pub mod instances;
 pub mod list;

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use common::{db::Db, server, telemetry};
 use nova_api_svc::{
-    api,
     config::{Command, Config},
     glance::Glance,
+    grpc,
     pipeline::Pipeline,
     store::{MIGRATIONS, Store},
 };
@@ -38,6 +38,6 @@ async fn main() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     writeln!(std::io::stdout(), "nova-api-svc listening on {}", listener.local_addr()?)?;
-    server::serve(listener, api::service(pipeline, db), shutdown).await?;
+    server::serve(listener, grpc::service(pipeline, db), shutdown).await?;
     Ok(())
 }

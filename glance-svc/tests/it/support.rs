@@ -4,7 +4,7 @@ use std::{collections::HashMap, future::pending, net::SocketAddr};
 
 use common::{db::Db, server, testing::TestDb};
 use glance_svc::{
-    api,
+    grpc,
     image::properties::Quota,
     images::Images,
     store::{MIGRATIONS, Store},
@@ -129,7 +129,7 @@ pub(crate) async fn serve(url: &str, quota: i64) -> SocketAddr {
     let images = Images::new(Store::new(db.clone()), Quota(quota));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server::serve(listener, api::service(images, db), pending()));
+    tokio::spawn(server::serve(listener, grpc::service(images, db), pending()));
     address
 }
 

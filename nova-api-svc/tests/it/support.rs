@@ -4,8 +4,8 @@ use std::{collections::HashMap, future::pending, net::SocketAddr, ops::Index, ti
 
 use common::{db::Db, server, testing::TestDb};
 use nova_api_svc::{
-    api,
     glance::Glance as GlanceClient,
+    grpc,
     pipeline::Pipeline,
     quota::Quota,
     store::{MIGRATIONS, Store},
@@ -177,7 +177,7 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server::serve(listener, api::service(pipeline, db), pending()));
+    tokio::spawn(server::serve(listener, grpc::service(pipeline, db), pending()));
     address
 }
 
