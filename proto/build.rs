@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let descriptors = protox::compile(files, ["."])?;
         fs::write(out.join(service).with_extension("bin"), descriptors.encode_to_vec())?;
         // Ordered maps make every encoding of the same message the same bytes.
-        tonic_prost_build::configure().btree_map(".").compile_fds(descriptors)?;
+        tonic_prost_build::configure().btree_map(".").bytes(".").compile_fds(descriptors)?;
     }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! What the services share: image properties ⇄ system metadata (the heart of the system), and the plumbing
 //! of a service.
 
-pub mod actor;
+pub mod caller;
 pub mod clock;
 pub mod db;
 pub mod deadline;
 pub mod edge;
 pub mod filter;
 pub mod flavor;
+pub mod http;
 pub mod id;
 pub mod image;
 pub mod page;

@@ -119,6 +119,12 @@ impl<K: SortKey> Page<K> {
         Ok(Self { size, order, after, fingerprint })
     }
 
+    /// The page of at most `size` items behind one whose sort keys `key` reads; the first page without one.
+    pub fn behind(size: usize, order: Order<K>, key: Option<impl Fn(K) -> Key>) -> Self {
+        let after = key.map(|key| order.keys().iter().map(|(name, _)| key(*name)).collect());
+        Self { size: size.min(MAX_SIZE), order, after, fingerprint: String::new() }
+    }
+
     /// Adds the condition that an item stands behind the previous page; `true` if it added one.
     pub fn push_after<DB: Database>(&self, query: &mut QueryBuilder<DB>) -> bool
     where

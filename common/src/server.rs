@@ -78,6 +78,8 @@ pub async fn serve(
     let stopping = CancellationToken::new();
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let serving = transport::Server::builder()
+        // For what a service serves over HTTP beside gRPC.
+        .accept_http1(true)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .add_routes(Routes::from(router))
         .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());

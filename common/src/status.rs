@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+pub use axum::http::StatusCode;
 pub use tonic::Code;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -26,6 +27,8 @@ pub trait Failure: std::error::Error + 'static {
 pub struct Description {
     /// The gRPC code.
     pub code: Code,
+    /// The HTTP status, where it is not the one that belongs to the code: OpenStack's answers have their own.
+    pub http: Option<StatusCode>,
     /// The stable, machine-readable reason, `UPPER_SNAKE_CASE` (AIP-193). Never renamed.
     pub reason: &'static str,
     /// Every value of the sentence, by name.
@@ -68,7 +71,32 @@ impl Description {
     /// A description with no values and no detail yet.
     #[must_use]
     pub const fn new(code: Code, reason: &'static str) -> Self {
-        Self { code, reason, metadata: Vec::new(), detail: Detail::None }
+        Self { code, http: None, reason, metadata: Vec::new(), detail: Detail::None }
+    }
+
+    /// Sets the HTTP status.
+    #[must_use]
+    pub const fn http(mut self, status: StatusCode) -> Self {
+        self.http = Some(status);
+        self
+    }
+
+    /// The HTTP status: its own, or the one that belongs to the code.
+    #[must_use]
+    pub fn http_status(&self) -> StatusCode {
+        self.http.unwrap_or(match self.code {
+            Code::InvalidArgument | Code::FailedPrecondition => StatusCode::BAD_REQUEST,
+            Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Code::PermissionDenied => StatusCode::FORBIDDEN,
+            Code::NotFound => StatusCode::NOT_FOUND,
+            Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+            Code::ResourceExhausted => StatusCode::PAYLOAD_TOO_LARGE,
+            Code::OutOfRange => StatusCode::RANGE_NOT_SATISFIABLE,
+            Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+            Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        })
     }
 
     /// Adds a value of the sentence.
@@ -87,9 +115,15 @@ impl Description {
     }
 }
 
-/// Turns a failure into a status. Internal failures are logged here, once, and answered with a fixed
-/// sentence, so that no driver's text leaves the process.
+/// Turns a failure into a status.
 pub fn to_status<F: Failure>(failure: &F) -> Status {
+    let (sentence, description) = tell(failure);
+    status(F::DOMAIN, &sentence, description)
+}
+
+/// What a caller is told about a failure. Internal failures are logged here, once, and answered with a fixed
+/// sentence, so that no driver's text leaves the process.
+pub fn tell<F: Failure>(failure: &F) -> (String, Description) {
     let description = failure.describe();
     let sentence = if description.code == Code::Internal {
         tracing::error!(error = failure as &dyn std::error::Error, "request failed");
@@ -100,7 +134,7 @@ pub fn to_status<F: Failure>(failure: &F) -> Status {
     if description.code == Code::Unavailable {
         tracing::warn!(error = failure as &dyn std::error::Error, "request failed for now");
     }
-    status(F::DOMAIN, &sentence, description)
+    (sentence, description)
 }
 
 /// Builds the status of a description.

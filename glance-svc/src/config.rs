@@ -1,10 +1,15 @@
 //! The command line, each flag with its environment variable.
 
 use clap::{Parser, Subcommand};
+use common::caller::Identity;
 
-/// The image catalogue of Imprint: images, their properties, and the history of both, over gRPC.
+use crate::data::DataUrl;
+
+/// The image catalogue of Imprint: images, their properties, the history of both, and their data, over gRPC and
+/// as OpenStack's Image API v2 over HTTP.
 ///
 /// Try it:  grpcurl -plaintext 127.0.0.1:9292 list
+///          curl 127.0.0.1:9292/v2/images
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Config {
@@ -27,6 +32,23 @@ pub struct Config {
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 16, value_name = "COUNT", global = true,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
+
+    /// Where callers are known from.
+    #[arg(long, env = "IDENTITY", value_enum, default_value_t, value_name = "SOURCE")]
+    pub identity: Identity,
+
+    /// Where the data of images lie: `file:FOLDER` (made if it is missing) or `s3://BUCKET/PREFIX`, whose region,
+    /// endpoint and keys come from `AWS_REGION`, `AWS_ENDPOINT`, `AWS_ACCESS_KEY_ID` and so on.
+    #[arg(long, env = "DATA_URL", default_value = "file:images", value_name = "URL")]
+    pub data_url: DataUrl,
+
+    /// Most bytes of data an image may have.
+    #[arg(long, env = "IMAGE_SIZE_CAP", default_value_t = 1 << 40, value_name = "BYTES")]
+    pub image_size_cap: u64,
+
+    /// Where callers reach this service over HTTP, if not at the host that their requests name.
+    #[arg(long, env = "PUBLIC_ENDPOINT", value_name = "URL")]
+    pub public_endpoint: Option<String>,
 
     /// Most properties an image may have; negative for any number.
     #[arg(

@@ -1,9 +1,12 @@
 //! Everything that can go wrong in this service, named for what the caller may do about it.
 
+use std::time::Duration;
+
 use common::{
-    db,
+    caller, db,
+    http::Problem,
     id::Id,
-    status::{Code, Description, Detail, Failure},
+    status::{Code, Description, Detail, Failure, StatusCode},
     violations::Violations,
 };
 use tonic::Status as GrpcStatus;
@@ -13,6 +16,9 @@ use crate::image::{Attribute, Status};
 /// The type of an image in `google.rpc.ResourceInfo`.
 const KIND: &str = "glance.v1.Image";
 
+/// What a caller is told to wait before it tries again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields are the values of the sentence")]
@@ -20,7 +26,13 @@ pub enum Error {
     /// The request is wrong in itself.
     #[error(transparent)]
     Invalid(#[from] Violations),
-    /// There is no such image, or not any more.
+    /// Nobody knows who is calling.
+    #[error(transparent)]
+    Caller(#[from] caller::Error),
+    /// The caller sees the image, or names none, and must not do that.
+    #[error("not permitted to {action}: that needs {needs}")]
+    NotPermitted { action: String, needs: &'static str },
+    /// There is no such image, or not any more, or the caller must not see it.
     #[error("no image {0}")]
     NotFound(Id),
     /// The image never had, or does not yet have, that revision.
@@ -48,6 +60,54 @@ pub enum Error {
         names(.allowed)
     )]
     Locked { id: Id, attribute: Attribute, status: Status, allowed: &'static [Status] },
+    /// A patch adds what is there.
+    #[error("{0:?} is there already; replace it, or use the media type of version 2.1")]
+    PropertyExists(String),
+    /// A patch changes what is not there.
+    #[error("there is no property {0:?}; add it")]
+    PropertyMissing(String),
+    /// A request sets what only the service sets.
+    #[error("{} cannot be set or removed: read-only, reserved, or part of every image", .0.join(", "))]
+    ReadOnly(Vec<String>),
+    /// Only an image that is shared has members.
+    #[error("image {0} is not shared: only an image whose visibility is shared has members")]
+    NotShared(Id),
+    /// The project is no member of the image, or the caller must not see that it is.
+    #[error("{member_id:?} is no member of image {id}")]
+    MemberNotFound { id: Id, member_id: String },
+    /// The project is a member of the image.
+    #[error("{member_id:?} is a member of image {id} already")]
+    MemberExists { id: Id, member_id: String },
+    /// The image has no such tag.
+    #[error("image {id} has no tag {tag:?}")]
+    TagNotFound { id: Id, tag: String },
+    /// The image has no data, or none here.
+    #[error("image {id} is {status} and has no data here")]
+    NoData { id: Id, status: Status },
+    /// The database says that there are data, and the data store has none.
+    #[error("the data of image {0} are missing in the data store")]
+    DataMissing(Id),
+    /// The part that is asked for is outside the data.
+    #[error("the data have {size} bytes: ask for a part that begins before their end")]
+    Range { size: u64 },
+    /// What arrived is not as long as was announced.
+    #[error("{announced} bytes were announced and {received} arrived; nothing was kept")]
+    SizeMismatch { announced: u64, received: u64 },
+    /// The data are larger than any image's may be.
+    #[error("the data have more than the {limit} bytes an image may have; nothing was kept")]
+    DataTooLarge { limit: u64 },
+    /// The sender stopped in the middle.
+    #[error("the upload broke off after {received} bytes; nothing was kept, begin again")]
+    UploadBroken { received: u64 },
+    /// The image was deleted or changed during the upload.
+    #[error("image {0} was deleted or changed during the upload; nothing was kept")]
+    UploadLost(Id),
+    /// The data store has no room.
+    #[error("the data store is full; nothing was kept")]
+    DataStoreFull,
+    /// The data store is away or refuses.
+    #[error("the data store is not available; try again")]
+    DataStore(#[source] object_store::Error),
     /// The database failed or is away.
     #[error(transparent)]
     Database(#[from] db::Error),
@@ -82,6 +142,10 @@ impl Failure for Error {
         let precondition = |rule, id: &Id| Detail::Precondition { rule, subject: format!("image/{id}") };
         match self {
             Self::Invalid(violations) => violations.describe(),
+            Self::Caller(error) => error.describe(),
+            Self::NotPermitted { action, needs } => {
+                new(Code::PermissionDenied, "NOT_PERMITTED").with("action", action).with("needs", needs)
+            }
             Self::NotFound(id) => {
                 new(Code::NotFound, "IMAGE_NOT_FOUND").with("image_id", id).detail(resource(id))
             }
@@ -95,7 +159,8 @@ impl Failure for Error {
             Self::StaleEtag { id, given, current } => new(Code::Aborted, "STALE_ETAG")
                 .with("image_id", id)
                 .with("etag", current)
-                .with("given_etag", given),
+                .with("given_etag", given)
+                .http(StatusCode::PRECONDITION_FAILED),
             Self::Quota { resource, attempted, maximum } => {
                 new(Code::ResourceExhausted, "IMAGE_QUOTA_EXCEEDED")
                     .with("resource", resource)
@@ -105,13 +170,15 @@ impl Failure for Error {
             }
             Self::Protected(id) => new(Code::FailedPrecondition, "IMAGE_PROTECTED")
                 .with("image_id", id)
-                .detail(precondition("NOT_PROTECTED", id)),
+                .detail(precondition("NOT_PROTECTED", id))
+                .http(StatusCode::FORBIDDEN),
             Self::StatusMove { id, from, to } => new(Code::FailedPrecondition, "ILLEGAL_STATUS_MOVE")
                 .with("image_id", id)
                 .with("from", from)
                 .with("to", to)
                 .with("allowed", allowed(*from))
-                .detail(precondition("STATUS", id)),
+                .detail(precondition("STATUS", id))
+                .http(StatusCode::CONFLICT),
             Self::Locked { id, attribute, status, allowed } => {
                 new(Code::FailedPrecondition, "ATTRIBUTE_LOCKED")
                     .with("image_id", id)
@@ -119,10 +186,60 @@ impl Failure for Error {
                     .with("status", status)
                     .with("allowed", names(allowed))
                     .detail(precondition("STATUS", id))
+                    .http(StatusCode::FORBIDDEN)
+            }
+            Self::PropertyExists(name) => new(Code::AlreadyExists, "PROPERTY_EXISTS").with("property", name),
+            Self::PropertyMissing(name) => {
+                new(Code::NotFound, "PROPERTY_NOT_FOUND").with("property", name).http(StatusCode::CONFLICT)
+            }
+            Self::ReadOnly(attributes) => {
+                new(Code::PermissionDenied, "ATTRIBUTE_READ_ONLY").with("attributes", attributes.join(", "))
+            }
+            Self::NotShared(id) => new(Code::FailedPrecondition, "IMAGE_NOT_SHARED")
+                .with("image_id", id)
+                .detail(precondition("SHARED", id))
+                .http(StatusCode::FORBIDDEN),
+            Self::MemberNotFound { id, member_id } => {
+                new(Code::NotFound, "MEMBER_NOT_FOUND").with("image_id", id).with("member_id", member_id)
+            }
+            Self::MemberExists { id, member_id } => {
+                new(Code::AlreadyExists, "MEMBER_EXISTS").with("image_id", id).with("member_id", member_id)
+            }
+            Self::TagNotFound { id, tag } => {
+                new(Code::NotFound, "TAG_NOT_FOUND").with("image_id", id).with("tag", tag)
+            }
+            Self::NoData { id, status } => new(Code::FailedPrecondition, "IMAGE_HAS_NO_DATA")
+                .with("image_id", id)
+                .with("status", status)
+                .detail(precondition("HAS_DATA", id))
+                .http(StatusCode::NO_CONTENT),
+            Self::DataMissing(id) => new(Code::DataLoss, "DATA_MISSING").with("image_id", id),
+            Self::Range { size } => new(Code::OutOfRange, "RANGE_OUTSIDE_DATA").with("size", size),
+            Self::SizeMismatch { announced, received } => new(Code::InvalidArgument, "SIZE_MISMATCH")
+                .with("announced", announced)
+                .with("received", received),
+            Self::DataTooLarge { limit } => new(Code::ResourceExhausted, "DATA_TOO_LARGE")
+                .with("limit_bytes", limit)
+                .detail(Detail::Quota { subject: "bytes of data".to_owned() }),
+            Self::UploadBroken { received } => {
+                new(Code::Aborted, "UPLOAD_BROKEN").with("received", received).http(StatusCode::BAD_REQUEST)
+            }
+            Self::UploadLost(id) => {
+                new(Code::Aborted, "UPLOAD_LOST").with("image_id", id).http(StatusCode::GONE)
+            }
+            Self::DataStoreFull => new(Code::ResourceExhausted, "DATA_STORE_FULL"),
+            Self::DataStore(_) => {
+                new(Code::Unavailable, "DATA_STORE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
             }
             Self::Database(error) => error.describe(),
             Self::Corrupt(_) => new(Code::Internal, "INTERNAL"),
         }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::of(&error)
     }
 }
 

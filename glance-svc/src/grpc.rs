@@ -1,88 +1,90 @@
 //! The gRPC edge: reads requests, calls `images`, renders answers.
 
 use common::{
-    actor::Actor,
+    caller::{Caller, Identity},
     clock,
-    db::Db,
     edge::MAX_MESSAGE,
     id::Id,
     page::{Key, Page},
-    server,
     violations::Violations,
 };
 use prost::Message;
 use proto::glance::v1::{
     self as pb,
-    image_service_server::{self, ImageServiceServer},
+    image_service_server::{ImageService, ImageServiceServer},
 };
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     error::Error,
+    image::{Image, update::Update},
     images::Images,
     list::{DEFAULT_ORDER, HISTORY_ORDER, ImageFilter},
 };
 
+mod data;
+mod members;
 mod parse;
 mod render;
 
-/// Everything glance-svc serves.
+/// `glance.v1.ImageService` on `images`.
 #[must_use]
-pub fn service(images: Images, db: Db) -> server::Service {
-    let image_service = ImageServiceServer::new(Api { images }).max_decoding_message_size(MAX_MESSAGE);
-    server::Service {
-        domain: "glance",
-        descriptors: proto::glance::DESCRIPTORS,
-        names: &[image_service_server::SERVICE_NAME],
-        routes: Routes::new(image_service),
-        db,
-    }
+pub fn image_service(images: Images, identity: Identity) -> ImageServiceServer<impl ImageService> {
+    ImageServiceServer::new(Api { images, identity }).max_decoding_message_size(MAX_MESSAGE)
 }
 
-/// `glance.v1.ImageService`.
 struct Api {
     images: Images,
+    identity: Identity,
+}
+
+impl Api {
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Error> {
+        Ok(self.identity.caller(request.metadata().as_ref())?)
+    }
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
-impl image_service_server::ImageService for Api {
+impl ImageService for Api {
     async fn create_image(&self, request: Request<pb::CreateImageRequest>) -> Answer<pb::Image> {
-        let actor = actor(&request)?;
-        let (image, problems) = parse::new_image(request.into_inner(), &actor, clock::now());
+        let caller = self.caller(&request)?;
+        let (image, problems) = parse::new_image(request.into_inner(), &caller.actor, clock::now());
         let created =
-            self.images.create(image, problems, &actor).await.map_err(|error| error.within("image."))?;
+            self.images.create(image, problems, &caller).await.map_err(|error| error.within("image."))?;
         Ok(Response::new(created.into()))
     }
 
     async fn get_image(&self, request: Request<pb::GetImageRequest>) -> Answer<pb::Image> {
+        let caller = self.caller(&request)?;
         let (id, revision) = parse::get_image(&request.into_inner()).map_err(Error::from)?;
         let image = match revision {
-            None => self.images.get(id).await?,
-            Some(revision) => self.images.get_revision(id, revision).await?,
+            None => self.images.get(id, &caller).await?,
+            Some(revision) => self.images.get_revision(id, revision, &caller).await?,
         };
         Ok(Response::new(image.into()))
     }
 
     async fn list_images(&self, request: Request<pb::ListImagesRequest>) -> Answer<pb::ListImagesResponse> {
+        let caller = self.caller(&request)?;
         let pb::ListImagesRequest { page_size, page_token, filter, order_by } = request.into_inner();
         let mut problems = Violations::default();
         let images = problems.take("filter", ImageFilter::parse(&filter)).unwrap_or_default();
         let list = ["images", &filter];
         let page = Page::parse(problems, page_size, &page_token, &order_by, &list, DEFAULT_ORDER)
             .map_err(Error::from)?;
-        let listed = self.images.list(&images, &page).await?;
+        let listed = self.images.list(&images, &page, &caller).await?;
         let (images, next_page_token) =
             page.finish(listed, |image, by| by.key(image), pb::Image::from, Message::encoded_len);
         Ok(Response::new(pb::ListImagesResponse { images, next_page_token }))
     }
 
     async fn update_image(&self, request: Request<pb::UpdateImageRequest>) -> Answer<pb::Image> {
-        let actor = actor(&request)?;
-        let now = clock::now();
-        let (id, update, etag) = parse::update_image(request.into_inner(), now).map_err(Error::from)?;
-        let updated = self.images.update(id, &update, &etag, &actor, now).await;
+        let caller = self.caller(&request)?;
+        let (id, update, etags) =
+            parse::update_image(request.into_inner(), clock::now()).map_err(Error::from)?;
+        let updated = self.update(id, &update, &etags, &caller).await;
         Ok(Response::new(updated.map_err(|error| error.within("image."))?.into()))
     }
 
@@ -90,18 +92,18 @@ impl image_service_server::ImageService for Api {
         &self,
         request: Request<pb::UpdateImagePropertiesRequest>,
     ) -> Answer<pb::Image> {
-        let actor = actor(&request)?;
-        let now = clock::now();
-        let (id, update, etag) = parse::update_properties(request.into_inner(), now).map_err(Error::from)?;
-        let updated = self.images.update(id, &update, &etag, &actor, now).await?;
+        let caller = self.caller(&request)?;
+        let (id, update, etags) =
+            parse::update_properties(request.into_inner(), clock::now()).map_err(Error::from)?;
+        let updated = self.update(id, &update, &etags, &caller).await?;
         Ok(Response::new(updated.into()))
     }
 
     async fn delete_image(&self, request: Request<pb::DeleteImageRequest>) -> Answer<()> {
-        let actor = actor(&request)?;
+        let caller = self.caller(&request)?;
         let pb::DeleteImageRequest { id, etag } = request.into_inner();
         let id = Id::from_field("id", &id).map_err(Error::from)?;
-        self.images.delete(id, &etag, &actor, clock::now()).await?;
+        self.images.delete(id, &parse::etags(etag), &caller).await?;
         Ok(Response::new(()))
     }
 
@@ -109,6 +111,7 @@ impl image_service_server::ImageService for Api {
         &self,
         request: Request<pb::ListImageRevisionsRequest>,
     ) -> Answer<pb::ListImageRevisionsResponse> {
+        let caller = self.caller(&request)?;
         let pb::ListImageRevisionsRequest { image_id, page_size, page_token } = request.into_inner();
         let mut problems = Violations::default();
         let id = problems.take("image_id", image_id.parse());
@@ -116,7 +119,7 @@ impl image_service_server::ImageService for Api {
         let page =
             Page::parse(problems, page_size, &page_token, "", &list, HISTORY_ORDER).map_err(Error::from)?;
         let id = id.expect("a malformed id is a violation");
-        let listed = self.images.list_revisions(id, &page).await?;
+        let listed = self.images.list_revisions(id, &page, &caller).await?;
         let (revisions, next_page_token) = page.finish(
             listed,
             |revision, _| Key::Integer(revision.revision),
@@ -125,8 +128,67 @@ impl image_service_server::ImageService for Api {
         );
         Ok(Response::new(pb::ListImageRevisionsResponse { revisions, next_page_token }))
     }
+
+    async fn create_image_member(
+        &self,
+        request: Request<pb::CreateImageMemberRequest>,
+    ) -> Answer<pb::ImageMember> {
+        members::create(&self.images, &self.caller(&request)?, request.into_inner()).await
+    }
+
+    async fn get_image_member(&self, request: Request<pb::GetImageMemberRequest>) -> Answer<pb::ImageMember> {
+        members::get(&self.images, &self.caller(&request)?, request.into_inner()).await
+    }
+
+    async fn list_image_members(
+        &self,
+        request: Request<pb::ListImageMembersRequest>,
+    ) -> Answer<pb::ListImageMembersResponse> {
+        members::list(&self.images, &self.caller(&request)?, request.into_inner()).await
+    }
+
+    async fn update_image_member(
+        &self,
+        request: Request<pb::UpdateImageMemberRequest>,
+    ) -> Answer<pb::ImageMember> {
+        members::update(&self.images, &self.caller(&request)?, request.into_inner()).await
+    }
+
+    async fn delete_image_member(&self, request: Request<pb::DeleteImageMemberRequest>) -> Answer<()> {
+        members::delete(&self.images, &self.caller(&request)?, request.into_inner()).await
+    }
+
+    async fn upload_image_data(
+        &self,
+        request: Request<Streaming<pb::UploadImageDataRequest>>,
+    ) -> Answer<pb::Image> {
+        let caller = self.caller(&request)?;
+        data::upload(&self.images, &caller, request.into_inner()).await
+    }
+
+    type DownloadImageDataStream = data::Download;
+
+    async fn download_image_data(
+        &self,
+        request: Request<pb::DownloadImageDataRequest>,
+    ) -> Answer<data::Download> {
+        let caller = self.caller(&request)?;
+        data::download(&self.images, &caller, request.into_inner()).await
+    }
 }
 
-fn actor<T>(request: &Request<T>) -> Result<Actor, Error> {
-    Ok(Actor::from_metadata(request.metadata())?)
+impl Api {
+    async fn update(
+        &self,
+        id: Id,
+        update: &Update,
+        etags: &[String],
+        caller: &Caller,
+    ) -> Result<Image, Error> {
+        let change = |image: &mut Image| {
+            update.apply(image);
+            Ok(())
+        };
+        self.images.update(id, etags, caller, change).await
+    }
 }

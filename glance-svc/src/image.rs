@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use common::{id::Id, image::Properties};
 
+pub mod access;
 pub mod attribute;
 pub mod history;
+pub mod member;
+pub mod patch;
 pub mod properties;
 pub mod status;
 pub mod update;
@@ -32,7 +35,7 @@ pub const TAG_LIMIT: usize = 128;
 pub struct Image {
     /// Its id; never changes.
     pub id: Id,
-    /// 1 to 255 characters.
+    /// At most 255 characters; empty if it has none.
     pub name: String,
     /// Where it stands.
     pub status: Status,
@@ -42,6 +45,8 @@ pub struct Image {
     pub owner: String,
     /// Whether it cannot be deleted.
     pub protected: bool,
+    /// Whether lists leave it out unless they are asked for hidden images.
+    pub os_hidden: bool,
     /// One of [`DISK_FORMATS`], or empty.
     pub disk_format: String,
     /// One of [`CONTAINER_FORMATS`], or empty.
@@ -52,8 +57,16 @@ pub struct Image {
     pub min_disk: i64,
     /// Size of the data, bytes; none while there is no data.
     pub size: Option<i64>,
+    /// Size of the disk that the data describe, bytes, where it is known.
+    pub virtual_size: Option<i64>,
     /// MD5 of the data, or empty.
     pub checksum: String,
+    /// Algorithm of `os_hash_value`, such as `sha512`, or empty.
+    pub os_hash_algo: String,
+    /// Hash of the data in hexadecimal, or empty.
+    pub os_hash_value: String,
+    /// Where this service keeps the data; none while there are none, or when they live elsewhere.
+    pub data: Option<Id>,
     /// Distinct tags.
     pub tags: BTreeSet<String>,
     /// Free properties.
@@ -77,18 +90,33 @@ impl Image {
             visibility: Visibility::Shared,
             owner: String::new(),
             protected: false,
+            os_hidden: false,
             disk_format: String::new(),
             container_format: String::new(),
             min_ram: 0,
             min_disk: 0,
             size: None,
+            virtual_size: None,
             checksum: String::new(),
+            os_hash_algo: String::new(),
+            os_hash_value: String::new(),
+            data: None,
             tags: BTreeSet::new(),
             properties: Properties::new(),
             revision: 1,
             create_time: now,
             update_time: now,
         }
+    }
+
+    /// Forgets the data, as a QUEUED image has none.
+    pub fn forget_data(&mut self) {
+        self.size = None;
+        self.virtual_size = None;
+        self.checksum = String::new();
+        self.os_hash_algo = String::new();
+        self.os_hash_value = String::new();
+        self.data = None;
     }
 
     /// What callers send back to change only what they have seen (AIP-154).

@@ -1,100 +1,227 @@
 //! What can be done with images: one function for each use, whichever edge it is called from.
 
-use chrono::{DateTime, Utc};
-use common::{actor::Actor, id::Id, page::Page, text::clip, violations::Violations};
+use common::{caller::Caller, clock, id::Id, page::Page, text::clip, violations::Violations};
 
 use crate::{
+    data::DataStore,
     error::Error,
     image::{
-        Image, Status, etag as etag_of,
+        Image, Status, access, etag as etag_of,
         history::{Revision, replay},
         properties::Quota,
-        update::{self, Update},
+        update,
     },
-    list::{ImageFilter, ImageOrder, RevisionOrder},
-    store::Store,
+    list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
+    store::{DataStep, Seen, Store},
 };
+
+mod data;
+mod members;
+
+pub use data::Upload;
 
 /// The image catalogue.
 #[derive(Debug, Clone)]
 pub struct Images {
     store: Store,
-    quota: Quota,
+    data: DataStore,
+    limits: Limits,
 }
 
+/// How large an image may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most properties.
+    pub properties: Quota,
+    /// Most bytes of data (Glance, `image_size_cap`).
+    pub size: u64,
+}
+
+/// The etags one of which an image must have to be changed; none if any will do.
+pub type Etags<'a> = &'a [String];
+
 impl Images {
-    /// The catalogue in `store`, whose images may have `quota` properties each.
+    /// The catalogue in `store`, whose images have their data in `data`.
     #[must_use]
-    pub const fn new(store: Store, quota: Quota) -> Self {
-        Self { store, quota }
+    pub const fn new(store: Store, data: DataStore, limits: Limits) -> Self {
+        Self { store, data, limits }
     }
 
     /// Registers an image; `problems` are those found while it was read.
-    pub async fn create(&self, image: Image, problems: Violations, actor: &Actor) -> Result<Image, Error> {
-        let image = update::register(image, problems, self.quota)?;
-        self.store.insert(&image, actor).await?;
+    pub async fn create(&self, image: Image, problems: Violations, caller: &Caller) -> Result<Image, Error> {
+        let image = update::register(image, problems, self.limits.properties)?;
+        access::check_next(caller, None, &image)?;
+        self.store.insert(&image, &caller.actor).await?;
         Ok(image)
     }
 
     /// The image as it is now.
-    pub async fn get(&self, id: Id) -> Result<Image, Error> {
-        self.store.get(id).await?.ok_or(Error::NotFound(id))
+    pub async fn get(&self, id: Id, caller: &Caller) -> Result<Image, Error> {
+        let seen = self.store.get(id, &caller.actor.project_id).await?.ok_or(Error::NotFound(id))?;
+        check_seen(&seen, caller)?;
+        Ok(seen.image)
     }
 
-    /// The image as it was at `revision`, also after its deletion.
-    pub async fn get_revision(&self, id: Id, revision: i64) -> Result<Image, Error> {
+    /// The image as it was at `revision`, also after its deletion: to those who see it now and saw it then.
+    pub async fn get_revision(&self, id: Id, revision: i64, caller: &Caller) -> Result<Image, Error> {
+        let now = self.store.get(id, &caller.actor.project_id).await?;
         let revisions = self.store.history(id, revision).await?;
-        match revisions.last() {
-            None => Err(Error::NotFound(id)),
-            Some(last) if last.revision != revision => Err(Error::RevisionNotFound { id, revision }),
-            Some(_) => replay(&revisions).ok_or(Error::Corrupt(id)),
+        let last = revisions.last().ok_or(Error::NotFound(id))?;
+        let then = replay(&revisions).ok_or(Error::Corrupt(id))?;
+        match &now {
+            Some(seen) => check_seen(&Seen { image: then.clone(), ..seen.clone() }, caller)
+                .and_then(|()| check_seen(seen, caller))?,
+            None if access::manages(caller, &then) => {}
+            None => return Err(Error::NotFound(id)),
         }
+        if last.revision != revision {
+            return Err(Error::RevisionNotFound { id, revision });
+        }
+        Ok(then)
     }
 
     /// A page of images that may be one item too long, to see whether there is a next one.
-    pub async fn list(&self, filter: &ImageFilter, page: &Page<ImageOrder>) -> Result<Vec<Image>, Error> {
-        self.store.list(filter, page).await
+    pub async fn list(
+        &self,
+        filter: &ImageFilter,
+        page: &Page<ImageOrder>,
+        caller: &Caller,
+    ) -> Result<Vec<Image>, Error> {
+        self.store.list(filter, &Scope::of(caller), page).await
     }
 
-    /// Changes attributes and properties, all or nothing. A non-empty `etag` must be the current one.
+    /// Changes an image, all or nothing, as `change` says.
     pub async fn update(
         &self,
         id: Id,
-        update: &Update,
-        etag: &str,
-        actor: &Actor,
-        now: DateTime<Utc>,
+        etags: Etags<'_>,
+        caller: &Caller,
+        change: impl Fn(&mut Image) -> Result<(), Error>,
     ) -> Result<Image, Error> {
-        let change = |image: &Image| {
-            check_etag(image, etag)?;
-            update::apply(image, update, self.quota)
-        };
-        self.store.update(id, actor, now, change).await
+        self.update_with(id, DataStep::None, etags, caller, change).await
     }
 
-    /// Deletes an image. A non-empty `etag` must be the current one.
-    pub async fn delete(&self, id: Id, etag: &str, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
-        let check = |image: &Image| {
-            check_etag(image, etag)?;
-            update::check_delete(image)
+    /// As [`Images::update`], with what becomes of its data.
+    async fn update_with(
+        &self,
+        id: Id,
+        step: DataStep<'_>,
+        etags: Etags<'_>,
+        caller: &Caller,
+        change: impl Fn(&mut Image) -> Result<(), Error>,
+    ) -> Result<Image, Error> {
+        let change = |seen: &Seen| {
+            check_seen(seen, caller)?;
+            access::check_change(caller, &seen.image)?;
+            check_etag(&seen.image, etags)?;
+            let mut next = seen.image.clone();
+            change(&mut next)?;
+            let next = update::settle(&seen.image, next, self.limits.properties)?;
+            access::check_next(caller, Some(&seen.image), &next)?;
+            Ok(next)
         };
-        self.store.delete(id, actor, now, check).await
+        self.store.update(id, &caller.actor, clock::now(), step, change).await
     }
 
-    /// A page of the history of an image, as [`Images::list`]; an image that never was has none.
-    pub async fn list_revisions(&self, id: Id, page: &Page<RevisionOrder>) -> Result<Vec<Revision>, Error> {
+    /// Withdraws an ACTIVE image from use; one that is withdrawn stays as it is.
+    pub async fn deactivate(&self, id: Id, caller: &Caller) -> Result<Image, Error> {
+        self.switch(id, Status::Active, Status::Deactivated, caller).await
+    }
+
+    /// Makes a DEACTIVATED image ACTIVE again; one that is ACTIVE stays as it is.
+    pub async fn reactivate(&self, id: Id, caller: &Caller) -> Result<Image, Error> {
+        self.switch(id, Status::Deactivated, Status::Active, caller).await
+    }
+
+    async fn switch(&self, id: Id, from: Status, to: Status, caller: &Caller) -> Result<Image, Error> {
+        let change = |image: &mut Image| {
+            if image.status != from && image.status != to {
+                return Err(Error::StatusMove { id, from: image.status, to });
+            }
+            image.status = to;
+            Ok(())
+        };
+        self.update(id, &[], caller, change).await
+    }
+
+    /// Adds a tag; one that is there is no error.
+    pub async fn add_tag(&self, id: Id, tag: &str, caller: &Caller) -> Result<Image, Error> {
+        let change = |image: &mut Image| {
+            image.tags.insert(tag.to_owned());
+            Ok(())
+        };
+        self.update(id, &[], caller, change).await
+    }
+
+    /// Removes a tag, which must be there.
+    pub async fn remove_tag(&self, id: Id, tag: &str, caller: &Caller) -> Result<Image, Error> {
+        let change = |image: &mut Image| {
+            let removed = image.tags.remove(tag);
+            removed.then_some(()).ok_or_else(|| Error::TagNotFound { id, tag: tag.to_owned() })
+        };
+        self.update(id, &[], caller, change).await
+    }
+
+    /// Deletes an image and its data.
+    pub async fn delete(&self, id: Id, etags: Etags<'_>, caller: &Caller) -> Result<(), Error> {
+        let check = |seen: &Seen| {
+            check_seen(seen, caller)?;
+            access::check_change(caller, &seen.image)?;
+            check_etag(&seen.image, etags)?;
+            update::check_delete(&seen.image)
+        };
+        self.store.delete(id, &caller.actor, clock::now(), check).await?;
+        self.remove_data_of(id).await;
+        Ok(())
+    }
+
+    /// A page of the history of an image, as [`Images::list`], to those who manage it; an image that never was
+    /// has none.
+    pub async fn list_revisions(
+        &self,
+        id: Id,
+        page: &Page<RevisionOrder>,
+        caller: &Caller,
+    ) -> Result<Vec<Revision>, Error> {
+        self.check_history(id, caller).await?;
         let revisions = self.store.list_revisions(id, page).await?;
         if revisions.is_empty() { Err(Error::NotFound(id)) } else { Ok(revisions) }
     }
+
+    /// History names users, and values that have been removed since: it is for those who manage the image.
+    async fn check_history(&self, id: Id, caller: &Caller) -> Result<(), Error> {
+        if caller.is_admin {
+            return Ok(());
+        }
+        let image = match self.store.get(id, &caller.actor.project_id).await? {
+            Some(seen) => {
+                check_seen(&seen, caller)?;
+                seen.image
+            }
+            None => {
+                let deleted = replay(&self.store.history(id, i64::MAX).await?).ok_or(Error::NotFound(id))?;
+                access::manages(caller, &deleted).then_some(deleted).ok_or(Error::NotFound(id))?
+            }
+        };
+        if access::manages(caller, &image) {
+            return Ok(());
+        }
+        Err(Error::NotPermitted { action: format!("read the history of image {id}"), needs: access::OWNER })
+    }
+}
+
+fn check_seen(seen: &Seen, caller: &Caller) -> Result<(), Error> {
+    let is_seen = access::sees(caller, &seen.image, seen.is_member);
+    is_seen.then_some(()).ok_or(Error::NotFound(seen.image.id))
 }
 
 /// `image` is locked for a change: its revision is already the next one, its etag that of the one before.
-fn check_etag(image: &Image, given: &str) -> Result<(), Error> {
+fn check_etag(image: &Image, etags: Etags<'_>) -> Result<(), Error> {
     let current = etag_of(image.id, image.revision - 1);
-    if given.is_empty() || given == current {
+    if etags.is_empty() || etags.contains(&current) {
         return Ok(());
     }
-    Err(Error::StaleEtag { id: image.id, given: clip(given, 100), current })
+    Err(Error::StaleEtag { id: image.id, given: clip(&etags.join(", "), 100), current })
 }
 
 /// The status of a new image that names none: data that lives elsewhere has a size.

@@ -1,14 +1,18 @@
 //! Lists of images: what they can be filtered and sorted by.
 
+use chrono::{DateTime, Utc};
 use common::{
-    filter::{self, Condition, Operator},
+    caller::Caller,
+    filter::{self, Operator},
     id::Id,
     image::Properties,
     page::{Direction, Key, SortKey},
     text::clip,
 };
 
-use crate::image::{CONTAINER_FORMATS, DISK_FORMATS, Image, Status, Visibility};
+use crate::image::{
+    CONTAINER_FORMATS, DISK_FORMATS, Image, Status, Visibility, member::MemberStatus, status::Named,
+};
 
 /// The order of a list that names none: newest first.
 pub const DEFAULT_ORDER: (ImageOrder, Direction) = (ImageOrder::CreateTime, Direction::Descending);
@@ -83,47 +87,184 @@ impl ImageOrder {
 }
 
 /// Which images a list holds: those that fulfil all of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageFilter {
-    /// Columns of `images` and what they must be equal to.
-    pub columns: Vec<(Column, String)>,
+    /// By who may see them.
+    pub visibility: Listed,
+    /// What the caller's project must have said to images that are shared with it.
+    pub member_status: Membership,
+    /// Whether hidden images are listed, and they alone.
+    pub os_hidden: bool,
+    /// Conditions on columns of `images`.
+    pub conditions: Vec<Condition>,
     /// Tags that must be there.
     pub tags: Vec<String>,
     /// Properties that must have exactly this value.
     pub properties: Properties,
 }
 
-/// A column that can be filtered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the field of Image with that name")]
-pub enum Column {
-    Name,
-    Status,
-    Visibility,
-    DiskFormat,
-    ContainerFormat,
-    Owner,
+/// Whose list it is, which decides what it shows (Glance, current release).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// Whether it shows what others own and do not share.
+    pub is_admin: bool,
+    /// The project, or empty.
+    pub project: String,
 }
 
-impl Column {
-    /// The condition of the column, up to its value.
+impl Scope {
+    /// The scope of a caller's lists.
     #[must_use]
-    pub const fn equals(self) -> &'static str {
+    pub fn of(caller: &Caller) -> Self {
+        Self { is_admin: caller.is_admin, project: caller.actor.project_id.clone() }
+    }
+}
+
+/// Which visibilities a list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Listed {
+    /// All, but of community images only the caller's own.
+    #[default]
+    Default,
+    /// All.
+    All,
+    /// One.
+    Only(Visibility),
+}
+
+/// Which images that are shared with the caller a list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Membership {
+    /// Those that it has accepted.
+    #[default]
+    Accepted,
+    /// All.
+    All,
+    /// Those to which it has said this.
+    Only(MemberStatus),
+}
+
+impl Membership {
+    /// The status that a membership must have; none if any will do.
+    #[must_use]
+    pub const fn status(self) -> Option<MemberStatus> {
         match self {
-            Self::Name => "name = ",
-            Self::Status => "status = ",
-            Self::Visibility => "visibility = ",
-            Self::DiskFormat => "disk_format = ",
-            Self::ContainerFormat => "container_format = ",
-            Self::Owner => "owner = ",
+            Self::Accepted => Some(MemberStatus::Accepted),
+            Self::All => None,
+            Self::Only(status) => Some(status),
+        }
+    }
+}
+
+/// A condition on a column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// The text is one of these.
+    Text(TextColumn, Vec<String>),
+    /// The id is one of these.
+    Id(Vec<Id>),
+    /// The image is protected, or not.
+    Protected(bool),
+    /// The number compares like this.
+    Number(NumberColumn, Comparison, i64),
+    /// The time compares like this.
+    Time(TimeColumn, Comparison, DateTime<Utc>),
+}
+
+/// Defines an enum of columns.
+macro_rules! columns {
+    ($(#[$doc:meta])* $type:ident { $($variant:ident = $name:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "each is the field of Image with that name")]
+        pub enum $type { $($variant,)+ }
+
+        impl $type {
+            /// Every column, by the name of its attribute.
+            pub const ALL: &'static [(&'static str, Self)] = &[$(($name, Self::$variant)),+];
+
+            /// The column.
+            #[must_use]
+            pub const fn sql(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+columns! {
+    /// A column of text.
+    TextColumn {
+        Name = "name",
+        Status = "status",
+        DiskFormat = "disk_format",
+        ContainerFormat = "container_format",
+        Owner = "owner",
+        Checksum = "checksum",
+        OsHashAlgo = "os_hash_algo",
+        OsHashValue = "os_hash_value",
+    }
+}
+
+columns! {
+    /// A column of numbers.
+    NumberColumn {
+        MinRam = "min_ram",
+        MinDisk = "min_disk",
+        Size = "size",
+        VirtualSize = "virtual_size",
+    }
+}
+
+columns! {
+    /// A column of times.
+    TimeColumn {
+        CreateTime = "create_time",
+        UpdateTime = "update_time",
+    }
+}
+
+/// How a number or a time compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is what its operator says")]
+pub enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    /// Every comparison, by its name in Glance's filters.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("eq", Self::Equal),
+        ("neq", Self::NotEqual),
+        ("lt", Self::Less),
+        ("lte", Self::LessOrEqual),
+        ("gt", Self::Greater),
+        ("gte", Self::GreaterOrEqual),
+    ];
+
+    /// The operator.
+    #[must_use]
+    pub const fn sql(self) -> &'static str {
+        match self {
+            Self::Equal => " = ",
+            Self::NotEqual => " <> ",
+            Self::Less => " < ",
+            Self::LessOrEqual => " <= ",
+            Self::Greater => " > ",
+            Self::GreaterOrEqual => " >= ",
         }
     }
 }
 
 /// What a filter may say.
-const ALLOWED: &str = "name, status, visibility, disk_format, container_format, owner = VALUE; tags:VALUE; \
-                       properties.NAME = VALUE; joined by AND; names and values with other characters than \
-                       letters, digits, _ and - in double quotes";
+const ALLOWED: &str = "name, status, visibility, disk_format, container_format, owner, protected, os_hidden, \
+                       member_status = VALUE; tags:VALUE; properties.NAME = VALUE; joined by AND; names and \
+                       values with other characters than letters, digits, _ and - in double quotes";
 
 impl ImageFilter {
     /// Reads the filter of a list request; the error says what is wrong with it.
@@ -131,8 +272,8 @@ impl ImageFilter {
         filter::read(text, ALLOWED, Self::add)
     }
 
-    fn add(&mut self, condition: Condition) -> Result<(), String> {
-        let Condition { field, key, operator, value } = condition;
+    fn add(&mut self, condition: filter::Condition) -> Result<(), String> {
+        let filter::Condition { field, key, operator, value } = condition;
         match (field.as_str(), key, operator) {
             ("properties", Some(name), Operator::Equals) => {
                 filter::add_entry(&mut self.properties, name, value)
@@ -147,28 +288,46 @@ impl ImageFilter {
     }
 
     fn add_column(&mut self, field: &str, value: String) -> Result<(), String> {
-        let shown = clip(&value, 60);
-        let names = |all: Vec<String>| format!("{shown:?} is no {field} (those are {})", all.join(", "));
-        let (column, value) = match field {
-            "name" => (Column::Name, value),
-            "disk_format" if is_one_of(&value, &DISK_FORMATS) => (Column::DiskFormat, value),
-            "disk_format" => return Err(names(DISK_FORMATS.map(str::to_owned).to_vec())),
-            "container_format" if is_one_of(&value, &CONTAINER_FORMATS) => (Column::ContainerFormat, value),
-            "container_format" => return Err(names(CONTAINER_FORMATS.map(str::to_owned).to_vec())),
-            "owner" => (Column::Owner, value),
-            "status" => match Status::from_name(&value) {
-                Some(status) => (Column::Status, status.as_str().to_owned()),
-                None => return Err(names(Status::ALL.iter().map(ToString::to_string).collect())),
-            },
-            "visibility" => match Visibility::from_name(&value) {
-                Some(visibility) => (Column::Visibility, visibility.as_str().to_owned()),
-                None => return Err(names(Visibility::ALL.iter().map(ToString::to_string).collect())),
-            },
+        let mut text = |column, value| self.conditions.push(Condition::Text(column, vec![value]));
+        match field {
+            "name" => text(TextColumn::Name, value),
+            "owner" => text(TextColumn::Owner, value),
+            "disk_format" if is_one_of(&value, &DISK_FORMATS) => text(TextColumn::DiskFormat, value),
+            "disk_format" => return Err(no_such(field, &value, &DISK_FORMATS.map(str::to_owned))),
+            "container_format" if is_one_of(&value, &CONTAINER_FORMATS) => {
+                text(TextColumn::ContainerFormat, value);
+            }
+            "container_format" => return Err(no_such(field, &value, &CONTAINER_FORMATS.map(str::to_owned))),
+            "status" => text(TextColumn::Status, named::<Status>(field, &value)?.as_str().to_owned()),
+            "visibility" if self.visibility != Listed::Default => {
+                return Err("visibility cannot have two values".to_owned());
+            }
+            "visibility" if value.eq_ignore_ascii_case("all") => self.visibility = Listed::All,
+            "visibility" => self.visibility = Listed::Only(named(field, &value)?),
+            "member_status" if value.eq_ignore_ascii_case("all") => self.member_status = Membership::All,
+            "member_status" => self.member_status = Membership::Only(named(field, &value)?),
+            "protected" => self.conditions.push(Condition::Protected(flag(field, &value)?)),
+            "os_hidden" => self.os_hidden = flag(field, &value)?,
             _ => return Err(filter::unknown(field)),
-        };
-        self.columns.push((column, value));
+        }
         Ok(())
     }
+}
+
+/// The value of that name.
+fn named<T: Named>(field: &str, value: &str) -> Result<T, String> {
+    T::from_name(value).ok_or_else(|| {
+        let names: Vec<_> = T::ALL.iter().map(ToString::to_string).collect();
+        no_such(field, value, &names)
+    })
+}
+
+fn flag(field: &str, value: &str) -> Result<bool, String> {
+    value.parse().map_err(|_| no_such(field, value, &["true".to_owned(), "false".to_owned()]))
+}
+
+fn no_such(field: &str, value: &str, known: &[String]) -> String {
+    format!("{:?} is no {field} (those are {})", clip(value, 60), known.join(", "))
 }
 
 /// Whether `value` is one of `formats`, or the empty one.

@@ -7,9 +7,9 @@ use clap::Parser as _;
 use common::{db::Db, server, telemetry};
 use glance_svc::{
     config::{Command, Config},
-    grpc,
+    data::DataStore,
     image::properties::Quota,
-    images::Images,
+    images::{Images, Limits},
     store::{MIGRATIONS, Store},
 };
 use tokio::net::TcpListener;
@@ -25,13 +25,18 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     db.migrate_or_wait().await?;
-    let images = Images::new(Store::new(db.clone()), Quota(config.image_property_quota));
+    let data = DataStore::open(&config.data_url).context("cannot open the data store")?;
+    let limits = Limits { properties: Quota(config.image_property_quota), size: config.image_size_cap };
+    let images = Images::new(Store::new(db.clone()), data, limits);
     // Before anybody learns that it runs, and may want to stop it.
     let shutdown = server::shutdown_signal()?;
     let listener = TcpListener::bind(&config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     writeln!(std::io::stdout(), "glance-svc listening on {}", listener.local_addr()?)?;
-    server::serve(listener, grpc::service(images, db), shutdown).await?;
+    let sweeping = images.clone();
+    tokio::spawn(async move { sweeping.sweep().await });
+    let service = glance_svc::service(images, config.identity, config.public_endpoint.as_deref(), db);
+    server::serve(listener, service, shutdown).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use common::{
-    actor::Actor,
+    caller::Actor,
     db::{Db, Migrations},
     id::Id,
     in_transaction, on_db,
@@ -16,13 +16,18 @@ use crate::{
         Image,
         history::{Action, Change, Revision, changes},
     },
-    list::{ImageFilter, ImageOrder, RevisionOrder},
+    list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
 };
 
+mod data;
+mod filter;
+mod members;
 mod rows;
 mod statements;
 
-use rows::{ImageRow, RevisionRow};
+pub use data::{DataStep, Unsettled};
+
+use rows::{ImageRow, RevisionRow, SeenRow};
 use statements::{
     ROWS, delete_properties, insert_revision, insert_tags, lock_image, update_attributes, upsert_properties,
 };
@@ -34,9 +39,32 @@ pub static MIGRATIONS: Migrations = Migrations {
 };
 
 /// An image with properties and tags, in one row.
-const RECORD: &str = "SELECT id, name, status, visibility, owner, protected, disk_format, container_format, \
-                      min_ram, min_disk, size, checksum, revision, create_time, update_time, properties, tags \
-                      FROM image_records WHERE id";
+macro_rules! columns {
+    () => {
+        "id, name, status, visibility, owner, protected, os_hidden, disk_format, container_format, min_ram, \
+         min_disk, size, virtual_size, checksum, os_hash_algo, os_hash_value, data_id, revision, create_time, \
+         update_time, properties, tags"
+    };
+}
+
+const RECORDS: &str = concat!("SELECT ", columns!(), " FROM image_records WHERE id");
+
+/// An image `$1`, and whether it is shared with project `$2`.
+const SEEN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", EXISTS (SELECT 1 FROM image_members m WHERE m.image_id = id AND m.member_id = $2) AS is_member \
+     FROM image_records WHERE id = $1"
+);
+
+/// An image, and whether it is shared with the project that reads it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The image.
+    pub image: Image,
+    /// Whether it is shared with the project, whatever the project says to it.
+    pub is_member: bool,
+}
 
 /// Images in the database.
 #[derive(Debug, Clone)]
@@ -71,8 +99,9 @@ impl Store {
             }
             sqlx::query(
                 "INSERT INTO images (id, name, status, visibility, owner, protected, disk_format, \
-                 container_format, min_ram, min_disk, size, checksum, revision, create_time, update_time) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                 container_format, min_ram, min_disk, size, checksum, revision, create_time, update_time, \
+                 os_hidden, os_hash_algo, os_hash_value, virtual_size) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
             )
             .bind(image.id)
             .bind(&image.name)
@@ -89,6 +118,10 @@ impl Store {
             .bind(image.revision)
             .bind(image.create_time)
             .bind(image.update_time)
+            .bind(image.os_hidden)
+            .bind(&image.os_hash_algo)
+            .bind(&image.os_hash_value)
+            .bind(image.virtual_size)
             .execute(&mut *tx)
             .await?;
             upsert_properties!(tx, image.id, properties);
@@ -97,37 +130,30 @@ impl Store {
         Ok(())
     }
 
-    /// The image as it is now.
-    pub async fn get(&self, id: Id) -> Result<Option<Image>, Error> {
-        let row: Option<ImageRow> = on_db!(self.db, |pool| {
-            QueryBuilder::new(RECORD).push(" = ").push_bind(id).build_query_as().fetch_optional(pool).await?
+    /// The image as it is now, for `project`.
+    pub async fn get(&self, id: Id, project: &str) -> Result<Option<Seen>, Error> {
+        let row: Option<SeenRow> = on_db!(self.db, |pool| {
+            sqlx::query_as(SEEN).bind(id).bind(project).fetch_optional(pool).await?
         });
-        row.map(Image::try_from).transpose()
+        row.map(|row| Ok(Seen { image: row.image.try_into()?, is_member: row.is_member })).transpose()
     }
 
     /// A page of images: one statement, whatever its size.
-    pub async fn list(&self, filter: &ImageFilter, page: &Page<ImageOrder>) -> Result<Vec<Image>, Error> {
+    pub async fn list(
+        &self,
+        filter: &ImageFilter,
+        scope: &Scope,
+        page: &Page<ImageOrder>,
+    ) -> Result<Vec<Image>, Error> {
         let rows: Vec<ImageRow> = on_db!(self.db, |pool| {
             // The page is found by its ids, so that properties are read for its images alone.
-            let mut query = QueryBuilder::new(RECORD);
+            let mut query = QueryBuilder::new(RECORDS);
             query.push(" IN (SELECT id FROM images WHERE ");
             if !page.push_after(&mut query) {
                 query.push("TRUE");
             }
-            for (column, value) in &filter.columns {
-                query.push(" AND ").push(column.equals()).push_bind(value);
-            }
-            for tag in &filter.tags {
-                query
-                    .push(" AND id IN (SELECT image_id FROM image_tags WHERE tag = ")
-                    .push_bind(tag)
-                    .push(")");
-            }
-            for (name, value) in &filter.properties {
-                query.push(" AND id IN (SELECT image_id FROM image_properties WHERE name = ").push_bind(name);
-                query.push(" AND substr(value, 1, 255) = substr(").push_bind(value).push(", 1, 255)");
-                query.push(" AND value = ").push_bind(value).push(")");
-            }
+            filter::push_scope(&mut query, scope, filter);
+            filter::push(&mut query, filter);
             page.push_order(&mut query);
             page.push_limit(&mut query);
             query.push(")");
@@ -140,16 +166,18 @@ impl Store {
     /// Replaces the image by what `change` makes of it, and records the difference as its next revision.
     ///
     /// `change` sees the image as no other update can change it meanwhile; only what it changed is written.
-    /// If it changed nothing, nothing is written and there is no new revision.
+    /// If it changed nothing, nothing is written and there is no new revision. `step` is taken with its data in
+    /// the same transaction.
     pub async fn update(
         &self,
         id: Id,
         actor: &Actor,
         now: DateTime<Utc>,
-        change: impl Fn(&Image) -> Result<Image, Error>,
+        step: DataStep<'_>,
+        change: impl Fn(&Seen) -> Result<Image, Error>,
     ) -> Result<Image, Error> {
-        let Some(image) = self.try_update(id, actor, now, change).await? else {
-            return self.get(id).await?.ok_or(Error::NotFound(id));
+        let Some(image) = self.try_update(id, actor, now, step, change).await? else {
+            return self.get(id, "").await?.map(|seen| seen.image).ok_or(Error::NotFound(id));
         };
         Ok(image)
     }
@@ -160,11 +188,15 @@ impl Store {
         id: Id,
         actor: &Actor,
         now: DateTime<Utc>,
-        change: impl Fn(&Image) -> Result<Image, Error>,
+        step: DataStep<'_>,
+        change: impl Fn(&Seen) -> Result<Image, Error>,
     ) -> Result<Option<Image>, Error> {
         let image = in_transaction!(self.db, |tx| {
-            let image = lock_image!(tx, id, now);
-            let next = change(&image)?;
+            let (image, is_member) = lock_image!(tx, id, &actor.project_id, now);
+            let seen = Seen { image, is_member };
+            let next = change(&seen)?;
+            let image = seen.image;
+            data::take_step!(tx, id, step);
             let changes = changes(Some(&image), &next);
             if changes.is_empty() {
                 return Ok(None);
@@ -185,18 +217,25 @@ impl Store {
         Ok(Some(image))
     }
 
-    /// Deletes the image unless `check` refuses; its history stays and gets one last entry.
+    /// Deletes the image unless `check` refuses; its history stays and gets one last entry. Its data are then
+    /// to be removed.
     pub async fn delete(
         &self,
         id: Id,
         actor: &Actor,
         now: DateTime<Utc>,
-        check: impl Fn(&Image) -> Result<(), Error>,
+        check: impl Fn(&Seen) -> Result<(), Error>,
     ) -> Result<(), Error> {
         in_transaction!(self.db, |tx| {
-            let image = lock_image!(tx, id, now);
-            check(&image)?;
+            let (image, is_member) = lock_image!(tx, id, &actor.project_id, now);
+            let seen = Seen { image, is_member };
+            check(&seen)?;
+            let image = seen.image;
             let changes = vec![Change::deletion(image.status)];
+            sqlx::query("UPDATE image_data SET state = 'deleting' WHERE image_id = $1")
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
             sqlx::query("DELETE FROM images WHERE id = $1").bind(id).execute(&mut *tx).await?;
             insert_revision!(tx, id, image.revision, image.update_time, actor, Action::Delete, &changes);
         });

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use common::caller::Identity;
 
 use crate::{instance::names::NameTemplate, quota::Quota};
 
@@ -31,6 +32,10 @@ pub struct Config {
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 16, value_name = "COUNT", global = true,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
+
+    /// Where callers are known from.
+    #[arg(long, env = "IDENTITY", value_enum, default_value_t, value_name = "SOURCE")]
+    pub identity: Identity,
 
     /// Where glance-svc is.
     #[arg(long, env = "GLANCE_ENDPOINT", default_value = "http://127.0.0.1:9292", value_name = "URL")]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::{
-    db,
+    caller, db,
     id::Id,
     status::{Code, Description, Detail, Failure},
     text::clip,
@@ -38,6 +38,9 @@ pub enum Error {
     /// The request is wrong in itself.
     #[error(transparent)]
     Invalid(#[from] Violations),
+    /// Nobody knows who is calling.
+    #[error(transparent)]
+    Caller(#[from] caller::Error),
     /// There is no such instance.
     #[error("no instance {0}")]
     InstanceNotFound(Id),
@@ -129,6 +132,7 @@ impl Failure for Error {
         let new = Description::new;
         match self {
             Self::Invalid(violations) => violations.describe(),
+            Self::Caller(error) => error.describe(),
             Self::InstanceNotFound(id) => new(Code::NotFound, "INSTANCE_NOT_FOUND")
                 .with("instance_id", id)
                 .detail(Detail::Resource { kind: "nova.v1.Instance", name: id.to_string() }),

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use common::{actor::Actor, deadline::Deadline, id::Id, image::ImageMeta, text::NAME_LIMIT};
+use common::{caller::Caller, deadline::Deadline, id::Id, image::ImageMeta, text::NAME_LIMIT};
 use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
 use tonic::{
     Code, Request, Status, TimeoutExpired,
@@ -66,13 +66,19 @@ impl Glance {
     }
 
     /// The image as it is now, within its share of the caller's deadline.
-    pub async fn image(&self, id: Id, actor: &Actor, deadline: Option<Deadline>) -> Result<Image, Error> {
+    pub async fn image(&self, id: Id, caller: &Caller, deadline: Option<Deadline>) -> Result<Image, Error> {
         let timeout = Deadline::share(deadline, self.timeout);
         let started = Instant::now();
         let mut request = Request::new(pb::GetImageRequest { id: id.to_string(), revision: 0 });
         request.set_timeout(timeout);
-        for (name, value) in [("x-user-id", &actor.user_id), ("x-project-id", &actor.project_id)] {
-            if let Ok(value) = AsciiMetadataValue::try_from(value.as_str()) {
+        let Caller { actor, roles, .. } = caller;
+        let said = [
+            ("x-user-id", actor.user_id.as_str()),
+            ("x-project-id", &actor.project_id),
+            ("x-roles", &roles.join(",")),
+        ];
+        for (name, value) in said {
+            if let Ok(value) = AsciiMetadataValue::try_from(value) {
                 request.metadata_mut().insert(name, value);
             }
         }

@@ -1,11 +1,19 @@
 //! The gRPC edge: reads requests, calls the pipeline and the stores, renders answers.
 
-use common::{actor::Actor, db::Db, edge::MAX_MESSAGE, server};
+use common::{
+    caller::{Caller, Identity},
+    db::Db,
+    edge::MAX_MESSAGE,
+    server,
+};
 use proto::nova::v1::{
     flavor_service_server::{self, FlavorServiceServer},
     instance_service_server::{self, InstanceServiceServer},
 };
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{
+    Request, Response, Status,
+    service::{Routes, interceptor::InterceptedService},
+};
 
 use crate::{error::Error, flavors::Flavors, instances::Instances, pipeline::Pipeline};
 
@@ -16,22 +24,31 @@ mod render;
 
 /// Everything nova-api-svc serves.
 #[must_use]
-pub fn service(pipeline: Pipeline, db: Db) -> server::Service {
+pub fn service(pipeline: Pipeline, identity: Identity, db: Db) -> server::Service {
     let flavors = flavor::Api { flavors: Flavors::new(pipeline.store.clone()) };
     let instances = instance::Api { instances: Instances::new(pipeline.store.clone()), pipeline };
     let flavors = FlavorServiceServer::new(flavors).max_decoding_message_size(MAX_MESSAGE);
     let instances = InstanceServiceServer::new(instances).max_decoding_message_size(MAX_MESSAGE);
+    let known = move |request| introduce(identity, request);
     server::Service {
         domain: "nova",
         descriptors: proto::nova::DESCRIPTORS,
         names: &[flavor_service_server::SERVICE_NAME, instance_service_server::SERVICE_NAME],
-        routes: Routes::new(flavors).add_service(instances),
+        routes: Routes::new(InterceptedService::new(flavors, known))
+            .add_service(InterceptedService::new(instances, known)),
         db,
     }
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
-fn actor<T>(request: &Request<T>) -> Result<Actor, Error> {
-    Ok(Actor::from_metadata(request.metadata())?)
+/// Notes who is calling, and refuses who cannot be known.
+fn introduce(identity: Identity, mut request: Request<()>) -> Result<Request<()>, Status> {
+    let caller = identity.caller(request.metadata().as_ref()).map_err(Error::from)?;
+    request.extensions_mut().insert(caller);
+    Ok(request)
+}
+
+fn caller<T>(request: &Request<T>) -> Caller {
+    request.extensions().get().cloned().expect("every request is introduced")
 }

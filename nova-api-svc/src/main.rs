@@ -38,6 +38,6 @@ async fn main() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     writeln!(std::io::stdout(), "nova-api-svc listening on {}", listener.local_addr()?)?;
-    server::serve(listener, grpc::service(pipeline, db), shutdown).await?;
+    server::serve(listener, grpc::service(pipeline, config.identity, db), shutdown).await?;
     Ok(())
 }

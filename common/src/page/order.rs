@@ -17,7 +17,16 @@ pub enum Direction {
 pub struct Order<K>(Vec<(K, Direction)>);
 
 impl<K: SortKey> Order<K> {
-    pub(super) fn new(mut keys: Vec<(K, Direction)>) -> Self {
+    /// An order by these keys; of a key that is there twice, the first counts.
+    #[must_use]
+    pub fn new(keys: Vec<(K, Direction)>) -> Self {
+        let mut distinct: Vec<(K, Direction)> = Vec::new();
+        for (key, direction) in keys {
+            if !distinct.iter().any(|(other, _)| *other == key) {
+                distinct.push((key, direction));
+            }
+        }
+        let mut keys = distinct;
         if !keys.iter().any(|(key, _)| *key == K::ID) {
             let direction = keys.last().map_or(Direction::Ascending, |(_, direction)| *direction);
             keys.push((K::ID, direction));

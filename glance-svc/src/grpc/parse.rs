@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use common::{actor::Actor, id::Id, violations::Violations};
+use common::{caller::Actor, id::Id, violations::Violations};
 use proto::glance::v1 as pb;
 
 use crate::{
@@ -23,6 +23,7 @@ pub(super) fn new_image(
         "" => Id::random(),
         text => problems.take("id", text.parse()).unwrap_or_else(Id::random),
     };
+    check_name(&message.name, &mut problems);
     let size = message.size;
     let status_is_given = pb::image::Status::try_from(message.status).is_ok_and(|status| status as i32 != 0);
     let mut image = image(id, message, now, &mut problems);
@@ -33,6 +34,18 @@ pub(super) fn new_image(
         image.owner.clone_from(&actor.project_id);
     }
     (image, problems)
+}
+
+/// This API's images have names; Glance's need none.
+fn check_name(name: &str, problems: &mut Violations) {
+    if name.trim().is_empty() {
+        problems.add("name", format!("must not be empty: 1 to {} characters", common::text::NAME_LIMIT));
+    }
+}
+
+/// The etags one of which an image must have: the given one, if one is given.
+pub(super) fn etags(etag: String) -> Vec<String> {
+    if etag.is_empty() { Vec::new() } else { vec![etag] }
 }
 
 /// Which image to read, and at which revision.
@@ -51,13 +64,16 @@ pub(super) fn get_image(request: &pb::GetImageRequest) -> Result<(Id, Option<i64
 pub(super) fn update_image(
     request: pb::UpdateImageRequest,
     now: DateTime<Utc>,
-) -> Result<(Id, Update, String), Violations> {
+) -> Result<(Id, Update, Vec<String>), Violations> {
     let mut violations = Violations::default();
     let message = request.image.unwrap_or_default();
     let id = violations.take("image.id", message.id.parse::<Id>());
     let etag = message.etag.clone();
     let attributes = masked(request.update_mask, &message, &mut violations);
     let mut problems = Violations::default();
+    if attributes.contains(&Attribute::Name) {
+        check_name(&message.name, &mut problems);
+    }
     for (attribute, given) in
         [(Attribute::Status, message.status), (Attribute::Visibility, message.visibility)]
     {
@@ -72,14 +88,14 @@ pub(super) fn update_image(
     violations.append(problems.within("image."));
     violations.check()?;
     let update = Update { attributes, values: Box::new(values), properties: PropertyUpdate::default() };
-    Ok((id.expect("a malformed id is a violation"), update, etag))
+    Ok((id.expect("a malformed id is a violation"), update, etags(etag)))
 }
 
 /// Which image to change, the update of its properties, and the etag it must have.
 pub(super) fn update_properties(
     request: pb::UpdateImagePropertiesRequest,
     now: DateTime<Utc>,
-) -> Result<(Id, Update, String), Violations> {
+) -> Result<(Id, Update, Vec<String>), Violations> {
     let mut violations = Violations::default();
     let id = violations.take("image_id", request.image_id.parse::<Id>());
     let properties = PropertyUpdate {
@@ -91,7 +107,7 @@ pub(super) fn update_properties(
     violations.check()?;
     let id = id.expect("a malformed id is a violation");
     let values = Box::new(Image::blank(id, now));
-    Ok((id, Update { attributes: Vec::new(), values, properties }, request.etag))
+    Ok((id, Update { attributes: Vec::new(), values, properties }, etags(request.etag)))
 }
 
 /// The attributes that an update names: those of the mask, or those that are set when there is none.
@@ -137,11 +153,15 @@ fn populated(message: &pb::Image) -> Vec<Attribute> {
         Attribute::MinDisk => message.min_disk != 0,
         Attribute::MinRam => message.min_ram != 0,
         Attribute::Name => !message.name.is_empty(),
+        Attribute::OsHashAlgo => !message.os_hash_algo.is_empty(),
+        Attribute::OsHashValue => !message.os_hash_value.is_empty(),
+        Attribute::OsHidden => message.os_hidden,
         Attribute::Owner => !message.owner.is_empty(),
         Attribute::Protected => message.protected,
         Attribute::Size => message.size.is_some(),
         Attribute::Status => message.status != 0,
         Attribute::Tags => !message.tags.is_empty(),
+        Attribute::VirtualSize => message.virtual_size.is_some(),
         Attribute::Visibility => message.visibility != 0,
     };
     Attribute::ALL.into_iter().filter(is_set).collect()
@@ -164,12 +184,16 @@ fn image(id: Id, message: pb::Image, now: DateTime<Utc>, problems: &mut Violatio
         visibility,
         owner: message.owner,
         protected: message.protected,
+        os_hidden: message.os_hidden,
         disk_format: message.disk_format,
         container_format: message.container_format,
         min_ram: message.min_ram,
         min_disk: message.min_disk,
         size: message.size,
+        virtual_size: message.virtual_size,
         checksum: message.checksum,
+        os_hash_algo: message.os_hash_algo,
+        os_hash_value: message.os_hash_value,
         tags: BTreeSet::from_iter(message.tags),
         properties: message.properties,
         ..blank

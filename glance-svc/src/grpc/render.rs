@@ -1,11 +1,12 @@
 //! From images and revisions to messages.
 
 use common::clock::timestamp;
-use proto::glance::v1::{self as pb, image_change, image_revision};
+use proto::glance::v1::{self as pb, image_change, image_member, image_revision};
 
 use crate::image::{
     Image, Status, Visibility,
     history::{Action, Change, Revision, Subject},
+    member::{Member, MemberStatus},
 };
 
 impl From<Image> for pb::Image {
@@ -18,17 +19,33 @@ impl From<Image> for pb::Image {
             visibility: visibility(image.visibility).into(),
             owner: image.owner,
             protected: image.protected,
+            os_hidden: image.os_hidden,
             disk_format: image.disk_format,
             container_format: image.container_format,
             min_ram: image.min_ram,
             min_disk: image.min_disk,
             size: image.size,
+            virtual_size: image.virtual_size,
             checksum: image.checksum,
+            os_hash_algo: image.os_hash_algo,
+            os_hash_value: image.os_hash_value,
             tags: image.tags.into_iter().collect(),
             properties: image.properties,
             revision: image.revision,
             create_time: Some(timestamp(image.create_time)),
             update_time: Some(timestamp(image.update_time)),
+        }
+    }
+}
+
+impl From<Member> for pb::ImageMember {
+    fn from(member: Member) -> Self {
+        Self {
+            image_id: member.image_id.to_string(),
+            member_id: member.member_id,
+            status: member_status(member.status).into(),
+            create_time: Some(timestamp(member.create_time)),
+            update_time: Some(timestamp(member.update_time)),
         }
     }
 }
@@ -77,6 +94,14 @@ fn visibility(visibility: Visibility) -> pb::image::Visibility {
         Visibility::Private => pb::image::Visibility::Private,
         Visibility::Shared => pb::image::Visibility::Shared,
         Visibility::Community => pb::image::Visibility::Community,
+    }
+}
+
+fn member_status(status: MemberStatus) -> image_member::Status {
+    match status {
+        MemberStatus::Pending => image_member::Status::Pending,
+        MemberStatus::Accepted => image_member::Status::Accepted,
+        MemberStatus::Rejected => image_member::Status::Rejected,
     }
 }
 

@@ -9,6 +9,10 @@ use super::{CONTAINER_FORMATS, DISK_FORMATS, Image, Status, Visibility};
 /// Longest checksum: an MD5 in hexadecimal.
 const CHECKSUM_LIMIT: usize = 32;
 
+/// Longest name of a hash algorithm, and longest hash: a SHA-512 in hexadecimal.
+const HASH_ALGORITHM_LIMIT: usize = 64;
+const HASH_LIMIT: usize = 128;
+
 /// A base attribute that can be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the field of Image with that name")]
@@ -19,28 +23,36 @@ pub enum Attribute {
     MinDisk,
     MinRam,
     Name,
+    OsHashAlgo,
+    OsHashValue,
+    OsHidden,
     Owner,
     Protected,
     Size,
     Status,
     Tags,
+    VirtualSize,
     Visibility,
 }
 
 impl Attribute {
     /// Every attribute, sorted by name.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Checksum,
         Self::ContainerFormat,
         Self::DiskFormat,
         Self::MinDisk,
         Self::MinRam,
         Self::Name,
+        Self::OsHashAlgo,
+        Self::OsHashValue,
+        Self::OsHidden,
         Self::Owner,
         Self::Protected,
         Self::Size,
         Self::Status,
         Self::Tags,
+        Self::VirtualSize,
         Self::Visibility,
     ];
 
@@ -54,11 +66,15 @@ impl Attribute {
             Self::MinDisk => "min_disk",
             Self::MinRam => "min_ram",
             Self::Name => "name",
+            Self::OsHashAlgo => "os_hash_algo",
+            Self::OsHashValue => "os_hash_value",
+            Self::OsHidden => "os_hidden",
             Self::Owner => "owner",
             Self::Protected => "protected",
             Self::Size => "size",
             Self::Status => "status",
             Self::Tags => "tags",
+            Self::VirtualSize => "virtual_size",
             Self::Visibility => "visibility",
         }
     }
@@ -80,12 +96,16 @@ impl Attribute {
             Self::MinDisk => Some(image.min_disk.to_string()),
             Self::MinRam => Some(image.min_ram.to_string()),
             Self::Name => unless_empty(&image.name),
+            Self::OsHashAlgo => unless_empty(&image.os_hash_algo),
+            Self::OsHashValue => unless_empty(&image.os_hash_value),
+            Self::OsHidden => Some(image.os_hidden.to_string()),
             Self::Owner => unless_empty(&image.owner),
             Self::Protected => Some(image.protected.to_string()),
             Self::Size => image.size.map(|bytes| bytes.to_string()),
             Self::Status => Some(image.status.to_string()),
             Self::Tags => (!image.tags.is_empty())
                 .then(|| serde_json::to_string(&image.tags).expect("tags are plain text")),
+            Self::VirtualSize => image.virtual_size.map(|bytes| bytes.to_string()),
             Self::Visibility => Some(image.visibility.to_string()),
         }
     }
@@ -100,11 +120,15 @@ impl Attribute {
             Self::MinDisk => image.min_disk = value?.parse().ok()?,
             Self::MinRam => image.min_ram = value?.parse().ok()?,
             Self::Name => image.name = text(),
+            Self::OsHashAlgo => image.os_hash_algo = text(),
+            Self::OsHashValue => image.os_hash_value = text(),
+            Self::OsHidden => image.os_hidden = value?.parse().ok()?,
             Self::Owner => image.owner = text(),
             Self::Protected => image.protected = value?.parse().ok()?,
             Self::Size => image.size = value.map(str::parse).transpose().ok()?,
             Self::Status => image.status = Status::from_name(value?)?,
             Self::Tags => image.tags = serde_json::from_str(value.unwrap_or("[]")).ok()?,
+            Self::VirtualSize => image.virtual_size = value.map(str::parse).transpose().ok()?,
             Self::Visibility => image.visibility = Visibility::from_name(value?)?,
         }
         Some(())
@@ -118,21 +142,19 @@ impl Attribute {
     /// Notes what is wrong with its value, without regard to other attributes.
     pub fn check(self, image: &Image, violations: &mut Violations) {
         let checked = match self {
-            Self::Name => text::name(&image.name),
+            Self::Name => text::optional_name(&image.name),
+            Self::OsHashAlgo => short(&image.os_hash_algo, HASH_ALGORITHM_LIMIT, "the name of an algorithm"),
+            Self::OsHashValue => short(&image.os_hash_value, HASH_LIMIT, "a hash in hexadecimal"),
             Self::Owner => text::optional_name(&image.owner),
             Self::DiskFormat => one_of(&image.disk_format, &DISK_FORMATS),
             Self::ContainerFormat => one_of(&image.container_format, &CONTAINER_FORMATS),
             Self::MinRam => amount(image.min_ram, "MiB"),
             Self::MinDisk => amount(image.min_disk, "GiB"),
-            Self::Size if image.size.is_some_and(|bytes| bytes < 0) => {
-                Err("must not be negative: a number of bytes".to_owned())
-            }
-            Self::Checksum if image.checksum.chars().count() > CHECKSUM_LIMIT => {
-                Err(format!("must have at most {CHECKSUM_LIMIT} characters: an MD5 in hexadecimal"))
-            }
-            Self::Checksum => text::optional_name(&image.checksum),
+            Self::Size => bytes(image.size),
+            Self::VirtualSize => bytes(image.virtual_size),
+            Self::Checksum => short(&image.checksum, CHECKSUM_LIMIT, "an MD5 in hexadecimal"),
             Self::Tags => return check_tags(image, violations),
-            Self::Protected | Self::Size | Self::Status | Self::Visibility => Ok(()),
+            Self::OsHidden | Self::Protected | Self::Status | Self::Visibility => Ok(()),
         };
         violations.take(self.name(), checked);
     }
@@ -150,6 +172,20 @@ fn amount(value: i64, unit: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{value} is out of range: 0 to {} {unit}", i32::MAX))
+}
+
+fn bytes(number: Option<i64>) -> Result<(), String> {
+    if number.is_some_and(|bytes| bytes < 0) {
+        return Err("must not be negative: a number of bytes".to_owned());
+    }
+    Ok(())
+}
+
+fn short(value: &str, limit: usize, what: &str) -> Result<(), String> {
+    if value.chars().count() > limit {
+        return Err(format!("must have at most {limit} characters: {what}"));
+    }
+    text::optional_name(value)
 }
 
 fn check_tags(image: &Image, violations: &mut Violations) {

@@ -1,7 +1,7 @@
 //! What became of an image: the difference of two states, and a state from all differences before it.
 
 use chrono::{DateTime, Utc};
-use common::{actor::Actor, id::Id};
+use common::{caller::Actor, id::Id};
 use serde::{Deserialize, Serialize};
 
 use super::{Attribute, Image, Status};

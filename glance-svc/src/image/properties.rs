@@ -17,7 +17,7 @@ pub const TOTAL_LIMIT: usize = 1_572_864;
 const RESERVED_PREFIX: &str = "os_glance";
 
 /// Names that cannot be properties, sorted: base attributes of an image, in this API and in Glance's.
-const RESERVED: [&str; 32] = [
+const RESERVED: [&str; 34] = [
     "checksum",
     "container_format",
     "create_time",
@@ -46,14 +46,13 @@ const RESERVED: [&str; 32] = [
     "self",
     "size",
     "status",
+    "stores",
     "tags",
     "update_time",
     "updated_at",
+    "virtual_size",
     "visibility",
 ];
-
-/// Further such names, of attributes that only some Glance services show.
-const RESERVED_MORE: [&str; 2] = ["stores", "virtual_size"];
 
 /// How many properties an image may have; negative for any number (Glance, `image_property_quota`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,22 +87,25 @@ impl PropertyUpdate {
         violations
     }
 
-    /// Applies the update. The quota refuses only growth: an image above it can still shrink and change.
-    pub fn apply(&self, properties: &mut Properties, quota: Quota) -> Result<(), Error> {
-        let (before, bytes_before) = (properties.len(), total_bytes(properties));
+    /// Applies the update.
+    pub fn apply(&self, properties: &mut Properties) {
         if self.purge {
             properties.clear();
         }
         properties.retain(|name, _| !self.remove.contains(name));
         properties.extend(self.set.clone());
-        if properties.len() > before {
-            quota.check(properties)?;
-        }
-        if total_bytes(properties) > bytes_before { check_total(properties) } else { Ok(()) }
     }
 }
 
 impl Quota {
+    /// Refuses growth only: an image above the quota can still shrink and change.
+    pub fn check_growth(self, before: &Properties, properties: &Properties) -> Result<(), Error> {
+        if properties.len() > before.len() {
+            self.check(properties)?;
+        }
+        if total_bytes(properties) > total_bytes(before) { check_total(properties) } else { Ok(()) }
+    }
+
     /// Refuses `properties` if they are too many.
     pub fn check(self, properties: &Properties) -> Result<(), Error> {
         let attempted = properties.len();
@@ -134,15 +136,17 @@ fn total_bytes(properties: &Properties) -> usize {
 pub fn check(properties: &Properties, field: &str) -> Violations {
     let mut violations = Violations::default();
     for (name, value) in properties {
-        // The path is made only for what is wrong.
-        if let Err(problem) = check_name(name) {
-            violations.add(text::map_key(field, name), problem);
-        }
-        if let Err(problem) = check_value(value) {
-            violations.add(text::map_key(field, name), problem);
-        }
+        check_entry(field, name, value, &mut violations);
     }
     violations
+}
+
+/// Notes what is wrong with one property of `field`.
+pub fn check_entry(field: &str, name: &str, value: &str, violations: &mut Violations) {
+    // The path is made only for what is wrong.
+    for problem in [check_name(name), check_value(value)].into_iter().filter_map(Result::err) {
+        violations.add(text::map_key(field, name), problem);
+    }
 }
 
 fn check_name(name: &str) -> Result<(), String> {
@@ -150,7 +154,12 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err(format!("the name is empty: 1 to {} characters", text::NAME_LIMIT));
     }
     text::optional_name(name).map_err(|problem| format!("the name {problem}"))?;
-    if RESERVED.binary_search(&name).is_ok() || RESERVED_MORE.contains(&name) {
+    check_reserved(name)
+}
+
+/// Notes that a name cannot be a property's: it is a base attribute's, or Glance's own.
+pub fn check_reserved(name: &str) -> Result<(), String> {
+    if RESERVED.binary_search(&name).is_ok() {
         return Err("is the name of a base attribute, which cannot be a property".to_owned());
     }
     if name.starts_with(RESERVED_PREFIX) {
@@ -210,26 +219,25 @@ mod tests {
             remove: BTreeSet::from(["b".into(), "missing".into()]),
             purge: false,
         };
-        update.apply(&mut image, Quota(3)).unwrap();
+        update.apply(&mut image);
         assert_eq!(image["a"], "new");
         assert_eq!(image.keys().collect::<Vec<_>>(), ["a", "c", "d"]);
 
         let purge = PropertyUpdate { set: properties(&["x"]), purge: true, ..PropertyUpdate::default() };
-        purge.apply(&mut image, Quota(3)).unwrap();
+        purge.apply(&mut image);
         assert_eq!(image, properties(&["x"]));
     }
 
     #[test]
     fn the_quota_refuses_growth_only() {
-        let mut image = properties(&["a", "b", "c"]);
-        let add = PropertyUpdate { set: properties(&["d"]), ..PropertyUpdate::default() };
+        let (three, four) = (properties(&["a", "b", "c"]), properties(&["a", "b", "c", "d"]));
         assert!(matches!(
-            add.apply(&mut image.clone(), Quota(3)),
+            Quota(3).check_growth(&three, &four),
             Err(Error::Quota { attempted: 4, maximum: 3, .. })
         ));
-        add.apply(&mut image.clone(), Quota(-1)).unwrap();
-        let change = PropertyUpdate { set: properties(&["a"]), ..PropertyUpdate::default() };
-        change.apply(&mut image, Quota(1)).unwrap();
+        Quota(-1).check_growth(&three, &four).unwrap();
+        Quota(1).check_growth(&four, &three).unwrap();
+        Quota(1).check_growth(&three, &properties(&["x", "y", "z"])).unwrap();
     }
 
     #[test]
@@ -237,16 +245,11 @@ mod tests {
         let large = |count: usize, bytes: usize| -> Properties {
             (0..count).map(|number| (format!("property_{number:02}"), "x".repeat(bytes))).collect()
         };
-        let mut image = large(24, 60_000);
-        let grow = PropertyUpdate { set: large(28, 60_000), ..PropertyUpdate::default() };
         assert!(matches!(
-            grow.apply(&mut image.clone(), Quota(128)),
+            Quota(128).check_growth(&large(24, 60_000), &large(28, 60_000)),
             Err(Error::Quota { resource: "bytes of properties", maximum: TOTAL_LIMIT, .. })
         ));
-        let mut above = large(30, 60_000);
-        let shrink = PropertyUpdate { set: large(1, 10), ..PropertyUpdate::default() };
-        shrink.apply(&mut above, Quota(128)).unwrap();
-        shrink.apply(&mut image, Quota(128)).unwrap();
+        Quota(128).check_growth(&large(30, 60_000), &large(28, 60_000)).unwrap();
     }
 
     #[test]

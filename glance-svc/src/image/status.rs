@@ -2,6 +2,15 @@
 
 use std::fmt;
 
+/// A value with a name.
+pub trait Named: Copy + fmt::Display + 'static {
+    /// Every value.
+    const ALL: &'static [Self];
+
+    /// The value of that name, in either case.
+    fn from_name(name: &str) -> Option<Self>;
+}
+
 /// Defines an enum whose values have one lower-case name, in the database as in Glance's API.
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)+ }) => {
@@ -26,6 +35,14 @@ macro_rules! named {
             }
         }
 
+        impl crate::image::status::Named for $type {
+            const ALL: &'static [Self] = Self::ALL;
+
+            fn from_name(name: &str) -> Option<Self> {
+                Self::from_name(name)
+            }
+        }
+
         impl fmt::Display for $type {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.pad(&self.as_str().to_ascii_uppercase())
@@ -33,6 +50,8 @@ macro_rules! named {
         }
     };
 }
+
+pub(super) use named;
 
 named! {
     /// Where an image stands.
@@ -93,6 +112,12 @@ impl Status {
     /// Where the data is not there yet, so that what describes it can still be set.
     pub const AWAITING_DATA: &'static [Self] =
         &[Self::Queued, Self::Saving, Self::Uploading, Self::Importing];
+
+    /// Where there is data.
+    #[must_use]
+    pub const fn has_data(self) -> bool {
+        matches!(self, Self::Active | Self::Deactivated | Self::PendingDelete)
+    }
 
     /// Where the formats can still be set (Glance: queued or importing).
     pub const ALLOWING_FORMATS: &'static [Self] = &[Self::Queued, Self::Importing];

@@ -37,17 +37,23 @@ pub fn register(mut image: Image, problems: Violations, quota: Quota) -> Result<
     Ok(image)
 }
 
-/// Applies `update` to `image`.
-pub fn apply(image: &Image, update: &Update, quota: Quota) -> Result<Image, Error> {
-    let mut next = image.clone();
-    for attribute in &update.attributes {
-        attribute.copy(&update.values, &mut next);
+impl Update {
+    /// Applies the update.
+    pub fn apply(&self, image: &mut Image) {
+        for attribute in &self.attributes {
+            attribute.copy(&self.values, image);
+        }
+        self.properties.apply(&mut image.properties);
     }
+}
+
+/// Checks what a change made of `image`, and completes it.
+pub fn settle(image: &Image, mut next: Image, quota: Quota) -> Result<Image, Error> {
     check_move(image, &mut next)?;
     check_locks(image, &next)?;
     complete(&mut next).check()?;
     check_tag_quota(&next, image.tags.len())?;
-    update.properties.apply(&mut next.properties, quota)?;
+    quota.check_growth(&image.properties, &next.properties)?;
     Ok(next)
 }
 
@@ -65,14 +71,20 @@ fn check_move(image: &Image, next: &mut Image) -> Result<(), Error> {
         return Err(Error::StatusMove { id: image.id, from: image.status, to: next.status });
     }
     if next.status == Status::Queued {
-        next.size = None;
-        next.checksum = String::new();
+        next.forget_data();
     }
     Ok(())
 }
 
 /// What describes the data cannot change once the data is there.
 fn check_locks(image: &Image, next: &Image) -> Result<(), Error> {
+    const DATA: [Attribute; 5] = [
+        Attribute::Size,
+        Attribute::Checksum,
+        Attribute::OsHashAlgo,
+        Attribute::OsHashValue,
+        Attribute::VirtualSize,
+    ];
     let locked = |attribute: Attribute, allowed: &'static [Status]| {
         let changed = attribute.read(image) != attribute.read(next);
         if changed && !allowed.contains(&image.status) {
@@ -82,8 +94,7 @@ fn check_locks(image: &Image, next: &Image) -> Result<(), Error> {
     };
     locked(Attribute::DiskFormat, Status::ALLOWING_FORMATS)?;
     locked(Attribute::ContainerFormat, Status::ALLOWING_FORMATS)?;
-    locked(Attribute::Size, Status::AWAITING_DATA)?;
-    locked(Attribute::Checksum, Status::AWAITING_DATA)
+    DATA.into_iter().try_for_each(|attribute| locked(attribute, Status::AWAITING_DATA))
 }
 
 /// Fills in the second of two formats that must be equal, and notes attributes that contradict each other.

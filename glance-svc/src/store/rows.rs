@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use common::{actor::Actor, id::Id, image::Properties};
+use common::{caller::Actor, id::Id, image::Properties};
 use sqlx::types::Json;
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     image::{
         Image, Status, Visibility,
         history::{Action, Change, Revision},
+        member::{Member, MemberStatus},
     },
 };
 
@@ -23,12 +24,17 @@ pub(super) struct ImageRow {
     visibility: String,
     owner: String,
     protected: bool,
+    os_hidden: bool,
     disk_format: String,
     container_format: String,
     min_ram: i64,
     min_disk: i64,
     size: Option<i64>,
+    virtual_size: Option<i64>,
     checksum: String,
+    os_hash_algo: String,
+    os_hash_value: String,
+    data_id: Option<Id>,
     revision: i64,
     create_time: DateTime<Utc>,
     update_time: DateTime<Utc>,
@@ -48,15 +54,52 @@ impl TryFrom<ImageRow> for Image {
             visibility: Visibility::from_name(&row.visibility).ok_or_else(corrupt)?,
             owner: row.owner,
             protected: row.protected,
+            os_hidden: row.os_hidden,
             disk_format: row.disk_format,
             container_format: row.container_format,
             min_ram: row.min_ram,
             min_disk: row.min_disk,
             size: row.size,
+            virtual_size: row.virtual_size,
             checksum: row.checksum,
+            os_hash_algo: row.os_hash_algo,
+            os_hash_value: row.os_hash_value,
+            data: row.data_id,
             tags: row.tags.0,
             properties: row.properties.0,
             revision: row.revision,
+            create_time: row.create_time,
+            update_time: row.update_time,
+        })
+    }
+}
+
+/// A row of `image_records`, and whether the image is shared with a project.
+#[derive(sqlx::FromRow)]
+pub(super) struct SeenRow {
+    #[sqlx(flatten)]
+    pub(super) image: ImageRow,
+    pub(super) is_member: bool,
+}
+
+/// A row of `image_members`.
+#[derive(sqlx::FromRow)]
+pub(super) struct MemberRow {
+    image_id: Id,
+    member_id: String,
+    status: String,
+    create_time: DateTime<Utc>,
+    update_time: DateTime<Utc>,
+}
+
+impl TryFrom<MemberRow> for Member {
+    type Error = Error;
+
+    fn try_from(row: MemberRow) -> Result<Self, Error> {
+        Ok(Self {
+            image_id: row.image_id,
+            member_id: row.member_id,
+            status: MemberStatus::from_name(&row.status).ok_or(Error::Corrupt(row.image_id))?,
             create_time: row.create_time,
             update_time: row.update_time,
         })

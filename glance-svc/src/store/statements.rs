@@ -3,9 +3,10 @@
 /// Most rows of one statement: SQLite takes 32,766 values at once, PostgreSQL 65,535.
 pub(super) const ROWS: usize = 1000;
 
-/// Reads the image `$id` as `$now` makes it: locked, and its revision already the next one.
+/// Reads the image `$id` as `$now` makes it, locked and its revision already the next one; and whether it is
+/// shared with `$project`.
 macro_rules! lock_image {
-    ($tx:ident, $id:expr, $now:expr) => {{
+    ($tx:ident, $id:expr, $project:expr, $now:expr) => {{
         // The write takes the row's lock, so that what is read next stays true until the commit.
         let locked = sqlx::query(
             "UPDATE images SET revision = revision + 1, \
@@ -19,13 +20,8 @@ macro_rules! lock_image {
         if locked == 0 {
             return Err(Error::NotFound($id));
         }
-        let row: ImageRow = sqlx::QueryBuilder::new(RECORD)
-            .push(" = ")
-            .push_bind($id)
-            .build_query_as()
-            .fetch_one(&mut *$tx)
-            .await?;
-        Image::try_from(row)?
+        let row: SeenRow = sqlx::query_as(SEEN).bind($id).bind($project).fetch_one(&mut *$tx).await?;
+        (Image::try_from(row.image)?, row.is_member)
     }};
 }
 
@@ -54,7 +50,8 @@ macro_rules! update_attributes {
     ($tx:ident, $image:expr) => {
         sqlx::query(
             "UPDATE images SET name = $2, status = $3, visibility = $4, owner = $5, protected = $6, \
-             disk_format = $7, container_format = $8, min_ram = $9, min_disk = $10, size = $11, checksum = $12 \
+             disk_format = $7, container_format = $8, min_ram = $9, min_disk = $10, size = $11, checksum = $12, \
+             os_hidden = $13, os_hash_algo = $14, os_hash_value = $15, virtual_size = $16, data_id = $17 \
              WHERE id = $1",
         )
         .bind($image.id)
@@ -69,6 +66,11 @@ macro_rules! update_attributes {
         .bind($image.min_disk)
         .bind($image.size)
         .bind(&$image.checksum)
+        .bind($image.os_hidden)
+        .bind(&$image.os_hash_algo)
+        .bind(&$image.os_hash_value)
+        .bind($image.virtual_size)
+        .bind($image.data)
         .execute(&mut *$tx)
         .await?
     };

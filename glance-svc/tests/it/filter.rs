@@ -166,8 +166,8 @@ fn with(filter: &str) -> ListImagesRequest {
 async fn says_what_is_allowed(db: TestDb) {
     let glance = Glance::start(db).await;
     let long = "x".repeat(1000);
-    let fields =
-        "allowed: name, status, visibility, disk_format, container_format, owner = VALUE; tags:VALUE";
+    let fields = "allowed: name, status, visibility, disk_format, container_format, owner, protected, \
+                  os_hidden, member_status = VALUE; tags:VALUE";
     let statuses = "(those are QUEUED, SAVING, UPLOADING";
     let visibilities = "(those are PUBLIC, PRIVATE, SHARED, COMMUNITY";
     for (filter, part) in [
@@ -185,7 +185,7 @@ async fn says_what_is_allowed(db: TestDb) {
         ("status = ACTIV", statuses),
         ("status = STATUS_UNSPECIFIED", statuses),
         (&format!("status = {long}"), statuses),
-        ("visibility = all", visibilities),
+        ("visibility = some", visibilities),
         (&format!("visibility = '{}'", "🦀".repeat(500)), visibilities),
         ("disk_format = RAW", "(those are ami, ari, aki, vhd"),
         ("container_format = tar", "(those are ami, ari, aki, bare"),

@@ -57,6 +57,7 @@ async fn tells_who_registered_an_image_and_how(db: TestDb) {
             attribute("min_disk", None, Some("0")),
             attribute("min_ram", None, Some("0")),
             attribute("name", None, Some("cirros")),
+            attribute("os_hidden", None, Some("false")),
             attribute("owner", None, Some("demo")),
             attribute("protected", None, Some("false")),
             attribute("size", None, Some("5")),
@@ -70,19 +71,22 @@ async fn tells_who_registered_an_image_and_how(db: TestDb) {
 
 async fn tells_who_changed_what_from_what_to_what(db: TestDb) {
     let mut glance = Glance::start(db).await;
-    let id = glance.set(&glance.named("cirros").await.id, &[("a", "1"), ("b", "2")]).await.unwrap().id;
+    let image = Image { owner: "ops".to_owned(), ..named("cirros") };
+    let id = glance.create(image).await.unwrap().id;
+    glance.set(&id, &[("a", "1"), ("b", "2")]).await.unwrap();
     let mut request = setting(&id, &[("a", "one"), ("c", "3")]);
     request.remove = vec!["b".to_owned()];
     let updated = glance.client.update_image_properties(made_by("bob", "ops", request)).await.unwrap();
-    let change = Image { name: "new".to_owned(), owner: "demo".to_owned(), ..change_of(&id) };
+    let change = Image { name: "new".to_owned(), min_ram: 64, ..change_of(&id) };
     let request = UpdateImageRequest { image: Some(change), update_mask: None };
-    glance.client.update_image(made_by("carol", "demo", request)).await.unwrap();
+    glance.client.update_image(made_by("carol", "ops", request)).await.unwrap();
 
     let history = glance.revisions(&id).await;
     let actors: Vec<_> =
         history.iter().map(|entry| (entry.user_id.as_str(), entry.project_id.as_str())).collect();
-    assert_eq!(actors, [("carol", "demo"), ("bob", "ops"), ("", ""), ("", "")]);
-    let renamed = [attribute("name", Some("cirros"), Some("new")), attribute("owner", None, Some("demo"))];
+    assert_eq!(actors, [("carol", "ops"), ("bob", "ops"), ("", ""), ("", "")]);
+    let renamed =
+        [attribute("min_ram", Some("0"), Some("64")), attribute("name", Some("cirros"), Some("new"))];
     assert_eq!(history[0].changes, renamed);
     let changed = [
         property("a", Some("1"), Some("one")),
@@ -105,7 +109,8 @@ async fn tells_tags_as_lists(db: TestDb) {
 
 async fn ends_with_the_deletion(db: TestDb) {
     let mut glance = Glance::start(db).await;
-    let created = glance.create(Image { size: Some(1), ..named("cirros") }).await.unwrap();
+    let image = Image { size: Some(1), owner: "ops".to_owned(), ..named("cirros") };
+    let created = glance.create(image).await.unwrap();
     let request = proto::glance::v1::DeleteImageRequest { id: created.id.clone(), ..Default::default() };
     glance.client.delete_image(made_by("dave", "ops", request)).await.unwrap();
     let last = &glance.revisions(&created.id).await[0];

@@ -118,7 +118,15 @@ async fn both_databases_have_the_same_tables_and_columns() {
     let sqlite = sqlite_columns(&open(&sqlite).await).await;
     assert_eq!(sqlite, postgres_columns(&open(&postgres).await).await);
     let tables: std::collections::BTreeSet<_> = sqlite.keys().map(|(table, _)| table.as_str()).collect();
-    let expected = ["image_properties", "image_records", "image_revisions", "image_tags", "images"];
+    let expected = [
+        "image_data",
+        "image_members",
+        "image_properties",
+        "image_records",
+        "image_revisions",
+        "image_tags",
+        "images",
+    ];
     assert_eq!(tables.into_iter().collect::<Vec<_>>(), expected);
 }
 

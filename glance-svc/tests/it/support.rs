@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, future::pending, net::SocketAddr};
 
-use common::{db::Db, server, testing::TestDb};
+use common::{caller::Identity, db::Db, server, testing::TestDb};
 use glance_svc::{
-    grpc,
+    data::{DataStore, DataUrl},
     image::properties::Quota,
-    images::Images,
+    images::{Images, Limits},
     store::{MIGRATIONS, Store},
 };
 use prost_types::FieldMask;
@@ -126,10 +126,17 @@ impl Glance {
 pub(crate) async fn serve(url: &str, quota: i64) -> SocketAddr {
     let db = Db::open(url, 16, &MIGRATIONS).unwrap();
     db.migrate_or_wait().await.unwrap();
-    let images = Images::new(Store::new(db.clone()), Quota(quota));
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataStore::open(&DataUrl::Folder(folder.path().to_owned())).unwrap();
+    let limits = Limits { properties: Quota(quota), size: 1 << 40 };
+    let images = Images::new(Store::new(db.clone()), data, limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server::serve(listener, grpc::service(images, db), pending()));
+    let service = glance_svc::service(images, Identity::Development, None, db);
+    tokio::spawn(async move {
+        server::serve(listener, service, pending()).await.unwrap();
+        drop(folder);
+    });
     address
 }
 

@@ -11,7 +11,7 @@ use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuer
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt as _;
 
-use crate::support::{Glance, assert_error, assert_violation, made_by, setting};
+use crate::support::{Glance, assert_error, assert_violation, made_by, named, setting};
 
 on_both_databases!(
     refuses_a_message_that_is_too_large,
@@ -137,11 +137,10 @@ async fn refuses_a_bad_actor(db: TestDb) {
 
 async fn takes_an_actor_of_255_characters(db: TestDb) {
     let mut glance = Glance::start(db).await;
-    let id = glance.named("cirros").await.id;
     let longest = "x".repeat(255);
-    let request = made_by(&longest, &longest, setting(&id, &[("k", "v")]));
-    glance.client.update_image_properties(request).await.unwrap();
-    let last = glance.revisions(&id).await.remove(0);
+    let image = proto::glance::v1::CreateImageRequest { image: Some(named("cirros")) };
+    let created = glance.client.create_image(made_by(&longest, &longest, image)).await.unwrap().into_inner();
+    let last = glance.revisions(&created.id).await.remove(0);
     assert_eq!((last.user_id, last.project_id), (longest.clone(), longest));
 }
 

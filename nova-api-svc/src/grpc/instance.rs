@@ -5,7 +5,7 @@ use prost::Message;
 use proto::nova::v1::{self as pb, instance_service_server::InstanceService};
 use tonic::{Request, Response};
 
-use super::{Answer, actor, parse, render};
+use super::{Answer, caller, parse, render};
 use crate::{
     error::Error,
     instances::Instances,
@@ -26,10 +26,10 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::CreateInstanceRequest>,
     ) -> Answer<pb::CreateInstanceResponse> {
-        let actor = actor(&request)?;
+        let caller = caller(&request);
         let deadline = request.extensions().get::<Deadline>().copied();
         let request = parse::create_instance(request.into_inner()).map_err(Error::from)?;
-        let reservation = self.pipeline.create_instance(request, &actor, deadline).await?;
+        let reservation = self.pipeline.create_instance(request, &caller, deadline).await?;
         Ok(Response::new(render::reservation(reservation)))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use common::{actor::Actor, flavor::Flavor, id::Id, text::NAME_LIMIT, violations::Violations};
+use common::{caller::Actor, flavor::Flavor, id::Id, text::NAME_LIMIT, violations::Violations};
 
 use super::{
     CreateInstance,

@@ -1,7 +1,7 @@
 //! The one transaction that creates instances: all of them with all their metadata, or nothing.
 
 use chrono::{DateTime, Utc};
-use common::{actor::Actor, id::Id, in_transaction, on_db};
+use common::{caller::Actor, id::Id, in_transaction, on_db};
 use sha2::{Digest as _, Sha256};
 use sqlx::QueryBuilder;
 

@@ -9,15 +9,17 @@ use std::{
 
 use common::id::Id;
 use proto::glance::v1::{
-    CreateImageRequest, DeleteImageRequest, GetImageRequest, Image, ListImageRevisionsRequest,
-    ListImageRevisionsResponse, ListImagesRequest, ListImagesResponse, UpdateImagePropertiesRequest,
-    UpdateImageRequest,
+    CreateImageMemberRequest, CreateImageRequest, DeleteImageMemberRequest, DeleteImageRequest,
+    DownloadImageDataRequest, DownloadImageDataResponse, GetImageMemberRequest, GetImageRequest, Image,
+    ImageMember, ListImageMembersRequest, ListImageMembersResponse, ListImageRevisionsRequest,
+    ListImageRevisionsResponse, ListImagesRequest, ListImagesResponse, UpdateImageMemberRequest,
+    UpdateImagePropertiesRequest, UpdateImageRequest, UploadImageDataRequest,
     image::Status as ImageStatus,
     image_service_server::{ImageService, ImageServiceServer},
 };
 use tokio::net::{TcpListener, TcpSocket};
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tokio_stream::{Empty, wrappers::TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming, transport::Server};
 
 /// Changes an image.
 pub(crate) type Twist = fn(&mut Image);
@@ -203,6 +205,57 @@ impl ImageService for Glance {
         &self,
         _: Request<ListImageRevisionsRequest>,
     ) -> Result<Response<ListImageRevisionsResponse>, Status> {
+        Err(never())
+    }
+
+    async fn upload_image_data(
+        &self,
+        _: Request<Streaming<UploadImageDataRequest>>,
+    ) -> Result<Response<Image>, Status> {
+        Err(never())
+    }
+
+    type DownloadImageDataStream = Empty<Result<DownloadImageDataResponse, Status>>;
+
+    async fn download_image_data(
+        &self,
+        _: Request<DownloadImageDataRequest>,
+    ) -> Result<Response<Self::DownloadImageDataStream>, Status> {
+        Err(never())
+    }
+
+    async fn create_image_member(
+        &self,
+        _: Request<CreateImageMemberRequest>,
+    ) -> Result<Response<ImageMember>, Status> {
+        Err(never())
+    }
+
+    async fn get_image_member(
+        &self,
+        _: Request<GetImageMemberRequest>,
+    ) -> Result<Response<ImageMember>, Status> {
+        Err(never())
+    }
+
+    async fn list_image_members(
+        &self,
+        _: Request<ListImageMembersRequest>,
+    ) -> Result<Response<ListImageMembersResponse>, Status> {
+        Err(never())
+    }
+
+    async fn update_image_member(
+        &self,
+        _: Request<UpdateImageMemberRequest>,
+    ) -> Result<Response<ImageMember>, Status> {
+        Err(never())
+    }
+
+    async fn delete_image_member(
+        &self,
+        _: Request<DeleteImageMemberRequest>,
+    ) -> Result<Response<()>, Status> {
         Err(never())
     }
 }

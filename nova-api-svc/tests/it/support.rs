@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, future::pending, net::SocketAddr, ops::Index, time::Duration};
 
-use common::{db::Db, server, testing::TestDb};
+use common::{caller::Identity, db::Db, server, testing::TestDb};
 use nova_api_svc::{
     glance::Glance as GlanceClient,
     grpc,
@@ -177,7 +177,7 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server::serve(listener, grpc::service(pipeline, db), pending()));
+    tokio::spawn(server::serve(listener, grpc::service(pipeline, Identity::Development, db), pending()));
     address
 }
 

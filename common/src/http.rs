@@ -1,0 +1,231 @@
+//! OpenStack over HTTP: what each request passes on its way in and out of an API beside gRPC, and errors in the
+//! form that its clients read.
+
+use std::fmt::Write as _;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use tonic::Status;
+
+use crate::{
+    status::{Code, Description, Detail, Failure, tell},
+    violations::Violations,
+};
+
+/// The id of a request, as the layers around every service set it.
+const REQUEST_ID: &str = "x-request-id";
+
+/// The id of a request, as OpenStack's clients show it.
+const OPENSTACK_REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+
+/// The stable reason of an error, for programs that do not ask for JSON.
+const ERROR_REASON: HeaderName = HeaderName::from_static("x-error-reason");
+
+/// An error on its way to the edge, which renders it as the caller can read it.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    sentence: String,
+    description: Description,
+}
+
+impl Problem {
+    /// An error that no [`Failure`] stands for.
+    pub fn new(sentence: impl Into<String>, description: Description) -> Self {
+        Self { sentence: sentence.into(), description }
+    }
+
+    /// What a caller is told about a failure.
+    pub fn of<F: Failure>(failure: &F) -> Self {
+        let (sentence, description) = tell(failure);
+        Self { sentence, description }
+    }
+
+    /// The same error with another HTTP status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.description = self.description.http(status);
+        self
+    }
+}
+
+impl From<Violations> for Problem {
+    fn from(violations: Violations) -> Self {
+        Self { sentence: violations.to_string(), description: violations.describe() }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.description.http_status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives every answer its request id, and every error a body: HTML, as OpenStack's clients read it, or JSON for
+/// those that ask for it.
+pub async fn edge(State(domain): State<&'static str>, request: Request, next: Next) -> Response {
+    if is_grpc(request.headers()) {
+        // No path of this API is a gRPC method.
+        return Status::unimplemented("").into_http();
+    }
+    let id = request_id(request.headers());
+    let wants_json = wants_json(request.headers());
+    let mut response = next.run(request).await;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        response = render(response, domain, wants_json);
+    }
+    if let Some(id) = id {
+        response.headers_mut().insert(OPENSTACK_REQUEST_ID, id);
+    }
+    response
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type.is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
+}
+
+fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    HeaderValue::try_from(format!("req-{}", id.trim_start_matches("req-"))).ok()
+}
+
+/// Whether JSON is named, and before HTML.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    match (accept.find("application/json"), accept.find("text/html")) {
+        (Some(json), Some(html)) => json < html,
+        (json, _) => json.is_some(),
+    }
+}
+
+fn render(mut response: Response, domain: &'static str, wants_json: bool) -> Response {
+    let status = response.status();
+    let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| unexplained(status));
+    let body = if wants_json { as_json(&problem, status, domain) } else { as_html(&problem, status) };
+    let content_type = if wants_json { "application/json" } else { "text/html; charset=UTF-8" };
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(ERROR_REASON, HeaderValue::from_static(problem.description.reason));
+    if let Detail::Retry(delay) = problem.description.detail {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+    }
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+/// An error of the router's, which has no words for it.
+fn unexplained(status: StatusCode) -> Problem {
+    let (sentence, code, reason) = match status {
+        StatusCode::NOT_FOUND => {
+            ("there is no such resource in this API", Code::Unimplemented, "METHOD_NOT_FOUND")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "the resource has no such method; Allow names those it has",
+            Code::Unimplemented,
+            "METHOD_NOT_FOUND",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("the body of the request is too large", Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
+        }
+        status if status.is_client_error() => {
+            ("the request cannot be understood", Code::InvalidArgument, "MALFORMED_REQUEST")
+        }
+        _ => ("internal error; the service's log says more", Code::Internal, "INTERNAL"),
+    };
+    Problem::new(sentence, Description::new(code, reason))
+}
+
+fn title(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Error")
+}
+
+fn as_json(problem: &Problem, status: StatusCode, domain: &'static str) -> String {
+    let Problem { sentence, description } = problem;
+    let metadata: serde_json::Map<_, _> =
+        description.metadata.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    let mut error = json!({
+        "code": status.as_u16(),
+        "title": title(status),
+        "message": sentence,
+        "reason": description.reason,
+        "domain": domain,
+        "metadata": metadata,
+    });
+    if let Detail::BadRequest(violations) = &description.detail {
+        let violations: Vec<_> = violations
+            .iter()
+            .map(|violation| json!({"field": violation.field, "description": violation.problem}))
+            .collect();
+        error["violations"] = json!(violations);
+    }
+    json!({ "error": error }).to_string()
+}
+
+/// The body that OpenStack's services answer with; its clients take it apart line by line.
+fn as_html(problem: &Problem, status: StatusCode) -> String {
+    let heading = format!("{} {}", status.as_u16(), title(status));
+    let mut text = escape(&problem.sentence);
+    if let Detail::BadRequest(violations) = &problem.description.detail
+        && violations.len() > 1
+    {
+        for violation in violations {
+            let (field, problem) = (escape(&violation.field), escape(&violation.problem));
+            let _ = write!(text, "<br />\n  {field}: {problem}");
+        }
+    }
+    format!(
+        "<html>\n <head>\n  <title>{heading}</title>\n </head>\n <body>\n  <h1>{heading}</h1>\n  \
+         {text}<br /><br />\n\n\n\n </body>\n</html>"
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn json_is_for_those_who_ask_for_it() {
+        assert!(wants_json(&accept("application/json")));
+        assert!(wants_json(&accept("application/json, text/html;q=0.5")));
+        assert!(!wants_json(&accept("text/html, application/json")));
+        assert!(!wants_json(&accept("*/*")));
+        assert!(!wants_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn html_holds_nothing_of_the_caller_unescaped() {
+        let mut violations = Violations::one("<a>", "\"b\" & c");
+        violations.add("d", "<script>");
+        let html = as_html(&violations.into(), StatusCode::BAD_REQUEST);
+        assert!(html.contains("<title>400 Bad Request</title>"));
+        assert!(html.contains("&lt;a&gt;: &quot;b&quot; &amp; c<br />\n  d: &lt;script&gt;<br /><br />"));
+    }
+
+    #[test]
+    fn a_request_id_has_one_prefix() {
+        for (given, shown) in [("abc", "req-abc"), ("req-abc", "req-abc")] {
+            let headers = HeaderMap::from_iter([(
+                HeaderName::from_static(REQUEST_ID),
+                HeaderValue::from_static(given),
+            )]);
+            assert_eq!(request_id(&headers).unwrap(), shown);
+        }
+    }
+}

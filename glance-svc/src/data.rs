@@ -1,0 +1,275 @@
+//! The data store: where the data of images lie, a folder or an S3-compatible bucket. It knows data by their
+//! id alone; which image they belong to, the database knows.
+
+use std::{
+    io::{ErrorKind, SeekFrom},
+    ops::Range,
+    path::{Path as FilePath, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use common::id::Id;
+use futures_util::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
+use object_store::{
+    Error, GetOptions, GetResultPayload, MultipartId, MultipartUpload, ObjectStore as _, ObjectStoreExt as _,
+    PutPayload, Result,
+    aws::{AmazonS3, AmazonS3Builder},
+    local::LocalFileSystem,
+    multipart::{MultipartStore as _, PartId},
+    path::Path,
+};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
+
+/// Bytes of a file that are written at once, and read at once.
+const FILE_PART: usize = 1024 * 1024;
+const FILE_CHUNK: usize = 256 * 1024;
+
+/// Parts of an object: S3 takes 10,000, each of 5 MiB or more. They grow, so that 1 TiB fits and most images need
+/// little memory.
+const OBJECT_PARTS: [(usize, usize); 3] =
+    [(1_000, 5 * 1024 * 1024), (4_000, 16 * 1024 * 1024), (usize::MAX, 256 * 1024 * 1024)];
+
+/// Where the data of images lie.
+#[derive(Debug, Clone)]
+pub struct DataStore(Arc<Backend>);
+
+#[derive(Debug)]
+enum Backend {
+    /// Each image's data in a folder of its own, so that nothing of an upload that broke off is overlooked.
+    Folder { files: LocalFileSystem, root: PathBuf },
+    /// Each image's data in an object.
+    Bucket { objects: AmazonS3, prefix: Path },
+}
+
+/// Data that are being written.
+pub struct Writer(Target);
+
+enum Target {
+    File(Box<dyn MultipartUpload>),
+    Object { store: DataStore, path: Path, id: MultipartId, parts: Vec<PartId> },
+}
+
+/// Where data are to lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataUrl {
+    /// `file:FOLDER`
+    Folder(PathBuf),
+    /// `s3://BUCKET/PREFIX`
+    Bucket {
+        /// The bucket.
+        bucket: String,
+        /// What the names of its objects start with.
+        prefix: String,
+    },
+}
+
+/// The text names no place for data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be file:FOLDER or s3://BUCKET/PREFIX")]
+pub struct BadUrl;
+
+impl FromStr for DataUrl {
+    type Err = BadUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadUrl> {
+        match text.split_once(':') {
+            Some(("file", folder)) => {
+                let folder = folder.strip_prefix("//").unwrap_or(folder);
+                if folder.is_empty() { Err(BadUrl) } else { Ok(Self::Folder(folder.into())) }
+            }
+            Some(("s3", place)) => {
+                let place = place.strip_prefix("//").ok_or(BadUrl)?;
+                let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+                let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+                if bucket.is_empty() { Err(BadUrl) } else { Ok(Self::Bucket { bucket, prefix }) }
+            }
+            _ => Err(BadUrl),
+        }
+    }
+}
+
+impl DataStore {
+    /// Opens the store; makes the folder if it is missing. Keys, region and endpoint of a bucket come from the
+    /// `AWS_` environment variables.
+    pub fn open(url: &DataUrl) -> anyhow::Result<Self> {
+        let backend = match url {
+            DataUrl::Folder(folder) => {
+                std::fs::create_dir_all(folder)?;
+                let root = folder.canonicalize()?;
+                Backend::Folder { files: LocalFileSystem::new_with_prefix(&root)?.with_fsync(true), root }
+            }
+            DataUrl::Bucket { bucket, prefix } => {
+                // Fails when there is one already, which will do as well.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                let objects = AmazonS3Builder::from_env().with_bucket_name(bucket).build()?;
+                Backend::Bucket { objects, prefix: Path::parse(prefix)? }
+            }
+        };
+        Ok(Self(Arc::new(backend)))
+    }
+
+    /// Begins to write data; also gives the store's own id of the upload, by which [`DataStore::remove`] finds
+    /// what an upload wrote that broke off.
+    pub async fn write(&self, data: Id) -> Result<(Writer, MultipartId)> {
+        let path = self.path(data);
+        match &*self.0 {
+            Backend::Folder { files, .. } => {
+                Ok((Writer(Target::File(files.put_multipart(&path).await?)), MultipartId::new()))
+            }
+            Backend::Bucket { objects, .. } => {
+                let id = objects.create_multipart(&path).await?;
+                let target = Target::Object { store: self.clone(), path, id: id.clone(), parts: Vec::new() };
+                Ok((Writer(target), id))
+            }
+        }
+    }
+
+    /// Reads a part of the data, not empty.
+    pub async fn read(&self, data: Id, part: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let path = self.path(data);
+        let length = part.end - part.start;
+        let options = GetOptions { range: Some(part.clone().into()), ..GetOptions::default() };
+        let got = match &*self.0 {
+            Backend::Folder { files, .. } => files.get_opts(&path, options).await?,
+            Backend::Bucket { objects, .. } => objects.get_opts(&path, options).await?,
+        };
+        match got.payload {
+            GetResultPayload::Stream(stream) => Ok(stream),
+            GetResultPayload::File(file, _) => {
+                let mut file = tokio::fs::File::from_std(file);
+                file.set_max_buf_size(FILE_CHUNK);
+                file.seek(SeekFrom::Start(part.start)).await.map_err(generic)?;
+                Ok(ReaderStream::with_capacity(file.take(length), FILE_CHUNK).map_err(generic).boxed())
+            }
+        }
+    }
+
+    /// Removes data, and what an upload of them wrote that broke off; that there are none is no error.
+    pub async fn remove(&self, data: Id, upload_id: &MultipartId) -> Result<()> {
+        match &*self.0 {
+            Backend::Folder { root, .. } => remove_folder(&root.join(data.to_string())).await,
+            Backend::Bucket { objects, .. } => {
+                let path = self.path(data);
+                if !upload_id.is_empty() {
+                    missing_is_fine(objects.abort_multipart(&path, upload_id).await)?;
+                }
+                let paths = stream::once(async { Ok(path) }).boxed();
+                let removed: Vec<_> = objects.delete_stream(paths).collect().await;
+                removed.into_iter().try_for_each(|removed| missing_is_fine(removed.map(drop)))
+            }
+        }
+    }
+
+    fn path(&self, data: Id) -> Path {
+        match &*self.0 {
+            Backend::Folder { .. } => Path::from_iter([data.to_string().as_str(), "data"]),
+            Backend::Bucket { prefix, .. } => prefix.clone().join(data.to_string()),
+        }
+    }
+}
+
+impl Writer {
+    /// How many bytes the next part must have, unless it is the last one.
+    #[must_use]
+    pub fn part_size(&self) -> usize {
+        match &self.0 {
+            Target::File(_) => FILE_PART,
+            Target::Object { parts, .. } => object_part(parts.len()),
+        }
+    }
+
+    /// Writes the next part.
+    pub async fn write(&mut self, part: Bytes) -> Result<()> {
+        match &mut self.0 {
+            Target::File(upload) => upload.put_part(PutPayload::from_bytes(part)).await,
+            Target::Object { store, path, id, parts } => {
+                if let Backend::Bucket { objects, .. } = &*store.0 {
+                    let part = PutPayload::from_bytes(part);
+                    parts.push(objects.put_part(path, id, parts.len(), part).await?);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes what was written readable, and durable.
+    pub async fn finish(mut self) -> Result<()> {
+        if matches!(&self.0, Target::Object { parts, .. } if parts.is_empty()) {
+            // S3 completes no upload without a part.
+            self.write(Bytes::new()).await?;
+        }
+        match self.0 {
+            Target::File(mut upload) => upload.complete().await.map(drop),
+            Target::Object { store, path, id, parts } => {
+                if let Backend::Bucket { objects, .. } = &*store.0 {
+                    objects.complete_multipart(&path, &id, parts).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether the store refused for want of room.
+#[must_use]
+pub fn is_full(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    std::iter::successors(source, |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+}
+
+fn object_part(number: usize) -> usize {
+    let sizes = OBJECT_PARTS.iter();
+    sizes.into_iter().find(|(below, _)| number < *below).map_or(FILE_PART, |(_, size)| *size)
+}
+
+async fn remove_folder(folder: &FilePath) -> Result<()> {
+    match tokio::fs::remove_dir_all(folder).await {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(generic(error)),
+        _ => Ok(()),
+    }
+}
+
+fn missing_is_fine(done: Result<()>) -> Result<()> {
+    match done {
+        Err(Error::NotFound { .. }) => Ok(()),
+        done => done,
+    }
+}
+
+fn generic(error: std::io::Error) -> Error {
+    Error::Generic { store: "data", source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_folder_or_a_bucket() {
+        let folder = |folder: &str| Ok(DataUrl::Folder(folder.into()));
+        assert_eq!("file:images".parse(), folder("images"));
+        assert_eq!("file:///var/images".parse(), folder("/var/images"));
+        let bucket =
+            |bucket: &str, prefix: &str| Ok(DataUrl::Bucket { bucket: bucket.into(), prefix: prefix.into() });
+        assert_eq!("s3://images".parse(), bucket("images", ""));
+        assert_eq!("s3://images/a/b".parse(), bucket("images", "a/b"));
+        for bad in ["", "images", "file:", "file://", "s3:images", "s3://", "http://x"] {
+            assert_eq!(bad.parse::<DataUrl>(), Err(BadUrl), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_largest_image_has_a_place_in_a_bucket() {
+        let bytes: usize = (0..10_000).map(object_part).sum();
+        assert!(bytes >= 1 << 40, "{bytes}");
+        assert_eq!(object_part(0), 5 * 1024 * 1024);
+    }
+}

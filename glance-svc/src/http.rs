@@ -1,0 +1,217 @@
+//! The HTTP edge: OpenStack's Image API v2, read and rendered; what it does is in `images`.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, Method, header, request::Parts},
+    middleware::from_fn_with_state,
+    response::{IntoResponse as _, Response},
+    routing::{MethodRouter, any, delete, get, patch as on_patch, post, put},
+};
+use common::{
+    caller::{Caller, Identity},
+    edge::MAX_MESSAGE,
+    http::{self, Problem},
+    id::Id,
+    status::{Code, Description},
+    violations::Violations,
+};
+use serde_json::Value;
+
+use crate::{error::Error, images::Images};
+
+mod absent;
+mod attribute;
+mod data;
+mod discovery;
+mod images;
+mod members;
+pub mod patch;
+pub mod query;
+mod range;
+mod render;
+mod tags;
+
+/// Domain of the reasons of its errors.
+const DOMAIN: &str = "glance";
+
+/// What every handler needs.
+#[derive(Debug, Clone)]
+pub struct Api {
+    images: Images,
+    identity: Identity,
+    /// Where callers reach this service, if not where their request says.
+    public_endpoint: Option<Arc<str>>,
+}
+
+/// A call of the API: its method, its path, and what answers it.
+type Route = (Method, &'static str, MethodRouter<Api>);
+
+impl Api {
+    /// The API on `images`; version discovery points to `public_endpoint`, or to the host a request names.
+    #[must_use]
+    pub fn new(images: Images, identity: Identity, public_endpoint: Option<&str>) -> Self {
+        let public_endpoint = public_endpoint.map(|url| url.trim_end_matches('/').into());
+        Self { images, identity, public_endpoint }
+    }
+
+    /// Everything the API answers; `grpc` gets what is called as gRPC.
+    pub fn beside(self, grpc: Router) -> Router {
+        let mut router = Router::new();
+        for (_, path, handler) in routes() {
+            router = router.route(path, handler);
+        }
+        let edge = from_fn_with_state(DOMAIN, http::edge);
+        let unknown = any(discovery::unknown).with_state(self.clone()).layer(edge.clone());
+        grpc.merge(router.with_state(self).layer(edge)).fallback_service(unknown)
+    }
+}
+
+/// The calls of the API, as method and path.
+pub fn calls() -> impl Iterator<Item = (Method, &'static str)> {
+    routes().into_iter().map(|(method, path, _)| (method, path))
+}
+
+fn routes() -> Vec<Route> {
+    use Method as M;
+    vec![
+        (M::GET, "/", get(discovery::choices)),
+        (M::GET, "/versions", get(discovery::versions)),
+        (M::GET, "/versions/", get(discovery::versions)),
+        (M::GET, "/v2", get(discovery::versions)),
+        (M::GET, "/v2/", get(discovery::versions)),
+        (M::GET, "/healthcheck", get(discovery::health)),
+        (M::GET, "/openapi.json", get(discovery::openapi)),
+        (M::GET, "/v2/schemas/{name}", get(discovery::schema)),
+        (M::GET, "/v2/images", get(images::list)),
+        (M::POST, "/v2/images", post(images::create)),
+        (M::GET, "/v2/images/{image_id}", get(images::show)),
+        (M::PATCH, "/v2/images/{image_id}", on_patch(images::update)),
+        (M::DELETE, "/v2/images/{image_id}", delete(images::delete)),
+        (M::POST, "/v2/images/{image_id}/actions/deactivate", post(images::deactivate)),
+        (M::POST, "/v2/images/{image_id}/actions/reactivate", post(images::reactivate)),
+        (M::GET, "/v2/images/{image_id}/file", get(data::download)),
+        (M::PUT, "/v2/images/{image_id}/file", put(data::upload)),
+        (M::PUT, "/v2/images/{image_id}/tags/{tag}", put(tags::add)),
+        (M::DELETE, "/v2/images/{image_id}/tags/{tag}", delete(tags::remove)),
+        (M::GET, "/v2/images/{image_id}/members", get(members::list)),
+        (M::POST, "/v2/images/{image_id}/members", post(members::add)),
+        (M::GET, "/v2/images/{image_id}/members/{member_id}", get(members::show)),
+        (M::PUT, "/v2/images/{image_id}/members/{member_id}", put(members::update)),
+        (M::DELETE, "/v2/images/{image_id}/members/{member_id}", delete(members::remove)),
+        (M::GET, "/v2/images/{image_id}/locations", get(absent::locations)),
+        (M::POST, "/v2/images/{image_id}/locations", post(absent::locations)),
+        (M::PUT, "/v2/images/{image_id}/stage", put(absent::stage)),
+        (M::POST, "/v2/images/{image_id}/import", post(absent::import)),
+        (M::GET, "/v2/images/{image_id}/tasks", get(absent::image_tasks)),
+        (M::GET, "/v2/tasks", get(absent::tasks)),
+        (M::POST, "/v2/tasks", post(absent::create_task)),
+        (M::GET, "/v2/tasks/{task_id}", get(absent::task)),
+        (M::DELETE, "/v2/tasks/{task_id}", delete(absent::task)),
+        (M::GET, "/v2/info/import", get(absent::import_methods)),
+        (M::GET, "/v2/info/stores", get(absent::stores)),
+        (M::GET, "/v2/info/stores/detail", get(absent::stores)),
+        (M::GET, "/v2/info/usage", get(absent::usage)),
+        (M::DELETE, "/v2/stores/{store_id}/{image_id}", delete(absent::stores)),
+    ]
+}
+
+/// Who is calling.
+struct By(Caller);
+
+impl FromRequestParts<Api> for By {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let caller = api.identity.caller(&parts.headers);
+        Ok(Self(caller.map_err(Error::from)?))
+    }
+}
+
+/// The image that a path names; a text that is no id names none.
+fn image_id(text: &str) -> Result<Id, Problem> {
+    text.parse().map_err(|_| {
+        let description = Description::new(Code::NotFound, "IMAGE_NOT_FOUND");
+        let text = common::text::clip(text, 100);
+        Problem::new(format!("no image {text}"), description.with("image_id", text))
+    })
+}
+
+/// The body of a request, which is small.
+async fn body(request: Request) -> Result<Bytes, Problem> {
+    axum::body::to_bytes(request.into_body(), MAX_MESSAGE).await.map_err(|_| {
+        let description = Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+        let sentence = format!("the body is larger than {MAX_MESSAGE} bytes, or broke off");
+        Problem::new(sentence, description.with("limit_bytes", MAX_MESSAGE))
+    })
+}
+
+/// The body of a request, which is JSON.
+async fn json(request: Request) -> Result<Value, Problem> {
+    parse_json(&body(request).await?)
+}
+
+fn parse_json(body: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(body)
+        .map_err(|error| Violations::one("body", format!("is no JSON: {error}")).into())
+}
+
+/// The etags that `If-Match` names; empty for `*` and without it.
+fn if_match(headers: &HeaderMap) -> Vec<String> {
+    etags(headers, header::IF_MATCH).filter(|etags| !etags.contains(&"*".to_owned())).unwrap_or_default()
+}
+
+/// The etags of a header; a weak one is no etag of ours.
+fn etags(headers: &HeaderMap, name: header::HeaderName) -> Option<Vec<String>> {
+    let value = headers.get(name)?.to_str().unwrap_or("unreadable");
+    let etag = |etag: &str| {
+        let etag = etag.trim();
+        etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"')).unwrap_or(etag).to_owned()
+    };
+    Some(value.split(',').map(etag).collect())
+}
+
+/// An answer without a body.
+fn no_content() -> Response {
+    axum::http::StatusCode::NO_CONTENT.into_response()
+}
+
+/// The type of a request's body, without its parameters.
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+/// The answer to a body of a type that a call does not take.
+fn unsupported_media_type(given: &str, expected: &str) -> Problem {
+    let description = Description::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE")
+        .with("given", common::text::clip(given, 100))
+        .with("expected", expected)
+        .http(axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    Problem::new(format!("the body must be of type {expected}"), description)
+}
+
+/// The state of a handler.
+type Of = State<Api>;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The page that says of each call what becomes of it.
+    const COMPATIBILITY: &str = include_str!("../../docs/compatibility.md");
+
+    #[test]
+    fn every_call_is_documented_and_every_documented_call_exists() {
+        let calls: BTreeSet<_> = super::calls().map(|(method, path)| format!("{method} {path}")).collect();
+        let rows = COMPATIBILITY.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let is_known =
+            |kind: &str| ["supported ", "accepted ", "refused "].iter().any(|known| kind.starts_with(known));
+        let documented: BTreeSet<_> =
+            rows.filter(|(_, kind)| is_known(kind)).map(|(call, _)| call.to_owned()).collect();
+        assert_eq!(documented, calls);
+    }
+}

@@ -1,0 +1,86 @@
+//! What this service does not have, answered as Glance answers where it is switched off: import, tasks, several
+//! stores, and locations that callers see.
+
+use axum::{
+    Json,
+    extract::{Path, Request},
+};
+use common::{
+    http::Problem,
+    status::{Code, Description, StatusCode},
+    violations::Violations,
+};
+use serde_json::{Value, json as object};
+
+use super::{By, Of, image_id, json};
+use crate::{error::Error, image::access};
+
+pub(super) async fn import_methods(By(_): By) -> Json<Value> {
+    Json(object!({
+        "import-methods": {"description": "Import methods available.", "type": "array", "value": []}
+    }))
+}
+
+pub(super) async fn usage(By(_): By) -> Json<Value> {
+    Json(object!({"usage": {}}))
+}
+
+pub(super) async fn stores(By(_): By) -> Problem {
+    missing("this service keeps data in one store, which has no name")
+}
+
+pub(super) async fn stage(By(_): By) -> Problem {
+    missing("the import method glance-direct is not available; PUT the data to /file")
+}
+
+pub(super) async fn import(By(_): By, request: Request) -> Result<Problem, Problem> {
+    let body = json(request).await?;
+    let method = body.pointer("/method/name").and_then(Value::as_str);
+    let problem = match method {
+        None => "must be there: the name of an import method".to_owned(),
+        Some(method) => format!("{:?} is no import method; there are none", common::text::clip(method, 60)),
+    };
+    Ok(Violations::one("method.name", problem).into())
+}
+
+pub(super) async fn image_tasks(
+    api: Of,
+    By(caller): By,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    api.images.get(image_id(&id)?, &caller).await?;
+    Ok(Json(object!({"tasks": []})))
+}
+
+pub(super) async fn locations(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Problem, Problem> {
+    api.images.get(image_id(&id)?, &caller).await?;
+    let description = Description::new(Code::PermissionDenied, "NOT_SUPPORTED");
+    Ok(Problem::new("where data lie is not shown, and not set by callers", description))
+}
+
+pub(super) async fn tasks(By(caller): By) -> Result<Json<Value>, Problem> {
+    check_admin(&caller)?;
+    Ok(Json(object!({"tasks": [], "first": "/v2/tasks", "schema": "/v2/schemas/tasks"})))
+}
+
+pub(super) async fn create_task(By(caller): By) -> Result<Problem, Problem> {
+    check_admin(&caller)?;
+    Ok(Violations::one("type", "there are no tasks of any type").into())
+}
+
+pub(super) async fn task(By(caller): By) -> Result<Problem, Problem> {
+    check_admin(&caller)?;
+    Ok(missing("there is no such task"))
+}
+
+fn check_admin(caller: &common::caller::Caller) -> Result<(), Error> {
+    if caller.is_admin {
+        return Ok(());
+    }
+    Err(Error::NotPermitted { action: "see tasks".to_owned(), needs: access::ADMIN })
+}
+
+fn missing(sentence: &str) -> Problem {
+    let description = Description::new(Code::Unimplemented, "NOT_SUPPORTED").http(StatusCode::NOT_FOUND);
+    Problem::new(sentence, description)
+}

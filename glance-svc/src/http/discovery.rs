@@ -1,0 +1,102 @@
+//! Version discovery, schemas, and what is answered where nothing is.
+
+use axum::{
+    Json,
+    extract::{Path, Request},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use common::{
+    http::Problem,
+    status::{Code, Description},
+};
+use serde_json::{Value, json};
+
+use super::{Api, By, Of};
+
+/// The minor versions of a Glance without several stores and without a cache; the first one is the current one.
+const VERSIONS: [&str; 11] = ["2.17", "2.15", "2.9", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0"];
+
+/// The description of this API for programs.
+const OPENAPI: &str = include_str!("../../openapi.json");
+
+/// What images, members and tasks look like, as clients ask for it (warlock's draft of JSON Schema).
+const IMAGE: &str = include_str!("schemas/image.json");
+const MEMBER: &str = include_str!("schemas/member.json");
+const TASK: &str = include_str!("schemas/task.json");
+
+pub(super) async fn choices(api: Of, headers: HeaderMap) -> Response {
+    (StatusCode::MULTIPLE_CHOICES, document(&api, &headers)).into_response()
+}
+
+pub(super) async fn versions(api: Of, headers: HeaderMap) -> Json<Value> {
+    document(&api, &headers)
+}
+
+pub(super) async fn health() -> &'static str {
+    "OK"
+}
+
+pub(super) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+pub(super) async fn schema(By(_): By, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
+    let read = |text: &str| -> Value { serde_json::from_str(text).expect("a schema is JSON") };
+    let list = |name: &str, item: &str, links: Value| {
+        let items = json!({"type": "array", "items": read(item)});
+        let properties = json!({name: items, "schema": {"type": "string"}});
+        json!({"name": name, "properties": properties, "links": links})
+    };
+    let described_by = json!({"rel": "describedby", "href": "{schema}"});
+    let paged = json!([{"rel": "first", "href": "{first}"}, {"rel": "next", "href": "{next}"}, described_by]);
+    let mut schema = match name.as_str() {
+        "image" => read(IMAGE),
+        "member" => read(MEMBER),
+        "task" => read(TASK),
+        "images" => list("images", IMAGE, paged.clone()),
+        "tasks" => list("tasks", TASK, paged.clone()),
+        "members" => list("members", MEMBER, json!([described_by])),
+        _ => return Err(nothing()),
+    };
+    if schema["links"] == paged {
+        for link in ["first", "next"] {
+            schema["properties"][link] = json!({"type": "string"});
+        }
+    }
+    Ok(Json(schema))
+}
+
+/// Answers every path that has no handler; outside of the API, with its versions.
+pub(super) async fn unknown(api: Of, request: Request) -> Response {
+    if request.uri().path().starts_with("/v2/") {
+        return nothing().into_response();
+    }
+    choices(api, request.headers().clone()).await
+}
+
+fn nothing() -> Problem {
+    let description = Description::new(Code::NotFound, "METHOD_NOT_FOUND");
+    Problem::new("there is no such resource in this API", description)
+}
+
+fn document(api: &Api, headers: &HeaderMap) -> Json<Value> {
+    let href = format!("{}/v2/", endpoint(api, headers));
+    let versions: Vec<_> = VERSIONS
+        .iter()
+        .map(|version| {
+            let status = if *version == VERSIONS[0] { "CURRENT" } else { "SUPPORTED" };
+            json!({"id": format!("v{version}"), "status": status, "links": [{"rel": "self", "href": href}]})
+        })
+        .collect();
+    Json(json!({ "versions": versions }))
+}
+
+/// Where callers reach this service.
+pub(super) fn endpoint(api: &Api, headers: &HeaderMap) -> String {
+    if let Some(endpoint) = &api.public_endpoint {
+        return endpoint.to_string();
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    format!("http://{host}")
+}

@@ -1,0 +1,189 @@
+//! Images over HTTP.
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, Request},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use common::{clock, http::Problem, id::Id, page::Page, violations::Violations};
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    Api, By, Of,
+    attribute::{self, Name},
+    etags, if_match, image_id, json, media_type, no_content,
+    patch::{self, Format},
+    query::{self, ListImages},
+    render, unsupported_media_type,
+};
+use crate::{
+    error::Error,
+    image::{Attribute, Image, Status},
+    list::ImageOrder,
+};
+
+/// A page of images.
+#[derive(Serialize)]
+struct ImageList {
+    images: Vec<Box<RawValue>>,
+    first: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    schema: &'static str,
+}
+
+pub(super) async fn list(api: Of, By(caller): By, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let list = query::parse(&query.unwrap_or_default())?;
+    let behind = match &list.marker {
+        None => None,
+        Some(marker) => Some(marker_image(&api, marker, &caller).await?),
+    };
+    let key = behind.as_ref().map(|image| |order: ImageOrder| order.key(image));
+    let page = Page::behind(list.limit, list.order.clone(), key);
+    let listed =
+        if list.limit == 0 { Vec::new() } else { api.images.list(&list.filter, &page, &caller).await? };
+    let (images, next) =
+        page.finish(listed, |image, by| by.key(image), render_item, |(_, json)| json.get().len());
+    Ok(Json(page_of(&list, images, !next.is_empty())).into_response())
+}
+
+/// The last image of the page before.
+async fn marker_image(api: &Api, marker: &str, caller: &common::caller::Caller) -> Result<Image, Problem> {
+    let no_marker = || Violations::one("marker", "names no image that you can see");
+    let id: Id = marker.parse().map_err(|_| no_marker())?;
+    match api.images.get(id, caller).await {
+        Err(Error::NotFound(_)) => Err(no_marker().into()),
+        found => Ok(found?),
+    }
+}
+
+fn render_item(image: Image) -> (Id, Box<RawValue>) {
+    let id = image.id;
+    let json = serde_json::value::to_raw_value(&render::image(image)).expect("an image is plain data");
+    (id, json)
+}
+
+fn page_of(list: &ListImages, images: Vec<(Id, Box<RawValue>)>, has_next: bool) -> ImageList {
+    let marker = images.last().map(|(id, _)| *id).filter(|_| has_next);
+    ImageList {
+        images: images.into_iter().map(|(_, json)| json).collect(),
+        first: list.link(None),
+        next: marker.map(|id| list.link(Some(id))),
+        schema: "/v2/schemas/images",
+    }
+}
+
+pub(super) async fn create(api: Of, By(caller): By, request: Request) -> Result<Response, Problem> {
+    let host = super::discovery::endpoint(&api, request.headers());
+    let body = json(request).await?;
+    let (image, problems) = new_image(&body, &caller)?;
+    let created = api.images.create(image, problems, &caller).await?;
+    let location = HeaderValue::try_from(format!("{host}/v2/images/{}", created.id)).ok();
+    let mut response = (StatusCode::CREATED, answer(created)).into_response();
+    response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
+    Ok(response)
+}
+
+/// The image to register, and what is wrong with it.
+fn new_image(body: &Value, caller: &common::caller::Caller) -> Result<(Image, Violations), Problem> {
+    let Some(body) = body.as_object() else {
+        return Err(Violations::one("body", "must be an object").into());
+    };
+    let mut problems = Violations::default();
+    let id = body.get("id").map(|id| id.as_str().unwrap_or_default().parse());
+    let id = id.and_then(|id| problems.take("id", id)).unwrap_or_else(Id::random);
+    let mut image = Image { status: Status::Queued, ..Image::blank(id, clock::now()) };
+    image.owner.clone_from(&caller.actor.project_id);
+    let mut read_only = Vec::new();
+    for (name, value) in body.iter().filter(|(name, _)| *name != "id") {
+        let target = match attribute::name(name) {
+            Name::ReadOnly => {
+                read_only.push(name.clone());
+                continue;
+            }
+            // Glance: an owner that is null is the caller's project.
+            Name::Attribute(Attribute::Owner) if value.is_null() => continue,
+            Name::Attribute(attribute) => attribute::attribute(attribute, value),
+            Name::Property => attribute::property(name, value),
+        };
+        if let Some(target) = problems.take(name, target) {
+            target.write(&mut image);
+        }
+    }
+    if read_only.is_empty() { Ok((image, problems)) } else { Err(Error::ReadOnly(read_only).into()) }
+}
+
+pub(super) async fn show(
+    api: Of,
+    By(caller): By,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let image = api.images.get(image_id(&id)?, &caller).await?;
+    let known = etags(&headers, header::IF_NONE_MATCH).unwrap_or_default();
+    if known.contains(&image.etag()) || known.contains(&"*".to_owned()) {
+        return Ok(
+            (StatusCode::NOT_MODIFIED, [(header::ETAG, format!("\"{}\"", image.etag()))]).into_response()
+        );
+    }
+    Ok(answer(image))
+}
+
+pub(super) async fn update(
+    api: Of,
+    By(caller): By,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = image_id(&id)?;
+    let Some(format) = Format::of(media_type(request.headers())) else {
+        return Ok(wrong_patch(media_type(request.headers())));
+    };
+    let etags = if_match(request.headers());
+    let patch = patch::parse(format, &json(request).await?)?;
+    let updated = api.images.update(id, &etags, &caller, |image| patch.apply(image)).await?;
+    Ok(answer(updated))
+}
+
+fn wrong_patch(given: &str) -> Response {
+    let accepted = Format::ALL.map(|(media_type, _)| media_type).join(", ");
+    let mut response = unsupported_media_type(given, &accepted).into_response();
+    let accepted = HeaderValue::try_from(accepted).expect("media types are visible ASCII");
+    response.headers_mut().insert("accept-patch", accepted);
+    response
+}
+
+pub(super) async fn delete(
+    api: Of,
+    By(caller): By,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    api.images.delete(image_id(&id)?, &if_match(&headers), &caller).await?;
+    Ok(no_content())
+}
+
+pub(super) async fn deactivate(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Response, Problem> {
+    api.images.deactivate(image_id(&id)?, &caller).await.map_err(forbidden_move)?;
+    Ok(no_content())
+}
+
+pub(super) async fn reactivate(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Response, Problem> {
+    api.images.reactivate(image_id(&id)?, &caller).await.map_err(forbidden_move)?;
+    Ok(no_content())
+}
+
+/// Glance answers 403 where the status of the image forbids one of its actions.
+fn forbidden_move(error: Error) -> Problem {
+    let is_move = matches!(error, Error::StatusMove { .. });
+    let problem = Problem::from(error);
+    if is_move { problem.with_status(StatusCode::FORBIDDEN) } else { problem }
+}
+
+/// An image with its etag.
+fn answer(image: Image) -> Response {
+    let etag = format!("\"{}\"", image.etag());
+    ([(header::ETAG, etag)], Json(render::image(image))).into_response()
+}

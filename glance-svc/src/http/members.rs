@@ -1,0 +1,66 @@
+//! Members over HTTP.
+
+use axum::{
+    Json,
+    extract::{Path, Request},
+    response::Response,
+};
+use common::{http::Problem, text, violations::Violations};
+use serde_json::{Value, json as object};
+
+use super::{By, Of, image_id, json, no_content, render};
+use crate::image::member::MemberStatus;
+
+pub(super) async fn list(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let members = api.images.list_members(image_id(&id)?, &caller).await?;
+    let members: Vec<_> = members.iter().map(render::member).collect();
+    Ok(Json(object!({"members": members, "schema": "/v2/schemas/members"})))
+}
+
+pub(super) async fn add(
+    api: Of,
+    By(caller): By,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let id = image_id(&id)?;
+    let member_id = field(&json(request).await?, "member")?;
+    text::name(&member_id).map_err(|problem| Violations::one("member", problem))?;
+    Ok(Json(render::member(&api.images.add_member(id, &member_id, &caller).await?)))
+}
+
+pub(super) async fn show(
+    api: Of,
+    By(caller): By,
+    Path((id, member_id)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(render::member(&api.images.get_member(image_id(&id)?, &member_id, &caller).await?)))
+}
+
+pub(super) async fn update(
+    api: Of,
+    By(caller): By,
+    Path((id, member_id)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let id = image_id(&id)?;
+    let status = field(&json(request).await?, "status")?;
+    let known = MemberStatus::ALL.iter().find(|known| known.as_str() == status);
+    let status = known.ok_or_else(|| Violations::one("status", "must be pending, accepted or rejected"))?;
+    Ok(Json(render::member(&api.images.update_member(id, &member_id, *status, &caller).await?)))
+}
+
+pub(super) async fn remove(
+    api: Of,
+    By(caller): By,
+    Path((id, member_id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    api.images.remove_member(image_id(&id)?, &member_id, &caller).await?;
+    Ok(no_content())
+}
+
+/// The text of the one field of a body.
+fn field(body: &Value, name: &str) -> Result<String, Violations> {
+    let text = body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    text.map(str::to_owned).ok_or_else(|| Violations::one(name, "must be there, a string that is not empty"))
+}

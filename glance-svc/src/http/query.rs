@@ -1,0 +1,449 @@
+//! The query of a list: filters, order, and which page.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SubsecRound as _, Utc};
+use common::{
+    filter::add_entry,
+    page::{DEFAULT_SIZE, Direction, MAX_SIZE, Order},
+    text::clip,
+    violations::Violations,
+};
+use form_urlencoded::{Serializer, parse as pairs_of};
+
+use crate::{
+    image::{Visibility, member::MemberStatus},
+    list::{
+        Comparison, Condition, ImageFilter, ImageOrder, Listed, Membership, NumberColumn, TextColumn,
+        TimeColumn,
+    },
+};
+
+/// Most conditions of a list.
+const MAX_CONDITIONS: usize = 64;
+
+/// Glance's names of the eight sort keys.
+const SORT_KEYS: [(&str, ImageOrder); 8] = [
+    ("name", ImageOrder::Name),
+    ("status", ImageOrder::Status),
+    ("container_format", ImageOrder::ContainerFormat),
+    ("disk_format", ImageOrder::DiskFormat),
+    ("size", ImageOrder::Size),
+    ("id", ImageOrder::Id),
+    ("created_at", ImageOrder::CreateTime),
+    ("updated_at", ImageOrder::UpdateTime),
+];
+
+/// Columns that can be one of several values.
+const WITH_OPERATOR: [(&str, TextColumn); 4] = [
+    ("name", TextColumn::Name),
+    ("status", TextColumn::Status),
+    ("container_format", TextColumn::ContainerFormat),
+    ("disk_format", TextColumn::DiskFormat),
+];
+
+/// What a list request asks for.
+#[derive(Debug, Clone)]
+pub struct ListImages {
+    /// Which images.
+    pub filter: ImageFilter,
+    /// In which order; always ends with a unique key.
+    pub order: Order<ImageOrder>,
+    /// Most images of the page, 0 to 1000.
+    pub limit: usize,
+    /// The last image of the page before, unread.
+    pub marker: Option<String>,
+    /// The query without its marker.
+    pairs: Vec<(String, String)>,
+}
+
+impl ListImages {
+    /// The path of the first page of this list, or of the one behind `marker`.
+    #[must_use]
+    pub fn link(&self, marker: Option<common::id::Id>) -> String {
+        let mut query = Serializer::new(String::new());
+        query.extend_pairs(&self.pairs);
+        if let Some(marker) = marker {
+            query.append_pair("marker", &marker.to_string());
+        }
+        let query = query.finish();
+        if query.is_empty() { "/v2/images".to_owned() } else { format!("/v2/images?{query}") }
+    }
+}
+
+/// Reads a query, all of whose problems are told at once.
+pub fn parse(query: &str) -> Result<ListImages, Violations> {
+    let mut reader = Reader::default();
+    for (name, value) in pairs_of(query.as_bytes()) {
+        if value.contains('\0') || name.contains('\0') {
+            reader.violations.add(clip(&name, 60).escape_debug().to_string(), "must not contain NUL");
+            continue;
+        }
+        reader.read(&name, &value);
+        if name != "marker" {
+            reader.pairs.push((name.into_owned(), value.into_owned()));
+        }
+    }
+    reader.finish()
+}
+
+#[derive(Default)]
+struct Reader {
+    violations: Violations,
+    filter: ImageFilter,
+    limit: Option<usize>,
+    marker: Option<String>,
+    sort: Option<String>,
+    sort_keys: Vec<String>,
+    sort_directions: Vec<String>,
+    pairs: Vec<(String, String)>,
+}
+
+impl Reader {
+    fn read(&mut self, name: &str, value: &str) {
+        let read = match name {
+            "limit" => limit(value).map(|limit| self.limit = Some(limit)),
+            "marker" => {
+                self.marker = Some(value.to_owned());
+                Ok(())
+            }
+            "sort" => {
+                self.sort = Some(value.to_owned());
+                Ok(())
+            }
+            "sort_key" => {
+                self.sort_keys.push(value.trim().to_owned());
+                Ok(())
+            }
+            "sort_dir" => {
+                self.sort_directions.push(value.trim().to_owned());
+                Ok(())
+            }
+            "tag" => {
+                self.filter.tags.push(value.trim().to_owned());
+                Ok(())
+            }
+            "visibility" => visibility(value).map(|visibility| self.filter.visibility = visibility),
+            "member_status" => membership(value).map(|status| self.filter.member_status = status),
+            "os_hidden" => flag(value).map(|hidden| self.filter.os_hidden = hidden),
+            "changes-since" => Err("is no longer a filter; use updated_at=gt:TIME".to_owned()),
+            _ => self.condition(name, value),
+        };
+        self.violations.take(&clip(name, 60), read);
+    }
+
+    fn condition(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let Some(condition) = condition(name, value)? else {
+            return add_entry(&mut self.filter.properties, name.to_owned(), value.to_owned());
+        };
+        self.filter.conditions.push(condition);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<ListImages, Violations> {
+        let order = self.order();
+        let order = self.violations.take("sort", order);
+        let conditions = self.filter.conditions.len() + self.filter.tags.len() + self.filter.properties.len();
+        if conditions > MAX_CONDITIONS {
+            let problem = format!("has {conditions} conditions, at most {MAX_CONDITIONS} are allowed");
+            self.violations.add("query", problem);
+        }
+        self.violations.check()?;
+        Ok(ListImages {
+            filter: self.filter,
+            order: order.expect("a bad order is a violation"),
+            limit: self.limit.unwrap_or(DEFAULT_SIZE),
+            marker: self.marker,
+            pairs: self.pairs,
+        })
+    }
+
+    /// Both of Glance's forms: `sort=name:asc,size`, and `sort_key` with no, one, or as many `sort_dir`.
+    fn order(&self) -> Result<Order<ImageOrder>, String> {
+        let (mut keys, last) = if let Some(sort) = &self.sort {
+            if !(self.sort_keys.is_empty() && self.sort_directions.is_empty()) {
+                return Err("cannot be combined with sort_key and sort_dir".to_owned());
+            }
+            let keys = sort.split(',').map(|part| {
+                let (key, direction) = part.split_once(':').unwrap_or((part, "desc"));
+                Ok((sort_key(key.trim())?, sort_direction(direction.trim())?))
+            });
+            (keys.collect::<Result<Vec<_>, String>>()?, Direction::Descending)
+        } else {
+            let directions = self.sort_directions.iter().map(|direction| sort_direction(direction));
+            let directions = directions.collect::<Result<Vec<_>, _>>()?;
+            let keys = self.sort_keys.iter().map(|key| sort_key(key)).collect::<Result<Vec<_>, _>>()?;
+            let keys = if keys.is_empty() { vec![ImageOrder::CreateTime] } else { keys };
+            match directions.as_slice() {
+                [] => (
+                    keys.into_iter().map(|key| (key, Direction::Descending)).collect(),
+                    Direction::Descending,
+                ),
+                [one] => (keys.into_iter().map(|key| (key, *one)).collect(), *one),
+                several if several.len() == keys.len() => {
+                    (keys.into_iter().zip(directions).collect(), Direction::Descending)
+                }
+                _ => return Err("needs no sort_dir, one, or one for each sort_key".to_owned()),
+            }
+        };
+        keys.extend([(ImageOrder::CreateTime, last), (ImageOrder::Id, last)]);
+        Ok(Order::new(keys))
+    }
+}
+
+fn limit(value: &str) -> Result<usize, String> {
+    match value.trim().parse::<i128>() {
+        Ok(limit) if limit >= 0 => Ok(usize::try_from(limit).map_or(MAX_SIZE, |limit| limit.min(MAX_SIZE))),
+        Ok(_) => Err("must not be negative".to_owned()),
+        Err(_) => Err("must be an integer".to_owned()),
+    }
+}
+
+fn sort_key(name: &str) -> Result<ImageOrder, String> {
+    let known = SORT_KEYS.iter().find(|(known, _)| *known == name).map(|(_, key)| *key);
+    known.ok_or_else(|| {
+        let known = SORT_KEYS.map(|(known, _)| known).join(", ");
+        format!("{:?} is no sort key; those are {known}", clip(name, 60))
+    })
+}
+
+fn sort_direction(name: &str) -> Result<Direction, String> {
+    match name {
+        "asc" => Ok(Direction::Ascending),
+        "desc" => Ok(Direction::Descending),
+        _ => Err(format!("{:?} is no direction; those are asc and desc", clip(name, 60))),
+    }
+}
+
+fn visibility(value: &str) -> Result<Listed, String> {
+    if value == "all" {
+        return Ok(Listed::All);
+    }
+    let known = Visibility::ALL.iter().find(|known| known.as_str() == value);
+    known
+        .map(|visibility| Listed::Only(*visibility))
+        .ok_or_else(|| "must be public, private, shared, community or all".to_owned())
+}
+
+fn membership(value: &str) -> Result<Membership, String> {
+    if value == "all" {
+        return Ok(Membership::All);
+    }
+    let known = MemberStatus::ALL.iter().find(|known| known.as_str() == value);
+    known
+        .map(|status| Membership::Only(*status))
+        .ok_or_else(|| "must be pending, accepted, rejected or all".to_owned())
+}
+
+fn flag(value: &str) -> Result<bool, String> {
+    value.to_lowercase().parse().map_err(|_| "must be true or false".to_owned())
+}
+
+/// The condition on a base attribute; none if the name is a property's.
+fn condition(name: &str, value: &str) -> Result<Option<Condition>, String> {
+    if name == "protected" {
+        return Ok(Some(Condition::Protected(flag(value)?)));
+    }
+    if name == "id" {
+        let ids = one_of(value)?;
+        // What is no id is no image's.
+        return Ok(Some(Condition::Id(ids.iter().filter_map(|id| id.parse().ok()).collect())));
+    }
+    if let Some((_, column)) = WITH_OPERATOR.iter().find(|(known, _)| *known == name) {
+        return Ok(Some(Condition::Text(*column, one_of(value)?)));
+    }
+    if let Some((_, column)) = TextColumn::ALL.iter().find(|(known, _)| *known == name) {
+        return Ok(Some(Condition::Text(*column, vec![value.to_owned()])));
+    }
+    let time = match name {
+        "created_at" => Some(TimeColumn::CreateTime),
+        "updated_at" => Some(TimeColumn::UpdateTime),
+        _ => None,
+    };
+    if let Some(column) = time {
+        let (comparison, time) = compared_time(value)?;
+        return Ok(Some(Condition::Time(column, comparison, time)));
+    }
+    number_condition(name, value)
+}
+
+/// `min_ram=512`, and the ranges `size_min` and `size_max`.
+fn number_condition(name: &str, value: &str) -> Result<Option<Condition>, String> {
+    let ranges = [("_min", Comparison::GreaterOrEqual), ("_max", Comparison::LessOrEqual)];
+    let range = ranges.iter().find_map(|(end, comparison)| Some((name.strip_suffix(end)?, *comparison)));
+    let (attribute, comparison) = range.unwrap_or((name, Comparison::Equal));
+    let column = NumberColumn::ALL.iter().find(|(known, _)| *known == attribute);
+    let Some((_, column)) = column else { return Ok(None) };
+    let number = value.trim().parse().map_err(|_| "must be an integer".to_owned())?;
+    Ok(Some(Condition::Number(*column, comparison, number)))
+}
+
+/// `VALUE`, `eq:VALUE`, or `in:VALUE,"VALUE, WITH COMMA"`.
+fn one_of(value: &str) -> Result<Vec<String>, String> {
+    match value.split_once(':') {
+        None => Ok(vec![value.to_owned()]),
+        Some(("eq", value)) => Ok(vec![value.to_owned()]),
+        Some(("in", values)) => split_values(values),
+        Some((operator, _)) => {
+            let operator = clip(operator, 60);
+            Err(format!("{operator:?} is no operator; those are in and eq (a value with a colon: eq:VALUE)"))
+        }
+    }
+}
+
+/// Splits a list at its commas, but for those in double quotes; a backslash keeps a quote from being one.
+fn split_values(list: &str) -> Result<Vec<String>, String> {
+    let mut values = vec![String::new()];
+    let mut characters = list.chars().peekable();
+    let mut is_quoted = false;
+    let mut was_quoted = false;
+    while let Some(character) = characters.next() {
+        let value = values.last_mut().expect("there is a first value");
+        match character {
+            '\\' if characters.peek() == Some(&'"') => value.extend(characters.next()),
+            '"' if is_quoted => (is_quoted, was_quoted) = (false, true),
+            '"' if value.is_empty() && !was_quoted => is_quoted = true,
+            ',' if !is_quoted => {
+                was_quoted = false;
+                values.push(String::new());
+            }
+            '"' => return Err("has a quotation mark in the middle of a value".to_owned()),
+            _ if was_quoted => return Err("needs a comma behind a closing quotation mark".to_owned()),
+            other => value.push(other),
+        }
+    }
+    if is_quoted { Err("has a quotation mark that is not closed".to_owned()) } else { Ok(values) }
+}
+
+/// `TIME`, or `gt:TIME` and so on.
+fn compared_time(value: &str) -> Result<(Comparison, DateTime<Utc>), String> {
+    if let Some(time) = time(value) {
+        return Ok((Comparison::Equal, time));
+    }
+    let (operator, text) = value.split_once(':').unwrap_or(("eq", value));
+    let comparison = Comparison::ALL.iter().find(|(known, _)| *known == operator);
+    match (comparison, time(text)) {
+        (Some((_, comparison)), Some(time)) => Ok((*comparison, time)),
+        (None, _) => {
+            let known = Comparison::ALL.map(|(known, _)| known).join(", ");
+            Err(format!("{:?} is no operator; those are {known}", clip(operator, 60)))
+        }
+        (_, None) => Err("must be a time in ISO 8601, such as 2026-11-22T16:56:41Z".to_owned()),
+    }
+}
+
+/// A time in ISO 8601; UTC if it names no zone.
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    // In a query, a + that is not escaped stands for a blank.
+    let text = text.trim().replace(' ', "+");
+    let zoned = DateTime::parse_from_rfc3339(&text).ok().map(|time| time.to_utc());
+    let naive =
+        || NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|time| time.and_utc());
+    let minute = || NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M").ok().map(|time| time.and_utc());
+    let basic = || NaiveDateTime::parse_from_str(&text, "%Y%m%dT%H%M%SZ").ok().map(|time| time.and_utc());
+    let date = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|time| time.and_utc());
+    let time = zoned.or_else(naive).or_else(minute).or_else(basic).or_else(date)?.trunc_subsecs(0);
+    // PostgreSQL and text both keep four digits of a year.
+    let year = chrono::Datelike::year(&time);
+    (1..=9998).contains(&year).then_some(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conditions(query: &str) -> Vec<Condition> {
+        parse(query).unwrap().filter.conditions
+    }
+
+    #[test]
+    fn reads_filters() {
+        use Condition::{Id, Number, Protected, Text};
+        let text =
+            |column, values: &[&str]| Text(column, values.iter().map(|value| (*value).to_owned()).collect());
+        assert_eq!(
+            conditions("name=web&status=in:active,queued&name=in:%22a,b%22,c%5C%22&owner=in:x&name=eq:a:b"),
+            [
+                text(TextColumn::Name, &["web"]),
+                text(TextColumn::Status, &["active", "queued"]),
+                text(TextColumn::Name, &["a,b", "c\""]),
+                text(TextColumn::Owner, &["in:x"]),
+                text(TextColumn::Name, &["a:b"]),
+            ]
+        );
+        assert_eq!(
+            conditions("size_min=1&min_ram=512&min_disk_max=9&protected=True&id=in:x,y"),
+            [
+                Number(NumberColumn::Size, Comparison::GreaterOrEqual, 1),
+                Number(NumberColumn::MinRam, Comparison::Equal, 512),
+                Number(NumberColumn::MinDisk, Comparison::LessOrEqual, 9),
+                Protected(true),
+                Id(vec![]),
+            ]
+        );
+        let list = parse(
+            "tag=a&tag=b&os_distro=ubuntu&hw_max=1&visibility=all&member_status=pending&os_hidden=true",
+        );
+        let filter = list.unwrap().filter;
+        assert_eq!(filter.tags, ["a", "b"]);
+        assert_eq!(filter.properties.keys().collect::<Vec<_>>(), ["hw_max", "os_distro"]);
+        assert_eq!(filter.visibility, Listed::All);
+        assert_eq!(filter.member_status, Membership::Only(MemberStatus::Pending));
+        assert!(filter.os_hidden);
+    }
+
+    #[test]
+    fn reads_times() {
+        let noon = "2026-11-22T12:00:00Z".parse::<DateTime<Utc>>().unwrap();
+        for (query, comparison) in [
+            ("created_at=2026-11-22T12:00:00Z", Comparison::Equal),
+            ("created_at=gt:2026-11-22T12:00:00", Comparison::Greater),
+            ("created_at=lte:2026-11-22T13:00:00.5%2B01:00", Comparison::LessOrEqual),
+            ("created_at=neq:2026-11-22T13:00:00+01:00", Comparison::NotEqual),
+            ("created_at=gte:20261122T120000Z", Comparison::GreaterOrEqual),
+        ] {
+            assert_eq!(
+                conditions(query),
+                [Condition::Time(TimeColumn::CreateTime, comparison, noon)],
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn reads_both_forms_of_order() {
+        use Direction::{Ascending as Up, Descending as Down};
+        use ImageOrder::{CreateTime, Id, Name, Size};
+        for (query, order) in [
+            ("", vec![(CreateTime, Down), (Id, Down)]),
+            ("sort_dir=asc", vec![(CreateTime, Up), (Id, Up)]),
+            ("sort_key=name&sort_dir=asc", vec![(Name, Up), (CreateTime, Up), (Id, Up)]),
+            ("sort=name:asc,size", vec![(Name, Up), (Size, Down), (CreateTime, Down), (Id, Down)]),
+            (
+                "sort_key=name&sort_key=size&sort_dir=asc&sort_dir=desc",
+                vec![(Name, Up), (Size, Down), (CreateTime, Down), (Id, Down)],
+            ),
+        ] {
+            assert_eq!(parse(query).unwrap().order, Order::new(order), "{query}");
+        }
+    }
+
+    #[test]
+    fn tells_every_problem() {
+        let query = "limit=-1&limit=x&sort_key=nope&visibility=nope&member_status=nope&os_hidden=nope&protected=1\
+                     &size_min=abc&created_at=zz:2026-01-01T00:00:00Z&updated_at=gt:x&name=foo:bar&name=in:%22a\
+                     &changes-since=2020&a=1&a=2&b=%00";
+        let violations = parse(query).unwrap_err().to_string();
+        assert!(violations.starts_with("15 violations"), "{violations}");
+        for query in ["sort=name&sort_key=name", "sort=name:up", "sort_dir=asc&sort_dir=desc&sort_key=name"] {
+            assert!(parse(query).is_err(), "{query}");
+        }
+        assert!(parse(&"tag=a&".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn a_link_keeps_everything_but_the_marker() {
+        let list = parse("tag=a&marker=x&tag=b&limit=2&name=%C3%A9+%26").unwrap();
+        assert_eq!(list.link(None), "/v2/images?tag=a&tag=b&limit=2&name=%C3%A9+%26");
+        assert_eq!(parse("marker=x").unwrap().link(None), "/v2/images");
+        assert_eq!(list.marker.as_deref(), Some("x"));
+    }
+}

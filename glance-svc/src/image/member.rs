@@ -1,0 +1,38 @@
+//! Projects that an image is shared with.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use common::id::Id;
+
+use super::status::named;
+
+/// Most members of an image (Glance, `image_member_quota`).
+pub const MEMBER_LIMIT: usize = 128;
+
+named! {
+    /// What a project says to an image that is shared with it.
+    MemberStatus {
+        /// Nothing yet.
+        Pending = "pending",
+        /// Its lists show the image.
+        Accepted = "accepted",
+        /// Its lists do not show the image.
+        Rejected = "rejected",
+    }
+}
+
+/// A project that an image is shared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The image.
+    pub image_id: Id,
+    /// The project, 1 to 255 characters.
+    pub member_id: String,
+    /// What the project says to it.
+    pub status: MemberStatus,
+    /// When it was shared.
+    pub create_time: DateTime<Utc>,
+    /// When the status last changed.
+    pub update_time: DateTime<Utc>,
+}

@@ -1,0 +1,96 @@
+//! Sharing an image: its owner names the members, each member answers for itself.
+
+use common::{caller::Caller, clock, id::Id};
+
+use super::Images;
+use crate::{
+    error::Error,
+    image::{
+        Image, Visibility, access,
+        member::{Member, MemberStatus},
+    },
+};
+
+impl Images {
+    /// Shares an image with a project, which has not answered yet.
+    pub async fn add_member(&self, id: Id, member_id: &str, caller: &Caller) -> Result<Member, Error> {
+        let image = self.shared(id, caller).await?;
+        access::check_change(caller, &image)?;
+        let now = clock::now();
+        let member = Member {
+            image_id: id,
+            member_id: member_id.to_owned(),
+            status: MemberStatus::Pending,
+            create_time: now,
+            update_time: now,
+        };
+        self.store.insert_member(&member).await?;
+        Ok(member)
+    }
+
+    /// The members of an image; who does not manage it sees itself alone.
+    pub async fn list_members(&self, id: Id, caller: &Caller) -> Result<Vec<Member>, Error> {
+        let image = self.shared(id, caller).await?;
+        let mut members = self.store.members(id).await?;
+        members.retain(|member| sees(caller, &image, &member.member_id));
+        Ok(members)
+    }
+
+    /// One member of an image.
+    pub async fn get_member(&self, id: Id, member_id: &str, caller: &Caller) -> Result<Member, Error> {
+        let missing = || Error::MemberNotFound { id, member_id: member_id.to_owned() };
+        let image = self.shared(id, caller).await.map_err(|error| match error {
+            Error::NotShared(_) => missing(),
+            other => other,
+        })?;
+        if !sees(caller, &image, member_id) {
+            return Err(missing());
+        }
+        self.store.member(id, member_id).await?.ok_or_else(missing)
+    }
+
+    /// Sets what a member says to the image: the member itself does, or an operator.
+    pub async fn update_member(
+        &self,
+        id: Id,
+        member_id: &str,
+        status: MemberStatus,
+        caller: &Caller,
+    ) -> Result<Member, Error> {
+        let missing = || Error::MemberNotFound { id, member_id: member_id.to_owned() };
+        let image = self.shared(id, caller).await?;
+        if !sees(caller, &image, member_id) {
+            return Err(missing());
+        }
+        if !(caller.is_admin || caller.is_of(member_id) && caller.is_member()) {
+            let action = format!("answer for {member_id:?}");
+            return Err(Error::NotPermitted {
+                action,
+                needs: "the role member in that project, or the role admin",
+            });
+        }
+        if !self.store.update_member(id, member_id, status, clock::now()).await? {
+            return Err(missing());
+        }
+        self.store.member(id, member_id).await?.ok_or_else(missing)
+    }
+
+    /// Shares an image with a project no longer.
+    pub async fn remove_member(&self, id: Id, member_id: &str, caller: &Caller) -> Result<(), Error> {
+        let image = self.shared(id, caller).await?;
+        access::check_change(caller, &image)?;
+        let removed = self.store.delete_member(id, member_id).await?;
+        removed.then_some(()).ok_or_else(|| Error::MemberNotFound { id, member_id: member_id.to_owned() })
+    }
+
+    /// The image, which must be seen and shared.
+    async fn shared(&self, id: Id, caller: &Caller) -> Result<Image, Error> {
+        let image = self.get(id, caller).await?;
+        if image.visibility == Visibility::Shared { Ok(image) } else { Err(Error::NotShared(id)) }
+    }
+}
+
+/// Whether `caller` sees that the project is a member.
+fn sees(caller: &Caller, image: &Image, member_id: &str) -> bool {
+    access::manages(caller, image) || caller.is_of(member_id)
+}

@@ -1,0 +1,138 @@
+//! What lies in the data store, as the database knows it: nothing is written there that is not noted here
+//! first, and nothing is forgotten here that is not removed there first.
+
+use chrono::{DateTime, Utc};
+use common::{id::Id, in_transaction, on_db};
+
+use super::Store;
+use crate::error::Error;
+
+/// What becomes of the data of an image, together with a change of the image.
+#[derive(Debug, Clone, Copy)]
+pub enum DataStep<'a> {
+    /// Nothing.
+    None,
+    /// An upload begins; it is lost unless its lease is renewed.
+    Begin {
+        /// Id of the data.
+        data: Id,
+        /// When the lease ends.
+        lease: &'a DateTime<Utc>,
+    },
+    /// The upload with this id is complete.
+    Finish(Id),
+    /// The upload with this id is given up; what it wrote is to be removed.
+    Abandon(Id),
+}
+
+/// Data that are no image's: of an upload that nobody goes on with, or to be removed.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Unsettled {
+    /// Id of the data.
+    pub id: Id,
+    /// The image they are or were of, which may be gone.
+    pub image_id: Id,
+    /// Whether they are still noted as being uploaded.
+    pub is_upload: bool,
+    /// The data store's id of the upload, or empty.
+    pub upload_id: String,
+}
+
+/// Takes `$step` in the transaction that changes the image `$id`.
+macro_rules! take_step {
+    ($tx:ident, $id:expr, $step:expr) => {
+        match $step {
+            DataStep::None => {}
+            DataStep::Begin { data, lease } => {
+                sqlx::query(
+                    "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'uploading', $3)",
+                )
+                .bind(data)
+                .bind($id)
+                .bind(*lease)
+                .execute(&mut *$tx)
+                .await?;
+            }
+            DataStep::Finish(data) => {
+                let finished =
+                    sqlx::query("UPDATE image_data SET state = 'stored' WHERE id = $1 AND state = 'uploading'")
+                        .bind(data)
+                        .execute(&mut *$tx)
+                        .await?;
+                if finished.rows_affected() == 0 {
+                    return Err(Error::UploadLost($id));
+                }
+            }
+            DataStep::Abandon(data) => {
+                sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1")
+                    .bind(data)
+                    .execute(&mut *$tx)
+                    .await?;
+            }
+        }
+    };
+}
+
+pub(super) use take_step;
+
+impl Store {
+    /// Notes the data store's own id of an upload, by which it can be given up.
+    pub async fn note_upload(&self, data: Id, upload_id: &str) -> Result<(), Error> {
+        in_transaction!(self.db, |tx| {
+            sqlx::query("UPDATE image_data SET upload_id = $2 WHERE id = $1")
+                .bind(data)
+                .bind(upload_id)
+                .execute(&mut *tx)
+                .await?;
+        });
+        Ok(())
+    }
+
+    /// Renews the lease of an upload; `false` if it is lost.
+    pub async fn renew_lease(&self, data: Id, lease: DateTime<Utc>) -> Result<bool, Error> {
+        let renewed = in_transaction!(self.db, |tx| {
+            sqlx::query("UPDATE image_data SET lease_time = $2 WHERE id = $1 AND state = 'uploading'")
+                .bind(data)
+                .bind(lease)
+                .execute(&mut *tx)
+                .await?
+                .rows_affected()
+        });
+        Ok(renewed > 0)
+    }
+
+    /// Some of the data that are to be removed, and of the uploads whose lease has ended.
+    pub async fn unsettled(&self, now: DateTime<Utc>) -> Result<Vec<Unsettled>, Error> {
+        Ok(on_db!(self.db, |connection| {
+            sqlx::query_as(
+                "SELECT id, image_id, state = 'uploading' AS is_upload, upload_id FROM image_data \
+                 WHERE state <> 'stored' AND (state = 'deleting' OR lease_time < $1) LIMIT 100",
+            )
+            .bind(now)
+            .fetch_all(connection)
+            .await?
+        }))
+    }
+
+    /// Notes that data are to be removed, which no image needs.
+    pub async fn discard(&self, data: Id) -> Result<(), Error> {
+        in_transaction!(self.db, |tx| {
+            sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1")
+                .bind(data)
+                .execute(&mut *tx)
+                .await?;
+        });
+        Ok(())
+    }
+
+    /// Forgets data that have been removed.
+    pub async fn forget_data(&self, data: Id) -> Result<(), Error> {
+        in_transaction!(self.db, |tx| {
+            sqlx::query("DELETE FROM image_data WHERE id = $1 AND state = 'deleting'")
+                .bind(data)
+                .execute(&mut *tx)
+                .await?;
+        });
+        Ok(())
+    }
+}

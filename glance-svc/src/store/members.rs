@@ -1,0 +1,114 @@
+//! Members in the database.
+
+use chrono::{DateTime, Utc};
+use common::{id::Id, in_transaction, on_db};
+
+use super::{Store, rows::MemberRow};
+use crate::{
+    error::Error,
+    image::member::{MEMBER_LIMIT, Member, MemberStatus},
+};
+
+impl Store {
+    /// Every member of an image, in the order they were added.
+    pub async fn members(&self, image_id: Id) -> Result<Vec<Member>, Error> {
+        let rows: Vec<MemberRow> = on_db!(self.db, |connection| {
+            sqlx::query_as(
+                "SELECT image_id, member_id, status, create_time, update_time FROM image_members \
+                 WHERE image_id = $1 ORDER BY create_time, member_id",
+            )
+            .bind(image_id)
+            .fetch_all(connection)
+            .await?
+        });
+        rows.into_iter().map(Member::try_from).collect()
+    }
+
+    /// One member of an image.
+    pub async fn member(&self, image_id: Id, member_id: &str) -> Result<Option<Member>, Error> {
+        let row: Option<MemberRow> = on_db!(self.db, |connection| {
+            sqlx::query_as(
+                "SELECT image_id, member_id, status, create_time, update_time FROM image_members \
+                 WHERE image_id = $1 AND member_id = $2",
+            )
+            .bind(image_id)
+            .bind(member_id)
+            .fetch_optional(connection)
+            .await?
+        });
+        row.map(Member::try_from).transpose()
+    }
+
+    /// Adds a member.
+    pub async fn insert_member(&self, member: &Member) -> Result<(), Error> {
+        in_transaction!(self.db, |tx| {
+            // Takes the image's lock, so that members are counted and added one at a time.
+            let locked = sqlx::query("UPDATE images SET revision = revision WHERE id = $1")
+                .bind(member.image_id)
+                .execute(&mut *tx)
+                .await?;
+            if locked.rows_affected() == 0 {
+                return Err(Error::NotFound(member.image_id));
+            }
+            let (count,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM image_members WHERE image_id = $1")
+                .bind(member.image_id)
+                .fetch_one(&mut *tx)
+                .await?;
+            let inserted = sqlx::query(
+                "INSERT INTO image_members (image_id, member_id, status, create_time, update_time) \
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (image_id, member_id) DO NOTHING",
+            )
+            .bind(member.image_id)
+            .bind(&member.member_id)
+            .bind(member.status.as_str())
+            .bind(member.create_time)
+            .bind(member.update_time)
+            .execute(&mut *tx)
+            .await?;
+            if inserted.rows_affected() == 0 {
+                return Err(Error::MemberExists { id: member.image_id, member_id: member.member_id.clone() });
+            }
+            let attempted = usize::try_from(count).unwrap_or_default() + 1;
+            if attempted > MEMBER_LIMIT {
+                return Err(Error::Quota { resource: "members", attempted, maximum: MEMBER_LIMIT });
+            }
+        });
+        Ok(())
+    }
+
+    /// Sets the status of a member; `false` if there is no such member.
+    pub async fn update_member(
+        &self,
+        image_id: Id,
+        member_id: &str,
+        status: MemberStatus,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let updated = in_transaction!(self.db, |tx| {
+            sqlx::query(
+                "UPDATE image_members SET status = $3, update_time = $4 WHERE image_id = $1 AND member_id = $2",
+            )
+            .bind(image_id)
+            .bind(member_id)
+            .bind(status.as_str())
+            .bind(now)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected()
+        });
+        Ok(updated > 0)
+    }
+
+    /// Removes a member; `false` if there is no such member.
+    pub async fn delete_member(&self, image_id: Id, member_id: &str) -> Result<bool, Error> {
+        let deleted = in_transaction!(self.db, |tx| {
+            sqlx::query("DELETE FROM image_members WHERE image_id = $1 AND member_id = $2")
+                .bind(image_id)
+                .bind(member_id)
+                .execute(&mut *tx)
+                .await?
+                .rows_affected()
+        });
+        Ok(deleted > 0)
+    }
+}
