@@ -4,6 +4,7 @@
 //! killed.
 
 pub mod debian;
+pub mod identity;
 pub mod postgres;
 pub mod program;
 pub mod service;

