@@ -15,10 +15,13 @@ use crate::{
     store::{DataStep, Seen, Store},
 };
 
-mod data;
+mod download;
 mod members;
+mod sweep;
+mod upload;
 
-pub use data::Upload;
+pub use download::Download;
+pub use upload::Upload;
 
 /// The image catalogue.
 #[derive(Debug, Clone)]

@@ -64,7 +64,7 @@ macro_rules! take_step {
                 }
             }
             DataStep::Abandon(data) => {
-                sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1")
+                sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1 AND state = 'uploading'")
                     .bind(data)
                     .execute(&mut *$tx)
                     .await?;
@@ -114,10 +114,10 @@ impl Store {
         }))
     }
 
-    /// Notes that data are to be removed, which no image needs.
+    /// Notes that what an upload wrote is to be removed, unless it is complete.
     pub async fn discard(&self, data: Id) -> Result<(), Error> {
         in_transaction!(self.db, |tx| {
-            sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1")
+            sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1 AND state = 'uploading'")
                 .bind(data)
                 .execute(&mut *tx)
                 .await?;

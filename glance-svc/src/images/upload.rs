@@ -1,0 +1,187 @@
+//! Uploads: how an image gets its data.
+//!
+//! An upload is noted in the database before the first byte is written, under a lease that it renews; whatever
+//! ends it (an error, a caller who is gone, the end of the process), its data are removed and the image is QUEUED
+//! again, by the upload itself or, once the lease has ended, by any process of the service.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::TimeDelta;
+use common::{
+    caller::{Actor, Caller},
+    clock,
+    id::Id,
+    violations::Violations,
+};
+use futures_util::{Stream, StreamExt as _};
+use tokio::time::MissedTickBehavior;
+
+use super::{Images, sweep::data_store};
+use crate::{
+    error::Error,
+    image::{Image, Status, access},
+    store::{DataStep, Seen},
+};
+
+mod digest;
+mod sink;
+
+use digest::Digest;
+use sink::Sink;
+
+/// How long an upload is another process's to give up after its own has gone silent.
+const LEASE: TimeDelta = TimeDelta::seconds(15);
+
+/// How often an upload renews its lease.
+const RENEWAL: Duration = Duration::from_secs(3);
+
+/// How long an upload may send nothing.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Data on their way into an image.
+pub struct Upload<S> {
+    /// The bytes.
+    pub bytes: S,
+    /// How many there are, where the sender says so.
+    pub size: Option<u64>,
+}
+
+impl Images {
+    /// Gives a QUEUED image its data, and makes it ACTIVE.
+    pub async fn upload<S, E>(&self, id: Id, upload: Upload<S>, caller: &Caller) -> Result<Image, Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    {
+        let limit = self.limits.size;
+        if upload.size.is_some_and(|size| size > limit) {
+            // Known or not, seen or not: the image comes first.
+            self.check_upload(id, caller).await?;
+            return Err(Error::DataTooLarge { limit });
+        }
+        let data = Id::random();
+        let lease = clock::now() + LEASE;
+        let begin = |image: &mut Image| begin(image, data);
+        self.update_with(id, DataStep::Begin { data, lease: &lease }, &[], caller, begin).await?;
+        let mut unfinished = Unfinished { images: self, id, data, actor: Some(&caller.actor) };
+        let received = self.receive(id, data, upload).await;
+        let finished = match received {
+            Ok(digest) => self.finish_upload(id, data, &digest, &caller.actor).await,
+            Err(error) => Err(error),
+        };
+        unfinished.actor = None;
+        if finished.is_err() {
+            self.give_up(id, data, &caller.actor).await;
+        }
+        finished
+    }
+
+    async fn check_upload(&self, id: Id, caller: &Caller) -> Result<(), Error> {
+        let image = self.get(id, caller).await?;
+        access::check_change(caller, &image)
+    }
+
+    /// Writes what arrives to the data store.
+    async fn receive<S, E>(&self, id: Id, data: Id, upload: Upload<S>) -> Result<Digest, Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    {
+        let Upload { mut bytes, size: announced } = upload;
+        let (writer, upload_id) = self.data.write(data).await.map_err(data_store)?;
+        if !upload_id.is_empty() {
+            self.store.note_upload(data, &upload_id).await?;
+        }
+        let mut sink = Sink::new(writer);
+        let mut renewal = tokio::time::interval(RENEWAL);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let limit = announced.unwrap_or(self.limits.size);
+        loop {
+            tokio::select! {
+                next = tokio::time::timeout(PATIENCE, bytes.next()) => match next {
+                    Ok(Some(Ok(chunk))) => {
+                        sink.push(chunk).await?;
+                        if sink.received > limit {
+                            break;
+                        }
+                    }
+                    Ok(None) => break,
+                    Ok(Some(Err(_))) | Err(_) => return Err(Error::UploadBroken { received: sink.received }),
+                },
+                _ = renewal.tick() => self.renew_lease(id, data).await?,
+            }
+        }
+        match announced {
+            Some(announced) if announced != sink.received => {
+                Err(Error::SizeMismatch { announced, received: sink.received })
+            }
+            None if sink.received > limit => Err(Error::DataTooLarge { limit }),
+            _ => sink.finish().await,
+        }
+    }
+
+    /// An upload goes on while the database is away: it may be back in time for the end.
+    async fn renew_lease(&self, id: Id, data: Id) -> Result<(), Error> {
+        match self.store.renew_lease(data, clock::now() + LEASE).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::UploadLost(id)),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, image = %id, "a lease is not renewed");
+                Ok(())
+            }
+        }
+    }
+
+    async fn finish_upload(&self, id: Id, data: Id, digest: &Digest, actor: &Actor) -> Result<Image, Error> {
+        let change = |seen: &Seen| {
+            let mut image = seen.image.clone();
+            if image.status != Status::Saving || image.data != Some(data) {
+                return Err(Error::UploadLost(id));
+            }
+            image.status = Status::Active;
+            digest.describe(&mut image);
+            Ok(image)
+        };
+        let finished = self.store.update(id, actor, clock::now(), DataStep::Finish(data), change).await;
+        finished.map_err(|error| match error {
+            Error::NotFound(id) => Error::UploadLost(id),
+            other => other,
+        })
+    }
+}
+
+/// An upload that nobody has ended yet: when its caller leaves in the middle, it is given up.
+struct Unfinished<'a> {
+    images: &'a Images,
+    id: Id,
+    data: Id,
+    actor: Option<&'a Actor>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let Some(actor) = self.actor else { return };
+        let (images, id, data, actor) = (self.images.clone(), self.id, self.data, actor.clone());
+        // Without a runtime the process is ending, and the lease will end, too.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { images.give_up(id, data, &actor).await });
+        }
+    }
+}
+
+fn begin(image: &mut Image, data: Id) -> Result<(), Error> {
+    if image.status != Status::Queued {
+        return Err(Error::StatusMove { id: image.id, from: image.status, to: Status::Saving });
+    }
+    let mut violations = Violations::default();
+    for (field, format) in
+        [("disk_format", &image.disk_format), ("container_format", &image.container_format)]
+    {
+        if format.is_empty() {
+            violations.add(field, "must be set before the image gets its data");
+        }
+    }
+    violations.check()?;
+    image.status = Status::Saving;
+    image.data = Some(data);
+    Ok(())
+}

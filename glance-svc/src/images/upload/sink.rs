@@ -1,0 +1,72 @@
+//! What arrives, on its way to the data store and through the hashes.
+
+use bytes::{Bytes, BytesMut};
+use tokio::task::{JoinError, JoinHandle};
+
+use super::{
+    super::sweep::data_store,
+    digest::{Digest, Digests},
+};
+use crate::{data::Writer, error::Error};
+
+/// The bytes of an upload, cut into parts.
+pub(super) struct Sink {
+    /// How many there were.
+    pub(super) received: u64,
+    part: BytesMut,
+    part_size: usize,
+    /// The part before, which is written while this one arrives.
+    writing: JoinHandle<Result<(Writer, Digests), Error>>,
+}
+
+impl Sink {
+    pub(super) fn new(writer: Writer) -> Self {
+        let part_size = writer.part_size();
+        let writing = tokio::spawn(async move { Ok((writer, Digests::default())) });
+        Self { received: 0, part: BytesMut::new(), part_size, writing }
+    }
+
+    /// Takes what arrived.
+    pub(super) async fn push(&mut self, mut chunk: Bytes) -> Result<(), Error> {
+        self.received += chunk.len() as u64;
+        while !chunk.is_empty() {
+            let room = self.part_size - self.part.len();
+            self.part.extend_from_slice(&chunk.split_to(room.min(chunk.len())));
+            if self.part.len() == self.part_size {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        let (writer, digests) = written((&mut self.writing).await)?;
+        let part = std::mem::take(&mut self.part).freeze();
+        self.part_size = writer.part_size();
+        self.writing = tokio::spawn(write(writer, digests, part));
+        Ok(())
+    }
+
+    /// Makes what arrived readable, and durable.
+    pub(super) async fn finish(mut self) -> Result<Digest, Error> {
+        if !self.part.is_empty() {
+            self.flush().await?;
+        }
+        let (writer, digests) = written((&mut self.writing).await)?;
+        writer.finish().await.map_err(data_store)?;
+        Ok(digests.finish())
+    }
+}
+
+async fn write(mut writer: Writer, digests: Digests, part: Bytes) -> Result<(Writer, Digests), Error> {
+    let (digests, written) = tokio::join!(digests.update(part.clone()), writer.write(part));
+    written.map_err(data_store)?;
+    Ok((writer, digests))
+}
+
+fn written<T>(written: Result<Result<T, Error>, JoinError>) -> Result<T, Error> {
+    match written {
+        Ok(written) => written,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
