@@ -46,6 +46,7 @@ pub(crate) struct Call {
     pub(crate) revision: i64,
     pub(crate) user_id: Option<String>,
     pub(crate) project_id: Option<String>,
+    pub(crate) roles: Option<String>,
     pub(crate) has_deadline: bool,
 }
 
@@ -121,6 +122,7 @@ impl Glance {
             revision: request.get_ref().revision,
             user_id: header("x-user-id"),
             project_id: header("x-project-id"),
+            roles: header("x-roles"),
             has_deadline: header("grpc-timeout").is_some(),
         });
     }

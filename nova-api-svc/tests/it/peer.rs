@@ -216,12 +216,15 @@ async fn the_caller_is_named_to_the_peer(db: TestDb) {
     let nova = Nova::start(db).await;
     let kernel = nova.glance.with(&[]);
     let image = nova.glance.with(&[("kernel_id", &kernel.id)]);
-    nova.create(made_by("carol", "shop", of(&image))).await.unwrap();
+    let mut request = made_by("carol", "shop", of(&image));
+    request.metadata_mut().insert("x-roles", "Member,reader".parse().unwrap());
+    nova.create(request).await.unwrap();
     let call = |id: &str| Call {
         id: id.to_owned(),
         revision: 0,
         user_id: Some("carol".to_owned()),
         project_id: Some("shop".to_owned()),
+        roles: Some("member,reader".to_owned()),
         has_deadline: true,
     };
     assert_eq!(nova.glance.calls(), [call(&image.id), call(&kernel.id)]);
