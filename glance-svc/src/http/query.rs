@@ -20,6 +20,9 @@ use crate::{
 /// Most conditions of a list.
 const MAX_CONDITIONS: usize = 64;
 
+/// Most values of them all, with those of `in:`: a statement of SQLite can hold 32,766.
+const MAX_VALUES: usize = 10_000;
+
 /// Glance's names of the eight sort keys.
 const SORT_KEYS: [(&str, ImageOrder); 8] = [
     ("name", ImageOrder::Name),
@@ -146,6 +149,11 @@ impl Reader {
             let problem = format!("has {conditions} conditions, at most {MAX_CONDITIONS} are allowed");
             self.violations.add("query", problem);
         }
+        let values: usize = self.filter.conditions.iter().map(values).sum();
+        if values > MAX_VALUES {
+            let problem = format!("has conditions with {values} values, at most {MAX_VALUES} are allowed");
+            self.violations.add("query", problem);
+        }
         self.violations.check()?;
         Ok(ListImages {
             filter: self.filter,
@@ -263,6 +271,15 @@ fn condition(name: &str, value: &str) -> Result<Option<Condition>, String> {
         return Ok(Some(Condition::Time(column, comparison, time)));
     }
     number_condition(name, value)
+}
+
+/// How many values a condition compares with.
+fn values(condition: &Condition) -> usize {
+    match condition {
+        Condition::Text(_, values) => values.len(),
+        Condition::Id(ids) => ids.len(),
+        Condition::Protected(_) | Condition::Number(..) | Condition::Time(..) => 1,
+    }
 }
 
 /// `min_ram=512`, and the ranges `size_min` and `size_max`.

@@ -1,14 +1,19 @@
 //! glance-svc as its callers see it: a real server, a real client, and each test on both databases.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod access;
 mod attributes;
 mod concurrency;
 mod create;
+mod data;
 mod database;
 mod delete;
 mod filter;
 mod formats;
 mod history;
+mod http;
+mod members;
+mod openapi;
 mod outage;
 mod page;
 mod page_token;

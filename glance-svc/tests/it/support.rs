@@ -1,8 +1,8 @@
 //! A server for each test, and short ways to call it.
 
-use std::{collections::HashMap, future::pending, net::SocketAddr};
+use std::{collections::HashMap, future::pending, net::SocketAddr, path::Path};
 
-use common::{caller::Identity, db::Db, server, testing::TestDb};
+use common::{db::Db, server, testing::TestDb};
 use glance_svc::{
     data::{DataStore, DataUrl},
     image::properties::Quota,
@@ -18,6 +18,16 @@ use proto::glance::v1::{
 use tokio::net::TcpListener;
 use tonic::{Code, Request, Status, transport::Channel};
 use tonic_types::StatusExt as _;
+
+mod http;
+mod outcome;
+mod who;
+mod world;
+
+pub(crate) use http::{Answer, Http, V20, V21, file_path, id_of, image_path, names_of};
+pub(crate) use outcome::{DONE, EDGES, Edge, over_grpc, over_http};
+pub(crate) use who::Who;
+pub(crate) use world::{Settings, World, at_once, soon};
 
 /// The quota of a service that is not configured.
 pub(crate) const DEFAULT_QUOTA: i64 = 128;
@@ -124,20 +134,29 @@ impl Glance {
 
 /// Serves the database at `url` as long as the test runs.
 pub(crate) async fn serve(url: &str, quota: i64) -> SocketAddr {
-    let db = Db::open(url, 16, &MIGRATIONS).unwrap();
-    db.migrate_or_wait().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let data = DataStore::open(&DataUrl::Folder(folder.path().to_owned())).unwrap();
-    let limits = Limits { properties: Quota(quota), size: 1 << 40 };
-    let images = Images::new(Store::new(db.clone()), data, limits);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let service = glance_svc::service(images, Identity::Development, None, db);
+    let settings = Settings { quota, ..Settings::default() };
+    let (address, _) = serve_with(url, &settings, folder.path()).await;
+    // Nobody looks into it; it goes when the runtime of the test does.
     tokio::spawn(async move {
-        server::serve(listener, service, pending()).await.unwrap();
+        pending::<()>().await;
         drop(folder);
     });
     address
+}
+
+/// As [`serve`], with the data of images in `folder`; also gives the use cases behind the edges.
+pub(crate) async fn serve_with(url: &str, settings: &Settings, folder: &Path) -> (SocketAddr, Images) {
+    let db = Db::open(url, 16, &MIGRATIONS).unwrap();
+    db.migrate_or_wait().await.unwrap();
+    let data = DataStore::open(&DataUrl::Folder(folder.to_owned())).unwrap();
+    let limits = Limits { properties: Quota(settings.quota), size: settings.size };
+    let images = Images::new(Store::new(db.clone()), data, limits);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = glance_svc::service(images.clone(), settings.identity, settings.public_endpoint, db);
+    tokio::spawn(async move { server::serve(listener, service, pending()).await.unwrap() });
+    (address, images)
 }
 
 pub(crate) async fn connect(address: SocketAddr) -> Channel {

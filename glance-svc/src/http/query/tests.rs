@@ -84,6 +84,7 @@ fn tells_every_problem() {
         assert!(parse(query).is_err(), "{query}");
     }
     assert!(parse(&"tag=a&".repeat(65)).is_err());
+    assert!(parse(&format!("name=in:{}", ",".repeat(10_000))).is_err());
 }
 
 #[test]

@@ -1,0 +1,131 @@
+//! Images that go, or change, while they get their data; and data that go with their image.
+
+use common::{on_both_databases, testing::TestDb};
+use proto::glance::v1::{Image, image::Status};
+use serde_json::json;
+use tonic::Code;
+
+use super::{MIB, Slow, SlowGrpc, bytes, is_empty, status};
+use crate::support::{Who, World, assert_error, at_once, change_of, image_path};
+
+on_both_databases!(
+    data_go_with_their_image,
+    an_image_that_is_deleted_meanwhile_gets_no_data,
+    an_image_that_is_deleted_meanwhile_gets_no_data_over_grpc,
+    an_image_that_is_deleted_at_any_moment_leaves_no_data,
+    an_upload_that_was_given_up_does_not_come_back,
+    what_changes_meanwhile_stays,
+    a_download_that_has_begun_ends_well,
+);
+
+async fn data_go_with_their_image(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let (first, second) = (http.queued().await, http.queued().await);
+    for id in [&first, &second] {
+        http.upload(id, bytes(MIB + 1)).await.is(204);
+    }
+    assert_eq!(world.data().len(), 2);
+    http.delete(&image_path(&first)).await.is(204);
+    assert_eq!(world.data().len(), 1);
+    http.download(&second).await.is(200);
+    world.delete(&second, "").await.unwrap();
+    assert!(world.data().is_empty());
+    let rows: Vec<(i64,)> =
+        crate::schema::rows(&crate::schema::open(&world.db).await, "SELECT COUNT(*) FROM image_data").await;
+    assert_eq!(rows, [(0,)]);
+}
+
+async fn an_image_that_is_deleted_meanwhile_gets_no_data(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    let slow = Slow::begin(&world, &http, &id).await;
+    http.delete(&image_path(&id)).await.is(204);
+    slow.send("end").await;
+    assert_eq!(slow.end().await.error(410, "UPLOAD_LOST")["image_id"], id);
+    is_empty(&world).await;
+    http.get(&image_path(&id)).await.error(404, "IMAGE_NOT_FOUND");
+}
+
+async fn an_image_that_is_deleted_meanwhile_gets_no_data_over_grpc(db: TestDb) {
+    let world = World::start(db).await;
+    let id = world.http(Who::OWNER).queued().await;
+    let slow = SlowGrpc::begin(&world, Who::OWNER, &id).await;
+    world.delete(&id, "").await.unwrap();
+    let metadata = assert_error(&slow.end().await.unwrap_err(), Code::Aborted, "UPLOAD_LOST");
+    assert_eq!(metadata["image_id"], id);
+    is_empty(&world).await;
+}
+
+async fn an_image_that_is_deleted_at_any_moment_leaves_no_data(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    // Several at once, so that the moments differ.
+    at_once(8, |_| {
+        let (world, http) = (world.clone(), http.clone());
+        async move {
+            for _ in 0..25 {
+                let id = http.queued().await;
+                let delete = async {
+                    while status(&world, &id).await == Status::Queued {}
+                    http.delete(&image_path(&id)).await.is(204)
+                };
+                let (uploaded, _) = tokio::join!(http.upload(&id, "hello"), delete);
+                assert!([204, 410].contains(&uploaded.status), "{}", uploaded.text());
+            }
+        }
+    })
+    .await;
+    is_empty(&world).await;
+}
+
+async fn an_upload_that_was_given_up_does_not_come_back(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    let lost = Slow::begin(&world, &http, &id).await;
+    // An operator has no patience, and somebody else begins anew.
+    world.update(Image { status: Status::Queued.into(), ..change_of(&id) }, &["status"]).await.unwrap();
+    http.upload(&id, "hello").await.is(204);
+    lost.end().await.error(410, "UPLOAD_LOST");
+    assert_eq!(http.download(&id).await.is(200).text(), "hello");
+    crate::support::soon("the lost data go", async || (world.data().len() == 1).then_some(())).await;
+}
+
+async fn what_changes_meanwhile_stays(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    let slow = Slow::begin(&world, &http, &id).await;
+    http.set(&id, "k", json!("v")).await.is(200);
+    http.set(&id, "name", json!("other")).await.is(200);
+    let metadata = http.set(&id, "disk_format", json!("iso")).await.error(403, "ATTRIBUTE_LOCKED");
+    assert_eq!(metadata["status"], "SAVING");
+    http.download(&id).await.is(204);
+    http.call("POST", &format!("/v2/images/{id}/actions/deactivate"))
+        .send()
+        .await
+        .error(403, "ILLEGAL_STATUS_MOVE");
+    assert_eq!(status(&world, &id).await, Status::Saving);
+    slow.end().await.is(204);
+    let image = http.show(&id).await;
+    assert_eq!(
+        (&image["k"], &image["name"], &image["status"]),
+        (&json!("v"), &json!("other"), &json!("active"))
+    );
+    assert_eq!(http.download(&id).await.is(200).text(), "beginning ");
+}
+
+async fn a_download_that_has_begun_ends_well(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    let data = bytes(8 * MIB);
+    http.upload(&id, data.clone()).await.is(204);
+    let answer = http.call("GET", &format!("/v2/images/{id}/file")).begin().await;
+    http.delete(&image_path(&id)).await.is(204);
+    http.download(&id).await.error(404, "IMAGE_NOT_FOUND");
+    let read = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    assert!(read == data, "{} bytes", read.len());
+}

@@ -1,0 +1,197 @@
+//! Uploads of a process that died: their lease ends, and any process of the service clears up after them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::{
+    clock,
+    db::{Db, Pools},
+    id::Id,
+    on_both_databases,
+    testing::TestDb,
+};
+use proto::glance::v1::image::Status;
+use tokio::task::JoinHandle;
+
+use super::{Slow, becomes, is_empty, is_queued_again, status};
+use crate::{
+    schema::{open, rows},
+    support::{DEFAULT_QUOTA, Http, Who, World, image_path, soon},
+};
+
+on_both_databases!(
+    an_upload_of_a_dead_process_is_given_up,
+    a_lease_that_has_not_ended_is_respected,
+    an_upload_of_an_image_that_is_gone_is_cleared_up,
+    what_could_not_be_removed_before_is_removed,
+    data_of_images_are_never_removed,
+    an_upload_that_lost_its_lease_does_not_come_back,
+    several_processes_clear_up_together,
+);
+
+/// Changes the tables as a process that died left them.
+async fn execute(db: &Db, statement: &'static str, id: Id, image: Id, lease: DateTime<Utc>) {
+    let changed = match db.pools().unwrap() {
+        Pools::Sqlite { writer, .. } => {
+            let query = sqlx::query(statement).bind(id).bind(image).bind(lease);
+            query.execute(writer).await.unwrap().rows_affected()
+        }
+        Pools::Postgres { pool, .. } => {
+            let query = sqlx::query(statement).bind(id).bind(image).bind(lease);
+            query.execute(pool).await.unwrap().rows_affected()
+        }
+    };
+    assert_eq!(changed, 1, "{statement}");
+}
+
+const UPLOADING: &str =
+    "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'uploading', $3)";
+const DELETING: &str =
+    "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'deleting', $3)";
+const ENDED: &str = "UPDATE image_data SET lease_time = $3 WHERE id <> $1 AND image_id = $2";
+// The time has no part in it, but PostgreSQL wants to know the type of each value.
+const SAVING: &str = "UPDATE images SET status = 'saving', data_id = $1 WHERE id = $2 AND create_time <> $3";
+
+/// An image whose upload was under way when its process died, and what that wrote.
+async fn died(world: &World, http: &Http, lease: DateTime<Utc>) -> (String, Id) {
+    let id = http.queued().await;
+    let (image, data) = (id.parse().unwrap(), Id::random());
+    let db = open(&world.db).await;
+    execute(&db, SAVING, data, image, lease).await;
+    execute(&db, UPLOADING, data, image, lease).await;
+    write_part(world, data);
+    (id, data)
+}
+
+/// What an upload that broke off leaves in the data store.
+fn write_part(world: &World, data: Id) {
+    let folder = world.folder().join(data.to_string());
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("data#1"), "a part").unwrap();
+}
+
+/// Lets a process of the service clear up as long as the value lives.
+struct Sweeper(JoinHandle<()>);
+
+impl Sweeper {
+    fn start(world: &World) -> Self {
+        let images = world.images();
+        Self(tokio::spawn(async move { images.sweep().await }))
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn long_ago() -> DateTime<Utc> {
+    clock::now() - TimeDelta::seconds(1)
+}
+
+async fn data_rows(world: &World) -> i64 {
+    let counted: Vec<(i64,)> = rows(&open(&world.db).await, "SELECT COUNT(*) FROM image_data").await;
+    counted[0].0
+}
+
+async fn an_upload_of_a_dead_process_is_given_up(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let (id, _) = died(&world, &http, long_ago()).await;
+    http.upload(&id, "hello").await.error(409, "ILLEGAL_STATUS_MOVE");
+    let _sweeper = Sweeper::start(&world);
+    is_queued_again(&world, &id).await;
+    soon("the row goes", async || (data_rows(&world).await == 0).then_some(())).await;
+    let last = world.revisions(&id).await.remove(0);
+    assert_eq!((last.user_id.as_str(), last.project_id.as_str()), ("", ""), "nobody did it");
+    http.upload(&id, "hello").await.is(204);
+    assert_eq!(http.download(&id).await.is(200).text(), "hello");
+}
+
+async fn a_lease_that_has_not_ended_is_respected(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let (alive, data) = died(&world, &http, clock::now() + TimeDelta::hours(1)).await;
+    let (dead, _) = died(&world, &http, long_ago()).await;
+    let _sweeper = Sweeper::start(&world);
+    becomes(&world, &dead, Status::Queued).await;
+    soon("the dead one's data go", async || (world.data().len() == 1).then_some(())).await;
+    assert_eq!(status(&world, &alive).await, Status::Saving);
+    assert_eq!(world.data(), [world.folder().join(data.to_string())]);
+}
+
+async fn an_upload_of_an_image_that_is_gone_is_cleared_up(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let (id, data) = died(&world, &http, long_ago()).await;
+    http.delete(&image_path(&id)).await.is(204);
+    is_empty(&world).await;
+    // The image went without a word to the upload.
+    let db = open(&world.db).await;
+    execute(&db, UPLOADING, data, id.parse().unwrap(), long_ago()).await;
+    write_part(&world, data);
+    let _sweeper = Sweeper::start(&world);
+    is_empty(&world).await;
+    soon("the row goes", async || (data_rows(&world).await == 0).then_some(())).await;
+}
+
+async fn what_could_not_be_removed_before_is_removed(db: TestDb) {
+    let world = World::start(db).await;
+    let db = open(&world.db).await;
+    // With files and without.
+    let (with, without) = (Id::random(), Id::random());
+    for data in [with, without] {
+        execute(&db, DELETING, data, Id::random(), clock::now() + TimeDelta::hours(1)).await;
+    }
+    write_part(&world, with);
+    let _sweeper = Sweeper::start(&world);
+    is_empty(&world).await;
+    soon("the rows go", async || (data_rows(&world).await == 0).then_some(())).await;
+}
+
+async fn data_of_images_are_never_removed(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    http.upload(&id, "hello").await.is(204);
+    let image: Id = id.parse().unwrap();
+    execute(&open(&world.db).await, ENDED, Id::random(), image, long_ago()).await;
+    let (dead, _) = died(&world, &http, long_ago()).await;
+    let _sweeper = Sweeper::start(&world);
+    becomes(&world, &dead, Status::Queued).await;
+    soon("the dead one's data go", async || (world.data().len() == 1).then_some(())).await;
+    assert_eq!(http.download(&id).await.is(200).text(), "hello");
+}
+
+async fn an_upload_that_lost_its_lease_does_not_come_back(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    let slow = Slow::begin(&world, &http, &id).await;
+    // Its process slept for so long that another one took it for dead.
+    execute(&open(&world.db).await, ENDED, Id::random(), id.parse().unwrap(), long_ago()).await;
+    let sweeper = Sweeper::start(&world);
+    becomes(&world, &id, Status::Queued).await;
+    drop(sweeper);
+    http.upload(&id, "hello").await.is(204);
+    slow.end().await.error(410, "UPLOAD_LOST");
+    assert_eq!(http.download(&id).await.is(200).text(), "hello");
+    soon("the lost data go", async || (world.data().len() == 1).then_some(())).await;
+}
+
+async fn several_processes_clear_up_together(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(died(&world, &http, long_ago()).await.0);
+    }
+    let _others: Vec<_> = (0..4).map(|_| Sweeper::start(&world)).collect();
+    for id in &ids {
+        is_queued_again(&world, id).await;
+    }
+    for id in &ids {
+        assert_eq!(world.get(id).await.unwrap().revision, 2, "once");
+    }
+    // Another server answers meanwhile.
+    world.beside(DEFAULT_QUOTA).await;
+}
