@@ -3,6 +3,7 @@
 //! Everything started here is gone again when its value is dropped, and also when the process that started it is
 //! killed.
 
+pub mod bucket;
 pub mod debian;
 pub mod identity;
 pub mod postgres;

@@ -37,8 +37,27 @@ impl Service {
     where
         I: IntoIterator<Item: AsRef<OsStr>>,
     {
+        Self::start_with(binary, arguments, [])
+    }
+
+    /// As [`Service::start`], with environment variables.
+    pub fn start_with<I, const N: usize>(
+        binary: &str,
+        arguments: I,
+        environment: [(&str, &str); N],
+    ) -> anyhow::Result<Self>
+    where
+        I: IntoIterator<Item: AsRef<OsStr>>,
+    {
         workspace::build_services()?;
-        let (mut process, stdout) = Process::spawn(binary, arguments)?;
+        let mut command = Command::new(workspace::binary(binary)?);
+        command.args(arguments).envs(environment);
+        Self::run(binary, &mut command)
+    }
+
+    /// Runs a program that says `binary listening on ADDRESS`, and waits until it does.
+    pub fn run(binary: &str, command: &mut Command) -> anyhow::Result<Self> {
+        let (mut process, stdout) = Process::spawn(binary, command)?;
         let announced = announced_address(stdout, binary, process.open_log()?);
         if let Ok(address) = announced.recv_timeout(START_PATIENCE) {
             return Ok(Self { process, address });
@@ -102,13 +121,9 @@ struct Process {
 }
 
 impl Process {
-    fn spawn<I>(binary: &str, arguments: I) -> anyhow::Result<(Self, ChildStdout)>
-    where
-        I: IntoIterator<Item: AsRef<OsStr>>,
-    {
+    fn spawn(binary: &str, command: &mut Command) -> anyhow::Result<(Self, ChildStdout)> {
         let log = NamedTempFile::new()?;
-        let mut child = Command::new(workspace::binary(binary)?)
-            .args(arguments)
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(append_to(&log)?)

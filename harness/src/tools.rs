@@ -21,9 +21,19 @@ const CLIENTS: Environment =
 const TEMPEST: Environment =
     Environment { name: "tempest", requirements: include_str!("../python/tempest.txt") };
 
+/// A server of buckets like those of S3.
+const BUCKET: Environment =
+    Environment { name: "bucket", requirements: include_str!("../python/bucket.txt") };
+
+/// What calls an API by its description.
+const SCHEMATHESIS: Environment =
+    Environment { name: "schemathesis", requirements: include_str!("../python/schemathesis.txt") };
+
 /// Installs everything unless it is there.
 pub fn install() -> anyhow::Result<()> {
-    [TOOLS, CLIENTS, TEMPEST].iter().try_for_each(|environment| environment.installed().map(drop))
+    [TOOLS, CLIENTS, TEMPEST, BUCKET, SCHEMATHESIS]
+        .iter()
+        .try_for_each(|environment| environment.installed().map(drop))
 }
 
 /// grpcurl, to call a gRPC service; `$GRPCURL` names another one.
@@ -41,6 +51,11 @@ pub fn cargo_deny() -> anyhow::Result<PathBuf> {
     chosen("CARGO_DENY").map_or_else(|| TOOLS.program("cargo-deny"), Ok)
 }
 
+/// cargo-fuzz, to build and run what makes up requests; `$CARGO_FUZZ` names another one.
+pub fn cargo_fuzz() -> anyhow::Result<PathBuf> {
+    chosen("CARGO_FUZZ").map_or_else(|| TOOLS.program("cargo-fuzz"), Ok)
+}
+
 /// One of OpenStack's command-line clients: `glance` or `openstack`.
 pub fn client(name: &str) -> anyhow::Result<PathBuf> {
     CLIENTS.program(name)
@@ -54,6 +69,16 @@ pub fn clients_python() -> anyhow::Result<PathBuf> {
 /// Tempest, OpenStack's conformance tests.
 pub fn tempest() -> anyhow::Result<PathBuf> {
     TEMPEST.program("tempest")
+}
+
+/// Schemathesis, which makes up calls of an API from its description.
+pub fn schemathesis() -> anyhow::Result<PathBuf> {
+    SCHEMATHESIS.program("schemathesis")
+}
+
+/// A Python that serves buckets.
+pub(crate) fn bucket_python() -> anyhow::Result<PathBuf> {
+    BUCKET.program("python")
 }
 
 fn chosen(variable: &str) -> Option<PathBuf> {

@@ -2,13 +2,18 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod article;
+mod bucket;
+mod clients;
 mod concurrency;
 mod conformance;
 mod crash;
 mod database_is_away;
 mod documents;
 mod glance_is_away;
+mod http;
+mod openapi;
 mod process;
 mod readme;
 mod retry;
+mod terminal;
 mod world;

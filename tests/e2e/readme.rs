@@ -1,32 +1,44 @@
-//! The session of the README, pasted line by line.
+//! The sessions of the README, pasted line by line.
 
-use std::{fs, path::Path, process::Command};
+use std::fs;
 
 use common::testing::TestDb;
-use harness::{tools, workspace};
+use harness::workspace;
 
-use crate::world::World;
-
-/// Marks the session in the README.
-const FENCE: &str = "```sh session\n";
+use crate::{terminal::Terminal, world::World};
 
 #[tokio::test]
-async fn the_session_of_the_readme_works() {
+async fn the_session_with_grpcurl_works() {
+    let answers = answers("```sh session\n").await;
+    for part in ["\"image_hw_disk_bus\": \"virtio\"", "\"oldValue\": \"ide\"", "\"imageRevision\": \"2\""] {
+        assert!(answers.contains(part), "{part} is missing in:\n{answers}");
+    }
+}
+
+#[tokio::test]
+async fn the_session_with_openstacks_clients_works() {
+    let answers = answers("```sh openstack session\n").await;
+    for part in [
+        // Of glance, openstack, the history, and the instance.
+        "| hw_disk_bus      | virtio",
+        "os_type='linux'",
+        "\"oldValue\": \"ide\"",
+        "\"image_hw_disk_bus\": \"virtio\"",
+        "\"image_os_type\": \"linux\"",
+    ] {
+        assert!(answers.contains(part), "{part} is missing in:\n{answers}");
+    }
+}
+
+/// What the session in the README that begins with `fence` prints.
+async fn answers(fence: &str) -> String {
     let world = World::start(TestDb::sqlite()).await;
     let readme = fs::read_to_string(workspace::root().join("README.md")).unwrap();
-    let (_, session) = readme.split_once(FENCE).expect("the README has a session");
+    let (_, session) = readme.split_once(fence).expect("the README has the session");
     let (session, _) = session.split_once("```").unwrap();
     let session = session
         .replace("127.0.0.1:9292", &world.glance.address().to_string())
         .replace("127.0.0.1:8774", &world.nova.address().to_string());
-    let grpcurl = tools::grpcurl().unwrap();
-    let path = format!("{}:/usr/bin:/bin", grpcurl.parent().and_then(Path::to_str).unwrap());
     // One shell for all of it, as at a terminal: a line may use what an earlier one set.
-    let output = Command::new("sh").args(["-euc", &session]).env("PATH", path).output().unwrap();
-    let (answers, errors) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{answers}{errors}");
-    for part in ["\"image_hw_disk_bus\": \"virtio\"", "\"oldValue\": \"ide\"", "\"imageRevision\": \"2\""] {
-        assert!(answers.contains(part), "{part} is missing in:\n{answers}");
-    }
+    Terminal::with([]).run(&session)
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     process::{Command, Output},
 };
 
@@ -13,6 +14,7 @@ use proto::{
 };
 use serde_json::Value;
 use sqlx::{Connection as _, FromRow, PgConnection, SqliteConnection, postgres::PgRow, sqlite::SqliteRow};
+use tempfile::TempDir;
 use tonic::transport::Channel;
 
 /// Exit code of grpcurl for an RPC error: 64 and the gRPC code.
@@ -23,6 +25,7 @@ pub(crate) struct World {
     pub(crate) glance: Service,
     pub(crate) nova: Service,
     glance_db: TestDb,
+    data: TempDir,
     nova_db: TestDb,
 }
 
@@ -30,9 +33,10 @@ impl World {
     /// Starts both services; `db` becomes nova's, and glance gets another one of its kind.
     pub(crate) async fn start(db: TestDb) -> Self {
         let glance_db = db.another().await;
-        let glance = start_glance(&glance_db.url, "127.0.0.1:0");
+        let data = tempfile::tempdir().unwrap();
+        let glance = start_glance(&glance_db.url, data.path(), "127.0.0.1:0");
         let nova = start_nova(&db.url, &glance.endpoint());
-        Self { glance, nova, glance_db, nova_db: db }
+        Self { glance, nova, glance_db, data, nova_db: db }
     }
 
     /// Kills nova-api-svc and starts it again on the same database.
@@ -44,7 +48,7 @@ impl World {
     /// Starts glance-svc again, where it was, on the same database.
     pub(crate) fn revive_glance(&mut self) {
         let address = self.glance.address().to_string();
-        self.glance = start_glance(&self.glance_db.url, &address);
+        self.glance = start_glance(&self.glance_db.url, self.data.path(), &address);
     }
 
     pub(crate) async fn images(&self) -> ImageServiceClient<Channel> {
@@ -99,8 +103,11 @@ impl World {
     }
 }
 
-fn start_glance(url: &str, listen: &str) -> Service {
-    Service::start("glance-svc", ["--listen", listen, "--database-url", url]).unwrap()
+/// Starts glance-svc on the database at `url`, with data of images in a folder.
+pub(crate) fn start_glance(url: &str, data: &Path, listen: &str) -> Service {
+    let data = format!("file:{}", data.display());
+    let arguments = ["--listen", listen, "--database-url", url, "--data-url", &data];
+    Service::start("glance-svc", arguments).unwrap()
 }
 
 fn start_nova(url: &str, glance: &str) -> Service {
@@ -121,11 +128,14 @@ pub(crate) fn create(image: &glance::Image, count: i32) -> nova::CreateInstanceR
 
 /// Calls `method` with the real grpcurl as alice of project demo; `data` is JSON.
 pub(crate) fn grpcurl(service: &Service, method: &str, data: &Value) -> Output {
-    Command::new(tools::grpcurl().unwrap())
-        .args(["-plaintext", "-H", "x-user-id: alice", "-H", "x-project-id: demo"])
-        .args(["-max-time", "20", "-d", &data.to_string(), &service.address().to_string(), method])
-        .output()
-        .unwrap()
+    grpcurl_with(&["x-user-id: alice", "x-project-id: demo"], service, method, data)
+}
+
+/// Calls `method` with the real grpcurl and these headers; `data` is JSON.
+pub(crate) fn grpcurl_with(headers: &[&str], service: &Service, method: &str, data: &Value) -> Output {
+    let mut grpcurl = Command::new(tools::grpcurl().unwrap());
+    grpcurl.args(headers.iter().flat_map(|header| ["-H", header])).args(["-plaintext", "-max-time", "20"]);
+    grpcurl.args(["-d", &data.to_string(), &service.address().to_string(), method]).output().unwrap()
 }
 
 /// As [`grpcurl`], for a call that succeeds; gives its answer.
