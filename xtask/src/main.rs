@@ -1,6 +1,7 @@
 //! The project's own commands, run with `cargo xtask`.
 
 mod demo;
+mod fuzz;
 mod test;
 
 use std::{
@@ -15,12 +16,14 @@ use clap::Parser;
 #[command(bin_name = "cargo xtask")]
 enum Command {
     Demo(demo::Demo),
+    Fuzz(fuzz::Fuzz),
     Test(test::Test),
 }
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Demo(demo) => demo.run(),
+        Command::Fuzz(fuzz) => fuzz.run(),
         Command::Test(test) => test.run(),
     };
     if let Err(error) = outcome {

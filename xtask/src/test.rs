@@ -15,6 +15,8 @@ use harness::{
     tools, workspace,
 };
 
+use crate::fuzz::Fuzz;
+
 /// Set up what the checks need, and run them and the tests.
 #[derive(Args)]
 pub(crate) struct Test {
@@ -37,6 +39,7 @@ enum Step {
     Dependencies,
     Tests,
     Docs,
+    Fuzz,
 }
 
 impl Test {
@@ -62,6 +65,7 @@ impl Test {
             Step::Dependencies => check_dependencies(),
             Step::Tests => self.run_tests(),
             Step::Docs => build_docs(),
+            Step::Fuzz => Fuzz::BRIEF.run(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Step {
             Self::Dependencies => "licences, duplicates and sources of dependencies",
             Self::Tests => "tests",
             Self::Docs => "documentation",
+            Self::Fuzz => "made-up requests",
         }
     }
 }
@@ -96,7 +101,8 @@ fn set_up() -> anyhow::Result<()> {
     require_component("clippy", "clippy")?;
     postgres::install()?;
     tools::install()?;
-    cargo("fetch --locked")
+    cargo("fetch --locked")?;
+    cargo("fetch --locked --manifest-path fuzz/Cargo.toml")
 }
 
 fn require_component(subcommand: &str, component: &str) -> anyhow::Result<()> {

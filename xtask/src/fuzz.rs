@@ -1,0 +1,60 @@
+//! `cargo xtask fuzz`: makes up what callers send, and runs it through the readers and through the whole HTTP edge.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use clap::Args;
+use harness::{program::show, tools, workspace};
+
+/// The targets, by the names of their programs.
+const TARGETS: [&str; 4] = ["filter", "http", "patch", "query"];
+
+/// Without sanitizers, which need a toolchain of their own; what is fuzzed has no unsafe code.
+const BUILD: [&str; 4] = ["-D", "-s", "none", "--no-trace-compares"];
+
+/// Make up what callers send, and run it through the readers and through the whole HTTP edge.
+#[derive(Args)]
+pub(crate) struct Fuzz {
+    /// How long each target runs.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    seconds: u32,
+}
+
+impl Fuzz {
+    /// A short run, among other checks.
+    pub(crate) const BRIEF: Self = Self { seconds: 10 };
+
+    /// Builds the targets and runs one after the other, up to the first that finds something.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let folder = workspace::root().join("fuzz");
+        show(cargo_fuzz("build", &folder)?.arg("--target-dir").arg(built()?))?;
+        TARGETS.iter().try_for_each(|target| self.run_target(target, &folder))
+    }
+
+    fn run_target(&self, target: &str, folder: &Path) -> anyhow::Result<()> {
+        let (corpus, seeds) = (folder.join("corpus").join(target), folder.join("seeds").join(target));
+        fs::create_dir_all(&corpus)?;
+        let mut run = cargo_fuzz("run", folder)?;
+        run.arg("--target-dir").arg(built()?).arg(target).arg(corpus);
+        if seeds.is_dir() {
+            run.arg(seeds);
+        }
+        show(run.args(["--", "-verbosity=0", &format!("-max_total_time={}", self.seconds)]))
+    }
+}
+
+fn cargo_fuzz(command: &str, folder: &Path) -> anyhow::Result<Command> {
+    let mut cargo_fuzz = Command::new(tools::cargo_fuzz()?);
+    cargo_fuzz.args([command, "--fuzz-dir"]).arg(folder).args(BUILD).current_dir(workspace::root());
+    // Any toolchain will do: what switches the instrumentation on is not stable yet.
+    cargo_fuzz.env("RUSTC_BOOTSTRAP", "1");
+    Ok(cargo_fuzz)
+}
+
+/// Apart from what is built without instrumentation.
+fn built() -> anyhow::Result<PathBuf> {
+    Ok(workspace::target_directory()?.join("fuzz"))
+}
