@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::{Path, Request},
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header, uri::Authority},
     response::{IntoResponse as _, Response},
 };
 use common::{
@@ -25,12 +25,12 @@ const IMAGE: &str = include_str!("schemas/image.json");
 const MEMBER: &str = include_str!("schemas/member.json");
 const TASK: &str = include_str!("schemas/task.json");
 
-pub(super) async fn choices(api: Of, headers: HeaderMap) -> Response {
-    (StatusCode::MULTIPLE_CHOICES, document(&api, &headers)).into_response()
+pub(super) async fn choices(api: Of, request: Request) -> Response {
+    (StatusCode::MULTIPLE_CHOICES, document(&api, &request)).into_response()
 }
 
-pub(super) async fn versions(api: Of, headers: HeaderMap) -> Json<Value> {
-    document(&api, &headers)
+pub(super) async fn versions(api: Of, request: Request) -> Json<Value> {
+    document(&api, &request)
 }
 
 pub(super) async fn health() -> &'static str {
@@ -72,7 +72,7 @@ pub(super) async fn unknown(api: Of, request: Request) -> Response {
     if request.uri().path().starts_with("/v2/") {
         return nothing().into_response();
     }
-    choices(api, request.headers().clone()).await
+    choices(api, request).await
 }
 
 fn nothing() -> Problem {
@@ -80,8 +80,8 @@ fn nothing() -> Problem {
     Problem::new("there is no such resource in this API", description)
 }
 
-fn document(api: &Api, headers: &HeaderMap) -> Json<Value> {
-    let href = format!("{}/v2/", endpoint(api, headers));
+fn document(api: &Api, request: &Request) -> Json<Value> {
+    let href = format!("{}/v2/", endpoint(api, request));
     let versions: Vec<_> = VERSIONS
         .iter()
         .map(|version| {
@@ -92,11 +92,12 @@ fn document(api: &Api, headers: &HeaderMap) -> Json<Value> {
     Json(json!({ "versions": versions }))
 }
 
-/// Where callers reach this service.
-pub(super) fn endpoint(api: &Api, headers: &HeaderMap) -> String {
+/// Where callers reach this service; HTTP/2 has the host in the URI.
+pub(super) fn endpoint(api: &Api, request: &Request) -> String {
     if let Some(endpoint) = &api.public_endpoint {
         return endpoint.to_string();
     }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    format!("http://{host}")
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(Authority::as_str));
+    format!("http://{}", host.unwrap_or("localhost"))
 }

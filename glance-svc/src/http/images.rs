@@ -76,7 +76,7 @@ fn page_of(list: &ListImages, images: Vec<(Id, Box<RawValue>)>, has_next: bool) 
 }
 
 pub(super) async fn create(api: Of, By(caller): By, request: Request) -> Result<Response, Problem> {
-    let host = super::discovery::endpoint(&api, request.headers());
+    let host = super::discovery::endpoint(&api, &request);
     let body = json(request).await?;
     let (image, problems) = new_image(&body, &caller)?;
     let created = api.images.create(image, problems, &caller).await?;

@@ -70,6 +70,10 @@ fn check_move(image: &Image, next: &mut Image) -> Result<(), Error> {
     if !image.status.next().contains(&next.status) {
         return Err(Error::StatusMove { id: image.id, from: image.status, to: next.status });
     }
+    if image.status == Status::Saving {
+        // Whoever ends the upload by hand has the data elsewhere; those that are arriving are no image's.
+        next.data = None;
+    }
     if next.status == Status::Queued {
         next.forget_data();
     }

@@ -67,6 +67,7 @@ impl Images {
         let received = self.receive(id, data, upload).await;
         let finished = match received {
             Ok(digest) => self.finish_upload(id, data, &digest, &caller.actor).await,
+            Err(Error::DataStore(error)) => Err(self.explain(id, data, error).await),
             Err(error) => Err(error),
         };
         unfinished.actor = None;
@@ -116,6 +117,14 @@ impl Images {
             }
             None if sink.received > limit => Err(Error::DataTooLarge { limit }),
             _ => sink.finish().await,
+        }
+    }
+
+    /// What was removed under an upload that is lost fails in the data store.
+    async fn explain(&self, id: Id, data: Id, error: object_store::Error) -> Error {
+        match self.store.renew_lease(data, clock::now() + LEASE).await {
+            Ok(false) => Error::UploadLost(id),
+            _ => Error::DataStore(error),
         }
     }
 

@@ -21,7 +21,7 @@ on_both_databases!(
 );
 
 /// Sends the head of an upload, and then `body`, as it stands; the image is SAVING.
-async fn raw(world: &World, id: &str, headers: &str, body: &[u8]) -> TcpStream {
+pub(super) async fn raw(world: &World, id: &str, headers: &str, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     let head = format!(
         "PUT /v2/images/{id}/file HTTP/1.1\r\nhost: glance\r\naccept: application/json\r\nx-user-id: alice\r\n\

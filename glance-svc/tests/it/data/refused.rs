@@ -3,9 +3,13 @@
 use common::{on_both_databases, testing::TestDb};
 use proto::glance::v1::UploadImageDataRequest;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::Code;
 
-use super::{bytes, messages, upload_over_grpc};
+use super::{broken::raw, bytes, messages, upload_over_grpc};
 use crate::support::{
     EDGES, Edge, Who, World, assert_error, file_path, id_of, over_grpc, over_http, violations,
 };
@@ -17,6 +21,7 @@ on_both_databases!(
     only_the_owner_and_operators_give_them,
     refuses_messages_that_name_nothing,
     refuses_a_message_that_is_too_large,
+    asks_for_the_body_only_if_it_takes_it,
 );
 
 async fn refuses_other_media_types(db: TestDb) {
@@ -123,4 +128,25 @@ async fn refuses_a_message_that_is_too_large(db: TestDb) {
         upload_over_grpc(&world, Who::OWNER, messages(&id, None, &data, data.len())).await.unwrap_err();
     assert_ne!(refused.code(), Code::Ok);
     super::is_queued_again(&world, &id).await;
+}
+
+/// The first line of what comes next.
+async fn line(stream: &mut TcpStream) -> String {
+    let mut answer = vec![0; 4096];
+    let count = stream.read(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[..count]).lines().next().unwrap_or_default().to_owned()
+}
+
+async fn asks_for_the_body_only_if_it_takes_it(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let expect = "content-length: 5\r\nexpect: 100-continue";
+    let id = http.queued().await;
+    let mut stream = raw(&world, &id, expect, b"").await;
+    assert_eq!(line(&mut stream).await, "HTTP/1.1 100 Continue");
+    stream.write_all(b"hello").await.unwrap();
+    assert_eq!(line(&mut stream).await, "HTTP/1.1 204 No Content");
+    assert_eq!(line(&mut raw(&world, &id, expect, b"").await).await, "HTTP/1.1 409 Conflict");
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    assert_eq!(line(&mut raw(&world, unknown, expect, b"").await).await, "HTTP/1.1 404 Not Found");
 }

@@ -8,6 +8,7 @@ use crate::support::{Settings, Who, World};
 on_both_databases!(
     tells_its_versions,
     versions_point_to_the_host_of_the_request,
+    versions_point_to_the_authority_of_http_2,
     versions_point_to_the_public_endpoint,
     needs_no_caller_to_tell_its_versions,
     outside_of_the_api_every_path_is_a_choice,
@@ -46,6 +47,16 @@ async fn versions_point_to_the_host_of_the_request(db: TestDb) {
     let call = world.http(Who::NOBODY).call("GET", "/versions").header("host", "glance.example.org:80");
     let versions = call.send().await.is(200).json();
     assert_eq!(versions["versions"][0]["links"][0]["href"], "http://glance.example.org:80/v2/");
+}
+
+async fn versions_point_to_the_authority_of_http_2(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER).http_2();
+    let versions = http.get("/versions").await.is(200).json();
+    assert_eq!(versions["versions"][0]["links"][0]["href"], format!("http://{}/v2/", world.address));
+    let created = http.post("/v2/images", json!({"name": "cirros"})).await.is(201);
+    let id = created.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(created.header("location"), format!("http://{}/v2/images/{id}", world.address));
 }
 
 async fn versions_point_to_the_public_endpoint(db: TestDb) {

@@ -18,6 +18,7 @@ on_both_databases!(
     a_patch_is_one_revision,
     every_revision_can_be_read_again,
     a_token_for_development_names_the_caller,
+    http_2_does_the_same,
 );
 
 async fn what_http_writes_grpc_reads(db: TestDb) {
@@ -181,4 +182,18 @@ async fn a_token_for_development_names_the_caller(db: TestDb) {
     let call = token("GET", &image_path(&id)).header("x-project-id", "stranger").header("x-roles", "member");
     call.send().await.error(404, "IMAGE_NOT_FOUND");
     http.call("GET", &image_path(&id)).header("x-auth-token", "nonsense").send().await.is(200);
+}
+
+async fn http_2_does_the_same(db: TestDb) {
+    let world = World::start(db).await;
+    let (http, http_2) = (world.http(Who::OWNER), world.http(Who::OWNER).http_2());
+    let id = http_2.queued().await;
+    assert_eq!(http_2.set(&id, "k", json!("v")).await.is(200).json(), http.show(&id).await);
+    let data = vec![7; 3_000_000];
+    http_2.upload(&id, data.clone()).await.is(204);
+    assert!(http_2.download(&id).await.is(200).body == data);
+    http_2.set(&id, "size", json!(1)).await.error(403, "ATTRIBUTE_READ_ONLY");
+    http_2.get("/nonsense").await.is(300);
+    http_2.delete(&image_path(&id)).await.is(204);
+    http.get(&image_path(&id)).await.error(404, "IMAGE_NOT_FOUND");
 }

@@ -44,6 +44,12 @@ impl Http {
         Self { client: Client::builder(TokioExecutor::new()).build_http(), world, who }
     }
 
+    /// The same caller over HTTP/2.
+    pub(crate) fn http_2(mut self) -> Self {
+        self.client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        self
+    }
+
     pub(crate) fn call(&self, method: &str, path: &str) -> Call {
         let builder = Request::builder().method(method).uri(format!("http://{}{path}", self.world.address));
         Call { http: self.clone(), builder: self.who.of(builder), body: Body::empty() }
