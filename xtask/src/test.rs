@@ -59,7 +59,7 @@ impl Test {
     fn run_step(&self, step: Step) -> anyhow::Result<()> {
         match step {
             Step::Setup => set_up(),
-            Step::Format => cargo("fmt --all --check"),
+            Step::Format => check_format(),
             Step::Contract => check_contract(),
             Step::Lints => cargo("clippy --workspace --all-targets --locked -- -D warnings"),
             Step::Dependencies => check_dependencies(),
@@ -110,6 +110,12 @@ fn require_component(subcommand: &str, component: &str) -> anyhow::Result<()> {
     let present = answer.is_ok_and(|answer| answer.status.success());
     ensure!(present, "{component} is missing: install it with `rustup component add {component}`");
     Ok(())
+}
+
+fn check_format() -> anyhow::Result<()> {
+    cargo("fmt --all --check")?;
+    // A workspace of its own.
+    cargo("fmt --manifest-path fuzz/Cargo.toml --check")
 }
 
 fn check_contract() -> anyhow::Result<()> {

@@ -36,11 +36,21 @@ impl Images {
             noted => noted.map(drop),
         };
         match noted {
-            Ok(()) => self.remove_data_of(id).await,
+            Ok(()) => {
+                self.remove_data_of(id).await;
+                self.remove_forgotten(data, "").await;
+            }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, image = %id, "an upload is given up later");
             }
+        }
+    }
+
+    /// Removes what was written after somebody else had removed the data and forgotten them.
+    pub(super) async fn remove_forgotten(&self, data: Id, upload_id: &str) {
+        if let Err(error) = self.data.remove(data, &upload_id.to_owned()).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, data = %data, "data are left behind");
         }
     }
 

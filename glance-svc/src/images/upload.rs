@@ -89,8 +89,9 @@ impl Images {
     {
         let Upload { mut bytes, size: announced } = upload;
         let (writer, upload_id) = self.data.write(data).await.map_err(data_store)?;
-        if !upload_id.is_empty() {
-            self.store.note_upload(data, &upload_id).await?;
+        if !upload_id.is_empty() && !self.store.note_upload(data, &upload_id).await? {
+            self.remove_forgotten(data, &upload_id).await;
+            return Err(Error::UploadLost(id));
         }
         let mut sink = Sink::new(writer);
         let mut renewal = tokio::time::interval(RENEWAL);

@@ -76,16 +76,17 @@ macro_rules! take_step {
 pub(super) use take_step;
 
 impl Store {
-    /// Notes the data store's own id of an upload, by which it can be given up.
-    pub async fn note_upload(&self, data: Id, upload_id: &str) -> Result<(), Error> {
-        in_transaction!(self.db, |tx| {
+    /// Notes the data store's own id of an upload, by which it can be given up; `false` if it is lost.
+    pub async fn note_upload(&self, data: Id, upload_id: &str) -> Result<bool, Error> {
+        let noted = in_transaction!(self.db, |tx| {
             sqlx::query("UPDATE image_data SET upload_id = $2 WHERE id = $1")
                 .bind(data)
                 .bind(upload_id)
                 .execute(&mut *tx)
-                .await?;
+                .await?
+                .rows_affected()
         });
-        Ok(())
+        Ok(noted > 0)
     }
 
     /// Renews the lease of an upload; `false` if it is lost.

@@ -24,6 +24,7 @@ on_both_databases!(
     what_could_not_be_removed_before_is_removed,
     data_of_images_are_never_removed,
     an_upload_that_lost_its_lease_does_not_come_back,
+    an_upload_that_was_forgotten_takes_its_data_with_it,
     several_processes_clear_up_together,
 );
 
@@ -47,6 +48,7 @@ const UPLOADING: &str =
 const DELETING: &str =
     "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'deleting', $3)";
 const ENDED: &str = "UPDATE image_data SET lease_time = $3 WHERE id <> $1 AND image_id = $2";
+const FORGOTTEN: &str = "DELETE FROM image_data WHERE id <> $1 AND image_id = $2 AND lease_time <> $3";
 // The time has no part in it, but PostgreSQL wants to know the type of each value.
 const SAVING: &str = "UPDATE images SET status = 'saving', data_id = $1 WHERE id = $2 AND create_time <> $3";
 
@@ -176,6 +178,18 @@ async fn an_upload_that_lost_its_lease_does_not_come_back(db: TestDb) {
     slow.end().await.error(410, "UPLOAD_LOST");
     assert_eq!(http.download(&id).await.is(200).text(), "hello");
     soon("the lost data go", async || (world.data().len() == 1).then_some(())).await;
+}
+
+async fn an_upload_that_was_forgotten_takes_its_data_with_it(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    let slow = Slow::begin(&world, &http, &id).await;
+    // Whoever deleted the image looked for its data before the first byte was written, found and noted none.
+    execute(&open(&world.db).await, FORGOTTEN, Id::random(), id.parse().unwrap(), long_ago()).await;
+    http.delete(&image_path(&id)).await.is(204);
+    slow.end().await.error(410, "UPLOAD_LOST");
+    is_empty(&world).await;
 }
 
 async fn several_processes_clear_up_together(db: TestDb) {
