@@ -2,7 +2,7 @@
 //!
 //! | the article (Nova, Icehouse)         | here                                                          |
 //! |--------------------------------------|---------------------------------------------------------------|
-//! | #1 `create`                          | [`api`](crate::api), `create_instance`                        |
+//! | #1 `create`                          | [`grpc`](crate::grpc), `create_instance`                      |
 //! | #2 `_create_instance`                | [`Pipeline::create_instance`]                                 |
 //! | #3 `_provision_instances`            | [`provision::provision_instances`]                            |
 //! | #4 `create_db_entry_for_new_instance`| [`Store::create`](crate::store::Store::create)                |
