@@ -26,7 +26,7 @@ use tokio::{sync::watch, time::timeout};
 
 mod error;
 
-pub use error::Error;
+pub use error::{Error, Transient, retrying};
 
 use error::is_unavailable;
 

@@ -8,6 +8,7 @@ pub mod deadline;
 pub mod edge;
 pub mod filter;
 pub mod flavor;
+pub mod group;
 pub mod http;
 pub mod id;
 pub mod image;

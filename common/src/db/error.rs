@@ -1,27 +1,71 @@
 //! Why a database cannot be used, and whether trying again helps.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::status::{Code, Description, Detail};
+use backon::{ExponentialBuilder, Retryable as _};
+
+use crate::{
+    group::Lost,
+    status::{Code, Description, Detail},
+};
+
+/// How often a transaction is tried again, after 2 ms to 250 ms, jittered.
+const RETRIES: usize = 10;
 
 /// What a caller is told to wait before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a database cannot be used.
-#[derive(Debug, thiserror::Error)]
+/// Why a database cannot be used. Requests that share a statement share its error.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// It is away or overloaded; trying again helps.
     #[error("the database is not available; try again")]
-    Unavailable(#[source] Option<sqlx::Error>),
+    Unavailable(#[source] Option<Arc<sqlx::Error>>),
+    /// Another transaction was in the way again and again; trying again helps.
+    #[error("the database is not available; try again")]
+    Conflict(#[source] Arc<sqlx::Error>),
     /// It refused a statement; trying again does not help.
     #[error("the database failed")]
-    Failed(#[source] sqlx::Error),
+    Failed(#[source] Arc<sqlx::Error>),
 }
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        if is_unavailable(&error) { Self::Unavailable(Some(error)) } else { Self::Failed(error) }
+        if is_conflict(&error) {
+            Self::Conflict(Arc::new(error))
+        } else if is_unavailable(&error) {
+            Self::Unavailable(Some(Arc::new(error)))
+        } else {
+            Self::Failed(Arc::new(error))
+        }
     }
+}
+
+impl From<Lost> for Error {
+    fn from(_: Lost) -> Self {
+        Self::Unavailable(None)
+    }
+}
+
+/// An error of a service, which may be one of its database.
+pub trait Transient {
+    /// The error of the database, if it is one.
+    fn database(&self) -> Option<&Error>;
+}
+
+/// Runs `transaction`, which has committed nothing when it fails, again while other transactions are in its way:
+/// a serialization failure, a deadlock, or a row it refers to that was just removed.
+pub async fn retrying<T, E, F>(transaction: impl FnMut() -> F) -> Result<T, E>
+where
+    E: Transient,
+    F: Future<Output = Result<T, E>>,
+{
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(2))
+        .with_max_delay(Duration::from_millis(250))
+        .with_max_times(RETRIES)
+        .with_jitter();
+    transaction.retry(pauses).when(|error: &E| matches!(error.database(), Some(Error::Conflict(_)))).await
 }
 
 impl Error {
@@ -29,7 +73,7 @@ impl Error {
     #[must_use]
     pub fn describe(&self) -> Description {
         match self {
-            Self::Unavailable(_) => {
+            Self::Unavailable(_) | Self::Conflict(_) => {
                 Description::new(Code::Unavailable, "DATABASE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
             }
             Self::Failed(_) => Description::new(Code::Internal, "INTERNAL"),
@@ -50,7 +94,13 @@ pub(super) fn is_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// PostgreSQL: connection, resources, shutdown, serialization, read-only standby. SQLite (low byte): busy,
+/// PostgreSQL: serialization failure, deadlock, foreign key.
+fn is_conflict(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "23503"))
+}
+
+/// PostgreSQL: connection, resources, shutdown, read-only standby, lock. SQLite (low byte): busy,
 /// locked, read-only, I/O, full, cannot open.
 fn is_passing(code: &str) -> bool {
     match code.parse::<u32>() {
@@ -59,7 +109,7 @@ fn is_passing(code: &str) -> bool {
             code.starts_with("08")
                 || code.starts_with("53")
                 || code.starts_with("57P")
-                || matches!(code, "40001" | "40P01" | "25006" | "55P03")
+                || matches!(code, "25006" | "55P03")
         }
     }
 }

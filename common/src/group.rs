@@ -1,0 +1,225 @@
+//! Work that requests in flight do together: whatever arrives while a batch is under way is done in the next one.
+//!
+//! A batch begins after everything in it has arrived, so a read done for a batch is as fresh as a read of one's own,
+//! and a batch of writes costs one commit.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, task::yield_now, time::timeout};
+
+/// Answers of a batch to come, in the order of its items.
+type Answers<R> = Pin<Box<dyn Future<Output = Vec<R>> + Send>>;
+
+/// The work was begun and never ended; nobody knows what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the work was lost")]
+pub struct Lost;
+
+/// How work is grouped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most items of a batch, at least 1.
+    pub batch: usize,
+    /// How long the next batch waits for the one before it, which may have met a lock or a slow peer.
+    pub patience: Duration,
+}
+
+/// Does items of work in batches, one batch at a time.
+pub struct Group<T, R>(Arc<Inner<T, R>>);
+
+struct Inner<T, R> {
+    limits: Limits,
+    work: Box<dyn Fn(Vec<T>) -> Answers<R> + Send + Sync>,
+    queue: Mutex<Queue<T, R>>,
+}
+
+struct Queue<T, R> {
+    waiting: VecDeque<(T, oneshot::Sender<R>)>,
+    is_busy: bool,
+}
+
+impl<T, R> Clone for Group<T, R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T, R> fmt::Debug for Group<T, R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Group").field("limits", &self.0.limits).finish_non_exhaustive()
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
+    /// A group whose batches are done by `work`, which answers each item, in their order.
+    pub fn new<F>(limits: Limits, work: impl Fn(Vec<T>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Vec<R>> + Send + 'static,
+    {
+        let work = Box::new(move |items| Box::pin(work(items)) as Answers<R>);
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), is_busy: false });
+        Self(Arc::new(Inner { limits, work, queue }))
+    }
+
+    /// Does `item` with others. Once its batch has begun it is done even if the caller stops waiting; before
+    /// that, it is not done at all.
+    pub async fn submit(&self, item: T) -> Result<R, Lost> {
+        let (sender, receiver) = oneshot::channel();
+        if self.0.enqueue(item, sender) {
+            tokio::spawn(Arc::clone(&self.0).run());
+        }
+        receiver.await.map_err(|_| Lost)
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Inner<T, R> {
+    /// Adds an item; whether nobody is at work.
+    fn enqueue(&self, item: T, sender: oneshot::Sender<R>) -> bool {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.waiting.push_back((item, sender));
+        !std::mem::replace(&mut queue.is_busy, true)
+    }
+
+    /// Does batch after batch until nothing waits.
+    async fn run(self: Arc<Self>) {
+        loop {
+            // Requests that are ready to run may join.
+            yield_now().await;
+            let Some((items, senders)) = self.next() else { return };
+            let answers = (self.work)(items);
+            let batch = tokio::spawn(async move {
+                for (answer, sender) in answers.await.into_iter().zip(senders) {
+                    // A caller that has gone needs no answer.
+                    let _ = sender.send(answer);
+                }
+            });
+            // A batch that panicked has dropped its senders; one that is late goes on by itself.
+            let _ = timeout(self.limits.patience, batch).await;
+        }
+    }
+
+    /// The next batch; `None`, and nobody is at work any more, if nothing waits.
+    fn next(&self) -> Option<(Vec<T>, Vec<oneshot::Sender<R>>)> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut items, mut senders) = (Vec::new(), Vec::new());
+        while items.len() < self.limits.batch
+            && let Some((item, sender)) = queue.waiting.pop_front()
+        {
+            if !sender.is_closed() {
+                items.push(item);
+                senders.push(sender);
+            }
+        }
+        queue.is_busy = !items.is_empty();
+        queue.is_busy.then_some((items, senders))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { batch: 10, patience: Duration::from_hours(1) };
+
+    type Gated = (Group<u32, (u32, usize)>, Arc<Semaphore>, Arc<AtomicUsize>);
+
+    /// A group whose batches wait for a permit each, and answer each item with the size of its batch.
+    fn gated(limits: Limits) -> Gated {
+        let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (enter, count) = (Arc::clone(&gate), Arc::clone(&begun));
+        let group = Group::new(limits, move |items: Vec<u32>| {
+            let (enter, count) = (Arc::clone(&enter), Arc::clone(&count));
+            async move {
+                count.fetch_add(1, Ordering::SeqCst);
+                enter.acquire().await.unwrap().forget();
+                items.iter().map(|item| (*item, items.len())).collect()
+            }
+        });
+        (group, gate, begun)
+    }
+
+    async fn until(condition: impl Fn() -> bool) {
+        while !condition() {
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_arrives_while_a_batch_is_under_way_is_done_in_the_next() {
+        let (group, gate, begun) = gated(LIMITS);
+        let submit = |item| {
+            let group = group.clone();
+            tokio::spawn(async move { group.submit(item).await })
+        };
+        let first = submit(0);
+        until(|| begun.load(Ordering::SeqCst) == 1).await;
+        let others: Vec<_> = (1..=12).map(submit).collect();
+        gate.add_permits(3);
+        assert_eq!(first.await.unwrap(), Ok((0, 1)));
+        for (other, expected) in others.into_iter().zip(1..) {
+            let size = if expected <= 10 { 10 } else { 2 };
+            assert_eq!(other.await.unwrap(), Ok((expected, size)));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_begun() {
+        let (group, gate, begun) = gated(LIMITS);
+        let first = tokio::spawn({
+            let group = group.clone();
+            async move { group.submit(0).await }
+        });
+        until(|| begun.load(Ordering::SeqCst) == 1).await;
+        let mut leaving = Box::pin(group.submit(1));
+        tokio::select! {
+            biased;
+            _ = &mut leaving => panic!("the batch before it is under way"),
+            () = yield_now() => {}
+        }
+        drop(leaving);
+        gate.add_permits(2);
+        first.await.unwrap().unwrap();
+        assert_eq!(group.submit(2).await, Ok((2, 1)));
+        assert_eq!(begun.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_slow_batch_does_not_hold_up_the_next_for_long() {
+        let (group, gate, begun) = gated(Limits { patience: Duration::from_millis(1), ..LIMITS });
+        let tasks: Vec<_> = (0..3)
+            .map(|item| {
+                let group = group.clone();
+                tokio::spawn(async move { group.submit(item).await })
+            })
+            .collect();
+        until(|| begun.load(Ordering::SeqCst) >= 1).await;
+        let late = tokio::spawn(async move { group.submit(9).await });
+        until(|| begun.load(Ordering::SeqCst) >= 2).await;
+        gate.add_permits(10);
+        assert_eq!(late.await.unwrap(), Ok((9, 1)));
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_panics_is_lost_and_the_next_is_done() {
+        let group = Group::new(LIMITS, |items: Vec<u32>| async move {
+            assert_ne!(items, [13], "unlucky");
+            items
+        });
+        assert_eq!(group.submit(13).await, Err(Lost));
+        assert_eq!(group.submit(14).await, Ok(14));
+    }
+}
