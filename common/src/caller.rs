@@ -47,7 +47,7 @@ pub enum Identity {
 }
 
 /// Why a caller is not known.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The headers make no sense.
     #[error(transparent)]

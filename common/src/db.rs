@@ -15,7 +15,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection as _, PgConnection, PgPool, SqlitePool,
+    Connection as _, PgConnection, PgPool, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
     pool::PoolOptions,
     postgres::PgConnectOptions,
@@ -84,6 +84,24 @@ pub enum Pools {
         /// The connection for looking whether the server is there, which no load keeps busy.
         heartbeat: PgPool,
     },
+}
+
+/// Which of the two databases a connection leads to, for the few statements whose texts differ.
+pub trait Dialect {
+    /// The text for this database.
+    fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str;
+}
+
+impl Dialect for SqliteConnection {
+    fn pick(&self, sqlite: &'static str, _: &'static str) -> &'static str {
+        sqlite
+    }
+}
+
+impl Dialect for PgConnection {
+    fn pick(&self, _: &'static str, postgres: &'static str) -> &'static str {
+        postgres
+    }
 }
 
 /// Why a database cannot be opened.

@@ -39,6 +39,12 @@ impl Id {
         Self(Uuid::now_v7())
     }
 
+    /// The id of a content with this hash (a UUID of version 8).
+    #[must_use]
+    pub fn from_hash(hash: &[u8; 16]) -> Self {
+        Self(Uuid::new_v8(*hash))
+    }
+
     /// The id that `field` of a request holds.
     pub fn from_field(field: &str, text: &str) -> Result<Self, Violations> {
         text.parse().map_err(|problem: NotAnId| Violations::one(field, problem.to_string()))

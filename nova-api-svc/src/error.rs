@@ -32,7 +32,7 @@ pub enum ImageUse {
 }
 
 /// Why a request failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields are the values of the sentence")]
 pub enum Error {
     /// The request is wrong in itself.

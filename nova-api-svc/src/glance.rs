@@ -1,9 +1,21 @@
 //! The client of the image catalogue: a lazy channel, a deadline for each call, and the peer's statuses turned
 //! into errors of ours.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use common::{caller::Caller, deadline::Deadline, id::Id, image::ImageMeta, text::NAME_LIMIT};
+use common::{
+    caller::Caller,
+    deadline::Deadline,
+    group::{Group, Limits},
+    id::Id,
+    image::ImageMeta,
+    text::NAME_LIMIT,
+};
+use futures_util::future::join_all;
 use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
 use tonic::{
     Code, Request, Status, TimeoutExpired,
@@ -19,12 +31,26 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Largest answer, bytes: the widest image that the default quota allows has 8.5 MiB.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-/// The image catalogue.
+/// As many requests as ask together, and how long the next ones wait for an answer that is late.
+const LIMITS: Limits = Limits { batch: 256, patience: Duration::from_millis(10) };
+
+/// The image catalogue. Requests in flight that want the same image for the same project share one call, which
+/// begins after all of them have arrived: each gets the image as it is after it has asked.
 #[derive(Debug, Clone)]
 pub struct Glance {
-    client: ImageServiceClient<Channel>,
+    questions: Group<Question, Answer>,
     timeout: Duration,
 }
+
+/// Who wants which image, and for how long.
+#[derive(Debug)]
+struct Question {
+    id: Id,
+    caller: Caller,
+    timeout: Duration,
+}
+
+type Answer = Result<Arc<Image>, Error>;
 
 /// An image, as far as instances are concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,32 +88,62 @@ impl Glance {
             .keep_alive_timeout(Duration::from_secs(5))
             .connect_lazy();
         let client = ImageServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER);
-        Ok(Self { client, timeout })
+        let questions = Group::new(LIMITS, move |questions| answer_all(client.clone(), questions));
+        Ok(Self { questions, timeout })
     }
 
     /// The image as it is now, within its share of the caller's deadline.
-    pub async fn image(&self, id: Id, caller: &Caller, deadline: Option<Deadline>) -> Result<Image, Error> {
+    pub async fn image(&self, id: Id, caller: &Caller, deadline: Option<Deadline>) -> Answer {
         let timeout = Deadline::share(deadline, self.timeout);
-        let started = Instant::now();
-        let mut request = Request::new(pb::GetImageRequest { id: id.to_string(), revision: 0 });
-        request.set_timeout(timeout);
-        let Caller { actor, roles, .. } = caller;
-        let said = [
-            ("x-user-id", actor.user_id.as_str()),
-            ("x-project-id", &actor.project_id),
-            ("x-roles", &roles.join(",")),
-        ];
-        for (name, value) in said {
-            if let Ok(value) = AsciiMetadataValue::try_from(value) {
-                request.metadata_mut().insert(name, value);
-            }
-        }
-        let mut client = self.client.clone();
-        match tokio::time::timeout(timeout, client.get_image(request)).await {
+        let question = Question { id, caller: caller.clone(), timeout };
+        match tokio::time::timeout(timeout, self.questions.submit(question)).await {
             Err(_) => Err(Error::GlanceTimeout(timeout.as_millis())),
-            Ok(Err(status)) => Err(peer_error(id, status, started.elapsed())),
-            Ok(Ok(answer)) => image(id, answer.into_inner()).ok_or(Error::GlanceAnswer(None)),
+            Ok(answer) => answer.unwrap_or(Err(Error::GlanceUnavailable(None))),
         }
+    }
+}
+
+/// Asks once for each image and project; the answer depends on the project and the roles, not on the user.
+async fn answer_all(client: ImageServiceClient<Channel>, questions: Vec<Question>) -> Vec<Answer> {
+    let mut calls = BTreeMap::new();
+    for question in &questions {
+        let Caller { actor, roles, .. } = &question.caller;
+        let key = (question.id, &actor.project_id, roles);
+        let (_, timeout) = calls.entry(key).or_insert((question, question.timeout));
+        *timeout = question.timeout.max(*timeout);
+    }
+    let asking = calls.into_iter().map(|(key, (question, timeout))| {
+        let asking = ask(client.clone(), question, timeout);
+        async move { (key, asking.await) }
+    });
+    let answers: BTreeMap<_, _> = join_all(asking).await.into_iter().collect();
+    questions
+        .iter()
+        .map(|Question { id, caller: Caller { actor, roles, .. }, .. }| {
+            answers[&(*id, &actor.project_id, roles)].clone()
+        })
+        .collect()
+}
+
+async fn ask(mut client: ImageServiceClient<Channel>, question: &Question, timeout: Duration) -> Answer {
+    let (id, started) = (question.id, Instant::now());
+    let mut request = Request::new(pb::GetImageRequest { id: id.to_string(), revision: 0 });
+    request.set_timeout(timeout);
+    let Caller { actor, roles, .. } = &question.caller;
+    let said = [
+        ("x-user-id", actor.user_id.as_str()),
+        ("x-project-id", &actor.project_id),
+        ("x-roles", &roles.join(",")),
+    ];
+    for (name, value) in said {
+        if let Ok(value) = AsciiMetadataValue::try_from(value) {
+            request.metadata_mut().insert(name, value);
+        }
+    }
+    match tokio::time::timeout(timeout, client.get_image(request)).await {
+        Err(_) => Err(Error::GlanceTimeout(timeout.as_millis())),
+        Ok(Err(status)) => Err(peer_error(id, status, started.elapsed())),
+        Ok(Ok(answer)) => image(id, answer.into_inner()).map(Arc::new).ok_or(Error::GlanceAnswer(None)),
     }
 }
 

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use common::{flavor::Flavor, id::Id, system_metadata::SystemMetadata};
+use common::id::Id;
 
 pub mod names;
+mod record;
+
+pub use record::{Inherited, Record};
 
 /// Where an instance stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub enum State {
     Error,
 }
 
-/// An instance: what is its own, and the record it shares with the others of its reservation.
+/// An instance: what is its own, and the record it shares with all that were made of the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
     /// Its id.
@@ -29,56 +32,22 @@ pub struct Instance {
     pub hostname: String,
     /// Its place in the reservation, from 0.
     pub launch_index: i32,
-    /// All the rest.
-    pub record: Arc<Record>,
-}
-
-/// What the instances of one reservation have in common.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record {
     /// Names the instances that one request created.
-    pub reservation_id: String,
+    pub reservation_id: Arc<str>,
     /// The project it belongs to.
-    pub project_id: String,
+    pub project_id: Arc<str>,
     /// The user who created it.
-    pub user_id: String,
-    /// The image it was made from.
-    pub image_id: Id,
-    /// The revision of the image that its system metadata was stamped from.
-    pub image_revision: i64,
+    pub user_id: Arc<str>,
     /// Where it stands.
     pub state: State,
-    /// The flavor as it was at creation.
-    pub flavor: Flavor,
-    /// Image id of the kernel, or empty.
-    pub kernel_id: String,
-    /// Image id of the ramdisk, or empty.
-    pub ramdisk_id: String,
-    /// What is inherited from properties of the image.
-    pub inherited: Inherited,
     /// The caller's own metadata.
-    pub metadata: BTreeMap<String, String>,
-    /// What it remembers of image and flavor.
-    pub system_metadata: SystemMetadata,
+    pub metadata: Arc<BTreeMap<String, String>>,
+    /// What it was made of.
+    pub record: Arc<Record>,
     /// When it was created.
     pub create_time: DateTime<Utc>,
     /// When it last changed.
     pub update_time: DateTime<Utc>,
-}
-
-/// What an instance inherits from properties of its image, verbatim; empty where the image has none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Inherited {
-    /// Property `os_type`.
-    pub os_type: String,
-    /// Property `architecture`.
-    pub architecture: String,
-    /// Property `vm_mode`.
-    pub vm_mode: String,
-    /// Property `root_device_name`, else the root of property `mappings`.
-    pub root_device_name: String,
-    /// Whether the root partition grows to the disk.
-    pub auto_disk_config: bool,
 }
 
 /// What one request created.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use common::{
     filter::{self, Condition, Operator},
-    id::{self, Id},
+    id::{self, Id, NotAnId},
     page::{Direction, Key, SortKey},
     text::clip,
 };
@@ -64,10 +64,10 @@ impl InstanceOrder {
     pub fn key(self, instance: &Instance) -> Key {
         match self {
             Self::Name => Key::Text(instance.name.clone()),
-            Self::State => Key::Text(instance.record.state.as_str().to_owned()),
+            Self::State => Key::Text(instance.state.as_str().to_owned()),
             Self::Id => Key::Id(instance.id),
-            Self::CreateTime => Key::Time(instance.record.create_time),
-            Self::UpdateTime => Key::Time(instance.record.update_time),
+            Self::CreateTime => Key::Time(instance.create_time),
+            Self::UpdateTime => Key::Time(instance.update_time),
         }
     }
 }
@@ -97,9 +97,15 @@ impl SortKey for FlavorOrder {
 pub struct InstanceFilter {
     /// Conditions on columns of `instances`, up to the value, and the value.
     pub columns: Vec<(&'static str, Key)>,
+    /// Conditions on columns of `records`, likewise.
+    pub record_columns: Vec<(&'static str, Key)>,
     /// Entries of system metadata that must have exactly this value.
     pub system_metadata: BTreeMap<String, String>,
 }
+
+const PROJECT: &str = "project_id = ";
+const RESERVATION: &str = "reservation_id = ";
+const IMAGE: &str = "image_id = ";
 
 /// What a filter may say.
 const ALLOWED: &str = "name, image_id, image_revision, state, project_id, user_id, reservation_id = VALUE; \
@@ -118,35 +124,52 @@ impl InstanceFilter {
             ("system_metadata", Some(key), Operator::Equals) => {
                 filter::add_entry(&mut self.system_metadata, key, value)
             }
-            (field, None, Operator::Equals) => {
-                self.columns.push(column(field, value)?);
-                Ok(())
-            }
+            (field, None, Operator::Equals) => self.add_column(field, value),
             (field, _, _) => Err(filter::unknown(field)),
         }
     }
-}
 
-fn column(field: &str, value: String) -> Result<(&'static str, Key), String> {
-    Ok(match field {
-        "name" => ("name = ", Key::Text(value)),
-        "project_id" => ("project_id = ", Key::Text(value)),
-        "user_id" => ("user_id = ", Key::Text(value)),
-        "reservation_id" => ("reservation_id = ", Key::Text(value)),
-        "image_id" => match value.parse() {
-            Ok(id) => ("image_id = ", Key::Id(id)),
-            Err(problem) => return Err(format!("image_id {problem}")),
-        },
-        "image_revision" => match value.parse() {
-            Ok(revision) => ("image_revision = ", Key::Integer(revision)),
-            Err(_) => return Err(format!("image_revision {:?} is no revision", clip(&value, 60))),
-        },
-        "state" => match State::from_name(&value) {
-            Some(state) => ("state = ", Key::Text(state.as_str().to_owned())),
-            None => {
-                return Err(format!("{:?} is none of the states BUILDING, ACTIVE, ERROR", clip(&value, 60)));
+    fn add_column(&mut self, field: &str, value: String) -> Result<(), String> {
+        let mut text = |condition, value| self.columns.push((condition, Key::Text(value)));
+        match field {
+            "name" => text("name = ", value),
+            "project_id" => text(PROJECT, value),
+            "user_id" => text("user_id = ", value),
+            "reservation_id" => text(RESERVATION, value),
+            "image_id" => {
+                let id = value.parse().map_err(|problem: NotAnId| format!("image_id {problem}"))?;
+                self.record_columns.push((IMAGE, Key::Id(id)));
             }
-        },
-        _ => return Err(filter::unknown(field)),
-    })
+            "image_revision" => {
+                let problem = |_| format!("image_revision {:?} is no revision", clip(&value, 60));
+                self.record_columns
+                    .push(("image_revision = ", Key::Integer(value.parse().map_err(problem)?)));
+            }
+            "state" => {
+                let problem =
+                    || format!("{:?} is none of the states BUILDING, ACTIVE, ERROR", clip(&value, 60));
+                text("state = ", State::from_name(&value).ok_or_else(problem)?.as_str().to_owned());
+            }
+            _ => return Err(filter::unknown(field)),
+        }
+        Ok(())
+    }
+
+    /// Whether it asks what instances were made of.
+    #[must_use]
+    pub fn is_about_records(&self) -> bool {
+        !self.record_columns.is_empty() || !self.system_metadata.is_empty()
+    }
+
+    /// Whether it names an image, of which there are few records.
+    #[must_use]
+    pub fn names_an_image(&self) -> bool {
+        self.record_columns.iter().any(|(condition, _)| *condition == IMAGE)
+    }
+
+    /// Whether it names a project or a reservation, whose instances an index has in the order of their creation.
+    #[must_use]
+    pub fn names_a_group(&self) -> bool {
+        self.columns.iter().any(|(condition, _)| [PROJECT, RESERVATION].contains(condition))
+    }
 }

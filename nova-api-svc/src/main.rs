@@ -25,10 +25,11 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     db.migrate_or_wait().await?;
+    let store = Store::new(db.clone());
     let pipeline = Pipeline {
         glance: Glance::new(&config.glance_endpoint, config.glance_timeout())
             .with_context(|| format!("glance endpoint {:?}", config.glance_endpoint))?,
-        store: Store::new(db.clone()),
+        store: store.clone(),
         quota: config.quota.into(),
         template: config.multi_instance_display_name_template,
     };
@@ -38,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     writeln!(std::io::stdout(), "nova-api-svc listening on {}", listener.local_addr()?)?;
+    tokio::spawn(async move { store.sweep().await });
     server::serve(listener, grpc::service(pipeline, config.identity, db), shutdown).await?;
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::{
     glance::{Glance, Image},
     instance::{Reservation, names::NameTemplate},
     quota::Quota,
-    store::{Claim, Store},
+    store::{Claim, Creation, Provision, Store},
 };
 
 pub mod checks;
@@ -65,17 +65,17 @@ impl Pipeline {
         checks::check_requested_image(&image, &flavor)?;
         let boot = self.kernel_and_ramdisk(&request, &image, caller, deadline).await?;
 
-        let validate_only = request.validate_only;
-        let actor = &caller.actor;
-        let plan =
-            Plan { request, actor, image: &image, flavor, boot, template: &self.template, now: clock::now() };
-        let provision = |usage: &_| {
-            provision::provision_instances(&plan, &self.quota, usage, claim.reservation_id(), Id::now)
-        };
+        let (validate_only, quota) = (request.validate_only, self.quota);
+        let (actor, template, now) = (caller.actor.clone(), self.template.clone(), clock::now());
+        let plan = Plan { request, actor, image, flavor, boot, template, quota, now };
         if validate_only {
-            return provision(&self.store.usage(&actor.project_id, &self.quota).await?);
+            let usage = self.store.usage(&plan.actor.project_id, &quota).await?;
+            return provision::provision_instances(&plan, &usage, claim.reservation_id(), Id::now);
         }
-        self.store.create(&claim, &self.quota, plan.now, provision).await
+        let reservation_id = claim.reservation_id().to_owned();
+        let provision: Provision =
+            Box::new(move |usage| provision::provision_instances(&plan, usage, &reservation_id, Id::now));
+        self.store.create(Creation { claim, quota, now, provision }).await
     }
 
     /// Nova's `_handle_kernel_and_ramdisk`: both must exist before anything is written.

@@ -1,6 +1,6 @@
 //! How much of everything a project may use.
 
-use crate::error::Error;
+use crate::{error::Error, instance::Instance};
 
 /// Limits of a project; `None` is unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +35,18 @@ pub struct Shortage {
     pub used: i64,
     /// How much it may use.
     pub limit: i64,
+}
+
+impl Usage {
+    /// Adds what new instances use.
+    pub fn add(&mut self, instances: &[Instance]) {
+        for instance in instances {
+            let flavor = &instance.record.flavor;
+            self.instances += 1;
+            self.cores += i64::from(flavor.vcpus);
+            self.ram_mb += i64::from(flavor.memory_mb);
+        }
+    }
 }
 
 impl Quota {

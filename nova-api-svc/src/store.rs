@@ -2,11 +2,17 @@
 
 use common::db::{Db, Migrations};
 
+mod claim;
 mod create;
 mod flavor;
 mod instance;
+mod list;
+mod rows;
+mod statements;
+mod sweep;
 
-pub use create::Claim;
+pub use claim::Claim;
+pub use create::{Creation, Provision};
 
 /// The schema.
 pub static MIGRATIONS: Migrations = Migrations {
@@ -18,12 +24,14 @@ pub static MIGRATIONS: Migrations = Migrations {
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Db,
+    creations: create::Creations,
+    flavors: flavor::Flavors,
 }
 
 impl Store {
     /// A store in `db`.
     #[must_use]
-    pub const fn new(db: Db) -> Self {
-        Self { db }
+    pub fn new(db: Db) -> Self {
+        Self { creations: create::creations(db.clone()), flavors: flavor::flavors(db.clone()), db }
     }
 }

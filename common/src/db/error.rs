@@ -53,6 +53,12 @@ pub trait Transient {
     fn database(&self) -> Option<&Error>;
 }
 
+impl Transient for Error {
+    fn database(&self) -> Option<&Self> {
+        Some(self)
+    }
+}
+
 /// Runs `transaction`, which has committed nothing when it fails, again while other transactions are in its way:
 /// a serialization failure, a deadlock, or a row it refers to that was just removed.
 pub async fn retrying<T, E, F>(transaction: impl FnMut() -> F) -> Result<T, E>

@@ -50,7 +50,8 @@ impl<K: SortKey> Order<K> {
     }
 
     /// The sort keys, the unique one last.
-    pub(super) fn keys(&self) -> &[(K, Direction)] {
+    #[must_use]
+    pub fn keys(&self) -> &[(K, Direction)] {
         &self.0
     }
 

@@ -1,5 +1,7 @@
 //! From instances and flavors to messages.
 
+use std::collections::BTreeMap;
+
 use common::{clock::timestamp, flavor::Flavor, page::MAX_BYTES};
 use prost::Message as _;
 use proto::nova::v1::{self as pb, InstanceView, instance};
@@ -31,18 +33,18 @@ pub(super) fn instance(instance: &Instance, view: InstanceView) -> pb::Instance 
         id: instance.id.to_string(),
         name: instance.name.clone(),
         hostname: instance.hostname.clone(),
-        project_id: record.project_id.clone(),
-        user_id: record.user_id.clone(),
+        project_id: instance.project_id.to_string(),
+        user_id: instance.user_id.to_string(),
         image_id: record.image_id.to_string(),
         image_revision: record.image_revision,
-        state: state(record.state).into(),
+        state: state(instance.state).into(),
         launch_index: instance.launch_index,
         kernel_id: record.kernel_id.clone(),
         ramdisk_id: record.ramdisk_id.clone(),
         auto_disk_config: record.inherited.auto_disk_config,
-        reservation_id: record.reservation_id.clone(),
-        create_time: Some(timestamp(record.create_time)),
-        update_time: Some(timestamp(record.update_time)),
+        reservation_id: instance.reservation_id.to_string(),
+        create_time: Some(timestamp(instance.create_time)),
+        update_time: Some(timestamp(instance.update_time)),
         ..pb::Instance::default()
     };
     if view == InstanceView::Full {
@@ -52,7 +54,7 @@ pub(super) fn instance(instance: &Instance, view: InstanceView) -> pb::Instance 
         message.architecture = inherited.architecture;
         message.vm_mode = inherited.vm_mode;
         message.root_device_name = inherited.root_device_name;
-        message.metadata = record.metadata.clone();
+        message.metadata = BTreeMap::clone(&instance.metadata);
         message.system_metadata = record.system_metadata.entries.clone();
         message.truncated_keys = record.system_metadata.truncated.iter().cloned().collect();
     }

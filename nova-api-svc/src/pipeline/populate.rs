@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use common::{
-    id::Id,
+    id::{Id, NIL},
     image::Properties,
     system_metadata::{BASE_IMAGE_REF, SystemMetadata, first_characters, system_metadata_from_image},
 };
@@ -11,36 +11,31 @@ use serde::Deserialize;
 
 use super::{checks::BootImage, provision::Plan};
 use crate::instance::{
-    Inherited, Record, State,
+    Inherited, Record,
     names::{hostname, hostname_of_several},
 };
 
 /// Nova's `_populate_instance_for_create`: the record of the instances of a request, the image's properties
 /// in its system metadata.
 #[must_use]
-pub fn populate_instance_for_create(plan: &Plan<'_>, reservation_id: &str) -> Record {
+pub fn populate_instance_for_create(plan: &Plan) -> Record {
     let id = |image: &Option<BootImage>| image.as_ref().map(|image| image.id.to_string()).unwrap_or_default();
     Record {
-        reservation_id: reservation_id.to_owned(),
-        project_id: plan.actor.project_id.clone(),
-        user_id: plan.actor.user_id.clone(),
+        id: Id::from(NIL),
         image_id: plan.image.id,
         image_revision: plan.image.revision,
-        state: State::Building,
         flavor: plan.flavor.clone(),
         kernel_id: id(&plan.boot.kernel),
         ramdisk_id: id(&plan.boot.ramdisk),
         inherited: inherit_properties_from_image(plan),
-        metadata: plan.request.metadata.clone(),
         system_metadata: system_metadata(plan),
-        create_time: plan.now,
-        update_time: plan.now,
     }
+    .with_id()
 }
 
 /// Nova's `_populate_instance_names`: display name and host name of the instance at `index` of `count`.
 #[must_use]
-pub fn populate_instance_names(plan: &Plan<'_>, id: Id, index: usize, count: usize) -> (String, String) {
+pub fn populate_instance_names(plan: &Plan, id: Id, index: usize, count: usize) -> (String, String) {
     let requested = &plan.request.name;
     if count == 1 {
         return (requested.clone(), hostname(requested, id));
@@ -51,7 +46,7 @@ pub fn populate_instance_names(plan: &Plan<'_>, id: Id, index: usize, count: usi
 }
 
 /// What the instance remembers: the flavor, then the image, then the image it goes back to.
-fn system_metadata(plan: &Plan<'_>) -> SystemMetadata {
+fn system_metadata(plan: &Plan) -> SystemMetadata {
     let mut system_metadata = system_metadata_from_image(&plan.image.meta, Some(&plan.flavor));
     system_metadata.entries.extend(plan.flavor.system_metadata());
     // In case the image names no base of its own; a property base_image_ref wins.
@@ -61,7 +56,7 @@ fn system_metadata(plan: &Plan<'_>) -> SystemMetadata {
 
 /// Nova's `_inherit_properties_from_image`, and the root device it finds before. Nova's columns hold 255
 /// characters; here a longer value is cut where its entry of system metadata is.
-fn inherit_properties_from_image(plan: &Plan<'_>) -> Inherited {
+fn inherit_properties_from_image(plan: &Plan) -> Inherited {
     let properties = &plan.image.meta.properties;
     let property = |name: &str| properties.get(name).map(String::as_str).unwrap_or_default();
     let kept = |value: &str| first_characters(value).to_owned();

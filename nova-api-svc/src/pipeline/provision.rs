@@ -3,7 +3,13 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use common::{caller::Actor, flavor::Flavor, id::Id, text::NAME_LIMIT, violations::Violations};
+use common::{
+    caller::Actor,
+    flavor::Flavor,
+    id::{Id, NIL},
+    text::NAME_LIMIT,
+    violations::Violations,
+};
 
 use super::{
     CreateInstance,
@@ -13,47 +19,61 @@ use super::{
 use crate::{
     error::Error,
     glance::Image,
-    instance::{Instance, Reservation, names::NameTemplate},
+    instance::{Instance, Reservation, State, names::NameTemplate},
     quota::{Quota, Usage},
 };
 
 /// Everything that decides what the instances will be.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub struct Plan {
     /// The request.
     pub request: CreateInstance,
     /// Who made it.
-    pub actor: &'a Actor,
+    pub actor: Actor,
     /// The image.
-    pub image: &'a Image,
+    pub image: Arc<Image>,
     /// The flavor.
     pub flavor: Flavor,
     /// Kernel and ramdisk.
     pub boot: Boot,
     /// How several instances are named.
-    pub template: &'a NameTemplate,
+    pub template: NameTemplate,
+    /// What the project may use.
+    pub quota: Quota,
     /// When.
     pub now: DateTime<Utc>,
 }
 
 /// Nova's `_provision_instances`: as many instances as the quota allows, all with one record.
 pub fn provision_instances(
-    plan: &Plan<'_>,
-    quota: &Quota,
+    plan: &Plan,
     usage: &Usage,
     reservation_id: &str,
     mut new_id: impl FnMut() -> Id,
 ) -> Result<Reservation, Error> {
     let request = &plan.request;
     let size = (plan.flavor.vcpus, plan.flavor.memory_mb);
-    let count = quota.allow(usage, (request.min_count, request.max_count), size)?;
-    let record = Arc::new(populate_instance_for_create(plan, reservation_id));
+    let count = plan.quota.allow(usage, (request.min_count, request.max_count), size)?;
+    let shared = Instance {
+        id: Id::from(NIL),
+        name: String::new(),
+        hostname: String::new(),
+        launch_index: 0,
+        reservation_id: reservation_id.into(),
+        project_id: plan.actor.project_id.as_str().into(),
+        user_id: plan.actor.user_id.as_str().into(),
+        state: State::Building,
+        metadata: Arc::new(request.metadata.clone()),
+        record: Arc::new(populate_instance_for_create(plan)),
+        create_time: plan.now,
+        update_time: plan.now,
+    };
     let instances: Vec<Instance> = (0..count)
         .map(|index| {
             let id = new_id();
             let (name, hostname) = populate_instance_names(plan, id, index, count);
             let launch_index = i32::try_from(index).expect("a request has at most 1000 instances");
-            Instance { id, name, hostname, launch_index, record: Arc::clone(&record) }
+            Instance { id, name, hostname, launch_index, ..shared.clone() }
         })
         .collect();
     check_names(&instances)?;

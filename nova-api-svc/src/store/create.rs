@@ -1,196 +1,112 @@
-//! The one transaction that creates instances: all of them with all their metadata, or nothing.
+//! What creates instances. Requests in flight share a transaction, and each is written whole or not at all.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
-use common::{caller::Actor, id::Id, in_transaction, on_db};
-use sha2::{Digest as _, Sha256};
-use sqlx::QueryBuilder;
+use common::{
+    db::{self, Db, Dialect as _, retrying},
+    group::{Group, Limits},
+    id::Id,
+    in_transaction, on_db,
+};
+use serde::Serialize;
 
 use super::{
     Store,
-    instance::{InstanceRow, RECORD},
+    claim::Claim,
+    rows::{ClaimRow, EntryRow, InstanceRow, MetadataRow, RecordRow},
+    statements::{
+        claim, give_up_claims, insert_entries, insert_instances, insert_metadata, insert_records,
+        known_records, lock_projects, usage,
+    },
 };
 use crate::{
     error::Error,
-    instance::{Instance, Reservation},
-    pipeline::CreateInstance,
+    instance::{Instance, Record, Reservation},
     quota::{Quota, Usage},
 };
 
-/// Most instances whose statements are worth keeping prepared: larger ones differ from request to request, and
-/// each would hold megabytes on both sides of the connection.
-const CACHED_BATCH: usize = 4;
+/// As many requests as share a transaction, and how long the next transaction waits for the one before it: a
+/// request id or a quota may be locked by another replica.
+const LIMITS: Limits = Limits { batch: 128, patience: Duration::from_millis(20) };
 
-/// What a request claims before it creates anything: its reservation and, if it has one, its request id.
-#[derive(Debug, Clone)]
-pub struct Claim {
-    project_id: String,
-    request_id: Option<String>,
-    fingerprint: String,
-    reservation_id: String,
-    requested: usize,
-}
+/// Lays out the instances of a request for a project that uses so much, or refuses.
+pub type Provision = Box<dyn Fn(&Usage) -> Result<Reservation, Error> + Send + Sync>;
 
-#[derive(sqlx::FromRow)]
-struct RequestRow {
-    fingerprint: String,
-    reservation_id: String,
-    requested_count: i32,
-}
-
-/// What a project uses.
-macro_rules! usage {
-    ($executor:expr, $project_id:expr) => {
-        sqlx::query_as::<_, Usage>(
-            "SELECT COUNT(*) AS instances, CAST(COALESCE(SUM(vcpus), 0) AS BIGINT) AS cores, \
-             CAST(COALESCE(SUM(memory_mb), 0) AS BIGINT) AS ram_mb FROM instances WHERE project_id = $1",
-        )
-        .bind($project_id)
-        .fetch_one($executor)
-        .await?
-    };
-}
-
-/// Writes the rows of `instances`, one for each.
-macro_rules! insert_instances {
-    ($tx:ident, $instances:expr) => {
-        QueryBuilder::new(
-            "INSERT INTO instances (id, name, hostname, launch_index, reservation_id, project_id, user_id, \
-             image_id, image_revision, state, memory_mb, vcpus, kernel_id, ramdisk_id, os_type, architecture, \
-             vm_mode, root_device_name, auto_disk_config, create_time, update_time) ",
-        )
-        .push_values($instances, |mut row, instance| {
-            let record = &instance.record;
-            row.push_bind(instance.id)
-                .push_bind(&instance.name)
-                .push_bind(&instance.hostname)
-                .push_bind(instance.launch_index)
-                .push_bind(&record.reservation_id)
-                .push_bind(&record.project_id)
-                .push_bind(&record.user_id)
-                .push_bind(record.image_id)
-                .push_bind(record.image_revision)
-                .push_bind(record.state.as_str())
-                .push_bind(record.flavor.memory_mb)
-                .push_bind(record.flavor.vcpus)
-                .push_bind(&record.kernel_id)
-                .push_bind(&record.ramdisk_id)
-                .push_bind(&record.inherited.os_type)
-                .push_bind(&record.inherited.architecture)
-                .push_bind(&record.inherited.vm_mode)
-                .push_bind(&record.inherited.root_device_name)
-                .push_bind(record.inherited.auto_disk_config)
-                .push_bind(record.create_time)
-                .push_bind(record.update_time);
-        })
-        .build()
-        .persistent($instances.len() <= CACHED_BATCH)
-        .execute(&mut *$tx)
-        .await?
-    };
-}
-
-/// Starts a statement that has each instance beside each entry: what the instances of a reservation share is
-/// sent once, and the database multiplies it.
-macro_rules! each_with_entries {
-    ($instances:expr, $columns:literal, $entries:expr, |$row:ident, $entry:ident| $bind:expr) => {{
-        let mut query = QueryBuilder::new("WITH i (id) AS (");
-        query.push_values($instances, |mut row, instance| {
-            row.push_bind(instance.id);
-        });
-        query.push(concat!("), e (", $columns, ") AS (")).push_values($entries, |mut $row, $entry| $bind);
-        query.push(") ");
-        query
-    }};
-}
-
-/// Writes the caller's metadata, the same for each instance of a reservation.
-macro_rules! insert_metadata {
-    ($tx:ident, $instances:expr) => {
-        if let Some(first) = $instances.first().filter(|first| !first.record.metadata.is_empty()) {
-            each_with_entries!($instances, "key, value", &first.record.metadata, |row, entry| {
-                row.push_bind(entry.0).push_bind(entry.1);
-            })
-            .push("INSERT INTO instance_metadata (instance_id, key, value) ")
-            .push("SELECT i.id, e.key, e.value FROM i CROSS JOIN e")
-            .build()
-            .persistent($instances.len() <= CACHED_BATCH)
-            .execute(&mut *$tx)
-            .await?;
+/// Writes reservations: the records that are not there yet, the instances, their metadata.
+macro_rules! write {
+    ($tx:ident, $reservations:expr) => {
+        let instances: Vec<_> = $reservations.flat_map(|reservation| &reservation.instances).collect();
+        if !instances.is_empty() {
+            let mut records = records_of(&instances);
+            for known in known_records!($tx, &records.keys().collect::<Vec<_>>()) {
+                records.remove(&known);
+            }
+            if !records.is_empty() {
+                let rows: Vec<_> = records.values().map(|record| RecordRow::from(*record)).collect();
+                // Another replica may write the same ones: whoever is first writes the entries, too.
+                let written = insert_records!($tx, &rows);
+                let written = written.iter().filter_map(|id| records.get(id));
+                insert_entries!($tx, &written.flat_map(|record| EntryRow::of(record)).collect::<Vec<_>>());
+            }
+            insert_instances!($tx, &instances.iter().copied().map(InstanceRow::from).collect::<Vec<_>>());
+            let metadata: Vec<_> = instances.iter().copied().flat_map(MetadataRow::of).collect();
+            if !metadata.is_empty() {
+                insert_metadata!($tx, &metadata);
+            }
         }
     };
 }
 
-/// Writes the system metadata, the same for each instance of a reservation.
-macro_rules! insert_system_metadata {
-    ($tx:ident, $instances:expr) => {
-        if let Some(first) = $instances.first() {
-            let stamped = &first.record.system_metadata;
-            each_with_entries!($instances, "key, value, truncated", &stamped.entries, |row, entry| {
-                let truncated = stamped.truncated.contains(entry.0);
-                row.push_bind(entry.0).push_bind(entry.1).push_bind(truncated);
-            })
-            .push("INSERT INTO instance_system_metadata (instance_id, key, value, truncated) ")
-            .push("SELECT i.id, e.key, e.value, e.truncated FROM i CROSS JOIN e")
-            .build()
-            .persistent($instances.len() <= CACHED_BATCH)
-            .execute(&mut *$tx)
-            .await?;
-        }
-    };
+/// A request to create instances, all of them or none.
+pub struct Creation {
+    /// What it claims first.
+    pub claim: Claim,
+    /// What the project may use.
+    pub quota: Quota,
+    /// When.
+    pub now: DateTime<Utc>,
+    /// Lays the instances out.
+    pub provision: Provision,
 }
 
-impl Claim {
-    /// The claim of a request; `random` makes the reservation's id.
-    #[must_use]
-    pub fn new(request: &CreateInstance, actor: &Actor, random: Id) -> Self {
-        let json = serde_json::to_vec(request).expect("a request is plain data");
-        let random = random.as_uuid().simple().to_string();
-        Self {
-            project_id: actor.project_id.clone(),
-            request_id: request.request_id.clone(),
-            fingerprint: format!("{:x}", HexBytes(&Sha256::digest(json))),
-            reservation_id: format!("r-{}", &random[..16]),
-            requested: request.max_count,
-        }
-    }
-
-    /// The id of the reservation to be.
-    #[must_use]
-    pub fn reservation_id(&self) -> &str {
-        &self.reservation_id
+impl fmt::Debug for Creation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Creation").field("claim", &self.claim).finish_non_exhaustive()
     }
 }
 
-/// Bytes that format as hexadecimal digits.
-struct HexBytes<'a>(&'a [u8]);
+/// What became of a request: `None` if its request id is taken.
+type Outcome = Result<Option<Reservation>, Error>;
 
-impl std::fmt::LowerHex for HexBytes<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
-    }
+/// The requests that wait to be written.
+pub(super) type Creations = Group<Arc<Creation>, Outcome>;
+
+/// A group that writes to `db`.
+pub(super) fn creations(db: Db) -> Creations {
+    Group::new(LIMITS, move |batch: Vec<Arc<Creation>>| {
+        let db = db.clone();
+        async move { create_all(&db, &batch).await }
+    })
 }
 
 impl Store {
-    /// What an earlier request with the same id created; an error if that was another request.
-    pub async fn find_reservation(&self, claim: &Claim) -> Result<Option<Reservation>, Error> {
-        let Some(request_id) = &claim.request_id else { return Ok(None) };
-        let row: Option<RequestRow> = on_db!(self.db, |pool| {
-            sqlx::query_as(
-                "SELECT fingerprint, reservation_id, requested_count FROM create_requests \
-                 WHERE project_id = $1 AND request_id = $2",
-            )
-            .bind(&claim.project_id)
-            .bind(request_id)
-            .fetch_optional(pool)
-            .await?
-        });
-        let Some(before) = row else { return Ok(None) };
-        if before.fingerprint != claim.fingerprint {
-            return Err(Error::RequestIdTaken(request_id.clone()));
+    /// Records what a request lays out. Another request with the same id that came first wins: what it created is
+    /// the answer.
+    pub async fn create(&self, creation: Creation) -> Result<Reservation, Error> {
+        let creation = Arc::new(creation);
+        let outcome = self.creations.submit(Arc::clone(&creation)).await.map_err(db::Error::from)?;
+        if let Some(reservation) = outcome? {
+            return Ok(reservation);
         }
-        let instances = self.instances_of(&before.reservation_id).await?;
-        let requested = usize::try_from(before.requested_count).unwrap_or_default();
-        Ok(Some(Reservation { id: before.reservation_id, requested, instances }))
+        let before = self.find_reservation(&creation.claim).await?;
+        // Whoever was first has committed: its row is there, and rows of requests are never deleted.
+        Ok(before.expect("a claim that failed belongs to an earlier request"))
     }
 
     /// What `project_id` uses, if anything is limited.
@@ -198,86 +114,88 @@ impl Store {
         if !quota.is_limited() {
             return Ok(Usage::default());
         }
-        Ok(on_db!(self.db, |pool| usage!(pool, project_id)))
+        Ok(on_db!(self.db, |connection| usage!(connection, project_id)))
     }
+}
 
-    /// Records what `provision` lays out. Another request with the same id that came first wins: what it
-    /// created is the answer.
-    pub async fn create(
-        &self,
-        claim: &Claim,
-        quota: &Quota,
-        now: DateTime<Utc>,
-        provision: impl Fn(&Usage) -> Result<Reservation, Error>,
-    ) -> Result<Reservation, Error> {
-        if let Some(reservation) = self.try_create(claim, quota, now, provision).await? {
-            return Ok(reservation);
-        }
-        let before = self.find_reservation(claim).await?;
-        // Whoever was first has committed: its row is there, and rows of requests are never deleted.
-        Ok(before.expect("a claim that failed belongs to an earlier request"))
-    }
-
-    /// As [`Store::create`]; `None` if the request id is taken.
-    async fn try_create(
-        &self,
-        claim: &Claim,
-        quota: &Quota,
-        now: DateTime<Utc>,
-        provision: impl Fn(&Usage) -> Result<Reservation, Error>,
-    ) -> Result<Option<Reservation>, Error> {
-        let reservation = in_transaction!(self.db, |tx| {
-            if let Some(request_id) = &claim.request_id {
-                let claimed = sqlx::query(
-                    "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, \
-                     requested_count, create_time) VALUES ($1, $2, $3, $4, $5, $6) \
-                     ON CONFLICT (project_id, request_id) DO NOTHING",
-                )
-                .bind(&claim.project_id)
-                .bind(request_id)
-                .bind(&claim.fingerprint)
-                .bind(&claim.reservation_id)
-                .bind(i32::try_from(claim.requested).unwrap_or(i32::MAX))
-                .bind(now)
-                .execute(&mut *tx)
-                .await?
-                .rows_affected();
-                if claimed == 0 {
-                    return Ok(None);
-                }
+/// Writes all of a batch in one transaction; if the database refuses that, each on its own, so that one request
+/// cannot make others fail.
+async fn create_all(db: &Db, batch: &[Arc<Creation>]) -> Vec<Outcome> {
+    match retrying(|| try_create_all(db, batch)).await {
+        Ok(outcomes) => outcomes,
+        Err(db::Error::Failed(_)) if batch.len() > 1 => {
+            let mut outcomes = Vec::new();
+            for creation in batch {
+                outcomes.extend(Box::pin(create_all(db, std::slice::from_ref(creation))).await);
             }
-            let usage = if quota.is_limited() {
-                sqlx::query(
-                    "INSERT INTO quota_projects (project_id) VALUES ($1) \
-                     ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id",
-                )
-                .bind(&claim.project_id)
-                .execute(&mut *tx)
-                .await?;
-                usage!(&mut *tx, &claim.project_id)
-            } else {
-                Usage::default()
-            };
-            let reservation = provision(&usage)?;
-            insert_instances!(tx, &reservation.instances);
-            insert_metadata!(tx, &reservation.instances);
-            insert_system_metadata!(tx, &reservation.instances);
-            reservation
-        });
-        Ok(Some(reservation))
+            outcomes
+        }
+        Err(error) => batch.iter().map(|_| Err(error.clone().into())).collect(),
     }
+}
 
-    /// The instances of a reservation, by launch index.
-    async fn instances_of(&self, reservation_id: &str) -> Result<Vec<Instance>, Error> {
-        let rows: Vec<InstanceRow> = on_db!(self.db, |pool| {
-            QueryBuilder::new(RECORD)
-                .push("reservation_id = ")
-                .push_bind(reservation_id)
-                .push(" ORDER BY launch_index")
-                .build_query_as()
-                .fetch_all(pool)
-                .await?
-        });
-        rows.into_iter().map(Instance::try_from).collect()
-    }
+async fn try_create_all(db: &Db, batch: &[Arc<Creation>]) -> Result<Vec<Outcome>, db::Error> {
+    let claims: Vec<_> = ClaimRow::of(batch.iter().map(|creation| &**creation));
+    let limited: BTreeSet<&str> = batch
+        .iter()
+        .filter(|creation| creation.quota.is_limited())
+        .map(|creation| creation.claim.project_id.as_str())
+        .collect();
+    Ok(in_transaction!(db, |tx| {
+        let claimed = if claims.is_empty() { HashSet::new() } else { claim!(tx, &claims) };
+        let mut usages = BTreeMap::new();
+        if !limited.is_empty() {
+            lock_projects!(tx, &limited);
+        }
+        for project_id in &limited {
+            usages.insert(*project_id, usage!(&mut *tx, *project_id));
+        }
+        let outcomes = provision_all(batch, &claimed, &mut usages);
+        if !outcomes.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
+            // Nothing is created: what was claimed and locked for it is rolled back.
+            return Ok(outcomes);
+        }
+        let refused = ClaimRow::of(refused(batch, &outcomes));
+        if !refused.is_empty() {
+            give_up_claims!(tx, &refused);
+        }
+        write!(tx, outcomes.iter().flatten().flatten());
+        outcomes
+    }))
+}
+
+/// Lays out every request whose claim holds, one after the other: each sees what the ones before it use.
+fn provision_all(
+    batch: &[Arc<Creation>],
+    claimed: &HashSet<String>,
+    usages: &mut BTreeMap<&str, Usage>,
+) -> Vec<Outcome> {
+    let provision = |creation: &Arc<Creation>| {
+        let claim = &creation.claim;
+        if claim.request_id.is_some() && !claimed.contains(&claim.reservation_id) {
+            return Ok(None);
+        }
+        let usage = usages.get_mut(claim.project_id.as_str()).filter(|_| creation.quota.is_limited());
+        let reservation = (creation.provision)(usage.as_deref().unwrap_or(&Usage::default()))?;
+        if let Some(usage) = usage {
+            usage.add(&reservation.instances);
+        }
+        Ok(Some(reservation))
+    };
+    batch.iter().map(provision).collect()
+}
+
+/// The requests that were refused after they had claimed what they need.
+fn refused<'a>(batch: &'a [Arc<Creation>], outcomes: &'a [Outcome]) -> impl Iterator<Item = &'a Creation> {
+    batch.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_err()).map(|(creation, _)| &**creation)
+}
+
+/// The records of instances, each once.
+fn records_of<'a>(instances: &[&'a Instance]) -> BTreeMap<Id, &'a Record> {
+    instances.iter().map(|instance| (instance.record.id, &*instance.record)).collect()
+}
+
+/// Rows as a statement takes them.
+pub(super) fn json(rows: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(rows).expect("rows are plain data")
 }

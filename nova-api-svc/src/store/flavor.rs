@@ -1,11 +1,54 @@
 //! Flavors in the database.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
 use chrono::{DateTime, Utc};
-use common::{flavor::Flavor, in_transaction, on_db, page::Page};
+use common::{
+    db::{self, Db},
+    flavor::Flavor,
+    group::{Group, Limits},
+    in_transaction, on_db,
+    page::Page,
+};
 use sqlx::QueryBuilder;
 
 use super::Store;
 use crate::{error::Error, flavors::StoredFlavor, list::FlavorOrder};
+
+/// As many requests as share a statement.
+const LIMITS: Limits = Limits { batch: 128, patience: Duration::from_millis(20) };
+
+/// The flavors that requests in flight ask for.
+pub(super) type Flavors = Group<String, Result<Option<StoredFlavor>, db::Error>>;
+
+/// A group that reads from `db`: each flavor as it is after everybody in the group has asked.
+pub(super) fn flavors(db: Db) -> Flavors {
+    Group::new(LIMITS, move |ids: Vec<String>| {
+        let db = db.clone();
+        async move {
+            match read_flavors(&db, &ids).await {
+                Ok(flavors) => ids.iter().map(|id| Ok(flavors.get(id).cloned())).collect(),
+                Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
+            }
+        }
+    })
+}
+
+async fn read_flavors(db: &Db, ids: &[String]) -> Result<BTreeMap<String, StoredFlavor>, db::Error> {
+    let ids: BTreeSet<_> = ids.iter().collect();
+    let rows: Vec<FlavorRow> = on_db!(db, |connection| {
+        let mut query = QueryBuilder::new(FLAVOR);
+        query.push("flavorid IN ").push_tuples(ids, |mut row, id| {
+            row.push_bind(id);
+        });
+        query.build_query_as().fetch_all(connection).await?
+    });
+    let flavors = rows.into_iter().map(StoredFlavor::from);
+    Ok(flavors.map(|flavor| (flavor.flavor.flavorid.clone(), flavor)).collect())
+}
 
 const FLAVOR: &str = "SELECT instance_type_id, flavorid, name, memory_mb, vcpus, root_gb, ephemeral_gb, swap, \
                       rxtx_factor, vcpu_weight, create_time FROM flavors WHERE ";
@@ -85,15 +128,7 @@ impl Store {
 
     /// The flavor with that id.
     pub async fn flavor(&self, flavorid: &str) -> Result<Option<StoredFlavor>, Error> {
-        let row: Option<FlavorRow> = on_db!(self.db, |pool| {
-            QueryBuilder::new(FLAVOR)
-                .push("flavorid = ")
-                .push_bind(flavorid)
-                .build_query_as()
-                .fetch_optional(pool)
-                .await?
-        });
-        Ok(row.map(Into::into))
+        Ok(self.flavors.submit(flavorid.to_owned()).await.map_err(db::Error::from)??)
     }
 
     /// A page of flavors.

@@ -6,20 +6,19 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use common::{flavor::Flavor, id::Id, in_transaction, on_db, page::Page, system_metadata::SystemMetadata};
+use common::{db::retrying, flavor::Flavor, id::Id, in_transaction, on_db, system_metadata::SystemMetadata};
 use sqlx::{QueryBuilder, types::Json};
 
 use super::Store;
 use crate::{
     error::Error,
     instance::{Inherited, Instance, Record, State},
-    list::{InstanceFilter, InstanceOrder},
 };
 
 /// An instance with its metadata, in one row.
-pub(super) const RECORD: &str = "SELECT id, name, hostname, launch_index, reservation_id, project_id, user_id, image_id, image_revision, \
-     state, kernel_id, ramdisk_id, os_type, architecture, vm_mode, root_device_name, auto_disk_config, \
-     create_time, update_time, metadata, system_metadata, truncated_keys FROM instance_records WHERE ";
+pub(super) const RECORD: &str = "SELECT id, name, hostname, launch_index, reservation_id, project_id, user_id, state, create_time, update_time, \
+     metadata, record_id, image_id, image_revision, kernel_id, ramdisk_id, os_type, architecture, vm_mode, \
+     root_device_name, auto_disk_config, system_metadata, truncated_keys FROM instance_records WHERE ";
 
 /// A row of `instance_records`.
 #[derive(sqlx::FromRow)]
@@ -31,6 +30,7 @@ pub(super) struct InstanceRow {
     reservation_id: String,
     project_id: String,
     user_id: String,
+    record_id: Id,
     image_id: Id,
     image_revision: i64,
     state: String,
@@ -53,13 +53,11 @@ impl TryFrom<InstanceRow> for Instance {
 
     fn try_from(row: InstanceRow) -> Result<Self, Error> {
         let corrupt = || Error::Corrupt(row.id);
+        let state = State::from_name(&row.state).ok_or_else(corrupt)?;
         let record = Record {
-            reservation_id: row.reservation_id,
-            project_id: row.project_id,
-            user_id: row.user_id,
+            id: row.record_id,
             image_id: row.image_id,
             image_revision: row.image_revision,
-            state: State::from_name(&row.state).ok_or_else(corrupt)?,
             flavor: Flavor::from_system_metadata(&row.system_metadata).ok_or_else(corrupt)?,
             kernel_id: row.kernel_id,
             ramdisk_id: row.ramdisk_id,
@@ -70,20 +68,24 @@ impl TryFrom<InstanceRow> for Instance {
                 root_device_name: row.root_device_name,
                 auto_disk_config: row.auto_disk_config,
             },
-            metadata: row.metadata.0,
             system_metadata: SystemMetadata {
                 entries: row.system_metadata.0,
                 truncated: row.truncated_keys.0,
             },
-            create_time: row.create_time,
-            update_time: row.update_time,
         };
         Ok(Self {
             id: row.id,
             name: row.name,
             hostname: row.hostname,
             launch_index: row.launch_index,
+            reservation_id: row.reservation_id.into(),
+            project_id: row.project_id.into(),
+            user_id: row.user_id.into(),
+            state,
+            metadata: Arc::new(row.metadata.0),
             record: Arc::new(record),
+            create_time: row.create_time,
+            update_time: row.update_time,
         })
     }
 }
@@ -102,45 +104,18 @@ impl Store {
         row.map(Instance::try_from).transpose()
     }
 
-    /// A page of instances: one statement, whatever its size.
-    pub async fn list_instances(
-        &self,
-        filter: &InstanceFilter,
-        page: &Page<InstanceOrder>,
-    ) -> Result<Vec<Instance>, Error> {
-        let rows: Vec<InstanceRow> = on_db!(self.db, |pool| {
-            // The page is found by its ids, so that metadata is read for its instances alone.
-            let mut query = QueryBuilder::new(RECORD);
-            query.push("id IN (SELECT id FROM instances WHERE ");
-            if !page.push_after(&mut query) {
-                query.push("TRUE");
-            }
-            for (condition, value) in &filter.columns {
-                query.push(" AND ").push(condition);
-                value.push_bind(&mut query);
-            }
-            for (key, value) in &filter.system_metadata {
-                query.push(" AND id IN (SELECT instance_id FROM instance_system_metadata WHERE key = ");
-                query.push_bind(key).push(" AND value = ").push_bind(value).push(")");
-            }
-            page.push_order(&mut query);
-            page.push_limit(&mut query);
-            query.push(")");
-            page.push_order(&mut query);
-            query.build_query_as().fetch_all(pool).await?
-        });
-        rows.into_iter().map(Instance::try_from).collect()
-    }
-
-    /// Deletes an instance with all its metadata; `false` if there was none.
+    /// Deletes an instance with all its metadata; `false` if there was none. Its record is left to the sweep.
     pub async fn delete_instance(&self, id: Id) -> Result<bool, Error> {
-        let deleted = in_transaction!(self.db, |tx| {
-            sqlx::query("DELETE FROM instances WHERE id = $1")
-                .bind(id)
-                .execute(&mut *tx)
-                .await?
-                .rows_affected()
-        });
-        Ok(deleted > 0)
+        retrying(async || {
+            let deleted = in_transaction!(self.db, |tx| {
+                sqlx::query("DELETE FROM instances WHERE id = $1")
+                    .bind(id)
+                    .execute(&mut *tx)
+                    .await?
+                    .rows_affected()
+            });
+            Ok(deleted > 0)
+        })
+        .await
     }
 }

@@ -1,0 +1,107 @@
+//! What a request claims before it creates anything, and what an earlier request with the same id created.
+
+use common::{caller::Actor, id::Id, on_db};
+use sha2::{Digest as _, Sha256};
+use sqlx::QueryBuilder;
+
+use super::{
+    Store,
+    instance::{InstanceRow, RECORD},
+};
+use crate::{
+    error::Error,
+    instance::{Instance, Reservation},
+    pipeline::CreateInstance,
+};
+
+/// What a request claims before it creates anything: its reservation and, if it has one, its request id.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub(super) project_id: String,
+    pub(super) request_id: Option<String>,
+    pub(super) fingerprint: String,
+    pub(super) reservation_id: String,
+    pub(super) requested: usize,
+}
+
+#[derive(sqlx::FromRow)]
+struct RequestRow {
+    fingerprint: String,
+    reservation_id: String,
+    requested_count: i32,
+}
+
+impl Claim {
+    /// The claim of a request; `random` makes the reservation's id.
+    #[must_use]
+    pub fn new(request: &CreateInstance, actor: &Actor, random: Id) -> Self {
+        let fingerprint = request.request_id.as_ref().map(|_| fingerprint(request)).unwrap_or_default();
+        let random = random.as_uuid().simple().to_string();
+        Self {
+            project_id: actor.project_id.clone(),
+            request_id: request.request_id.clone(),
+            fingerprint,
+            reservation_id: format!("r-{}", &random[..16]),
+            requested: request.max_count,
+        }
+    }
+
+    /// The id of the reservation to be.
+    #[must_use]
+    pub fn reservation_id(&self) -> &str {
+        &self.reservation_id
+    }
+}
+
+/// Tells a request from another one with the same id.
+fn fingerprint(request: &CreateInstance) -> String {
+    let json = serde_json::to_vec(request).expect("a request is plain data");
+    format!("{:x}", HexBytes(&Sha256::digest(json)))
+}
+
+/// Bytes that format as hexadecimal digits.
+struct HexBytes<'a>(&'a [u8]);
+
+impl std::fmt::LowerHex for HexBytes<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl Store {
+    /// What an earlier request with the same id created; an error if that was another request.
+    pub async fn find_reservation(&self, claim: &Claim) -> Result<Option<Reservation>, Error> {
+        let Some(request_id) = &claim.request_id else { return Ok(None) };
+        let row: Option<RequestRow> = on_db!(self.db, |connection| {
+            sqlx::query_as(
+                "SELECT fingerprint, reservation_id, requested_count FROM create_requests \
+                 WHERE project_id = $1 AND request_id = $2",
+            )
+            .bind(&claim.project_id)
+            .bind(request_id)
+            .fetch_optional(connection)
+            .await?
+        });
+        let Some(before) = row else { return Ok(None) };
+        if before.fingerprint != claim.fingerprint {
+            return Err(Error::RequestIdTaken(request_id.clone()));
+        }
+        let instances = self.instances_of(&before.reservation_id).await?;
+        let requested = usize::try_from(before.requested_count).unwrap_or_default();
+        Ok(Some(Reservation { id: before.reservation_id, requested, instances }))
+    }
+
+    /// The instances of a reservation, by launch index.
+    async fn instances_of(&self, reservation_id: &str) -> Result<Vec<Instance>, Error> {
+        let rows: Vec<InstanceRow> = on_db!(self.db, |connection| {
+            QueryBuilder::new(RECORD)
+                .push("reservation_id = ")
+                .push_bind(reservation_id)
+                .push(" ORDER BY launch_index")
+                .build_query_as()
+                .fetch_all(connection)
+                .await?
+        });
+        rows.into_iter().map(Instance::try_from).collect()
+    }
+}

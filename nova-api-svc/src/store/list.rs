@@ -1,0 +1,199 @@
+//! Lists of instances. A page costs the same however many instances there are.
+//!
+//! Instances that share a record lie in the index `instances_by_record` in the order of their creation. What an
+//! instance was made of is asked of the records; the page is then merged from the records that match.
+
+use common::{
+    db::{Dialect, Error as DbError},
+    id::Id,
+    on_db,
+    page::{Key, Page},
+};
+use sqlx::{Database, Encode, QueryBuilder, Type};
+
+use super::{
+    Store,
+    instance::{InstanceRow, RECORD},
+};
+use crate::{
+    error::Error,
+    instance::Instance,
+    list::{InstanceFilter, InstanceOrder},
+};
+
+/// How many instances are looked at, in the order of the list, before the records are asked: a filter that many
+/// instances pass is answered by them.
+const WALK: i64 = 1000;
+
+impl Store {
+    /// A page of instances: one statement, or a second one where the first finds too few.
+    pub async fn list_instances(
+        &self,
+        filter: &InstanceFilter,
+        page: &Page<InstanceOrder>,
+    ) -> Result<Vec<Instance>, Error> {
+        let rows = if !is_merged(filter, page) {
+            self.list_plainly(filter, page).await?
+        } else if filter.names_an_image() {
+            self.list_by_record(filter, page).await?
+        } else {
+            match self.walk(filter, page).await? {
+                full if full.len() > page.size => full,
+                _ => self.list_by_record(filter, page).await?,
+            }
+        };
+        rows.into_iter().map(Instance::try_from).collect()
+    }
+
+    /// The page as an index of `instances` has it.
+    async fn list_plainly(
+        &self,
+        filter: &InstanceFilter,
+        page: &Page<InstanceOrder>,
+    ) -> Result<Vec<InstanceRow>, DbError> {
+        Ok(on_db!(self.db, |connection| {
+            // The page is found by its ids, so that records and metadata are read for its instances alone.
+            let mut query = QueryBuilder::new(RECORD);
+            query.push("id IN (SELECT id FROM instances WHERE ");
+            push_conditions(&mut query, filter, page);
+            if filter.is_about_records() {
+                query.push(" AND record_id IN (");
+                push_records(&mut query, filter);
+                query.push(")");
+            }
+            push_end(&mut query, page);
+            query.push(")");
+            page.push_order(&mut query);
+            query.build_query_as().fetch_all(connection).await?
+        }))
+    }
+
+    /// Those of the next [`WALK`] instances whose records match, up to a page.
+    async fn walk(
+        &self,
+        filter: &InstanceFilter,
+        page: &Page<InstanceOrder>,
+    ) -> Result<Vec<InstanceRow>, DbError> {
+        Ok(on_db!(self.db, |connection| {
+            let mut query = QueryBuilder::new(RECORD);
+            query.push("id IN (SELECT id FROM (SELECT id, record_id, create_time FROM instances WHERE ");
+            push_conditions(&mut query, filter, page);
+            page.push_order(&mut query);
+            query.push(" LIMIT ").push_bind(WALK).push(") AS walked WHERE TRUE");
+            // Each record is looked at by its key: there may be too many that match to list them.
+            for (condition, value) in &filter.record_columns {
+                query.push(" AND EXISTS (SELECT 1 FROM records WHERE records.id = record_id AND ");
+                value.push_bind(query.push(condition));
+                query.push(" LIMIT 1)");
+            }
+            for (key, value) in &filter.system_metadata {
+                query.push(" AND (SELECT e.value FROM record_entries e WHERE e.record_id = walked.record_id");
+                query.push(" AND e.key = ").push_bind(key).push(") = ").push_bind(value);
+            }
+            push_end(&mut query, page);
+            query.push(")");
+            page.push_order(&mut query);
+            query.build_query_as().fetch_all(connection).await?
+        }))
+    }
+
+    /// The page merged from all records that match: a page's instances are among the first ones of the records whose
+    /// first instance comes first.
+    async fn list_by_record(
+        &self,
+        filter: &InstanceFilter,
+        page: &Page<InstanceOrder>,
+    ) -> Result<Vec<InstanceRow>, DbError> {
+        Ok(on_db!(self.db, |connection| {
+            let mut query = QueryBuilder::new("WITH wanted AS (");
+            push_records(&mut query, filter);
+            query.push(
+                "), first AS (SELECT id AS record_id, (SELECT i.id FROM instances i WHERE record_id = ",
+            );
+            query.push("wanted.id AND ");
+            push_conditions(&mut query, filter, page);
+            page.push_order(&mut query);
+            query.push(" LIMIT 1) AS id FROM wanted), foremost AS (SELECT record_id FROM (SELECT ");
+            query.push(
+                "first.record_id, i.create_time, i.id FROM first JOIN instances i ON i.id = first.id) AS f",
+            );
+            page.push_order(&mut query);
+            page.push_limit(&mut query);
+            query.push(") ").push(RECORD).push("id IN (SELECT page.id FROM foremost ");
+            query.push(connection.pick(
+                "JOIN instances page ON page.id IN (SELECT id FROM instances i WHERE i.record_id = ",
+                "CROSS JOIN LATERAL (SELECT id, create_time FROM instances i WHERE i.record_id = ",
+            ));
+            query.push("foremost.record_id AND ");
+            push_conditions(&mut query, filter, page);
+            push_end(&mut query, page);
+            query.push(connection.pick(")", ") AS page"));
+            push_end(&mut query, page);
+            query.push(")");
+            page.push_order(&mut query);
+            query.build_query_as().fetch_all(connection).await?
+        }))
+    }
+}
+
+/// Whether the page is made from the records that match, which know the order of creation alone.
+fn is_merged(filter: &InstanceFilter, page: &Page<InstanceOrder>) -> bool {
+    let by_time = page.order.keys().first().is_some_and(|(key, _)| *key == InstanceOrder::CreateTime);
+    let by_id = page.order.keys().get(1).is_some_and(|(key, _)| *key == InstanceOrder::Id);
+    by_time && by_id && filter.is_about_records() && !filter.names_a_group()
+}
+
+/// Adds the conditions on instances: behind the page before, and those of the filter.
+fn push_conditions<DB: Database>(
+    query: &mut QueryBuilder<DB>,
+    filter: &InstanceFilter,
+    page: &Page<InstanceOrder>,
+) where
+    for<'q> String: Encode<'q, DB> + Type<DB>,
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+    for<'q> chrono::DateTime<chrono::Utc>: Encode<'q, DB> + Type<DB>,
+    for<'q> Id: Encode<'q, DB> + Type<DB>,
+{
+    if !page.push_after(query) {
+        query.push("TRUE");
+    }
+    push_all(query, &filter.columns);
+}
+
+/// Adds the query of the records that match.
+fn push_records<DB: Database>(query: &mut QueryBuilder<DB>, filter: &InstanceFilter)
+where
+    for<'q> String: Encode<'q, DB> + Type<DB>,
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+    for<'q> chrono::DateTime<chrono::Utc>: Encode<'q, DB> + Type<DB>,
+    for<'q> Id: Encode<'q, DB> + Type<DB>,
+{
+    query.push("SELECT id FROM records WHERE TRUE");
+    push_all(query, &filter.record_columns);
+    for (key, value) in &filter.system_metadata {
+        query.push(" AND id IN (SELECT record_id FROM record_entries WHERE key = ").push_bind(key.clone());
+        query.push(" AND value = ").push_bind(value.clone()).push(")");
+    }
+}
+
+fn push_all<DB: Database>(query: &mut QueryBuilder<DB>, conditions: &[(&'static str, Key)])
+where
+    for<'q> String: Encode<'q, DB> + Type<DB>,
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+    for<'q> chrono::DateTime<chrono::Utc>: Encode<'q, DB> + Type<DB>,
+    for<'q> Id: Encode<'q, DB> + Type<DB>,
+{
+    for (condition, value) in conditions {
+        query.push(" AND ").push(condition);
+        value.push_bind(query);
+    }
+}
+
+/// Adds the order and the end of the page.
+fn push_end<DB: Database>(query: &mut QueryBuilder<DB>, page: &Page<InstanceOrder>)
+where
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+{
+    page.push_order(query);
+    page.push_limit(query);
+}

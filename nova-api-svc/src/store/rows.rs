@@ -1,0 +1,164 @@
+//! Rows to be written. All rows of a statement travel as one JSON text, so that the statement is the same, and stays
+//! prepared, however many there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use common::id::Id;
+use serde::{Serialize, Serializer};
+
+use super::Creation;
+use crate::instance::{Instance, Record};
+
+/// A row of `create_requests`.
+#[derive(Debug, Serialize)]
+pub(super) struct ClaimRow<'a> {
+    project_id: &'a str,
+    request_id: &'a str,
+    fingerprint: &'a str,
+    reservation_id: &'a str,
+    requested_count: usize,
+    #[serde(serialize_with = "as_text")]
+    create_time: DateTime<Utc>,
+}
+
+impl<'a> ClaimRow<'a> {
+    /// The rows of those requests that have an id, in an order that is the same for every replica: two that claim the
+    /// same ids must not wait for each other.
+    pub(super) fn of(requests: impl Iterator<Item = &'a Creation>) -> Vec<Self> {
+        let mut rows: Vec<_> = requests
+            .filter_map(|creation| {
+                let claim = &creation.claim;
+                Some(Self {
+                    project_id: &claim.project_id,
+                    request_id: claim.request_id.as_deref()?,
+                    fingerprint: &claim.fingerprint,
+                    reservation_id: &claim.reservation_id,
+                    requested_count: claim.requested,
+                    create_time: creation.now,
+                })
+            })
+            .collect();
+        rows.sort_by_key(|row| (row.project_id, row.request_id));
+        rows
+    }
+}
+
+/// A row of `records`.
+#[derive(Debug, Serialize)]
+pub(super) struct RecordRow<'a> {
+    id: Id,
+    image_id: Id,
+    image_revision: i64,
+    memory_mb: i32,
+    vcpus: i32,
+    kernel_id: &'a str,
+    ramdisk_id: &'a str,
+    os_type: &'a str,
+    architecture: &'a str,
+    vm_mode: &'a str,
+    root_device_name: &'a str,
+    auto_disk_config: bool,
+    system_metadata: &'a BTreeMap<String, String>,
+    truncated_keys: &'a BTreeSet<String>,
+}
+
+impl<'a> From<&'a Record> for RecordRow<'a> {
+    fn from(record: &'a Record) -> Self {
+        let inherited = &record.inherited;
+        Self {
+            id: record.id,
+            image_id: record.image_id,
+            image_revision: record.image_revision,
+            memory_mb: record.flavor.memory_mb,
+            vcpus: record.flavor.vcpus,
+            kernel_id: &record.kernel_id,
+            ramdisk_id: &record.ramdisk_id,
+            os_type: &inherited.os_type,
+            architecture: &inherited.architecture,
+            vm_mode: &inherited.vm_mode,
+            root_device_name: &inherited.root_device_name,
+            auto_disk_config: inherited.auto_disk_config,
+            system_metadata: &record.system_metadata.entries,
+            truncated_keys: &record.system_metadata.truncated,
+        }
+    }
+}
+
+/// A row of `record_entries`.
+#[derive(Debug, Serialize)]
+pub(super) struct EntryRow<'a> {
+    record_id: Id,
+    key: &'a str,
+    value: &'a str,
+    truncated: bool,
+}
+
+impl<'a> EntryRow<'a> {
+    /// The system metadata of a record, an entry a row.
+    pub(super) fn of(record: &'a Record) -> impl Iterator<Item = Self> {
+        let system_metadata = &record.system_metadata;
+        system_metadata.entries.iter().map(|(key, value)| Self {
+            record_id: record.id,
+            key,
+            value,
+            truncated: system_metadata.truncated.contains(key),
+        })
+    }
+}
+
+/// A row of `instances`.
+#[derive(Debug, Serialize)]
+pub(super) struct InstanceRow<'a> {
+    id: Id,
+    name: &'a str,
+    hostname: &'a str,
+    launch_index: i32,
+    reservation_id: &'a str,
+    project_id: &'a str,
+    user_id: &'a str,
+    record_id: Id,
+    state: &'static str,
+    #[serde(serialize_with = "as_text")]
+    create_time: DateTime<Utc>,
+    #[serde(serialize_with = "as_text")]
+    update_time: DateTime<Utc>,
+}
+
+impl<'a> From<&'a Instance> for InstanceRow<'a> {
+    fn from(instance: &'a Instance) -> Self {
+        Self {
+            id: instance.id,
+            name: &instance.name,
+            hostname: &instance.hostname,
+            launch_index: instance.launch_index,
+            reservation_id: &instance.reservation_id,
+            project_id: &instance.project_id,
+            user_id: &instance.user_id,
+            record_id: instance.record.id,
+            state: instance.state.as_str(),
+            create_time: instance.create_time,
+            update_time: instance.update_time,
+        }
+    }
+}
+
+/// A row of `instance_metadata`.
+#[derive(Debug, Serialize)]
+pub(super) struct MetadataRow<'a> {
+    instance_id: Id,
+    key: &'a str,
+    value: &'a str,
+}
+
+impl<'a> MetadataRow<'a> {
+    /// The caller's metadata of an instance.
+    pub(super) fn of(instance: &'a Instance) -> impl Iterator<Item = Self> {
+        instance.metadata.iter().map(|(key, value)| Self { instance_id: instance.id, key, value })
+    }
+}
+
+/// A time as the driver of SQLite writes it, which PostgreSQL reads as well.
+fn as_text<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, false))
+}

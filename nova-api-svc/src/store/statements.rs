@@ -1,0 +1,168 @@
+//! The statements of the transaction that creates instances. Macros, because the two drivers' transactions are two
+//! types. Rows arrive as one JSON text, see [`rows`](super::rows).
+
+/// Claims request ids; gives the reservations whose claims hold.
+macro_rules! claim {
+    ($tx:ident, $claims:expr) => {{
+        let statement = $tx.pick(
+            "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, requested_count, \
+             create_time) \
+             SELECT value ->> 'project_id', value ->> 'request_id', value ->> 'fingerprint', \
+             value ->> 'reservation_id', value ->> 'requested_count', value ->> 'create_time' \
+             FROM json_each($1) WHERE TRUE \
+             ON CONFLICT (project_id, request_id) DO NOTHING RETURNING reservation_id",
+            "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, requested_count, \
+             create_time) \
+             SELECT project_id, request_id, fingerprint, reservation_id, requested_count, create_time \
+             FROM json_to_recordset($1::json) AS claim (project_id text, request_id text, fingerprint text, \
+             reservation_id text, requested_count integer, create_time timestamptz) \
+             ON CONFLICT (project_id, request_id) DO NOTHING RETURNING reservation_id",
+        );
+        let claimed: Vec<String> =
+            sqlx::query_scalar(statement).bind(json($claims)).fetch_all(&mut *$tx).await?;
+        claimed.into_iter().collect::<HashSet<_>>()
+    }};
+}
+
+/// Gives up claims whose requests were refused.
+macro_rules! give_up_claims {
+    ($tx:ident, $claims:expr) => {
+        sqlx::query($tx.pick(
+            "DELETE FROM create_requests WHERE (project_id, request_id) IN \
+             (SELECT value ->> 'project_id', value ->> 'request_id' FROM json_each($1))",
+            "DELETE FROM create_requests WHERE (project_id, request_id) IN (SELECT project_id, request_id \
+             FROM json_to_recordset($1::json) AS claim (project_id text, request_id text))",
+        ))
+        .bind(json($claims))
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+
+/// Locks projects that have a quota, in the order of their names.
+macro_rules! lock_projects {
+    ($tx:ident, $projects:expr) => {
+        sqlx::query($tx.pick(
+            "INSERT INTO quota_projects (project_id) SELECT value FROM json_each($1) WHERE TRUE \
+             ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id",
+            "INSERT INTO quota_projects (project_id) SELECT value FROM json_array_elements_text($1::json) \
+             ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id",
+        ))
+        .bind(json($projects))
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+
+/// What a project uses.
+macro_rules! usage {
+    ($executor:expr, $project_id:expr) => {
+        sqlx::query_as::<_, Usage>(
+            "SELECT COUNT(*) AS instances, CAST(COALESCE(SUM(vcpus), 0) AS BIGINT) AS cores, \
+             CAST(COALESCE(SUM(memory_mb), 0) AS BIGINT) AS ram_mb \
+             FROM instances JOIN records ON records.id = instances.record_id WHERE project_id = $1",
+        )
+        .bind($project_id)
+        .fetch_one($executor)
+        .await?
+    };
+}
+
+/// Writes the records that are not there yet; gives their ids.
+macro_rules! insert_records {
+    ($tx:ident, $rows:expr) => {
+        sqlx::query_scalar::<_, Id>($tx.pick(
+            "INSERT INTO records (id, image_id, image_revision, memory_mb, vcpus, kernel_id, ramdisk_id, os_type, \
+             architecture, vm_mode, root_device_name, auto_disk_config, system_metadata, truncated_keys) \
+             SELECT value ->> 'id', value ->> 'image_id', value ->> 'image_revision', value ->> 'memory_mb', \
+             value ->> 'vcpus', value ->> 'kernel_id', value ->> 'ramdisk_id', value ->> 'os_type', \
+             value ->> 'architecture', value ->> 'vm_mode', value ->> 'root_device_name', \
+             value ->> 'auto_disk_config', value -> 'system_metadata', value -> 'truncated_keys' \
+             FROM json_each($1) WHERE TRUE ON CONFLICT (id) DO NOTHING RETURNING id",
+            "INSERT INTO records (id, image_id, image_revision, memory_mb, vcpus, kernel_id, ramdisk_id, os_type, \
+             architecture, vm_mode, root_device_name, auto_disk_config, system_metadata, truncated_keys) \
+             SELECT id, image_id, image_revision, memory_mb, vcpus, kernel_id, ramdisk_id, os_type, architecture, \
+             vm_mode, root_device_name, auto_disk_config, system_metadata, truncated_keys \
+             FROM json_to_recordset($1::json) AS record (id uuid, image_id uuid, image_revision bigint, \
+             memory_mb integer, vcpus integer, kernel_id text, ramdisk_id text, os_type text, architecture text, \
+             vm_mode text, root_device_name text, auto_disk_config boolean, system_metadata json, \
+             truncated_keys json) ON CONFLICT (id) DO NOTHING RETURNING id",
+        ))
+        .bind(json($rows))
+        .fetch_all(&mut *$tx)
+        .await?
+    };
+}
+
+/// Which of these records are there.
+macro_rules! known_records {
+    ($tx:ident, $ids:expr) => {
+        sqlx::query_scalar::<_, Id>($tx.pick(
+            "SELECT id FROM records WHERE id IN (SELECT value FROM json_each($1))",
+            "SELECT id FROM records WHERE id IN (SELECT value::uuid FROM json_array_elements_text($1::json))",
+        ))
+        .bind(json($ids))
+        .fetch_all(&mut *$tx)
+        .await?
+    };
+}
+
+/// Writes the entries of records.
+macro_rules! insert_entries {
+    ($tx:ident, $rows:expr) => {
+        sqlx::query($tx.pick(
+            "INSERT INTO record_entries (record_id, key, value, truncated) \
+             SELECT value ->> 'record_id', value ->> 'key', value ->> 'value', value ->> 'truncated' \
+             FROM json_each($1)",
+            "INSERT INTO record_entries (record_id, key, value, truncated) \
+             SELECT record_id, key, value, truncated FROM json_to_recordset($1::json) \
+             AS entry (record_id uuid, key text, value text, truncated boolean)",
+        ))
+        .bind(json($rows))
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+
+/// Writes instances.
+macro_rules! insert_instances {
+    ($tx:ident, $rows:expr) => {
+        sqlx::query($tx.pick(
+            "INSERT INTO instances (id, name, hostname, launch_index, reservation_id, project_id, user_id, \
+             record_id, state, create_time, update_time) \
+             SELECT value ->> 'id', value ->> 'name', value ->> 'hostname', value ->> 'launch_index', \
+             value ->> 'reservation_id', value ->> 'project_id', value ->> 'user_id', value ->> 'record_id', \
+             value ->> 'state', value ->> 'create_time', value ->> 'update_time' FROM json_each($1)",
+            "INSERT INTO instances (id, name, hostname, launch_index, reservation_id, project_id, user_id, \
+             record_id, state, create_time, update_time) \
+             SELECT id, name, hostname, launch_index, reservation_id, project_id, user_id, record_id, state, \
+             create_time, update_time FROM json_to_recordset($1::json) AS instance (id uuid, name text, \
+             hostname text, launch_index integer, reservation_id text, project_id text, user_id text, \
+             record_id uuid, state text, create_time timestamptz, update_time timestamptz)",
+        ))
+        .bind(json($rows))
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+
+/// Writes the caller's metadata of instances.
+macro_rules! insert_metadata {
+    ($tx:ident, $rows:expr) => {
+        sqlx::query($tx.pick(
+            "INSERT INTO instance_metadata (instance_id, key, value) \
+             SELECT value ->> 'instance_id', value ->> 'key', value ->> 'value' FROM json_each($1)",
+            "INSERT INTO instance_metadata (instance_id, key, value) \
+             SELECT instance_id, key, value FROM json_to_recordset($1::json) \
+             AS entry (instance_id uuid, key text, value text)",
+        ))
+        .bind(json($rows))
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+
+pub(super) use {
+    claim, give_up_claims, insert_entries, insert_instances, insert_metadata, insert_records, known_records,
+    lock_projects, usage,
+};
