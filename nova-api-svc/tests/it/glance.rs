@@ -102,6 +102,14 @@ impl Glance {
         self.add(Image { properties: map(properties), ..Image::default() })
     }
 
+    /// Makes the next revision of an image; gives its number.
+    pub(crate) fn revise(&self, image: &Image) -> i64 {
+        let mut images = self.0.images.lock().unwrap();
+        let image = images.get_mut(&image.id).unwrap();
+        image.revision += 1;
+        image.revision
+    }
+
     pub(crate) fn forget(&self, image: &Image) {
         self.0.images.lock().unwrap().remove(&image.id);
     }

@@ -18,7 +18,10 @@ use proto::{
         instance_service_client::InstanceServiceClient,
     },
 };
-use sqlx::{Connection as _, FromRow, PgConnection, SqliteConnection, postgres::PgRow, sqlite::SqliteRow};
+use sqlx::{
+    Connection as _, Executor as _, FromRow, PgConnection, SqliteConnection, postgres::PgRow,
+    sqlite::SqliteRow,
+};
 use tokio::net::TcpListener;
 use tonic::{Code, IntoRequest, Request, Status, transport::Channel};
 use tonic_types::StatusExt as _;
@@ -181,6 +184,16 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
     address
 }
 
+/// Runs statements on the database at `url`.
+pub(crate) async fn execute(url: &str, statements: &str) {
+    let statements = sqlx::AssertSqlSafe(statements.to_owned());
+    if url.starts_with("sqlite") {
+        SqliteConnection::connect(url).await.unwrap().execute(statements).await.unwrap();
+    } else {
+        PgConnection::connect(url).await.unwrap().execute(statements).await.unwrap();
+    }
+}
+
 pub(crate) async fn connect(address: SocketAddr) -> Channel {
     Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }
@@ -230,6 +243,11 @@ pub(crate) fn assert_error(status: &Status, code: Code, reason: &str) -> Values 
     assert!(!status.message().is_empty());
     assert!(!format!("{status:?}").contains("SECRET"), "{status:?}");
     Values(info.metadata)
+}
+
+/// The reason of an error.
+pub(crate) fn reason(status: &Status) -> String {
+    status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}")).reason
 }
 
 /// Checks that an error is worth a retry and says when.
