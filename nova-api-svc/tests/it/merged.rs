@@ -24,6 +24,9 @@ fn pages(page_size: i32, filter: &str, order_by: &str) -> ListInstancesRequest {
     }
 }
 
+/// A filter and what passes it.
+type Case<'a> = (&'a str, Box<dyn Fn(&Instance) -> bool>);
+
 /// More records than a page is long, some with few instances, some with many, in mixed order of creation.
 async fn with_many_records(nova: &Nova) {
     let images: Vec<_> = (0..24)
@@ -54,7 +57,7 @@ async fn every_page_of_every_list_is_what_a_plain_filter_finds(db: TestDb) {
     };
     let is_virtio = has("image_hw_disk_bus", "virtio");
     let image_id = all[30].image_id.clone();
-    let cases: [(&str, Box<dyn Fn(&Instance) -> bool>); 6] = [
+    let cases: [Case<'_>; 6] = [
         ("system_metadata.image_hw_disk_bus = virtio", Box::new(is_virtio)),
         (
             "system_metadata.image_hw_disk_bus = virtio AND system_metadata.instance_type_flavorid = 3",

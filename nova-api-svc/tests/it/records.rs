@@ -11,10 +11,7 @@ use common::{
     testing::TestDb,
 };
 use nova_api_svc::store::{MIGRATIONS, Store};
-use proto::{
-    glance::v1::Image,
-    nova::v1::{CreateInstanceRequest, Instance, ListInstancesRequest},
-};
+use proto::nova::v1::{CreateInstanceRequest, Instance, ListInstancesRequest};
 use sqlx::migrate::Migrator;
 
 use crate::support::{Nova, of, several};
