@@ -301,6 +301,23 @@ macro_rules! on_db {
     };
 }
 
+/// Runs `$body` with a connection to write with: one statement, which commits by itself.
+#[macro_export]
+macro_rules! on_writer {
+    ($db:expr, |$connection:ident| $body:expr) => {
+        match $db.pools()? {
+            $crate::db::Pools::Sqlite { writer, .. } => {
+                let $connection = &mut *$db.connection(writer.acquire()).await?;
+                $body
+            }
+            $crate::db::Pools::Postgres { pool, .. } => {
+                let $connection = &mut *$db.connection(pool.acquire()).await?;
+                $body
+            }
+        }
+    };
+}
+
 /// Runs `$body` in a transaction and commits it; leaving `$body` early (`?`, `return`) rolls back.
 #[macro_export]
 macro_rules! in_transaction {

@@ -12,7 +12,7 @@
 //! It waits to read (the image, over gRPC) and to write (one transaction); in between are plain functions over
 //! plain data.
 
-use common::{caller::Caller, clock, deadline::Deadline, id::Id};
+use common::{caller::Caller, clock, deadline::Deadline, flavor::Flavor, id::Id};
 
 use crate::{
     error::Error,
@@ -56,10 +56,10 @@ impl Pipeline {
         if let Some(before) = self.store.find_reservation(&claim).await? {
             return Ok(before);
         }
-        let flavor_id = &request.flavor_id;
-        let flavor = self.store.flavor(flavor_id).await?;
-        let flavor = flavor.ok_or_else(|| Error::NoSuchFlavor(flavor_id.clone()))?.flavor;
-        let image = self.glance.image(request.image_id, caller, deadline).await?;
+        let asking = self.glance.image(request.image_id, caller, deadline);
+        // Both at once; what is wrong with the flavor is said first.
+        let (flavor, image) = tokio::try_join!(self.flavor(&request.flavor_id), async { Ok(asking.await) })?;
+        let image = image?;
         checks::check_auto_disk_config(&request, &image)?;
         checks::check_metadata(&request.metadata)?;
         checks::check_requested_image(&image, &flavor)?;
@@ -76,6 +76,11 @@ impl Pipeline {
         let provision: Provision =
             Box::new(move |usage| provision::provision_instances(&plan, usage, &reservation_id, Id::now));
         self.store.create(Creation { claim, quota, now, provision }).await
+    }
+
+    async fn flavor(&self, id: &str) -> Result<Flavor, Error> {
+        let flavor = self.store.flavor(id).await?;
+        Ok(flavor.ok_or_else(|| Error::NoSuchFlavor(id.to_owned()))?.flavor)
     }
 
     /// Nova's `_handle_kernel_and_ramdisk`: both must exist before anything is written.

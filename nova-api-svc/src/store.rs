@@ -6,6 +6,7 @@ mod claim;
 mod create;
 mod flavor;
 mod instance;
+mod instances;
 mod list;
 mod rows;
 mod statements;

@@ -100,10 +100,10 @@ pub(super) fn is_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// PostgreSQL: serialization failure, deadlock, foreign key.
+/// PostgreSQL: serialization failure, deadlock, foreign key. SQLite: foreign key.
 fn is_conflict(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else { return false };
-    error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "23503"))
+    error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "23503" | "787"))
 }
 
 /// PostgreSQL: connection, resources, shutdown, read-only standby, lock. SQLite (low byte): busy,

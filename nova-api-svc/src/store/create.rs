@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,17 +12,18 @@ use common::{
     db::{self, Db, Dialect as _, retrying},
     group::{Group, Limits},
     id::Id,
-    in_transaction, on_db,
+    in_transaction, on_db, on_writer,
 };
 use serde::Serialize;
 
 use super::{
     Store,
     claim::Claim,
+    instances::WriteInstances as _,
     rows::{ClaimRow, EntryRow, InstanceRow, MetadataRow, RecordRow},
     statements::{
-        claim, give_up_claims, insert_entries, insert_instances, insert_metadata, insert_records,
-        known_records, lock_projects, usage,
+        claim, give_up_claims, insert_entries, insert_metadata, insert_records, known_records, lock_projects,
+        usage,
     },
 };
 use crate::{
@@ -35,32 +36,33 @@ use crate::{
 /// request id or a quota may be locked by another replica.
 const LIMITS: Limits = Limits { batch: 128, patience: Duration::from_millis(20) };
 
+/// As many records as are remembered to be there, 16 bytes each.
+const KNOWN_RECORDS: usize = 10_000;
+
 /// Lays out the instances of a request for a project that uses so much, or refuses.
 pub type Provision = Box<dyn Fn(&Usage) -> Result<Reservation, Error> + Send + Sync>;
 
-/// Writes reservations: the records that are not there yet, the instances, their metadata.
+/// Writes instances and their metadata, and those of their records that are not there yet.
 macro_rules! write {
-    ($tx:ident, $reservations:expr) => {
-        let instances: Vec<_> = $reservations.flat_map(|reservation| &reservation.instances).collect();
-        if !instances.is_empty() {
-            let mut records = records_of(&instances);
-            for known in known_records!($tx, &records.keys().collect::<Vec<_>>()) {
-                records.remove(&known);
-            }
-            if !records.is_empty() {
-                let rows: Vec<_> = records.values().map(|record| RecordRow::from(*record)).collect();
-                // Another replica may write the same ones: whoever is first writes the entries, too.
-                let written = insert_records!($tx, &rows);
-                let written = written.iter().filter_map(|id| records.get(id));
-                insert_entries!($tx, &written.flat_map(|record| EntryRow::of(record)).collect::<Vec<_>>());
-            }
-            insert_instances!($tx, &instances.iter().copied().map(InstanceRow::from).collect::<Vec<_>>());
-            let metadata: Vec<_> = instances.iter().copied().flat_map(MetadataRow::of).collect();
-            if !metadata.is_empty() {
-                insert_metadata!($tx, &metadata);
-            }
+    ($tx:ident, $instances:expr, $records:expr) => {{
+        let mut records = $records;
+        for known in known_records!($tx, &records.keys().collect::<Vec<_>>()) {
+            records.remove(&known);
         }
-    };
+        if !records.is_empty() {
+            let rows: Vec<_> = records.values().map(|record| RecordRow::from(*record)).collect();
+            // Another replica may write the same ones: whoever is first writes the entries, too.
+            let written = insert_records!($tx, &rows);
+            let written = written.iter().filter_map(|id| records.get(id));
+            insert_entries!($tx, &written.flat_map(|record| EntryRow::of(record)).collect::<Vec<_>>());
+        }
+        let rows: Vec<_> = $instances.iter().copied().map(InstanceRow::from).collect();
+        $tx.write_instances(&rows).await?;
+        let metadata: Vec<_> = $instances.iter().copied().flat_map(MetadataRow::of).collect();
+        if !metadata.is_empty() {
+            insert_metadata!($tx, &metadata);
+        }
+    }};
 }
 
 /// A request to create instances, all of them or none.
@@ -89,10 +91,41 @@ pub(super) type Creations = Group<Arc<Creation>, Outcome>;
 
 /// A group that writes to `db`.
 pub(super) fn creations(db: Db) -> Creations {
+    let writer = Writer { db, known: Arc::default() };
     Group::new(LIMITS, move |batch: Vec<Arc<Creation>>| {
-        let db = db.clone();
-        async move { create_all(&db, &batch).await }
+        let writer = writer.clone();
+        async move { writer.create_all(&batch).await }
     })
+}
+
+/// What writes batches.
+#[derive(Clone)]
+struct Writer {
+    db: Db,
+    known: Arc<KnownRecords>,
+}
+
+/// Records that were there when they were last used. Only a hint: the foreign key decides.
+#[derive(Default)]
+struct KnownRecords(Mutex<HashSet<Id>>);
+
+impl KnownRecords {
+    fn hold(&self, records: &BTreeMap<Id, &Record>) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        records.keys().all(|id| known.contains(id))
+    }
+
+    fn add(&self, records: &BTreeMap<Id, &Record>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() > KNOWN_RECORDS {
+            known.clear();
+        }
+        known.extend(records.keys());
+    }
+
+    fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 impl Store {
@@ -118,50 +151,74 @@ impl Store {
     }
 }
 
-/// Writes all of a batch in one transaction; if the database refuses that, each on its own, so that one request
-/// cannot make others fail.
-async fn create_all(db: &Db, batch: &[Arc<Creation>]) -> Vec<Outcome> {
-    match retrying(|| try_create_all(db, batch)).await {
-        Ok(outcomes) => outcomes,
-        Err(db::Error::Failed(_)) if batch.len() > 1 => {
-            let mut outcomes = Vec::new();
-            for creation in batch {
-                outcomes.extend(Box::pin(create_all(db, std::slice::from_ref(creation))).await);
+impl Writer {
+    /// Writes all of a batch in one transaction; if the database refuses that, each on its own, so that one request
+    /// cannot make others fail.
+    async fn create_all(&self, batch: &[Arc<Creation>]) -> Vec<Outcome> {
+        match retrying(|| self.try_create_all(batch)).await {
+            Ok(outcomes) => outcomes,
+            Err(db::Error::Failed(_)) if batch.len() > 1 => {
+                let mut outcomes = Vec::new();
+                for creation in batch {
+                    outcomes.extend(Box::pin(self.create_all(std::slice::from_ref(creation))).await);
+                }
+                outcomes
             }
-            outcomes
+            Err(error) => batch.iter().map(|_| Err(error.clone().into())).collect(),
         }
-        Err(error) => batch.iter().map(|_| Err(error.clone().into())).collect(),
     }
-}
 
-async fn try_create_all(db: &Db, batch: &[Arc<Creation>]) -> Result<Vec<Outcome>, db::Error> {
-    let claims: Vec<_> = ClaimRow::of(batch.iter().map(|creation| &**creation));
-    let limited: BTreeSet<&str> = batch
-        .iter()
-        .filter(|creation| creation.quota.is_limited())
-        .map(|creation| creation.claim.project_id.as_str())
-        .collect();
-    Ok(in_transaction!(db, |tx| {
-        let claimed = if claims.is_empty() { HashSet::new() } else { claim!(tx, &claims) };
-        let mut usages = BTreeMap::new();
-        if !limited.is_empty() {
-            lock_projects!(tx, &limited);
-        }
-        for project_id in &limited {
-            usages.insert(*project_id, usage!(&mut *tx, *project_id));
-        }
-        let outcomes = provision_all(batch, &claimed, &mut usages);
-        if !outcomes.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
-            // Nothing is created: what was claimed and locked for it is rolled back.
+    async fn try_create_all(&self, batch: &[Arc<Creation>]) -> Result<Vec<Outcome>, db::Error> {
+        let claims = ClaimRow::of(batch.iter().map(|creation| &**creation));
+        let limited: BTreeSet<&str> = batch
+            .iter()
+            .filter(|creation| creation.quota.is_limited())
+            .map(|creation| creation.claim.project_id.as_str())
+            .collect();
+        if claims.is_empty() && limited.is_empty() {
+            let outcomes = provision_all(batch, &HashSet::new(), &mut BTreeMap::new());
+            self.write_all(&outcomes).await?;
             return Ok(outcomes);
         }
-        let refused = ClaimRow::of(refused(batch, &outcomes));
-        if !refused.is_empty() {
-            give_up_claims!(tx, &refused);
+        Ok(in_transaction!(self.db, |tx| {
+            let claimed = if claims.is_empty() { HashSet::new() } else { claim!(tx, &claims) };
+            let mut usages = BTreeMap::new();
+            if !limited.is_empty() {
+                lock_projects!(tx, &limited);
+            }
+            for project_id in &limited {
+                usages.insert(*project_id, usage!(&mut *tx, *project_id));
+            }
+            let outcomes = provision_all(batch, &claimed, &mut usages);
+            if !outcomes.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
+                // Nothing is created: what was claimed and locked for it is rolled back.
+                return Ok(outcomes);
+            }
+            let refused = ClaimRow::of(refused(batch, &outcomes));
+            if !refused.is_empty() {
+                give_up_claims!(tx, &refused);
+            }
+            let instances = instances_of(&outcomes);
+            write!(tx, instances, records_of(&instances));
+            outcomes
+        }))
+    }
+
+    /// Writes what needs no claim and no lock: in one statement, where that is enough.
+    async fn write_all(&self, outcomes: &[Outcome]) -> Result<(), db::Error> {
+        let instances = instances_of(outcomes);
+        let records = records_of(&instances);
+        if instances.iter().all(|instance| instance.metadata.is_empty()) && self.known.hold(&records) {
+            let rows: Vec<_> = instances.iter().copied().map(InstanceRow::from).collect();
+            // Until it has succeeded: one of them may just have been collected.
+            self.known.clear();
+            on_writer!(self.db, |connection| connection.write_instances(&rows).await?);
+        } else {
+            in_transaction!(self.db, |tx| write!(tx, instances, records.clone()));
         }
-        write!(tx, outcomes.iter().flatten().flatten());
-        outcomes
-    }))
+        self.known.add(&records);
+        Ok(())
+    }
 }
 
 /// Lays out every request whose claim holds, one after the other: each sees what the ones before it use.
@@ -188,6 +245,10 @@ fn provision_all(
 /// The requests that were refused after they had claimed what they need.
 fn refused<'a>(batch: &'a [Arc<Creation>], outcomes: &'a [Outcome]) -> impl Iterator<Item = &'a Creation> {
     batch.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_err()).map(|(creation, _)| &**creation)
+}
+
+fn instances_of(outcomes: &[Outcome]) -> Vec<&Instance> {
+    outcomes.iter().flatten().flatten().flat_map(|reservation| &reservation.instances).collect()
 }
 
 /// The records of instances, each once.

@@ -110,19 +110,19 @@ impl<'a> EntryRow<'a> {
 /// A row of `instances`.
 #[derive(Debug, Serialize)]
 pub(super) struct InstanceRow<'a> {
-    id: Id,
-    name: &'a str,
-    hostname: &'a str,
-    launch_index: i32,
-    reservation_id: &'a str,
-    project_id: &'a str,
-    user_id: &'a str,
-    record_id: Id,
-    state: &'static str,
+    pub(super) id: Id,
+    pub(super) name: &'a str,
+    pub(super) hostname: &'a str,
+    pub(super) launch_index: i32,
+    pub(super) reservation_id: &'a str,
+    pub(super) project_id: &'a str,
+    pub(super) user_id: &'a str,
+    pub(super) record_id: Id,
+    pub(super) state: &'static str,
     #[serde(serialize_with = "as_text")]
-    create_time: DateTime<Utc>,
+    pub(super) create_time: DateTime<Utc>,
     #[serde(serialize_with = "as_text")]
-    update_time: DateTime<Utc>,
+    pub(super) update_time: DateTime<Utc>,
 }
 
 impl<'a> From<&'a Instance> for InstanceRow<'a> {

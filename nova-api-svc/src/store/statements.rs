@@ -124,28 +124,6 @@ macro_rules! insert_entries {
     };
 }
 
-/// Writes instances.
-macro_rules! insert_instances {
-    ($tx:ident, $rows:expr) => {
-        sqlx::query($tx.pick(
-            "INSERT INTO instances (id, name, hostname, launch_index, reservation_id, project_id, user_id, \
-             record_id, state, create_time, update_time) \
-             SELECT value ->> 'id', value ->> 'name', value ->> 'hostname', value ->> 'launch_index', \
-             value ->> 'reservation_id', value ->> 'project_id', value ->> 'user_id', value ->> 'record_id', \
-             value ->> 'state', value ->> 'create_time', value ->> 'update_time' FROM json_each($1)",
-            "INSERT INTO instances (id, name, hostname, launch_index, reservation_id, project_id, user_id, \
-             record_id, state, create_time, update_time) \
-             SELECT id, name, hostname, launch_index, reservation_id, project_id, user_id, record_id, state, \
-             create_time, update_time FROM json_to_recordset($1::json) AS instance (id uuid, name text, \
-             hostname text, launch_index integer, reservation_id text, project_id text, user_id text, \
-             record_id uuid, state text, create_time timestamptz, update_time timestamptz)",
-        ))
-        .bind(json($rows))
-        .execute(&mut *$tx)
-        .await?
-    };
-}
-
 /// Writes the caller's metadata of instances.
 macro_rules! insert_metadata {
     ($tx:ident, $rows:expr) => {
@@ -163,6 +141,6 @@ macro_rules! insert_metadata {
 }
 
 pub(super) use {
-    claim, give_up_claims, insert_entries, insert_instances, insert_metadata, insert_records, known_records,
-    lock_projects, usage,
+    claim, give_up_claims, insert_entries, insert_metadata, insert_records, known_records, lock_projects,
+    usage,
 };

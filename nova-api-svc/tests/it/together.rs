@@ -193,36 +193,43 @@ async fn transactions_that_cannot_be_serialized_are_run_again() {
 /// A transaction that holds what requests need and then wants what they hold.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadlock_is_run_again() {
-    let quota = Quota { instances: Some(10), ..Quota::default() };
+    let quota = Quota { instances: Some(1_000_000), ..Quota::default() };
     let settings = Settings { quota, ..Settings::default() };
     let nova = Arc::new(Nova::start_with(TestDb::postgres().await, settings).await);
     let image = nova.glance.with(&[]);
     for project in ["a", "b", "c"] {
         nova.create(made_by("alice", project, of(&image))).await.unwrap();
     }
-    let create = |project| {
-        let (nova, request) = (Arc::clone(&nova), made_by("alice", project, of(&image)));
-        tokio::spawn(async move { nova.create(request).await })
-    };
     let mut other = PgConnection::connect(&nova.db.url).await.unwrap();
     // The requests find the deadlock first.
-    other.execute("SET deadlock_timeout = '1h'; BEGIN").await.unwrap();
+    other.execute("SET deadlock_timeout = '1h'").await.unwrap();
+    let mut expected = 3;
+    // Until it has happened: the requests of a and b must have come to share a transaction.
+    while count(&nova, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await == 0
+    {
+        lock_in_the_other_order(&nova, &image, &mut other).await;
+        expected += 3;
+    }
+    assert_eq!(nova.rows().await.0, expected);
+}
+
+async fn lock_in_the_other_order(nova: &Arc<Nova>, image: &Image, other: &mut PgConnection) {
+    let create = |project| {
+        let (nova, request) = (Arc::clone(nova), made_by("alice", project, of(image)));
+        tokio::spawn(async move { nova.create(request).await })
+    };
+    other.execute("BEGIN").await.unwrap();
     other.execute("UPDATE quota_projects SET project_id = project_id WHERE project_id >= 'b'").await.unwrap();
     // While the first one waits, the others gather: theirs is one transaction, which locks a and waits for b.
     let mut creating = vec![create("c")];
-    until_waiting(&nova, 1).await;
+    until_waiting(nova, 1).await;
     creating.extend([create("a"), create("b")]);
-    until_waiting(&nova, 2).await;
+    until_waiting(nova, 2).await;
     let locked = "UPDATE quota_projects SET project_id = project_id WHERE project_id = 'a'";
     other.execute(locked).await.unwrap();
     other.execute("COMMIT").await.unwrap();
     for created in creating {
         created.await.unwrap().unwrap();
-    }
-    assert_eq!(nova.rows().await.0, 6);
-    // PostgreSQL counts a little later.
-    while count(&nova, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await == 0
-    {
     }
 }
 
