@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use tempfile::TempDir;
 
 use crate::{
@@ -29,13 +29,30 @@ const PORTS: Range<u16> = 20_000..32_000;
 /// How often another process may take the port between our choice and PostgreSQL's start.
 const PORT_ATTEMPTS: usize = 5;
 
-/// No socket file, since its path may be too long; no waiting for the disk, since the data is thrown away.
-const SETTINGS: &str =
-    "-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=300";
+/// No socket file, since its path may be too long.
+const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300";
+
+/// No waiting for the disk, since the data is thrown away.
+const FAST: &str = "-c fsync=off";
+
+/// As in production: what was acknowledged is on the disk. The memory and the checkpoints are those of a server that
+/// somebody looked after.
+const DURABLE: &str = "-c fsync=on -c synchronous_commit=on -c full_page_writes=on -c shared_buffers=1GB \
+                       -c max_wal_size=8GB -c checkpoint_timeout=15min";
 
 /// Installs the server programs unless they are there.
 pub fn install() -> anyhow::Result<()> {
     if server_programs().is_ok() { Ok(()) } else { debian::install("postgresql") }
+}
+
+/// Where a program of PostgreSQL's is, such as `pgbench`.
+pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let program = server_programs()?.join(name);
+    ensure!(
+        program.is_file(),
+        "PostgreSQL's {name} is missing: install it with `apt-get install postgresql`"
+    );
+    Ok(program)
 }
 
 /// A PostgreSQL server of one's own, with its data in a temporary directory.
@@ -47,9 +64,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Creates a cluster and starts it on a free port of 127.0.0.1.
+    /// Creates a cluster and starts it on a free port of 127.0.0.1. It does not wait for the disk.
     pub fn start() -> anyhow::Result<Self> {
-        let server = Server::in_new_directory()?;
+        Self::start_with(FAST)
+    }
+
+    /// As [`Cluster::start`], but every commit is on the disk before it is acknowledged.
+    pub fn start_durable() -> anyhow::Result<Self> {
+        Self::start_with(DURABLE)
+    }
+
+    fn start_with(durability: &'static str) -> anyhow::Result<Self> {
+        let server = Server::in_new_directory(durability)?;
         let mut cluster = Self { _guard: server.guard()?, server, port: 0 };
         cluster.server.initialize()?;
         cluster.start_on_free_port()?;
@@ -60,6 +86,18 @@ impl Cluster {
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The id of the server's first process, the parent of all others.
+    pub fn process_id(&self) -> anyhow::Result<u32> {
+        let file = fs::read_to_string(self.folder().join("postmaster.pid"))?;
+        file.lines().next().and_then(|line| line.trim().parse().ok()).context("its first line is the id")
+    }
+
+    /// The folder of its data.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.server.data()
     }
 
     /// Stops the server in good order, cutting its connections.
@@ -95,17 +133,18 @@ struct Server {
     programs: PathBuf,
     account: Option<Nobody>,
     directory: TempDir,
+    durability: &'static str,
 }
 
 impl Server {
-    fn in_new_directory() -> anyhow::Result<Self> {
+    fn in_new_directory(durability: &'static str) -> anyhow::Result<Self> {
         let programs = server_programs()?;
         let directory = tempfile::Builder::new().prefix("imprint-postgres-").tempdir()?;
         let account = user::is_root()?.then(Nobody::look_up).transpose()?;
         if let Some(nobody) = account {
             nobody.give(directory.path())?;
         }
-        Ok(Self { programs, account, directory })
+        Ok(Self { programs, account, directory, durability })
     }
 
     fn initialize(&self) -> anyhow::Result<()> {
@@ -117,7 +156,8 @@ impl Server {
 
     fn start(&self, port: u16) -> anyhow::Result<()> {
         let mut pg_ctl = self.command("pg_ctl");
-        pg_ctl.arg("-l").arg(self.log()).args(["-w", "-o", &format!("-p {port} {SETTINGS}"), "start"]);
+        let settings = format!("-p {port} {SETTINGS} {}", self.durability);
+        pg_ctl.arg("-l").arg(self.log()).args(["-w", "-o", &settings, "start"]);
         program::run(&mut pg_ctl).with_context(|| {
             let log = fs::read_to_string(self.log()).unwrap_or_default();
             format!("PostgreSQL does not start, its log says:\n{log}")
@@ -149,8 +189,12 @@ impl Server {
         // Another account may not enter the directory that this process is in.
         command.current_dir(self.directory.path());
         // The log is read for one of its sentences, and a C library may lack every other locale.
-        command.env("LC_ALL", "C.UTF-8").arg("-D").arg(self.directory.path().join("data"));
+        command.env("LC_ALL", "C.UTF-8").arg("-D").arg(self.data());
         command
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
     }
 
     fn log(&self) -> PathBuf {
@@ -203,7 +247,7 @@ mod tests {
 
     #[test]
     fn tells_a_taken_port_from_other_failures() {
-        let server = Server::in_new_directory().unwrap();
+        let server = Server::in_new_directory(FAST).unwrap();
         let _guard = server.guard().unwrap();
         assert!(server.start(free_port().unwrap()).is_err(), "it has no data yet");
         assert!(!server.found_port_taken());

@@ -1,5 +1,6 @@
 //! The project's own commands, run with `cargo xtask`.
 
+mod bench;
 mod demo;
 mod fuzz;
 mod test;
@@ -15,6 +16,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Command {
+    Bench(bench::Bench),
     Demo(demo::Demo),
     Fuzz(fuzz::Fuzz),
     Test(test::Test),
@@ -22,6 +24,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
+        Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Test(test) => test.run(),

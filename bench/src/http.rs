@@ -1,0 +1,88 @@
+//! HTTP/1.1 over one kept connection, without a pool and without anything that a ceiling would not have either.
+
+use std::{convert::Infallible, net::SocketAddr};
+
+use anyhow::ensure;
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    client::conn::http1::{self, SendRequest},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST},
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// A connection to a server.
+pub(crate) struct Connection {
+    sender: SendRequest<BoxBody<Bytes, Infallible>>,
+    host: String,
+}
+
+/// Size of the pieces of an upload, bytes.
+const CHUNK: usize = 1 << 16;
+
+impl Connection {
+    /// Connects to the server at `address`.
+    pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Its end is seen by whoever sends the next request.
+        tokio::spawn(connection);
+        Ok(Self { sender, host: address.to_string() })
+    }
+
+    /// The body of an answer that must be 200.
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
+        let request = self.request(Method::GET, path).body(Full::default().boxed())?;
+        let response = self.send(request, StatusCode::OK).await?;
+        Ok(response.into_body().collect().await?.to_bytes())
+    }
+
+    /// Reads a body that must be 200, and gives the number of its bytes.
+    pub(crate) async fn download(&mut self, path: &str) -> anyhow::Result<u64> {
+        let request = self.request(Method::GET, path).body(Full::default().boxed())?;
+        let mut body = self.send(request, StatusCode::OK).await?.into_body();
+        let mut size = 0;
+        while let Some(frame) = body.frame().await {
+            size += frame?.data_ref().map_or(0, Bytes::len) as u64;
+        }
+        Ok(size)
+    }
+
+    /// Sends `size` bytes without holding them; the answer must be 204.
+    pub(crate) async fn upload(&mut self, path: &str, size: u64) -> anyhow::Result<()> {
+        let chunk: Bytes = (0..=250u8).cycle().take(CHUNK).collect();
+        let chunks = stream::unfold(size, move |left| {
+            let next = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let frame = Frame::data(chunk.slice(..next));
+            async move { (next > 0).then_some((Ok(frame), left - next as u64)) }
+        });
+        let request = self
+            .request(Method::PUT, path)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_LENGTH, size)
+            .body(BoxBody::new(StreamBody::new(chunks)))?;
+        let response = self.send(request, StatusCode::NO_CONTENT).await?;
+        response.into_body().collect().await?;
+        Ok(())
+    }
+
+    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+        Request::builder().method(method).uri(path).header(HOST, &self.host)
+    }
+
+    async fn send(
+        &mut self,
+        request: Request<BoxBody<Bytes, Infallible>>,
+        expected: StatusCode,
+    ) -> anyhow::Result<Response<Incoming>> {
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
+        ensure!(response.status() == expected, "the answer is {}", response.status());
+        Ok(response)
+    }
+}

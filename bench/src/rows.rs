@@ -1,0 +1,69 @@
+//! What is measured, a file for each row.
+
+mod create;
+mod create_many;
+mod data;
+mod disk;
+mod footprint;
+mod get_image;
+mod growth;
+mod http_get_image;
+mod list_images;
+mod loader;
+mod update;
+
+use clap::ValueEnum;
+
+use crate::bench::Bench;
+
+/// The rows of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Row {
+    /// `GetImage`, and what is read after a change was acknowledged.
+    GetImage,
+    /// `UpdateImageProperties` of different images and of one.
+    Update,
+    /// `CreateInstance` on PostgreSQL.
+    CreateInstance,
+    /// `CreateInstance` on SQLite.
+    CreateInstanceSqlite,
+    /// `CreateInstance` of a thousand in one call.
+    Create1000,
+    /// Bytes on the disk for each instance.
+    Disk,
+    /// GET of an image over HTTP.
+    HttpGetImage,
+    /// Upload and download of the data of an image.
+    Data,
+    /// Time to start, and memory.
+    Footprint,
+    /// `ListImages` out of many and of very many.
+    ListImages,
+    /// Reading and creating while the number of instances grows.
+    Growth,
+}
+
+impl Row {
+    /// The row's name, as `--only` takes it.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// Measures it and notes what was found.
+    pub(crate) async fn measure(self, bench: &mut Bench) -> anyhow::Result<()> {
+        match self {
+            Self::GetImage => get_image::measure(bench).await,
+            Self::Update => update::measure(bench).await,
+            Self::CreateInstance => create::postgres(bench).await,
+            Self::CreateInstanceSqlite => create::sqlite(bench).await,
+            Self::Create1000 => create_many::measure(bench).await,
+            Self::Disk => disk::measure(bench).await,
+            Self::HttpGetImage => http_get_image::measure(bench).await,
+            Self::Data => data::measure(bench).await,
+            Self::Footprint => footprint::measure(bench).await,
+            Self::ListImages => list_images::measure(bench).await,
+            Self::Growth => growth::measure(bench).await,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Upload and download of the data of an image over HTTP, against the least there is to do with them.
+
+use std::{collections::BTreeMap, fs, net::SocketAddr, time::Instant};
+
+use anyhow::ensure;
+use proto::glance::v1::DeleteImageRequest;
+
+use crate::{
+    bench::{Bench, Case},
+    ceiling::server,
+    figures::{Latency, Run},
+    http::Connection,
+    process::Watch,
+    sample,
+    world::{self, Images},
+};
+
+pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
+    let database = bench.world.database("data").await?;
+    let glance = bench.world.glance(&database)?;
+    let images = world::images(&glance).await?;
+    let (answer, file) = (bench.world.file("empty"), bench.world.file("bare_data"));
+    fs::write(&answer, "")?;
+    let bare = server::start("http", &[("--answer", &answer), ("--data", &file)])?;
+    let size = bench.plan.data_bytes;
+    let watch = bench.world.watch(&[("glance-svc", &glance)])?;
+    let bare_watch = Watch::client().and("bare axum", bare.pid());
+
+    let mut number = 0;
+    let ours = async || {
+        number += 1;
+        renew(&images, number).await?;
+        transfer(&watch, glance.address(), number, Direction::Upload, size).await
+    };
+    let ceiling = async || transfer(&bare_watch, bare.address(), 1, Direction::Upload, size).await;
+    bench.compare(case("upload", size, "bare stream, both hashes, fsync"), ours, ceiling).await?;
+
+    let ours = async || transfer(&watch, glance.address(), number, Direction::Download, size).await;
+    let ceiling = async || transfer(&bare_watch, bare.address(), 1, Direction::Download, size).await;
+    bench.compare(case("download", size, "bare stream of the file"), ours, ceiling).await
+}
+
+fn case(row: &'static str, size: u64, ceiling: &'static str) -> Case {
+    Case { row, name: format!("{} MiB", size >> 20), unit: "MB/s", ceiling, goal: Some(0.7) }
+}
+
+/// Makes image `number`, which waits for data, and removes the one before with its data.
+async fn renew(images: &Images, number: usize) -> anyhow::Result<()> {
+    let mut client = images.of(0);
+    if number > 1 {
+        let id = sample::image_id(number - 1);
+        client.delete_image(DeleteImageRequest { id, etag: String::new() }).await?;
+    }
+    let mut request = sample::image(number);
+    if let Some(image) = &mut request.image {
+        (image.size, image.checksum) = (None, String::new());
+    }
+    client.create_image(request).await?;
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Upload,
+    Download,
+}
+
+/// Sends or reads all of the data, once, and gives the rate in megabytes a second.
+#[expect(clippy::cast_precision_loss, reason = "sizes and times of a benchmark are far below 2^52")]
+async fn transfer(
+    watch: &Watch,
+    address: SocketAddr,
+    number: usize,
+    direction: Direction,
+    size: u64,
+) -> anyhow::Result<Run> {
+    let path = format!("/v2/images/{}/file", sample::image_id(number));
+    let mut connection = Connection::open(address).await?;
+    watch.reset_peaks();
+    let (before, began) = (watch.cpu()?, Instant::now());
+    match direction {
+        Direction::Upload => connection.upload(&path, size).await?,
+        Direction::Download => {
+            let read = connection.download(&path).await?;
+            ensure!(read == size, "{read} bytes came back of {size}");
+        }
+    }
+    let (elapsed, after) = (began.elapsed(), watch.cpu()?);
+    let latency = elapsed.as_micros() as f64;
+    let cpu_us: BTreeMap<_, _> =
+        after.iter().map(|(name, after)| (*name, after - before.get(name).unwrap_or(&0.0))).collect();
+    Ok(Run {
+        requests: 1,
+        seconds: elapsed.as_secs_f64(),
+        per_second: size as f64 / latency,
+        latency_us: Latency { p50: latency, p99: latency, p999: latency },
+        cpu_us,
+        peak_mib: watch.peaks()?,
+    })
+}

@@ -1,0 +1,72 @@
+//! How soon a service serves, and how much memory it takes.
+
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::{Duration, Instant},
+};
+
+use proto::{glance::v1::GetImageRequest, nova::v1::GetInstanceRequest};
+
+use super::{create, get_image};
+use crate::{
+    bench::Bench,
+    figures::{Finding, Goal, median},
+    process::{self, Watch},
+    sample, world,
+};
+
+const ROW: &str = "footprint";
+
+/// How long a service that nobody calls is left alone before its memory is looked at.
+const IDLE: Duration = Duration::from_secs(2);
+
+pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
+    let glance_url = bench.world.database("footprint_glance").await?;
+    let nova_url = bench.world.database("footprint_nova").await?;
+    let services = create::services(bench, &glance_url, &nova_url, 1).await?;
+    let id = create::create_one(&services.instances, 1).await?.id;
+    drop(services);
+
+    let (mut glance_ms, mut nova_ms) = (Vec::new(), Vec::new());
+    for _ in 0..bench.plan.pairs {
+        bench.progress.step("footprint · start");
+        let began = Instant::now();
+        let glance = bench.world.glance(&glance_url)?;
+        let image = GetImageRequest { id: sample::image_id(1), revision: 0 };
+        world::images(&glance).await?.of(0).get_image(image).await?;
+        glance_ms.push(began.elapsed().as_secs_f64() * 1e3);
+        let began = Instant::now();
+        let nova = crate::world::World::nova(&nova_url, &glance)?;
+        world::instances(&nova).await?.of(0).get_instance(GetInstanceRequest { id: id.clone() }).await?;
+        nova_ms.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    for (service, times) in [("glance-svc", glance_ms), ("nova-api-svc", nova_ms)] {
+        let name = format!("{service}: from start to the first answer");
+        bench.note(Finding::value(ROW, name, "ms", median(times)).with_goal(Goal::AtMost(100.0)));
+    }
+    memory(bench, &glance_url, &nova_url).await
+}
+
+async fn memory(bench: &mut Bench, glance_url: &str, nova_url: &str) -> anyhow::Result<()> {
+    let glance = bench.world.glance(glance_url)?;
+    let nova = crate::world::World::nova(nova_url, &glance)?;
+    tokio::time::sleep(IDLE).await;
+    for (name, service) in [("glance-svc", &glance), ("nova-api-svc", &nova)] {
+        let idle = process::resident_mib(service.pid())?;
+        note(bench, format!("{name}: memory, idle"), idle, 30.0);
+    }
+    let shape = bench.plan.shape(64);
+    bench.progress.step("footprint · memory under load");
+    get_image::read(shape, &Watch::client(), &world::images(&glance).await?, 1).await?;
+    let instances = world::instances(&nova).await?;
+    create::create(shape, &Watch::client(), &instances, 1, &Arc::new(AtomicU64::new(0))).await?;
+    for (name, service) in [("glance-svc", &glance), ("nova-api-svc", &nova)] {
+        let peak = process::peak_mib(service.pid())?;
+        note(bench, format!("{name}: memory, largest at 64 in flight"), peak, 80.0);
+    }
+    Ok(())
+}
+
+fn note(bench: &mut Bench, name: String, value: f64, goal: f64) {
+    bench.note(Finding::value(ROW, name, "MiB", value).with_goal(Goal::AtMost(goal)));
+}

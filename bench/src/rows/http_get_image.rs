@@ -1,0 +1,71 @@
+//! GET of an image over HTTP against a handler that has nothing to do but answer.
+
+use std::{fs, net::SocketAddr, sync::Arc};
+
+use anyhow::ensure;
+use tokio::sync::Mutex;
+
+use super::get_image;
+use crate::{
+    bench::{Bench, Case},
+    ceiling::server,
+    figures::Run,
+    http::Connection,
+    load::{Shape, drive},
+    process::Watch,
+    sample, world,
+};
+
+const ROW: &str = "http_get_image";
+
+pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
+    let database = bench.world.database(ROW).await?;
+    let glance = bench.world.glance(&database)?;
+    get_image::fill(&world::images(&glance).await?, 1).await?;
+    let path = format!("/v2/images/{}", sample::image_id(1));
+    let body = Connection::open(glance.address()).await?.get(&path).await?;
+    let (answer, data) = (bench.world.file("image.json"), bench.world.file("unused"));
+    fs::write(&answer, &body)?;
+    let bare = server::start("http", &[("--answer", &answer), ("--data", &data)])?;
+    let (watch, bare_watch) =
+        (bench.world.watch(&[("glance-svc", &glance)])?, Watch::client().and("bare axum", bare.pid()));
+    for in_flight in [1, 16, 64] {
+        let shape = bench.plan.shape(in_flight);
+        let case = Case {
+            row: ROW,
+            name: format!("{in_flight} in flight"),
+            unit: "requests/s",
+            ceiling: "bare axum handler",
+            goal: (in_flight == 64).then_some(0.7),
+        };
+        let ours = async || get(shape, &watch, glance.address(), &path, body.len()).await;
+        bench
+            .compare(case, ours, async || get(shape, &bare_watch, bare.address(), &path, body.len()).await)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Reads the image over one connection for each request in flight.
+async fn get(
+    shape: Shape,
+    watch: &Watch,
+    address: SocketAddr,
+    path: &str,
+    length: usize,
+) -> anyhow::Result<Run> {
+    let mut connections = Vec::new();
+    for _ in 0..shape.in_flight {
+        connections.push(Mutex::new(Connection::open(address).await?));
+    }
+    let (connections, path): (Arc<[_]>, Arc<str>) = (connections.into(), path.into());
+    drive(shape, watch, move |turn| {
+        let (connections, path) = (Arc::clone(&connections), Arc::clone(&path));
+        async move {
+            let body = connections[turn.worker].lock().await.get(&path).await?;
+            ensure!(body.len() == length, "another answer than the first");
+            Ok(())
+        }
+    })
+    .await
+}

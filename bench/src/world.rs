@@ -1,0 +1,129 @@
+//! The real programs that are measured, each with databases of its own.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use harness::{postgres::Cluster, service::Service, workspace};
+use proto::{
+    glance::v1::image_service_client::ImageServiceClient,
+    nova::v1::instance_service_client::InstanceServiceClient,
+};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{database, process::Watch};
+
+/// Connections of a load: as many as four clients would have.
+const CONNECTIONS: usize = 4;
+
+/// A client for each connection.
+#[derive(Clone)]
+pub(crate) struct Clients<C>(Vec<C>);
+
+/// Clients of glance-svc.
+pub(crate) type Images = Clients<ImageServiceClient<Channel>>;
+
+/// Clients of nova-api-svc.
+pub(crate) type Instances = Clients<InstanceServiceClient<Channel>>;
+
+impl<C: Clone> Clients<C> {
+    /// The client of one of the requests in flight.
+    pub(crate) fn of(&self, worker: usize) -> C {
+        self.0[worker % self.0.len()].clone()
+    }
+}
+
+/// Connects to glance-svc, or what stands in for it.
+pub(crate) async fn images(service: &Service) -> anyhow::Result<Images> {
+    Ok(Clients(channels(service).await?.into_iter().map(ImageServiceClient::new).collect()))
+}
+
+/// Connects to nova-api-svc; a page of instances may be larger than 4 MiB with what gRPC adds.
+pub(crate) async fn instances(service: &Service) -> anyhow::Result<Instances> {
+    Ok(Clients(channels(service).await?.into_iter().map(InstanceServiceClient::new).collect()))
+}
+
+async fn channels(service: &Service) -> anyhow::Result<Vec<Channel>> {
+    let endpoint = Endpoint::from_shared(service.endpoint())?;
+    let mut channels = Vec::new();
+    for _ in 0..CONNECTIONS {
+        channels.push(endpoint.connect().await?);
+    }
+    Ok(channels)
+}
+
+/// PostgreSQL, and a folder for everything else.
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    pub(crate) folder: TempDir,
+}
+
+impl World {
+    /// Builds the services and starts PostgreSQL, which waits for the disk.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        workspace::build_services()?;
+        Ok(Self { cluster: Cluster::start_durable()?, folder: tempfile::tempdir()? })
+    }
+
+    /// A new, empty database.
+    pub(crate) async fn database(&self, name: &str) -> anyhow::Result<String> {
+        let mut connection = database::connect(&self.cluster.url("postgres")).await?;
+        database::execute(&mut connection, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+        database::execute(&mut connection, format!("CREATE DATABASE {name}")).await?;
+        Ok(self.cluster.url(name))
+    }
+
+    /// Drops databases that are done with, so that the disk has room for the next row's.
+    pub(crate) async fn drop_databases(&self, names: &[&str]) -> anyhow::Result<()> {
+        let mut connection = database::connect(&self.cluster.url("postgres")).await?;
+        for name in names {
+            database::execute(&mut connection, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A path in the folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The URL of an SQLite file.
+    pub(crate) fn sqlite(&self, name: &str) -> String {
+        sqlite_url(&self.file(name))
+    }
+
+    /// glance-svc on a database.
+    pub(crate) fn glance(&self, database_url: &str) -> anyhow::Result<Service> {
+        let data = format!("file:{}", self.file("data").display());
+        run("glance-svc", &["--database-url", database_url, "--data-url", &data])
+    }
+
+    /// nova-api-svc on a database.
+    pub(crate) fn nova(database_url: &str, glance: &Service) -> anyhow::Result<Service> {
+        run("nova-api-svc", &["--database-url", database_url, "--glance-endpoint", &glance.endpoint()])
+    }
+
+    /// Who is looked at while requests are sent: this process, PostgreSQL, and the services.
+    pub(crate) fn watch(&self, services: &[(&'static str, &Service)]) -> anyhow::Result<Watch> {
+        let all = Watch::client().and_family("PostgreSQL", self.server()?);
+        Ok(services.iter().fold(all, |watch, (name, service)| watch.and(name, service.pid())))
+    }
+
+    /// The first process of PostgreSQL.
+    pub(crate) fn server(&self) -> anyhow::Result<u32> {
+        self.cluster.process_id()
+    }
+}
+
+/// The URL of an SQLite file.
+fn sqlite_url(file: &Path) -> String {
+    format!("sqlite:{}", file.display())
+}
+
+fn run(binary: &str, arguments: &[&str]) -> anyhow::Result<Service> {
+    let mut command = Command::new(workspace::binary(binary)?);
+    Service::run(binary, command.args(["--listen", "127.0.0.1:0"]).args(arguments))
+}
