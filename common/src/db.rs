@@ -2,7 +2,7 @@
 //!
 //! A store writes its statements once, in [`on_db!`](crate::on_db) and
 //! [`in_transaction!`](crate::in_transaction), whose bodies are compiled for both drivers. What differs between
-//! the databases (types, views) lives in the migrations.
+//! the databases (types, views) lives in the migrations; a statement that must differ is an [`Sql`].
 
 use std::{
     future::Future,
@@ -15,7 +15,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection as _, PgConnection, PgPool, SqliteConnection, SqlitePool,
+    Connection as _, PgConnection, PgPool, SqlitePool,
     migrate::{MigrateError, Migrator},
     pool::PoolOptions,
     postgres::PgConnectOptions,
@@ -24,8 +24,10 @@ use sqlx::{
 
 use tokio::{sync::watch, time::timeout};
 
+mod dialect;
 mod error;
 
+pub use dialect::{Dialect, Many, Sql};
 pub use error::{Error, Transient, retrying};
 
 use error::is_unavailable;
@@ -84,24 +86,6 @@ pub enum Pools {
         /// The connection for looking whether the server is there, which no load keeps busy.
         heartbeat: PgPool,
     },
-}
-
-/// Which of the two databases a connection leads to, for the few statements whose texts differ.
-pub trait Dialect {
-    /// The text for this database.
-    fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str;
-}
-
-impl Dialect for SqliteConnection {
-    fn pick(&self, sqlite: &'static str, _: &'static str) -> &'static str {
-        sqlite
-    }
-}
-
-impl Dialect for PgConnection {
-    fn pick(&self, _: &'static str, postgres: &'static str) -> &'static str {
-        postgres
-    }
 }
 
 /// Why a database cannot be opened.

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use common::caller::Identity;
 
-use crate::data::DataUrl;
+use crate::{data::DataUrl, store};
 
 /// The image catalogue of Imprint: images, their properties, the history of both, and their data, over gRPC and
 /// as OpenStack's Image API v2 over HTTP.
@@ -45,6 +45,11 @@ pub struct Config {
     /// Most bytes of data an image may have.
     #[arg(long, env = "IMAGE_SIZE_CAP", default_value_t = 1 << 40, value_name = "BYTES")]
     pub image_size_cap: u64,
+
+    /// About how many bytes of memory are used to keep images that are read again; 0 for none. What is read is as
+    /// fresh with any number.
+    #[arg(long, env = "IMAGE_CACHE_BYTES", default_value_t = store::CACHE_BYTES, value_name = "BYTES")]
+    pub image_cache_bytes: u64,
 
     /// Where callers reach this service over HTTP, if not at the host that their requests name.
     #[arg(long, env = "PUBLIC_ENDPOINT", value_name = "URL")]

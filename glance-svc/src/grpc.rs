@@ -60,7 +60,7 @@ impl ImageService for Api {
         let caller = self.caller(&request)?;
         let (id, revision) = parse::get_image(&request.into_inner()).map_err(Error::from)?;
         let image = match revision {
-            None => self.images.get(id, &caller).await?,
+            None => Image::clone(&*self.images.get(id, &caller).await?),
             Some(revision) => self.images.get_revision(id, revision, &caller).await?,
         };
         Ok(Response::new(image.into()))

@@ -11,6 +11,7 @@ pub mod history;
 pub mod member;
 pub mod patch;
 pub mod properties;
+pub mod snapshot;
 pub mod status;
 pub mod update;
 

@@ -1,5 +1,7 @@
 //! What can be done with images: one function for each use, whichever edge it is called from.
 
+use std::sync::Arc;
+
 use common::{caller::Caller, clock, id::Id, page::Page, text::clip, violations::Violations};
 
 use crate::{
@@ -9,6 +11,7 @@ use crate::{
         Image, Status, access, etag as etag_of,
         history::{Revision, replay},
         properties::Quota,
+        snapshot::Snapshot,
         update,
     },
     list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
@@ -59,10 +62,18 @@ impl Images {
     }
 
     /// The image as it is now.
-    pub async fn get(&self, id: Id, caller: &Caller) -> Result<Image, Error> {
+    pub async fn get(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
+        let image = self.store.current(id).await?.ok_or(Error::NotFound(id))?;
+        if access::sees(caller, &image, false) {
+            return Ok(image);
+        }
+        if !access::sees(caller, &image, true) {
+            return Err(Error::NotFound(id));
+        }
+        // With whom it is shared is no part of a revision: both are read together.
         let seen = self.store.get(id, &caller.actor.project_id).await?.ok_or(Error::NotFound(id))?;
         check_seen(&seen, caller)?;
-        Ok(seen.image)
+        Ok(Arc::new(Snapshot::new(seen.image)))
     }
 
     /// The image as it was at `revision`, also after its deletion: to those who see it now and saw it then.

@@ -1,9 +1,11 @@
 //! Every SQL statement of the service: images, their properties and tags, and their history.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use common::{
     caller::Actor,
-    db::{Db, Migrations},
+    db::{self, Db, Migrations},
     id::Id,
     in_transaction, on_db,
     page::Page,
@@ -15,10 +17,12 @@ use crate::{
     image::{
         Image,
         history::{Action, Change, Revision, changes},
+        snapshot::Snapshot,
     },
     list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
 };
 
+mod current;
 mod data;
 mod filter;
 mod members;
@@ -27,6 +31,7 @@ mod statements;
 
 pub use data::{DataStep, Unsettled};
 
+use current::{Current, current};
 use rows::{ImageRow, RevisionRow, SeenRow};
 use statements::{
     ROWS, delete_properties, insert_revision, insert_tags, lock_image, update_attributes, upsert_properties,
@@ -38,6 +43,9 @@ pub static MIGRATIONS: Migrations = Migrations {
     postgres: sqlx::migrate!("migrations/postgres"),
 };
 
+/// Memory for images that are read again, unless it is configured, bytes: 1,300 images with 30 properties.
+pub const CACHE_BYTES: u64 = 16 << 20;
+
 /// An image with properties and tags, in one row.
 macro_rules! columns {
     () => {
@@ -46,6 +54,8 @@ macro_rules! columns {
          update_time, properties, tags"
     };
 }
+
+use columns;
 
 const RECORDS: &str = concat!("SELECT ", columns!(), " FROM image_records WHERE id");
 
@@ -70,13 +80,14 @@ pub struct Seen {
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Db,
+    current: Current,
 }
 
 impl Store {
-    /// A store in `db`.
+    /// A store in `db`, which may keep about `memory` bytes of images in memory; 0 for none.
     #[must_use]
-    pub const fn new(db: Db) -> Self {
-        Self { db }
+    pub fn new(db: Db, memory: u64) -> Self {
+        Self { current: current(db.clone(), memory), db }
     }
 
     /// Records a new image with its first revision.
@@ -130,7 +141,12 @@ impl Store {
         Ok(())
     }
 
-    /// The image as it is now, for `project`.
+    /// The image as it is now: every change that was answered before the call is in it, whichever process made it.
+    pub async fn current(&self, id: Id) -> Result<Option<Arc<Snapshot>>, Error> {
+        self.current.submit(id).await.map_err(db::Error::from)?
+    }
+
+    /// The image as it is now, and whether it is shared with `project`.
     pub async fn get(&self, id: Id, project: &str) -> Result<Option<Seen>, Error> {
         let row: Option<SeenRow> = on_db!(self.db, |pool| {
             sqlx::query_as(SEEN).bind(id).bind(project).fetch_optional(pool).await?

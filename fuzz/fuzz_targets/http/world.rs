@@ -10,7 +10,7 @@ use glance_svc::{
     data::{DataStore, DataUrl},
     image::properties::Quota,
     images::{Images, Limits},
-    store::{MIGRATIONS, Store},
+    store::{CACHE_BYTES, MIGRATIONS, Store},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -74,7 +74,8 @@ async fn serve(folder: &TempDir) -> Router {
     db.migrate().await.expect("the database can be migrated");
     let data = DataUrl::Folder(folder.path().join("data"));
     let data = DataStore::open(&data).expect("the folder of data can be made");
-    let images = Images::new(Store::new(db.clone()), data, Limits { properties: Quota(4), size: SIZE_CAP });
+    let limits = Limits { properties: Quota(4), size: SIZE_CAP };
+    let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits);
     glance_svc::service(images, Identity::Development, None, db).routes.into_axum_router()
 }
 

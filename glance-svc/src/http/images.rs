@@ -1,7 +1,10 @@
 //! Images over HTTP.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
+    body::{Body, Bytes},
     extract::{Path, RawQuery, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
@@ -20,7 +23,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    image::{Attribute, Image, Status},
+    image::{Attribute, Image, Status, snapshot::Snapshot},
     list::ImageOrder,
 };
 
@@ -50,7 +53,11 @@ pub(super) async fn list(api: Of, By(caller): By, RawQuery(query): RawQuery) -> 
 }
 
 /// The last image of the page before.
-async fn marker_image(api: &Api, marker: &str, caller: &common::caller::Caller) -> Result<Image, Problem> {
+async fn marker_image(
+    api: &Api,
+    marker: &str,
+    caller: &common::caller::Caller,
+) -> Result<Arc<Snapshot>, Problem> {
     let no_marker = || Violations::one("marker", "names no image that you can see");
     let id: Id = marker.parse().map_err(|_| no_marker())?;
     match api.images.get(id, caller).await {
@@ -81,7 +88,7 @@ pub(super) async fn create(api: Of, By(caller): By, request: Request) -> Result<
     let (image, problems) = new_image(&body, &caller)?;
     let created = api.images.create(image, problems, &caller).await?;
     let location = HeaderValue::try_from(format!("{host}/v2/images/{}", created.id)).ok();
-    let mut response = (StatusCode::CREATED, answer(created)).into_response();
+    let mut response = (StatusCode::CREATED, answer(&Snapshot::new(created))).into_response();
     response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
     Ok(response)
 }
@@ -122,13 +129,12 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let image = api.images.get(image_id(&id)?, &caller).await?;
-    let known = etags(&headers, header::IF_NONE_MATCH).unwrap_or_default();
-    if known.contains(&image.etag()) || known.contains(&"*".to_owned()) {
-        return Ok(
-            (StatusCode::NOT_MODIFIED, [(header::ETAG, format!("\"{}\"", image.etag()))]).into_response()
-        );
+    let etag = image.etag();
+    let is_known = |known: Vec<String>| known.iter().any(|known| *known == etag || known == "*");
+    if etags(&headers, header::IF_NONE_MATCH).is_some_and(is_known) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&etag))]).into_response());
     }
-    Ok(answer(image))
+    Ok(answer(&image))
 }
 
 pub(super) async fn update(
@@ -144,7 +150,7 @@ pub(super) async fn update(
     let etags = if_match(request.headers());
     let patch = patch::parse(format, &json(request).await?)?;
     let updated = api.images.update(id, &etags, &caller, |image| patch.apply(image)).await?;
-    Ok(answer(updated))
+    Ok(answer(&Snapshot::new(updated)))
 }
 
 fn wrong_patch(given: &str) -> Response {
@@ -183,7 +189,15 @@ fn forbidden_move(error: Error) -> Problem {
 }
 
 /// An image with its etag.
-fn answer(image: Image) -> Response {
-    let etag = format!("\"{}\"", image.etag());
-    ([(header::ETAG, etag)], Json(render::image(image))).into_response()
+fn answer(image: &Snapshot) -> Response {
+    let json = |image: &Image| Bytes::from(render::image(image.clone()).to_string());
+    let mut response = Response::new(Body::from(image.json(json)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ETAG, quoted(&image.etag()));
+    response
+}
+
+fn quoted(etag: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{etag}\"")).expect("an etag is visible ASCII")
 }

@@ -1,6 +1,6 @@
 //! Downloads: how the data of an image are read.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use common::{caller::Caller, id::Id};
@@ -9,13 +9,13 @@ use futures_util::{StreamExt as _, stream::BoxStream};
 use super::{Images, sweep::data_store};
 use crate::{
     error::Error,
-    image::{Image, Status, access},
+    image::{Status, access, snapshot::Snapshot},
 };
 
 /// Data on their way out of an image.
 pub struct Download {
     /// The image.
-    pub image: Image,
+    pub image: Arc<Snapshot>,
     /// Which of its bytes.
     pub part: Range<u64>,
     /// The bytes.

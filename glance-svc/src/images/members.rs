@@ -1,5 +1,7 @@
 //! Sharing an image: its owner names the members, each member answers for itself.
 
+use std::sync::Arc;
+
 use common::{caller::Caller, clock, id::Id};
 
 use super::Images;
@@ -8,6 +10,7 @@ use crate::{
     image::{
         Image, Visibility, access,
         member::{Member, MemberStatus},
+        snapshot::Snapshot,
     },
 };
 
@@ -84,7 +87,7 @@ impl Images {
     }
 
     /// The image, which must be seen and shared.
-    async fn shared(&self, id: Id, caller: &Caller) -> Result<Image, Error> {
+    async fn shared(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
         let image = self.get(id, caller).await?;
         if image.visibility == Visibility::Shared { Ok(image) } else { Err(Error::NotShared(id)) }
     }

@@ -42,6 +42,13 @@ pub(super) struct ImageRow {
     tags: Json<BTreeSet<String>>,
 }
 
+impl ImageRow {
+    /// Its id.
+    pub(super) const fn id(&self) -> Id {
+        self.id
+    }
+}
+
 impl TryFrom<ImageRow> for Image {
     type Error = Error;
 

@@ -1,9 +1,14 @@
 //! Many callers at once: nothing is lost, and an etag lets one of them through.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, Ordering},
+};
 
 use common::{on_both_databases, testing::TestDb};
-use proto::glance::v1::{Image, ListImagesRequest, UpdateImagePropertiesRequest, image_revision::Action};
+use proto::glance::v1::{
+    GetImageRequest, Image, ListImagesRequest, UpdateImagePropertiesRequest, image_revision::Action,
+};
 use tokio::task::JoinSet;
 use tonic::Code;
 
@@ -19,6 +24,7 @@ on_both_databases!(
     the_quota_holds_against_many,
     many_creations_at_once_all_survive,
     readers_see_whole_revisions,
+    an_acknowledged_update_is_seen_by_every_later_read_anywhere,
 );
 
 const CALLERS: usize = 64;
@@ -206,6 +212,38 @@ async fn readers_see_whole_revisions(db: TestDb) {
             let number = number.to_string();
             glance.set(&id, &[("a", &number), ("b", &number)]).await.unwrap();
         }
+    };
+    tokio::join!(readers, writer);
+}
+
+/// One server changes an image while another one, which has it in memory, is asked for it all the time.
+async fn an_acknowledged_update_is_seen_by_every_later_read_anywhere(db: TestDb) {
+    let glance = Arc::new(Glance::start(db).await);
+    let other = glance.beside(DEFAULT_QUOTA).await;
+    let id = glance.named("cirros").await.id;
+    let (acknowledged, is_over) = (Arc::new(AtomicI64::new(1)), Arc::new(AtomicBool::new(false)));
+    let readers = at_once(8, |_| {
+        let (mut other, id) = (other.clone(), id.clone());
+        let (acknowledged, is_over) = (acknowledged.clone(), is_over.clone());
+        async move {
+            while !is_over.load(Ordering::SeqCst) {
+                let least = acknowledged.load(Ordering::SeqCst);
+                let request = GetImageRequest { id: id.clone(), revision: 0 };
+                let image = other.get_image(request).await.unwrap().into_inner();
+                assert!(image.revision >= least, "{} is older than {least}", image.revision);
+                assert_eq!(
+                    image.properties.get("n"),
+                    (image.revision > 1).then(|| image.revision.to_string()).as_ref()
+                );
+            }
+        }
+    });
+    let writer = async {
+        for number in 2..=100_i64 {
+            let updated = glance.set(&id, &[("n", &number.to_string())]).await.unwrap();
+            acknowledged.store(updated.revision, Ordering::SeqCst);
+        }
+        is_over.store(true, Ordering::SeqCst);
     };
     tokio::join!(readers, writer);
 }

@@ -7,7 +7,7 @@ use glance_svc::{
     data::{DataStore, DataUrl},
     image::properties::Quota,
     images::{Images, Limits},
-    store::{MIGRATIONS, Store},
+    store::{CACHE_BYTES, MIGRATIONS, Store},
 };
 use prost_types::FieldMask;
 use proto::glance::v1::{
@@ -151,7 +151,7 @@ pub(crate) async fn serve_with(url: &str, settings: &Settings, folder: &Path) ->
     db.migrate_or_wait().await.unwrap();
     let data = DataStore::open(&DataUrl::Folder(folder.to_owned())).unwrap();
     let limits = Limits { properties: Quota(settings.quota), size: settings.size };
-    let images = Images::new(Store::new(db.clone()), data, limits);
+    let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = glance_svc::service(images.clone(), settings.identity, settings.public_endpoint, db);

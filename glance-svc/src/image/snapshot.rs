@@ -1,0 +1,59 @@
+//! An image at one revision, which is all of it, and the forms in which it is sent.
+
+use std::{ops::Deref, sync::OnceLock};
+
+use bytes::Bytes;
+
+use super::Image;
+
+/// What an entry of a map takes beside its texts, bytes: two texts and a share of a node.
+const ENTRY: usize = 64;
+
+/// An image that is read again and again and never changes: its revision says all that is in it.
+#[derive(Debug)]
+pub struct Snapshot {
+    image: Image,
+    message: OnceLock<Bytes>,
+    json: OnceLock<Bytes>,
+}
+
+impl Snapshot {
+    /// The image, in no form yet.
+    #[must_use]
+    pub const fn new(image: Image) -> Self {
+        Self { image, message: OnceLock::new(), json: OnceLock::new() }
+    }
+
+    /// The image itself.
+    #[must_use]
+    pub fn into_image(self) -> Image {
+        self.image
+    }
+
+    /// The encoded message, which `encode` makes when it is first asked for.
+    pub fn message(&self, encode: impl FnOnce(&Image) -> Bytes) -> Bytes {
+        self.message.get_or_init(|| encode(&self.image)).clone()
+    }
+
+    /// The JSON, which `render` makes when it is first asked for.
+    pub fn json(&self, render: impl FnOnce(&Image) -> Bytes) -> Bytes {
+        self.json.get_or_init(|| render(&self.image)).clone()
+    }
+
+    /// About how much memory it takes with both forms, bytes.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        let properties = self.image.properties.iter().map(|(name, value)| name.len() + value.len() + ENTRY);
+        let tags = self.image.tags.iter().map(|tag| tag.len() + ENTRY);
+        let each = properties.chain(tags).fold(size_of::<Self>(), usize::saturating_add);
+        each.saturating_mul(3) as u64
+    }
+}
+
+impl Deref for Snapshot {
+    type Target = Image;
+
+    fn deref(&self) -> &Image {
+        &self.image
+    }
+}

@@ -1,0 +1,107 @@
+//! Reads of images as they are now. Requests in flight share one look at the current revisions, which begins after
+//! all of them have arrived; what belongs to a revision is kept in memory, because it never changes.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use common::{
+    db::{self, Db, Many, Sql},
+    group::{Group, Limits},
+    id::Id,
+    on_db,
+};
+use quick_cache::{Weighter, sync::Cache};
+
+use super::rows::ImageRow;
+use crate::{
+    error::Error,
+    image::{Image, snapshot::Snapshot},
+};
+
+/// At most so many reads at once, which may all be of large images; the next do not wait long for a database that
+/// is slow to answer these.
+const LIMITS: Limits = Limits { batch: 128, patience: Duration::from_millis(20) };
+
+/// About how much memory an image takes with 30 properties, bytes: decides how the cache is cut up at first.
+const USUAL: u64 = 12 * 1024;
+
+const REVISIONS: Sql = Sql {
+    sqlite: "SELECT id, revision FROM images WHERE id IN (SELECT value FROM json_each($1))",
+    postgres: "SELECT id, revision FROM images WHERE id = ANY($1)",
+};
+
+const IMAGES: Sql = Sql {
+    sqlite: concat!(
+        "SELECT ",
+        super::columns!(),
+        " FROM image_records WHERE id IN (SELECT value FROM json_each($1))"
+    ),
+    postgres: concat!("SELECT ", super::columns!(), " FROM image_records WHERE id = ANY($1)"),
+};
+
+/// Images as they are now.
+pub(super) type Current = Group<Id, Result<Option<Arc<Snapshot>>, Error>>;
+
+/// The image at its newest known revision, by its id.
+type Known = Cache<Id, Arc<Snapshot>, Weight>;
+
+/// What was found; `None` for an image that makes no sense.
+type Found = HashMap<Id, Option<Arc<Snapshot>>>;
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Id, Arc<Snapshot>> for Weight {
+    fn weight(&self, _: &Id, image: &Arc<Snapshot>) -> u64 {
+        image.weight()
+    }
+}
+
+/// Reads from `db`, with about `memory` bytes to keep images in.
+pub(super) fn current(db: Db, memory: u64) -> Current {
+    let usual = usize::try_from(memory / USUAL).unwrap_or(usize::MAX).max(1);
+    let known = Arc::new(Cache::with_weighter(usual, memory, Weight));
+    Group::new(LIMITS, move |ids| read_each(db.clone(), Arc::clone(&known), ids))
+}
+
+async fn read_each(db: Db, known: Arc<Known>, ids: Vec<Id>) -> Vec<Result<Option<Arc<Snapshot>>, Error>> {
+    let found = read(&db, &known, &ids).await;
+    let answer = |id: &Id| match &found {
+        Ok(found) => found.get(id).cloned().map(|image| image.ok_or(Error::Corrupt(*id))).transpose(),
+        Err(error) => Err(Error::Database(error.clone())),
+    };
+    ids.iter().map(answer).collect()
+}
+
+async fn read(db: &Db, known: &Known, ids: &[Id]) -> Result<Found, db::Error> {
+    let ids = Many(ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect());
+    let revisions: Vec<(Id, i64)> = on_db!(db, |connection| {
+        sqlx::query_as(REVISIONS.of(connection)).bind(ids).fetch_all(connection).await?
+    });
+    let (mut found, mut unknown) = (Found::with_capacity(revisions.len()), Vec::new());
+    for (id, revision) in revisions {
+        match known.get(&id).filter(|image| image.revision == revision) {
+            Some(image) => drop(found.insert(id, Some(image))),
+            None => unknown.push(id),
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(found);
+    }
+    // Some may have changed since; they are read as they are now, and one that is gone is not found.
+    let rows: Vec<ImageRow> = on_db!(db, |connection| {
+        sqlx::query_as(IMAGES.of(connection)).bind(Many(unknown)).fetch_all(connection).await?
+    });
+    for row in rows {
+        let id = row.id();
+        let image = Image::try_from(row).ok().map(|image| Arc::new(Snapshot::new(image)));
+        if let Some(image) = &image {
+            known.insert(id, Arc::clone(image));
+        }
+        found.insert(id, image);
+    }
+    Ok(found)
+}
