@@ -44,7 +44,7 @@ $$;
 CREATE FUNCTION pg_temp.copied(name TEXT, kind TEXT, key TEXT) RETURNS text LANGUAGE sql AS $$
     SELECT CASE
         WHEN name = key THEN 'm.fresh'
-        WHEN name IN ('create_time', 'update_time') THEN 'm.at'
+        WHEN name IN ('create_time', 'update_time', 'image_create_time') THEN 'm.at'
         WHEN name = 'reservation_id' THEN '''r-'' || lpad(to_hex(m.n), 16, ''0'')'
         -- Where a text shows the id, it shows the new one.
         WHEN kind = 'text' THEN format('replace(s.%I, m.old_text, m.fresh::text)', name)

@@ -86,12 +86,15 @@ where
     Ok(latencies)
 }
 
+/// The longest latency that is told apart from longer ones, microseconds: ten minutes.
+const LONGEST_US: u64 = 600_000_000;
+
 /// Latencies in microseconds, to three digits.
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Default for Latencies {
     fn default() -> Self {
-        Self(Histogram::new(3).expect("three digits are possible"))
+        Self(Histogram::new_with_bounds(1, LONGEST_US, 3).expect("three digits are possible"))
     }
 }
 

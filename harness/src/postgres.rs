@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
 use crate::{
@@ -45,14 +45,15 @@ pub fn install() -> anyhow::Result<()> {
     if server_programs().is_ok() { Ok(()) } else { debian::install("postgresql") }
 }
 
-/// Where a program of PostgreSQL's is, such as `pgbench`.
+/// Where a program of PostgreSQL's is, such as `pgbench`: beside the server's programs, which the search path may only
+/// link to, or in the search path itself.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
-    let program = server_programs()?.join(name);
-    ensure!(
-        program.is_file(),
-        "PostgreSQL's {name} is missing: install it with `apt-get install postgresql`"
-    );
-    Ok(program)
+    let server = fs::canonicalize(server_programs()?.join("pg_ctl"))?;
+    let beside = server.parent().map(|folder| folder.join(name)).filter(|program| program.is_file());
+    let program = beside.or_else(|| program::find(name));
+    program.with_context(|| {
+        format!("PostgreSQL's {name} is missing: install it with `apt-get install postgresql`")
+    })
 }
 
 /// A PostgreSQL server of one's own, with its data in a temporary directory.
