@@ -8,8 +8,8 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{MIB, SlowGrpc, becomes, is_queued_again, status};
-use crate::support::{Who, World, at_once};
+use super::{MIB, SlowGrpc, becomes, is_queued_again};
+use crate::support::{Who, World};
 
 on_both_databases!(
     a_client_that_leaves_over_http_leaves_nothing_behind,
@@ -18,7 +18,6 @@ on_both_databases!(
     a_client_that_stops_early_is_told,
     a_client_that_leaves_over_grpc_leaves_nothing_behind,
     a_broken_upload_is_in_the_history,
-    a_client_that_leaves_at_the_end_takes_nothing_away,
 );
 
 /// Sends the head of an upload, and then `body`, as it stands; the image is SAVING.
@@ -124,35 +123,4 @@ async fn a_broken_upload_is_in_the_history(db: TestDb) {
         .filter(|change| change[1] == "SAVING" || change[1] == "QUEUED")
         .collect();
     assert_eq!(moves, [json!(["alice", "QUEUED"]), json!(["alice", "SAVING"]), json!(["alice", "QUEUED"])]);
-}
-
-async fn a_client_that_leaves_at_the_end_takes_nothing_away(db: TestDb) {
-    let world = World::start(db).await;
-    let http = world.http(Who::OWNER);
-    let ids = at_once(8, |number| {
-        let (world, http) = (world.clone(), http.clone());
-        async move {
-            let mut ids = Vec::new();
-            for round in 0..15 {
-                let id = http.queued().await;
-                let stream = raw(&world, &id, "content-length: 5", b"hello").await;
-                // From before the end of the upload to after it.
-                for _ in 0..(round * 8 + number) / 6 {
-                    http.get("/healthcheck").await;
-                }
-                drop(stream);
-                ids.push(id);
-            }
-            ids
-        }
-    });
-    for id in ids.await.concat() {
-        let settled = crate::support::soon("the upload ends", async || {
-            Some(status(&world, &id).await).filter(|status| *status != Status::Saving)
-        });
-        match settled.await {
-            Status::Active => assert_eq!(http.download(&id).await.is(200).text(), "hello"),
-            status => assert_eq!(status, Status::Queued),
-        }
-    }
 }
