@@ -2,7 +2,8 @@
 //!
 //! A store writes its statements once, in [`on_db!`](crate::on_db) and
 //! [`in_transaction!`](crate::in_transaction), whose bodies are compiled for both drivers. What differs between
-//! the databases (types, views) lives in the migrations; a statement that must differ is an [`Sql`].
+//! the databases (types, views) lives in the migrations; a statement that must differ is
+//! picked by its connection ([`Dialect`]).
 
 use std::{
     future::Future,
@@ -27,7 +28,7 @@ use tokio::{sync::watch, time::timeout};
 mod dialect;
 mod error;
 
-pub use dialect::{Dialect, Many, Sql};
+pub use dialect::{Dialect, Many};
 pub use error::{Error, Transient, retrying};
 
 use error::is_unavailable;

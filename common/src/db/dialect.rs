@@ -9,16 +9,7 @@ use sqlx::{
     postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo},
 };
 
-/// A statement that each database has in its own words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sql {
-    /// For SQLite.
-    pub sqlite: &'static str,
-    /// For PostgreSQL.
-    pub postgres: &'static str,
-}
-
-/// Which of the two databases a connection leads to.
+/// Which of the two databases a connection leads to, for the few statements whose texts differ.
 pub trait Dialect {
     /// The text for this database.
     fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str;
@@ -33,14 +24,6 @@ impl Dialect for SqliteConnection {
 impl Dialect for PgConnection {
     fn pick(&self, _: &'static str, postgres: &'static str) -> &'static str {
         postgres
-    }
-}
-
-impl Sql {
-    /// The words of the database that the connection is to.
-    #[must_use]
-    pub fn of(self, connection: &impl Dialect) -> &'static str {
-        connection.pick(self.sqlite, self.postgres)
     }
 }
 

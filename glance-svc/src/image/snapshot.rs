@@ -1,4 +1,4 @@
-//! An image at one revision, which is all of it, and the forms in which it is sent.
+//! An image at one revision, which is all of it, and the JSON in which it is sent.
 
 use std::{ops::Deref, sync::OnceLock};
 
@@ -13,26 +13,14 @@ const ENTRY: usize = 64;
 #[derive(Debug)]
 pub struct Snapshot {
     image: Image,
-    message: OnceLock<Bytes>,
     json: OnceLock<Bytes>,
 }
 
 impl Snapshot {
-    /// The image, in no form yet.
+    /// The image, not rendered yet.
     #[must_use]
     pub const fn new(image: Image) -> Self {
-        Self { image, message: OnceLock::new(), json: OnceLock::new() }
-    }
-
-    /// The image itself.
-    #[must_use]
-    pub fn into_image(self) -> Image {
-        self.image
-    }
-
-    /// The encoded message, which `encode` makes when it is first asked for.
-    pub fn message(&self, encode: impl FnOnce(&Image) -> Bytes) -> Bytes {
-        self.message.get_or_init(|| encode(&self.image)).clone()
+        Self { image, json: OnceLock::new() }
     }
 
     /// The JSON, which `render` makes when it is first asked for.
@@ -40,7 +28,7 @@ impl Snapshot {
         self.json.get_or_init(|| render(&self.image)).clone()
     }
 
-    /// About how much memory it takes with both forms, bytes.
+    /// About how much memory it takes, bytes: rather too much, with its JSON and what escapes add to it.
     #[must_use]
     pub fn weight(&self) -> u64 {
         let properties = self.image.properties.iter().map(|(name, value)| name.len() + value.len() + ENTRY);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use common::{
-    db::{self, Db, Many, Sql},
+    db::{self, Db, Dialect as _, Many},
     group::{Group, Limits},
     id::Id,
     on_db,
@@ -28,19 +28,12 @@ const LIMITS: Limits = Limits { batch: 128, patience: Duration::from_millis(20) 
 /// About how much memory an image takes with 30 properties, bytes: decides how the cache is cut up at first.
 const USUAL: u64 = 12 * 1024;
 
-const REVISIONS: Sql = Sql {
-    sqlite: "SELECT id, revision FROM images WHERE id IN (SELECT value FROM json_each($1))",
-    postgres: "SELECT id, revision FROM images WHERE id = ANY($1)",
-};
-
-const IMAGES: Sql = Sql {
-    sqlite: concat!(
-        "SELECT ",
-        super::columns!(),
-        " FROM image_records WHERE id IN (SELECT value FROM json_each($1))"
-    ),
-    postgres: concat!("SELECT ", super::columns!(), " FROM image_records WHERE id = ANY($1)"),
-};
+/// Whole images of these ids.
+macro_rules! images {
+    ($of_these:literal) => {
+        concat!("SELECT ", super::columns!(), " FROM image_records WHERE id ", $of_these)
+    };
+}
 
 /// Images as they are now.
 pub(super) type Current = Group<Id, Result<Option<Arc<Snapshot>>, Error>>;
@@ -79,7 +72,11 @@ async fn read_each(db: Db, known: Arc<Known>, ids: Vec<Id>) -> Vec<Result<Option
 async fn read(db: &Db, known: &Known, ids: &[Id]) -> Result<Found, db::Error> {
     let ids = Many(ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect());
     let revisions: Vec<(Id, i64)> = on_db!(db, |connection| {
-        sqlx::query_as(REVISIONS.of(connection)).bind(ids).fetch_all(connection).await?
+        let statement = connection.pick(
+            "SELECT id, revision FROM images WHERE id IN (SELECT value FROM json_each($1))",
+            "SELECT id, revision FROM images WHERE id = ANY($1)",
+        );
+        sqlx::query_as(statement).bind(ids).fetch_all(connection).await?
     });
     let (mut found, mut unknown) = (Found::with_capacity(revisions.len()), Vec::new());
     for (id, revision) in revisions {
@@ -93,7 +90,9 @@ async fn read(db: &Db, known: &Known, ids: &[Id]) -> Result<Found, db::Error> {
     }
     // Some may have changed since; they are read as they are now, and one that is gone is not found.
     let rows: Vec<ImageRow> = on_db!(db, |connection| {
-        sqlx::query_as(IMAGES.of(connection)).bind(Many(unknown)).fetch_all(connection).await?
+        let statement =
+            connection.pick(images!("IN (SELECT value FROM json_each($1))"), images!("= ANY($1)"));
+        sqlx::query_as(statement).bind(Many(unknown)).fetch_all(connection).await?
     });
     for row in rows {
         let id = row.id();

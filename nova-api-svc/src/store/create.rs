@@ -9,7 +9,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use common::{
-    db::{self, Db, Dialect as _, retrying},
+    db::{self, Db, Dialect as _, Many, retrying},
     group::{Group, Limits},
     id::Id,
     in_transaction, on_db, on_writer,
@@ -46,7 +46,7 @@ pub type Provision = Box<dyn Fn(&Usage) -> Result<Reservation, Error> + Send + S
 macro_rules! write {
     ($tx:ident, $instances:expr, $records:expr) => {{
         let mut records = $records;
-        for known in known_records!($tx, &records.keys().collect::<Vec<_>>()) {
+        for known in known_records!($tx, records.keys().copied().collect()) {
             records.remove(&known);
         }
         if !records.is_empty() {
@@ -204,15 +204,19 @@ impl Writer {
         }))
     }
 
+    /// Writes instances of known records. If that fails, one of these may just have been collected.
+    async fn write_rows(&self, rows: &[InstanceRow<'_>]) -> Result<(), db::Error> {
+        on_writer!(self.db, |connection| connection.write_instances(rows).await?);
+        Ok(())
+    }
+
     /// Writes what needs no claim and no lock: in one statement, where that is enough.
     async fn write_all(&self, outcomes: &[Outcome]) -> Result<(), db::Error> {
         let instances = instances_of(outcomes);
         let records = records_of(&instances);
         if instances.iter().all(|instance| instance.metadata.is_empty()) && self.known.hold(&records) {
             let rows: Vec<_> = instances.iter().copied().map(InstanceRow::from).collect();
-            // Until it has succeeded: one of them may just have been collected.
-            self.known.clear();
-            on_writer!(self.db, |connection| connection.write_instances(&rows).await?);
+            self.write_rows(&rows).await.inspect_err(|_| self.known.clear())?;
         } else {
             in_transaction!(self.db, |tx| write!(tx, instances, records.clone()));
         }

@@ -99,9 +99,9 @@ macro_rules! known_records {
     ($tx:ident, $ids:expr) => {
         sqlx::query_scalar::<_, Id>($tx.pick(
             "SELECT id FROM records WHERE id IN (SELECT value FROM json_each($1))",
-            "SELECT id FROM records WHERE id IN (SELECT value::uuid FROM json_array_elements_text($1::json))",
+            "SELECT id FROM records WHERE id = ANY($1)",
         ))
-        .bind(json($ids))
+        .bind(Many($ids))
         .fetch_all(&mut *$tx)
         .await?
     };

@@ -3,13 +3,13 @@
 use std::{convert::Infallible, time::Duration};
 
 use common::{
-    db::{Dialect as _, Error as DbError, retrying},
+    db::{Dialect as _, Error as DbError, Many, retrying},
     id::{Id, NIL},
     in_transaction, on_db,
 };
 use tokio::time::sleep;
 
-use super::{Store, create::json};
+use super::Store;
 
 /// How often records are looked through.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -67,10 +67,10 @@ impl Store {
             sqlx::query(tx.pick(
                 "DELETE FROM records WHERE id IN (SELECT value FROM json_each($1)) \
                  AND NOT EXISTS (SELECT 1 FROM instances WHERE record_id = records.id)",
-                "DELETE FROM records WHERE id IN (SELECT value::uuid FROM json_array_elements_text($1::json)) \
+                "DELETE FROM records WHERE id = ANY($1) \
                  AND NOT EXISTS (SELECT 1 FROM instances WHERE record_id = records.id)",
             ))
-            .bind(json(ids))
+            .bind(Many(ids.to_vec()))
             .execute(&mut *tx)
             .await?
             .rows_affected()
