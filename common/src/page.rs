@@ -134,35 +134,69 @@ impl<K: SortKey> Page<K> {
         for<'q> Id: Encode<'q, DB> + Type<DB>,
     {
         let Some(after) = &self.after else { return false };
-        let keys: Vec<_> = self.order.keys().iter().zip(after).collect();
-        // (a = 1 AND b = 2 AND c > 3) OR (a = 1 AND b > 2) OR (a > 1), each shorter than the one before.
-        let mut first = true;
         query.push("(");
-        for last in (0..keys.len()).rev() {
-            if !std::mem::take(&mut first) {
-                query.push(" OR ");
-            }
-            query.push("(");
-            for (index, ((key, direction), value)) in keys[..=last].iter().enumerate() {
-                let operator = match direction {
-                    _ if index < last => " = ",
-                    Direction::Ascending => " > ",
-                    Direction::Descending => " < ",
-                };
-                query.push(if index == 0 { "" } else { " AND " }).push(key.sql()).push(operator);
-                value.push_bind(query);
-            }
-            query.push(")");
+        for range in 0..self.ranges() {
+            query.push(if range == 0 { "" } else { " OR " });
+            self.push_range(query, range);
         }
         query.push(")");
-        // The same bound on the first key alone, which an index can start from.
-        let ((key, direction), value) = keys[0];
-        query.push(" AND ").push(key.sql()).push(match direction {
-            Direction::Ascending => " >= ",
-            Direction::Descending => " <= ",
-        });
-        value.push_bind(query);
+        if self.ranges() > 1 {
+            // The same bound on the first key alone, which an index can start from.
+            let (key, direction) = self.order.keys()[0];
+            query.push(" AND ").push(key.sql()).push(match direction {
+                Direction::Ascending => " >= ",
+                Direction::Descending => " <= ",
+            });
+            after[0].push_bind(query);
+        }
         true
+    }
+
+    /// How many ranges of an index in the order of the list hold the items behind the previous page: one for
+    /// each time that the direction changes from key to key, and one.
+    #[must_use]
+    pub fn ranges(&self) -> usize {
+        if self.after.is_some() { self.runs().count() } else { 1 }
+    }
+
+    /// Adds the condition that an item is in one of the [`Page::ranges`]; all are, on the first page.
+    pub fn push_range<DB: Database>(&self, query: &mut QueryBuilder<DB>, range: usize)
+    where
+        for<'q> String: Encode<'q, DB> + Type<DB>,
+        for<'q> i64: Encode<'q, DB> + Type<DB>,
+        for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
+        for<'q> Id: Encode<'q, DB> + Type<DB>,
+    {
+        let (Some(after), Some(run)) = (&self.after, self.runs().nth(range)) else {
+            query.push("TRUE");
+            return;
+        };
+        // a = 1 AND b = 2 AND (c, d) > (3, 4): a range of an index, exactly.
+        let start = self.runs().take(range).map(<[_]>::len).sum::<usize>();
+        query.push("(");
+        for ((key, _), value) in self.order.keys().iter().zip(after).take(start) {
+            query.push(key.sql()).push(" = ");
+            value.push_bind(query);
+            query.push(" AND ");
+        }
+        query.push("(");
+        for (index, (key, _)) in run.iter().enumerate() {
+            query.push(if index == 0 { "" } else { ", " }).push(key.sql());
+        }
+        query.push(match run[0].1 {
+            Direction::Ascending => ") > (",
+            Direction::Descending => ") < (",
+        });
+        for (index, value) in after[start..start + run.len()].iter().enumerate() {
+            query.push(if index == 0 { "" } else { ", " });
+            value.push_bind(query);
+        }
+        query.push("))");
+    }
+
+    /// The keys, cut where the direction changes.
+    fn runs(&self) -> impl Iterator<Item = &[(K, Direction)]> {
+        self.order.keys().chunk_by(|(_, one), (_, next)| one == next)
     }
 
     /// Adds the order.

@@ -73,7 +73,8 @@ fn a_token_leads_to_the_next_page_of_the_same_list_only() {
     assert_eq!(kept.len(), 2);
 
     let next = parse(2, &token, "name, id desc", "f").unwrap();
-    assert_eq!(sql(&next), "((name = ? AND id < ?) OR (name > ?)) AND name >= ? ORDER BY name ASC, id DESC");
+    let after = "(((name) > (?)) OR (name = ? AND (id) < (?))) AND name >= ? ORDER BY name ASC, id DESC";
+    assert_eq!(sql(&next), after);
     let (_, end) = next.finish(vec![(3, "c".to_owned())], key, |item| item, |_| 1);
     assert_eq!(end, "");
 
