@@ -46,15 +46,9 @@ impl SortKey for ImageOrder {
 
     fn sql(self) -> &'static str {
         match self {
-            Self::Name => "name",
-            Self::Status => "status",
-            Self::DiskFormat => "disk_format",
-            Self::ContainerFormat => "container_format",
             // No size sorts before any size.
             Self::Size => "COALESCE(size, -1)",
-            Self::Id => "id",
-            Self::CreateTime => "create_time",
-            Self::UpdateTime => "update_time",
+            _ => self.column(),
         }
     }
 
@@ -69,6 +63,21 @@ impl SortKey for ImageOrder {
 }
 
 impl ImageOrder {
+    /// The column of `images` that it sorts by.
+    #[must_use]
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Status => "status",
+            Self::DiskFormat => "disk_format",
+            Self::ContainerFormat => "container_format",
+            Self::Size => "size",
+            Self::Id => "id",
+            Self::CreateTime => "create_time",
+            Self::UpdateTime => "update_time",
+        }
+    }
+
     /// The value of this sort key.
     #[must_use]
     pub fn key(self, image: &Image) -> Key {

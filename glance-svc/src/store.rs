@@ -19,12 +19,13 @@ use crate::{
         history::{Action, Change, Revision, changes},
         snapshot::Snapshot,
     },
-    list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
+    list::RevisionOrder,
 };
 
 mod current;
 mod data;
 mod filter;
+mod list;
 mod members;
 mod rows;
 mod statements;
@@ -32,7 +33,7 @@ mod statements;
 pub use data::{DataStep, Unsettled};
 
 use current::{Current, current};
-use rows::{ImageRow, RevisionRow, SeenRow};
+use rows::{RevisionRow, SeenRow};
 use statements::{
     ROWS, delete_properties, insert_revision, insert_tags, lock_image, update_attributes, upsert_properties,
 };
@@ -56,8 +57,6 @@ macro_rules! columns {
 }
 
 use columns;
-
-const RECORDS: &str = concat!("SELECT ", columns!(), " FROM image_records WHERE id");
 
 /// An image `$1`, and whether it is shared with project `$2`.
 const SEEN: &str = concat!(
@@ -135,8 +134,8 @@ impl Store {
             .bind(image.virtual_size)
             .execute(&mut *tx)
             .await?;
-            upsert_properties!(tx, image.id, properties);
-            insert_tags!(tx, image.id, &image.tags);
+            upsert_properties!(tx, image, properties);
+            insert_tags!(tx, image, &image.tags);
         });
         Ok(())
     }
@@ -152,31 +151,6 @@ impl Store {
             sqlx::query_as(SEEN).bind(id).bind(project).fetch_optional(pool).await?
         });
         row.map(|row| Ok(Seen { image: row.image.try_into()?, is_member: row.is_member })).transpose()
-    }
-
-    /// A page of images: one statement, whatever its size.
-    pub async fn list(
-        &self,
-        filter: &ImageFilter,
-        scope: &Scope,
-        page: &Page<ImageOrder>,
-    ) -> Result<Vec<Image>, Error> {
-        let rows: Vec<ImageRow> = on_db!(self.db, |pool| {
-            // The page is found by its ids, so that properties are read for its images alone.
-            let mut query = QueryBuilder::new(RECORDS);
-            query.push(" IN (SELECT id FROM images WHERE ");
-            if !page.push_after(&mut query) {
-                query.push("TRUE");
-            }
-            filter::push_scope(&mut query, scope, filter);
-            filter::push(&mut query, filter);
-            page.push_order(&mut query);
-            page.push_limit(&mut query);
-            query.push(")");
-            page.push_order(&mut query);
-            query.build_query_as().fetch_all(pool).await?
-        });
-        rows.into_iter().map(Image::try_from).collect()
     }
 
     /// Replaces the image by what `change` makes of it, and records the difference as its next revision.
@@ -221,11 +195,11 @@ impl Store {
                 update_attributes!(tx, next);
             }
             let (set, removed) = changed_properties(&changes);
-            upsert_properties!(tx, id, set);
+            upsert_properties!(tx, next, set);
             delete_properties!(tx, id, removed);
             if image.tags != next.tags {
                 sqlx::query("DELETE FROM image_tags WHERE image_id = $1").bind(id).execute(&mut *tx).await?;
-                insert_tags!(tx, id, &next.tags);
+                insert_tags!(tx, next, &next.tags);
             }
             insert_revision!(tx, id, next.revision, next.update_time, actor, Action::Update, &changes);
             next

@@ -36,8 +36,8 @@ const SCRIPT: &str = r#"\set number :client_id + 1 + 16 * random(0, 61)
 \set value random(1, 1000000000)
 BEGIN;
 UPDATE images SET revision = revision + 1, update_time = now() WHERE id = lpad(to_hex(:number::bigint), 32, '0')::uuid;
-INSERT INTO image_properties (image_id, name, value)
-VALUES (lpad(to_hex(:number::bigint), 32, '0')::uuid, 'build_number', :value::text)
+INSERT INTO image_properties (image_id, name, value, image_create_time)
+VALUES (lpad(to_hex(:number::bigint), 32, '0')::uuid, 'build_number', :value::text, now())
 ON CONFLICT (image_id, name) DO UPDATE SET value = excluded.value;
 INSERT INTO image_revisions (image_id, revision, create_time, user_id, project_id, action, changes)
 SELECT id, revision, update_time, '', '', 'update',

@@ -1,42 +1,12 @@
-//! The conditions of a list, as SQL.
+//! The conditions of a list on columns, as SQL.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::id::Id;
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use crate::list::{Comparison, Condition, ImageFilter, Listed, Scope};
+use crate::list::{Comparison, Condition, ImageFilter};
 
-/// Adds what the caller's lists show.
-pub(super) fn push_scope<DB: Database>(query: &mut QueryBuilder<DB>, scope: &Scope, filter: &ImageFilter)
-where
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-{
-    if filter.visibility == Listed::Default {
-        query.push(" AND (visibility <> 'community'");
-        if !scope.project.is_empty() {
-            query.push(" OR owner = ").push_bind(scope.project.clone());
-        }
-        query.push(")");
-    }
-    if scope.is_admin {
-        return;
-    }
-    query.push(" AND (visibility IN ('public', 'community')");
-    if !scope.project.is_empty() {
-        query.push(" OR owner = ").push_bind(scope.project.clone());
-        query.push(
-            " OR visibility = 'shared' AND id IN (SELECT image_id FROM image_members WHERE member_id = ",
-        );
-        query.push_bind(scope.project.clone());
-        if let Some(status) = filter.member_status.status() {
-            query.push(" AND status = ").push_bind(status.as_str().to_owned());
-        }
-        query.push(")");
-    }
-    query.push(")");
-}
-
-/// Adds the conditions of the filter.
+/// Adds the conditions of the filter on columns of `images`.
 pub(super) fn push<DB: Database>(query: &mut QueryBuilder<DB>, filter: &ImageFilter)
 where
     for<'q> String: Encode<'q, DB> + Type<DB>,
@@ -44,27 +14,13 @@ where
     for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
     for<'q> Id: Encode<'q, DB> + Type<DB>,
 {
-    if let Listed::Only(visibility) = filter.visibility {
-        query.push(" AND visibility = ").push_bind(visibility.as_str().to_owned());
-    }
-    query.push(if filter.os_hidden { " AND os_hidden" } else { " AND NOT os_hidden" });
     for condition in &filter.conditions {
         push_condition(query, condition);
     }
-    for tag in &filter.tags {
-        query
-            .push(" AND id IN (SELECT image_id FROM image_tags WHERE tag = ")
-            .push_bind(tag.clone())
-            .push(")");
-    }
-    for (name, value) in &filter.properties {
-        query.push(" AND id IN (SELECT image_id FROM image_properties WHERE name = ").push_bind(name.clone());
-        query.push(" AND substr(value, 1, 255) = substr(").push_bind(value.clone()).push(", 1, 255)");
-        query.push(" AND value = ").push_bind(value.clone()).push(")");
-    }
 }
 
-fn push_condition<DB: Database>(query: &mut QueryBuilder<DB>, condition: &Condition)
+/// Adds one of them.
+pub(super) fn push_condition<DB: Database>(query: &mut QueryBuilder<DB>, condition: &Condition)
 where
     for<'q> String: Encode<'q, DB> + Type<DB>,
     for<'q> i64: Encode<'q, DB> + Type<DB>,

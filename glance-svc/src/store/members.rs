@@ -55,8 +55,9 @@ impl Store {
                 .fetch_one(&mut *tx)
                 .await?;
             let inserted = sqlx::query(
-                "INSERT INTO image_members (image_id, member_id, status, create_time, update_time) \
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (image_id, member_id) DO NOTHING",
+                "INSERT INTO image_members (image_id, member_id, status, create_time, update_time, image_create_time) \
+                 SELECT id, $2, $3, $4, $5, create_time FROM images WHERE id = $1 \
+                 ON CONFLICT (image_id, member_id) DO NOTHING",
             )
             .bind(member.image_id)
             .bind(&member.member_id)

@@ -76,13 +76,13 @@ macro_rules! update_attributes {
     };
 }
 
-/// Adds or overwrites properties, a vector of names and values.
+/// Adds or overwrites properties of `$image`, a vector of names and values.
 macro_rules! upsert_properties {
-    ($tx:ident, $id:expr, $properties:expr) => {
+    ($tx:ident, $image:expr, $properties:expr) => {
         for properties in $properties.chunks(ROWS) {
-            QueryBuilder::new("INSERT INTO image_properties (image_id, name, value) ")
+            QueryBuilder::new("INSERT INTO image_properties (image_id, name, value, image_create_time) ")
                 .push_values(properties.iter().copied(), |mut row, (name, value)| {
-                    row.push_bind($id).push_bind(name).push_bind(value);
+                    row.push_bind($image.id).push_bind(name).push_bind(value).push_bind($image.create_time);
                 })
                 .push(" ON CONFLICT (image_id, name) DO UPDATE SET value = excluded.value")
                 .build()
@@ -106,13 +106,13 @@ macro_rules! delete_properties {
     };
 }
 
-/// Adds tags, none of which is there.
+/// Adds tags to `$image`, none of which is there.
 macro_rules! insert_tags {
-    ($tx:ident, $id:expr, $tags:expr) => {
+    ($tx:ident, $image:expr, $tags:expr) => {
         if !$tags.is_empty() {
-            QueryBuilder::new("INSERT INTO image_tags (image_id, tag) ")
+            QueryBuilder::new("INSERT INTO image_tags (image_id, tag, image_create_time) ")
                 .push_values($tags, |mut row, tag| {
-                    row.push_bind($id).push_bind(tag);
+                    row.push_bind($image.id).push_bind(tag).push_bind($image.create_time);
                 })
                 .build()
                 .execute(&mut *$tx)

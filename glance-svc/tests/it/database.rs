@@ -53,7 +53,8 @@ async fn knows_no_health_of_other_services(db: TestDb) {
     assert_error(&refused, Code::NotFound, "NOT_FOUND");
 }
 
-async fn execute(db: &Db, statement: &'static str) {
+/// Runs a statement beside the server.
+pub(crate) async fn execute(db: &Db, statement: &'static str) {
     match db.pools().unwrap() {
         Pools::Sqlite { writer, .. } => drop(sqlx::query(statement).execute(writer).await.unwrap()),
         Pools::Postgres { pool, .. } => drop(sqlx::query(statement).execute(pool).await.unwrap()),

@@ -12,6 +12,8 @@ mod filter;
 mod formats;
 mod history;
 mod http;
+mod list_model;
+mod list_scale;
 mod members;
 mod openapi;
 mod outage;

@@ -62,7 +62,7 @@ fn compare(key: &str, a: &Image, b: &Image) -> Ordering {
 }
 
 /// The images in that order, each key `true` if it is descending.
-fn sorted(images: &[Image], keys: &[(&str, bool)]) -> Vec<Image> {
+pub(crate) fn sorted(images: &[Image], keys: &[(&str, bool)]) -> Vec<Image> {
     let mut images = images.to_vec();
     let last = keys.last().is_some_and(|(_, descending)| *descending);
     images.sort_by(|a, b| {

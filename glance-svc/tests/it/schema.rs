@@ -3,18 +3,27 @@
 use std::collections::BTreeMap;
 
 use common::{
-    db::{Db, Pools},
+    db::{Db, Migrations, Pools},
     on_both_databases,
     testing::TestDb,
 };
 use glance_svc::store::MIGRATIONS;
-use proto::glance::v1::Image;
-use sqlx::{FromRow, postgres::PgRow, sqlite::SqliteRow};
+use proto::glance::v1::{Image, ListImagesRequest};
+use sqlx::{FromRow, migrate::Migrator, postgres::PgRow, sqlite::SqliteRow};
 use tokio::task::JoinSet;
 
-use crate::support::{Glance, named};
+use crate::{
+    database::execute,
+    support::{Glance, Who, World, named},
+};
 
-on_both_databases!(migrates_as_often_as_asked, many_servers_migrate_one_database, deletion_leaves_no_rows);
+on_both_databases!(
+    migrates_as_often_as_asked,
+    many_servers_migrate_one_database,
+    images_are_listed_as_before_they_were_migrated,
+    programs_that_are_older_still_write,
+    deletion_leaves_no_rows,
+);
 
 /// The database of a test, beside the server that serves it.
 pub(crate) async fn open(db: &TestDb) -> Db {
@@ -56,6 +65,74 @@ async fn many_servers_migrate_one_database(db: TestDb) {
     for migrated in servers.join_all().await {
         migrated.unwrap();
     }
+}
+
+/// The schema as it was before lists were read in order.
+async fn migrate_to_0002(url: &str) -> Db {
+    let before = |migrator: &Migrator| {
+        Migrator::with_migrations(
+            migrator.iter().filter(|migration| migration.version <= 2).cloned().collect(),
+        )
+    };
+    let db = Db::open(
+        url,
+        2,
+        Box::leak(Box::new(Migrations {
+            sqlite: before(&MIGRATIONS.sqlite),
+            postgres: before(&MIGRATIONS.postgres),
+        })),
+    );
+    let db = db.unwrap();
+    db.migrate().await.unwrap();
+    db
+}
+
+async fn images_are_listed_as_before_they_were_migrated(db: TestDb) {
+    let old = migrate_to_0002(&db.url).await;
+    for statement in [
+        "INSERT INTO images (id, name, status, visibility, owner, protected, disk_format, container_format, \
+         min_ram, min_disk, checksum, revision, create_time, update_time) \
+         VALUES ('6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', 'cirros', 'queued', 'shared', 'owner', FALSE, '', '', \
+         0, 0, '', 1, '2026-01-01T00:00:00.000001+00:00', '2026-01-01T00:00:00.000001+00:00')",
+        "INSERT INTO image_properties (image_id, name, value) \
+         VALUES ('6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', 'os', 'linux')",
+        "INSERT INTO image_tags (image_id, tag) VALUES ('6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', 't')",
+        "INSERT INTO image_members (image_id, member_id, status, create_time, update_time) \
+         VALUES ('6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', 'accepted', 'accepted', \
+         '2026-01-01T00:00:00.000001+00:00', '2026-01-01T00:00:00.000001+00:00')",
+    ] {
+        execute(&old, statement).await;
+    }
+    let world = World::start(db).await;
+    for (who, filter) in [
+        (Who::NOBODY, ""),
+        (Who::NOBODY, "properties.os = linux"),
+        (Who::OWNER, "tags:t"),
+        (Who::ACCEPTED, ""),
+        (Who::ACCEPTED, "tags:t AND properties.os = linux"),
+    ] {
+        let request = ListImagesRequest { filter: filter.to_owned(), ..Default::default() };
+        let listed = world.grpc(who).list_images(request).await.unwrap().into_inner().images;
+        assert_eq!(listed.len(), 1, "{filter} of {who:?}");
+        assert_eq!((listed[0].name.as_str(), listed[0].properties["os"].as_str()), ("cirros", "linux"));
+    }
+}
+
+async fn programs_that_are_older_still_write(db: TestDb) {
+    let glance = Glance::start(db).await;
+    glance.named("cirros").await;
+    let opened = open(&glance.db).await;
+    for statement in [
+        "INSERT INTO image_properties (image_id, name, value) SELECT id, 'os', 'linux' FROM images",
+        "INSERT INTO image_tags (image_id, tag) SELECT id, 't' FROM images",
+        "INSERT INTO image_members (image_id, member_id, status, create_time, update_time) \
+         SELECT id, 'accepted', 'accepted', create_time, create_time FROM images",
+    ] {
+        execute(&opened, statement).await;
+    }
+    assert_eq!(glance.find("properties.os = linux AND tags:t").await, ["cirros"]);
+    let listed = Who::ACCEPTED.client(&glance.channel).list_images(ListImagesRequest::default()).await;
+    assert_eq!(listed.unwrap().into_inner().images.len(), 1);
 }
 
 async fn deletion_leaves_no_rows(db: TestDb) {

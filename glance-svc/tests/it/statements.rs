@@ -17,14 +17,17 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt as _},
 };
 
-use crate::support::{Glance, by, named};
+use crate::{
+    list_scale::with_copies,
+    support::{Glance, Who, by, named},
+};
 
 thread_local! {
     /// The statements of this thread's server: everything in a test runs on one thread.
     static STATEMENTS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes the statements that sqlx reports.
+/// Notes the statements that sqlx reports, but for the heartbeat's.
 struct Statements;
 
 impl<S: Subscriber> Layer<S> for Statements {
@@ -37,7 +40,7 @@ struct Statement;
 
 impl Visit for Statement {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "db.statement" && !value.is_empty() {
+        if field.name() == "db.statement" && value.contains("image") {
             STATEMENTS.with_borrow_mut(|statements| statements.push(value.trim().to_owned()));
         }
     }
@@ -59,9 +62,14 @@ fn watch() {
 
 /// The statements that a list costs.
 async fn statements_of(glance: &Glance, request: ListImagesRequest) -> Vec<String> {
+    statements_to(glance, Who::NOBODY, request).await
+}
+
+/// The statements that a list of that caller costs.
+async fn statements_to(glance: &Glance, who: Who, request: ListImagesRequest) -> Vec<String> {
     watch();
     STATEMENTS.take();
-    glance.list(request).await.unwrap();
+    who.client(&glance.channel).list_images(request).await.unwrap();
     STATEMENTS.take()
 }
 
@@ -85,64 +93,154 @@ async fn sqlite_plan(statement: &str) -> String {
     rows.iter().map(|row| row.get::<String, _>("detail") + "\n").collect()
 }
 
-/// How PostgreSQL runs the statement, with as many values as it wants.
-async fn postgres_plan(glance: &Glance, statement: &str, values: &[&str]) -> String {
+/// How PostgreSQL runs the statement, whatever its values are.
+async fn postgres_plan(glance: &Glance, statement: &str) -> String {
     let mut connection = PgConnection::connect(&glance.db.url).await.unwrap();
-    // So few rows are read faster without an index.
-    let prepare = format!("SET enable_seqscan = off; ANALYZE; PREPARE list AS {statement}");
+    // So few rows are read faster without an index, and sorted faster than they are read in order.
+    let prepare = format!(
+        "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
+         SET plan_cache_mode = force_generic_plan; ANALYZE; PREPARE list AS {statement}"
+    );
     connection.execute(sqlx::AssertSqlSafe(prepare)).await.unwrap();
-    let values: Vec<_> = values.iter().map(|value| format!("'{value}'")).collect();
+    let is_used = |number: &usize| statement.contains(&format!("${number}"));
+    let values: Vec<_> = (1..=1000).take_while(is_used).map(|_| "NULL").collect();
     let explain = format!("EXPLAIN EXECUTE list({})", values.join(", "));
     let rows = connection.fetch_all(sqlx::AssertSqlSafe(explain)).await.unwrap();
     rows.iter().map(|row| row.get::<String, _>(0) + "\n").collect()
 }
 
+/// The plans of a statement on both databases, which must find its rows by these indexes.
+async fn plans(glance: &Glance, statement: &str, indexes: &[&str]) -> [String; 2] {
+    let plans = [postgres_plan(glance, statement).await, sqlite_plan(statement).await];
+    for plan in &plans {
+        for index in indexes {
+            assert!(plan.contains(index), "by {index}: {plan}");
+        }
+        for whole in ["Seq Scan on image", "SCAN image", "SCAN i\n", "AUTOMATIC"] {
+            assert!(!plan.contains(whole), "{whole}: {plan}");
+        }
+    }
+    plans
+}
+
+/// The plans of a statement on both databases, which must read images by these indexes in the order of the page.
+async fn is_read_in_order(glance: &Glance, statement: &str, indexes: &[&str]) -> [String; 2] {
+    let plans = plans(glance, statement, indexes).await;
+    // The page itself is put in order again once its images have been read.
+    assert_eq!(sorts(&plans), [1, 1], "{plans:#?}");
+    plans
+}
+
+/// How often rows are sorted on PostgreSQL and SQLite.
+fn sorts([postgres, sqlite]: &[String; 2]) -> [usize; 2] {
+    let is_sort = |line: &&str| line.trim_start_matches([' ', '-', '>']).starts_with("Sort  ");
+    [postgres.lines().filter(is_sort).count(), sqlite.matches("TEMP B-TREE FOR ORDER BY").count()]
+}
+
+const FILTERED: &str = "tags:t AND properties.os = linux AND properties.n = 1 AND status = QUEUED";
+
 #[tokio::test]
-async fn a_page_costs_one_statement_whatever_its_size() {
+async fn a_page_costs_one_statement_and_one_to_choose_the_way_to_it() {
     let glance = with_images(TestDb::postgres().await).await;
     for page_size in [1, 5, 1000] {
-        for filter in ["", "tags:t AND properties.os = linux AND properties.n = 1 AND status = QUEUED"] {
+        for (filter, count) in [("", 1), ("status = QUEUED", 1), (FILTERED, 2)] {
             let request = ListImagesRequest { page_size, filter: filter.to_owned(), ..by("name") };
             let statements = statements_of(&glance, request).await;
-            assert_eq!(statements.len(), 1, "{statements:?}");
-            assert!(statements[0].contains("FROM image_records"), "{statements:?}");
+            assert_eq!(statements.len(), count, "{statements:?}");
+            let reading: Vec<_> =
+                statements.iter().map(|statement| statement.contains("image_records")).collect();
+            assert_eq!(reading, [false, true][2 - count..], "{statements:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_property_filter_uses_its_index() {
+async fn an_operators_list_is_merged_from_visibilities() {
     let glance = with_images(TestDb::postgres().await).await;
-    let request = ListImagesRequest { filter: "properties.n = 7".to_owned(), ..by("name") };
-    let statement = statements_of(&glance, request).await.remove(0);
-    let plan = postgres_plan(&glance, &statement, &["n", "7", "7", "26"]).await;
-    assert!(plan.contains("Scan using image_properties_by_value"), "{plan}");
-    assert!(plan.contains("substr(value, 1, 255) = "), "by name and value: {plan}");
-    let plan = sqlite_plan(&statement).await;
-    assert!(plan.contains("INDEX image_properties_by_value (name=? AND <expr>=?"), "{plan}");
-    assert!(!plan.contains("SCAN image_properties"), "{plan}");
+    let statement = statements_of(&glance, ListImagesRequest::default()).await.remove(0);
+    let [postgres, sqlite] = is_read_in_order(&glance, &statement, &["images_by_visibility"]).await;
+    assert!(postgres.contains("Merge Append"), "{postgres}");
+    assert!(sqlite.contains("MERGE (UNION ALL)"), "{sqlite}");
 }
 
 #[tokio::test]
-async fn a_tag_filter_uses_its_index() {
+async fn a_members_list_is_merged_from_what_the_member_sees() {
     let glance = with_images(TestDb::postgres().await).await;
-    let request = ListImagesRequest { filter: "tags:t".to_owned(), ..by("name") };
-    let statement = statements_of(&glance, request).await.remove(0);
-    let plan = postgres_plan(&glance, &statement, &["t", "26"]).await;
-    assert!(plan.contains("Scan using image_tags_by_tag"), "{plan}");
-    assert!(sqlite_plan(&statement).await.contains("INDEX image_tags_by_tag (tag=?"));
+    let statement = statements_to(&glance, Who::OWNER, ListImagesRequest::default()).await.remove(0);
+    let indexes = ["images_by_visibility", "images_by_owner", "image_members_by_member"];
+    is_read_in_order(&glance, &statement, &indexes).await;
+}
+
+#[tokio::test]
+async fn a_list_is_read_along_its_rarest_property_or_tag() {
+    let glance = with_copies(TestDb::postgres().await).await;
+    for who in [Who::NOBODY, Who::OWNER] {
+        for (filter, index) in [
+            ("properties.os = linux", "images_by_visibility"),
+            ("properties.rare = yes", "image_properties_by_value"),
+            ("properties.os = linux AND tags:t AND properties.rare = yes", "image_properties_by_value"),
+            ("properties.os = linux AND tags:rare", "image_tags_by_tag"),
+        ] {
+            let request = ListImagesRequest { filter: filter.to_owned(), ..Default::default() };
+            let [choice, page] = statements_to(&glance, who, request).await.try_into().unwrap();
+            let choices =
+                plans(&glance, &choice, &["image_properties_by_value", "images_by_visibility"]).await;
+            assert_eq!(sorts(&choices), [0, 0], "{choices:#?}");
+            assert!(choices[0].contains("substr(value, 1, 255) = "), "by name and value: {}", choices[0]);
+            assert!(choices[1].contains("image_properties_by_value (name=? AND <expr>=?"), "{}", choices[1]);
+            let plans = is_read_in_order(&glance, &page, &[index]).await;
+            for other in ["images_by_visibility", "image_properties_by_value", "image_tags_by_tag"] {
+                let is_read = plans.iter().any(|plan| plan.contains(other));
+                assert_eq!(is_read, other == index, "{other} for {filter}: {plans:#?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rare_property_is_found_by_its_index_in_any_order() {
+    let glance = with_copies(TestDb::postgres().await).await;
+    for order in ["size", "name", "status, update_time desc"] {
+        let filter = "properties.rare = yes AND tags:t".to_owned();
+        let [choice, page] =
+            statements_of(&glance, ListImagesRequest { filter, ..by(order) }).await.try_into().unwrap();
+        plans(&glance, &choice, &["image_properties_by_value", "image_tags_by_tag"]).await;
+        plans(&glance, &page, &["image_properties_by_value"]).await;
+    }
 }
 
 #[tokio::test]
 async fn a_later_page_starts_where_its_token_says() {
     let glance = with_images(TestDb::postgres().await).await;
-    let first = ListImagesRequest { page_size: 5, ..Default::default() };
-    let page_token = glance.list(first.clone()).await.unwrap().next_page_token;
-    let statement = statements_of(&glance, ListImagesRequest { page_token, ..first }).await.remove(0);
-    let plan = sqlite_plan(&statement).await;
-    assert!(plan.contains("INDEX images_by_create_time (create_time<?)"), "{plan}");
-    assert!(!plan.contains("SCAN images"), "{plan}");
-    let (time, id) = ("2026-01-01", "6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11");
-    let plan = postgres_plan(&glance, &statement, &[time, id, time, time, "6"]).await;
-    assert!(plan.contains("using images_by_create_time"), "{plan}");
+    for filter in ["", "properties.os = linux"] {
+        let filter = filter.to_owned();
+        let first = ListImagesRequest { page_size: 5, filter, ..Default::default() };
+        let page_token = glance.list(first.clone()).await.unwrap().next_page_token;
+        let mut statements = statements_of(&glance, ListImagesRequest { page_token, ..first }).await;
+        let page = statements.pop().unwrap();
+        let [postgres, sqlite] = is_read_in_order(&glance, &page, &["images_by_visibility"]).await;
+        assert!(
+            sqlite.contains("images_by_visibility (os_hidden=? AND visibility=? AND (create_time,id)<(?,?))"),
+            "{sqlite}"
+        );
+        assert!(postgres.contains("(ROW(create_time, id) < ROW("), "{postgres}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_by_name_is_read_in_that_order() {
+    let glance = Glance::start(TestDb::postgres().await).await;
+    for name in ["a", "b", "b", "c"] {
+        glance.create(Image { owner: "owner".to_owned(), ..named(name) }).await.unwrap();
+    }
+    // What Glance makes of `sort=name:asc`.
+    let first = ListImagesRequest { page_size: 2, ..by("name, create_time desc, id desc") };
+    let page_token = Who::OWNER.client(&glance.channel).list_images(first.clone()).await.unwrap();
+    let page_token = page_token.into_inner().next_page_token;
+    assert_ne!(page_token, "");
+    for request in [first.clone(), ListImagesRequest { page_token, ..first }] {
+        let statement = statements_to(&glance, Who::OWNER, request).await.remove(0);
+        let indexes = ["images_by_visibility_and_name", "images_by_owner_and_name"];
+        plans(&glance, &statement, &indexes).await;
+    }
 }
