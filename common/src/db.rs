@@ -45,6 +45,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that was idle for longer is tried before it is used: the database may have restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
+/// Pages are read from indexes in their order, as far as a page needs. Where PostgreSQL expects few rows, it would
+/// rather gather all of them and sort, however wrong it is; and it would compile what it takes for long work.
+const ORDERED: [(&str, &str); 2] = [("enable_bitmapscan", "off"), ("jit", "off")];
+
 /// The same schema for both databases.
 #[derive(Debug)]
 pub struct Migrations {
@@ -251,6 +255,7 @@ fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
     let options = PgConnectOptions::from_str(url).map_err(|_| {
         OpenError::Url("must look like postgres://user:password@host:5432/database".to_owned())
     })?;
+    let options = options.options(ORDERED);
     let pool = |connections, patience| {
         PoolOptions::new()
             .max_connections(connections)

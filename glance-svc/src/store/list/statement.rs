@@ -155,17 +155,18 @@ where
         self.query.push_bind(value.to_owned());
     }
 
-    /// Adds the conditions that the range does not hold. Each is a subquery, which no planner turns into a join.
+    /// Adds the conditions that the range does not hold. Each is a subquery, which no planner turns into a join, and
+    /// asks for NULL, which PostgreSQL takes to be rare: it expects a page soon and reads the range in order.
     fn push_rest(&mut self, range: Range<'_>) {
         self.push_columns(range);
         let filter = self.list.filter;
         for (name, value) in filter.properties.iter().filter(|(n, v)| range != Range::Property(n, v)) {
-            self.query
-                .push(" AND (SELECT p.value FROM image_properties p WHERE p.image_id = i.id AND p.name = ");
-            self.query.push_bind(name.clone()).push(") = ").push_bind(value.clone());
+            self.query.push(" AND (SELECT 1 FROM image_properties p WHERE p.image_id = i.id AND p.name = ");
+            self.query.push_bind(name.clone()).push(" AND p.value = ").push_bind(value.clone());
+            self.query.push(") IS NOT NULL");
         }
         for tag in filter.tags.iter().filter(|tag| range != Range::Tag(tag)) {
-            self.query.push(" AND (SELECT t.tag FROM image_tags t WHERE t.image_id = i.id AND t.tag = ");
+            self.query.push(" AND (SELECT 1 FROM image_tags t WHERE t.image_id = i.id AND t.tag = ");
             self.query.push_bind(tag.clone()).push(") IS NOT NULL");
         }
     }
@@ -180,10 +181,10 @@ where
             self.push_scope(range, "i");
             return filter::push(&mut self.query, self.list.filter);
         }
-        self.query.push(" AND (SELECT TRUE FROM images WHERE images.id = i.id AND ");
+        self.query.push(" AND (SELECT 1 FROM images WHERE images.id = i.id AND ");
         self.push_scope(range, "images");
         filter::push(&mut self.query, self.list.filter);
-        self.query.push(")");
+        self.query.push(") IS NOT NULL");
     }
 
     /// Adds the condition that the list shows an image of the table.
