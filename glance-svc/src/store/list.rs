@@ -64,8 +64,7 @@ impl Store {
             return Ok(ways.remove(0));
         }
         let reached: Vec<(i32, Option<DateTime<Utc>>)> = on_db!(self.db, |connection| {
-            let mut query = Statement::new(list).look_ahead(&ways);
-            query.build_query_as().persistent(false).fetch_all(connection).await?
+            Statement::new(list).look_ahead(&ways).build_query_as().fetch_all(connection).await?
         });
         Ok(ways.remove(list.sparsest(&reached)))
     }
