@@ -27,9 +27,11 @@ use tokio::{sync::watch, time::timeout};
 
 mod dialect;
 mod error;
+mod rows;
 
 pub use dialect::{Dialect, Many};
-pub use error::{Error, Transient, retrying};
+pub use error::{Error, Transient, all_or_each, retrying};
+pub use rows::{as_text, json};
 
 use error::is_unavailable;
 

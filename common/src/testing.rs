@@ -47,6 +47,15 @@ impl TestDb {
 }
 
 impl TestDb {
+    /// As [`TestDb::postgres`], isolated as strictly as can be: transactions that meet are refused all the time.
+    pub async fn serializable() -> Self {
+        let db = Self::postgres().await;
+        let (_, name) = db.url.rsplit_once('/').expect("the URL ends with /database");
+        let strict = format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
+        execute(&server(), strict).await;
+        db
+    }
+
     /// Another database of the same kind.
     pub async fn another(&self) -> Self {
         match self.drop {

@@ -74,6 +74,30 @@ where
     transaction.retry(pauses).when(|error: &E| matches!(error.database(), Some(Error::Conflict(_)))).await
 }
 
+/// Runs `transaction` on all of `batch`, as [`retrying`] does; if the database refuses that, on each item alone, so
+/// that one cannot make others fail. Any other error of the database is the outcome of all of them.
+pub async fn all_or_each<'a, T, R, E, F>(
+    batch: &'a [T],
+    transaction: impl Fn(&'a [T]) -> F,
+) -> Vec<Result<R, E>>
+where
+    E: From<Error>,
+    F: Future<Output = Result<Vec<Result<R, E>>, Error>>,
+{
+    let failed = |items: &[T], error: Error| items.iter().map(|_| Err(error.clone().into())).collect();
+    match retrying(|| transaction(batch)).await {
+        Err(Error::Failed(_)) if batch.len() > 1 => {
+            let mut outcomes = Vec::with_capacity(batch.len());
+            for item in batch.chunks(1) {
+                let alone = retrying(|| transaction(item)).await;
+                outcomes.append(&mut alone.unwrap_or_else(|error| failed(item, error)));
+            }
+            outcomes
+        }
+        done => done.unwrap_or_else(|error| failed(batch, error)),
+    }
+}
+
 impl Error {
     /// How the error looks in an answer.
     #[must_use]

@@ -9,12 +9,11 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use common::{
-    db::{self, Db, Dialect as _, Many, retrying},
+    db::{self, Db, Dialect as _, Many, all_or_each, json},
     group::{Group, Limits},
     id::Id,
     in_transaction, on_db, on_writer,
 };
-use serde::Serialize;
 
 use super::{
     Store,
@@ -94,7 +93,7 @@ pub(super) fn creations(db: Db) -> Creations {
     let writer = Writer { db, known: Arc::default() };
     Group::new(LIMITS, move |batch: Vec<Arc<Creation>>| {
         let writer = writer.clone();
-        async move { writer.create_all(&batch).await }
+        async move { all_or_each(&batch, |batch| writer.create_all(batch)).await }
     })
 }
 
@@ -152,23 +151,8 @@ impl Store {
 }
 
 impl Writer {
-    /// Writes all of a batch in one transaction; if the database refuses that, each on its own, so that one request
-    /// cannot make others fail.
-    async fn create_all(&self, batch: &[Arc<Creation>]) -> Vec<Outcome> {
-        match retrying(|| self.try_create_all(batch)).await {
-            Ok(outcomes) => outcomes,
-            Err(db::Error::Failed(_)) if batch.len() > 1 => {
-                let mut outcomes = Vec::new();
-                for creation in batch {
-                    outcomes.extend(Box::pin(self.create_all(std::slice::from_ref(creation))).await);
-                }
-                outcomes
-            }
-            Err(error) => batch.iter().map(|_| Err(error.clone().into())).collect(),
-        }
-    }
-
-    async fn try_create_all(&self, batch: &[Arc<Creation>]) -> Result<Vec<Outcome>, db::Error> {
+    /// Writes all of a batch in one transaction.
+    async fn create_all(&self, batch: &[Arc<Creation>]) -> Result<Vec<Outcome>, db::Error> {
         let claims = ClaimRow::of(batch.iter().map(|creation| &**creation));
         let limited: BTreeSet<&str> = batch
             .iter()
@@ -258,9 +242,4 @@ fn instances_of(outcomes: &[Outcome]) -> Vec<&Instance> {
 /// The records of instances, each once.
 fn records_of<'a>(instances: &[&'a Instance]) -> BTreeMap<Id, &'a Record> {
     instances.iter().map(|instance| (instance.record.id, &*instance.record)).collect()
-}
-
-/// Rows as a statement takes them.
-pub(super) fn json(rows: &(impl Serialize + ?Sized)) -> String {
-    serde_json::to_string(rows).expect("rows are plain data")
 }

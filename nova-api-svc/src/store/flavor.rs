@@ -7,10 +7,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use common::{
-    db::{self, Db},
+    db::{self, Db, retrying},
     flavor::Flavor,
     group::{Group, Limits},
-    in_transaction, on_db,
+    in_transaction, on_db, on_writer,
     page::Page,
 };
 use sqlx::QueryBuilder;
@@ -89,7 +89,12 @@ impl From<FlavorRow> for StoredFlavor {
 impl Store {
     /// Adds a flavor and gives it its number.
     pub async fn insert_flavor(&self, flavor: Flavor, now: DateTime<Utc>) -> Result<StoredFlavor, Error> {
-        let instance_type_id = in_transaction!(self.db, |tx| {
+        let instance_type_id = retrying(|| self.try_insert_flavor(&flavor, now)).await?;
+        Ok(StoredFlavor { flavor: Flavor { instance_type_id, ..flavor }, create_time: now })
+    }
+
+    async fn try_insert_flavor(&self, flavor: &Flavor, now: DateTime<Utc>) -> Result<i64, Error> {
+        Ok(in_transaction!(self.db, |tx| {
             // Takes the row's lock: flavors are added one after the other.
             let number: i64 = sqlx::query_scalar("UPDATE flavor_numbers SET last = last + 1 RETURNING last")
                 .fetch_one(&mut *tx)
@@ -101,7 +106,7 @@ impl Store {
                     .fetch_optional(&mut *tx)
                     .await?;
             if let Some(flavorid) = taken {
-                return Err(exists(&flavor, flavorid == flavor.flavorid));
+                return Err(exists(flavor, flavorid == flavor.flavorid));
             }
             sqlx::query(
                 "INSERT INTO flavors (instance_type_id, flavorid, name, memory_mb, vcpus, root_gb, \
@@ -122,8 +127,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             number
-        });
-        Ok(StoredFlavor { flavor: Flavor { instance_type_id, ..flavor }, create_time: now })
+        }))
     }
 
     /// The flavor with that id.
@@ -147,14 +151,17 @@ impl Store {
 
     /// Deletes a flavor; `false` if there was none.
     pub async fn delete_flavor(&self, flavorid: &str) -> Result<bool, Error> {
-        let deleted = in_transaction!(self.db, |tx| {
-            sqlx::query("DELETE FROM flavors WHERE flavorid = $1")
-                .bind(flavorid)
-                .execute(&mut *tx)
-                .await?
-                .rows_affected()
-        });
-        Ok(deleted > 0)
+        retrying(async || {
+            let deleted = on_writer!(self.db, |connection| {
+                sqlx::query("DELETE FROM flavors WHERE flavorid = $1")
+                    .bind(flavorid)
+                    .execute(connection)
+                    .await?
+                    .rows_affected()
+            });
+            Ok(deleted > 0)
+        })
+        .await
     }
 }
 

@@ -1,9 +1,10 @@
 //! The statement that every create waits for: it writes the rows of all instances of a batch. For each database in the
 //! form that this one reads fastest.
 
+use common::db::json;
 use sqlx::{PgConnection, SqliteConnection};
 
-use super::{create::json, rows::InstanceRow};
+use super::rows::InstanceRow;
 
 /// A connection that rows of `instances` can be written to.
 pub(super) trait WriteInstances {

@@ -1,11 +1,10 @@
-//! Rows to be written. All rows of a statement travel as one JSON text, so that the statement is the same, and stays
-//! prepared, however many there are.
+//! Rows to be written, all of a statement as one JSON text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use common::id::Id;
-use serde::{Serialize, Serializer};
+use chrono::{DateTime, Utc};
+use common::{db::as_text, id::Id};
+use serde::Serialize;
 
 use super::Creation;
 use crate::instance::{Instance, Record};
@@ -156,9 +155,4 @@ impl<'a> MetadataRow<'a> {
     pub(super) fn of(instance: &'a Instance) -> impl Iterator<Item = Self> {
         instance.metadata.iter().map(|(key, value)| Self { instance_id: instance.id, key, value })
     }
-}
-
-/// A time as the driver of SQLite writes it, which PostgreSQL reads as well.
-fn as_text<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, false))
 }

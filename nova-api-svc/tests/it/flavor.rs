@@ -262,6 +262,13 @@ async fn sixteen_at_once_get_numbers_of_their_own(db: TestDb) {
     assert_eq!(list(&nova, 0).await.len(), 21);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_that_cannot_be_serialized_are_run_again() {
+    let nova = Nova::start(TestDb::serializable().await).await;
+    let flavors = (0..8).map(|number| tiny("", &format!("flavor {number}"))).collect();
+    assert_eq!(create_at_once(&nova, flavors).await.len(), 8);
+}
+
 async fn one_of_sixteen_gets_the_name(db: TestDb) {
     let nova = Nova::start(db).await;
     let by_name = create_at_once(&nova, vec![tiny("", "wanted"); 16]).await;

@@ -16,7 +16,7 @@ use proto::{
 };
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use crate::support::{Nova, Settings, connect, execute, made_by, of, reason, serve, several};
+use crate::support::{Nova, Settings, connect, made_by, of, reason, serve, several};
 
 on_both_databases!(
     good_and_bad_requests_do_not_disturb_each_other,
@@ -163,13 +163,9 @@ async fn two_replicas_create_each_request_once(db: TestDb) {
     assert_eq!(nova.rows().await.0, 20);
 }
 
-/// The strictest isolation makes PostgreSQL refuse transactions all the time: they are run again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_that_cannot_be_serialized_are_run_again() {
-    let db = TestDb::postgres().await;
-    let name = db.url.rsplit_once('/').unwrap().1;
-    let strict = format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
-    execute(&db.url, &strict).await;
+    let db = TestDb::serializable().await;
     let quota = Quota { instances: Some(1000), ..Quota::default() };
     let settings = Settings { quota, ..Settings::default() };
     let nova = Nova::start_with(db, settings).await;

@@ -1,0 +1,19 @@
+//! Rows to be written. All rows of a statement travel as one JSON text, so that the statement is the same, and stays
+//! prepared, however many there are.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+
+/// Rows as a statement takes them.
+///
+/// # Panics
+///
+/// If they are not plain data.
+pub fn json(rows: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(rows).expect("rows are plain data")
+}
+
+/// A time as the driver of SQLite writes it, which PostgreSQL reads as well; for `serialize_with`.
+pub fn as_text<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, false))
+}
