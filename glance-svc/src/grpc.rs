@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     error::Error,
     image::{Image, update::Update},
-    images::Images,
+    images::{Etags, Images},
     list::{DEFAULT_ORDER, HISTORY_ORDER, ImageFilter},
 };
 
@@ -84,7 +84,7 @@ impl ImageService for Api {
         let caller = self.caller(&request)?;
         let (id, update, etags) =
             parse::update_image(request.into_inner(), clock::now()).map_err(Error::from)?;
-        let updated = self.update(id, &update, &etags, &caller).await;
+        let updated = self.update(id, update, etags, &caller).await;
         Ok(Response::new(updated.map_err(|error| error.within("image."))?.into()))
     }
 
@@ -95,7 +95,7 @@ impl ImageService for Api {
         let caller = self.caller(&request)?;
         let (id, update, etags) =
             parse::update_properties(request.into_inner(), clock::now()).map_err(Error::from)?;
-        let updated = self.update(id, &update, &etags, &caller).await?;
+        let updated = self.update(id, update, etags, &caller).await?;
         Ok(Response::new(updated.into()))
     }
 
@@ -178,14 +178,8 @@ impl ImageService for Api {
 }
 
 impl Api {
-    async fn update(
-        &self,
-        id: Id,
-        update: &Update,
-        etags: &[String],
-        caller: &Caller,
-    ) -> Result<Image, Error> {
-        let change = |image: &mut Image| {
+    async fn update(&self, id: Id, update: Update, etags: Etags, caller: &Caller) -> Result<Image, Error> {
+        let change = move |image: &mut Image| {
             update.apply(image);
             Ok(())
         };

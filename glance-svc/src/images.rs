@@ -15,7 +15,7 @@ use crate::{
         update,
     },
     list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
-    store::{DataStep, Seen, Store},
+    store::{DataStep, Edit, Seen, Store},
 };
 
 mod download;
@@ -44,7 +44,7 @@ pub struct Limits {
 }
 
 /// The etags one of which an image must have to be changed; none if any will do.
-pub type Etags<'a> = &'a [String];
+pub type Etags = Vec<String>;
 
 impl Images {
     /// The catalogue in `store`, whose images have their data in `data`.
@@ -108,9 +108,9 @@ impl Images {
     pub async fn update(
         &self,
         id: Id,
-        etags: Etags<'_>,
+        etags: Etags,
         caller: &Caller,
-        change: impl Fn(&mut Image) -> Result<(), Error>,
+        change: impl Fn(&mut Image) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Result<Image, Error> {
         self.update_with(id, DataStep::None, etags, caller, change).await
     }
@@ -119,22 +119,23 @@ impl Images {
     async fn update_with(
         &self,
         id: Id,
-        step: DataStep<'_>,
-        etags: Etags<'_>,
+        step: DataStep,
+        etags: Etags,
         caller: &Caller,
-        change: impl Fn(&mut Image) -> Result<(), Error>,
+        change: impl Fn(&mut Image) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Result<Image, Error> {
-        let change = |seen: &Seen| {
-            check_seen(seen, caller)?;
-            access::check_change(caller, &seen.image)?;
-            check_etag(&seen.image, etags)?;
+        let (actor, caller, quota) = (caller.actor.clone(), caller.clone(), self.limits.properties);
+        let change = move |seen: &Seen| {
+            check_seen(seen, &caller)?;
+            access::check_change(&caller, &seen.image)?;
+            check_etag(&seen.image, &etags)?;
             let mut next = seen.image.clone();
             change(&mut next)?;
-            let next = update::settle(&seen.image, next, self.limits.properties)?;
-            access::check_next(caller, Some(&seen.image), &next)?;
+            let next = update::settle(&seen.image, next, quota)?;
+            access::check_next(&caller, Some(&seen.image), &next)?;
             Ok(next)
         };
-        self.store.update(id, &caller.actor, clock::now(), step, change).await
+        self.store.update(Edit { id, actor, now: clock::now(), step, change: Box::new(change) }).await
     }
 
     /// Withdraws an ACTIVE image from use; one that is withdrawn stays as it is.
@@ -148,36 +149,38 @@ impl Images {
     }
 
     async fn switch(&self, id: Id, from: Status, to: Status, caller: &Caller) -> Result<Image, Error> {
-        let change = |image: &mut Image| {
+        let change = move |image: &mut Image| {
             if image.status != from && image.status != to {
                 return Err(Error::StatusMove { id, from: image.status, to });
             }
             image.status = to;
             Ok(())
         };
-        self.update(id, &[], caller, change).await
+        self.update(id, Etags::new(), caller, change).await
     }
 
     /// Adds a tag; one that is there is no error.
     pub async fn add_tag(&self, id: Id, tag: &str, caller: &Caller) -> Result<Image, Error> {
-        let change = |image: &mut Image| {
-            image.tags.insert(tag.to_owned());
+        let tag = tag.to_owned();
+        let change = move |image: &mut Image| {
+            image.tags.insert(tag.clone());
             Ok(())
         };
-        self.update(id, &[], caller, change).await
+        self.update(id, Etags::new(), caller, change).await
     }
 
     /// Removes a tag, which must be there.
     pub async fn remove_tag(&self, id: Id, tag: &str, caller: &Caller) -> Result<Image, Error> {
-        let change = |image: &mut Image| {
-            let removed = image.tags.remove(tag);
-            removed.then_some(()).ok_or_else(|| Error::TagNotFound { id, tag: tag.to_owned() })
+        let tag = tag.to_owned();
+        let change = move |image: &mut Image| {
+            let removed = image.tags.remove(&tag);
+            removed.then_some(()).ok_or_else(|| Error::TagNotFound { id, tag: tag.clone() })
         };
-        self.update(id, &[], caller, change).await
+        self.update(id, Etags::new(), caller, change).await
     }
 
     /// Deletes an image and its data.
-    pub async fn delete(&self, id: Id, etags: Etags<'_>, caller: &Caller) -> Result<(), Error> {
+    pub async fn delete(&self, id: Id, etags: &[String], caller: &Caller) -> Result<(), Error> {
         let check = |seen: &Seen| {
             check_seen(seen, caller)?;
             access::check_change(caller, &seen.image)?;
@@ -230,7 +233,7 @@ fn check_seen(seen: &Seen, caller: &Caller) -> Result<(), Error> {
 }
 
 /// `image` is locked for a change: its revision is already the next one, its etag that of the one before.
-fn check_etag(image: &Image, etags: Etags<'_>) -> Result<(), Error> {
+fn check_etag(image: &Image, etags: &[String]) -> Result<(), Error> {
     let current = etag_of(image.id, image.revision - 1);
     if etags.is_empty() || etags.contains(&current) {
         return Ok(());

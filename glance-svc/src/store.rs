@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use common::{
     caller::Actor,
-    db::{self, Db, Migrations},
+    db::{self, Db, Migrations, retrying},
     id::Id,
     in_transaction, on_db,
     page::Page,
@@ -29,14 +29,15 @@ mod list;
 mod members;
 mod rows;
 mod statements;
+mod update;
 
 pub use data::{DataStep, Unsettled};
+pub use update::{Edit, Revise};
 
 use current::{Current, current};
 use rows::{RevisionRow, SeenRow};
-use statements::{
-    ROWS, delete_properties, insert_revision, insert_tags, lock_image, update_attributes, upsert_properties,
-};
+use statements::{ROWS, insert_properties, insert_revision, insert_tags, lock_image};
+use update::{Edits, edits};
 
 /// The schema.
 pub static MIGRATIONS: Migrations = Migrations {
@@ -80,17 +81,22 @@ pub struct Seen {
 pub struct Store {
     db: Db,
     current: Current,
+    edits: Edits,
 }
 
 impl Store {
     /// A store in `db`, which may keep about `memory` bytes of images in memory; 0 for none.
     #[must_use]
     pub fn new(db: Db, memory: u64) -> Self {
-        Self { current: current(db.clone(), memory), db }
+        Self { current: current(db.clone(), memory), edits: edits(db.clone()), db }
     }
 
     /// Records a new image with its first revision.
     pub async fn insert(&self, image: &Image, actor: &Actor) -> Result<(), Error> {
+        retrying(|| self.try_insert(image, actor)).await
+    }
+
+    async fn try_insert(&self, image: &Image, actor: &Actor) -> Result<(), Error> {
         let first = changes(None, image);
         let properties: Vec<_> = image.properties.iter().collect();
         in_transaction!(self.db, |tx| {
@@ -134,7 +140,7 @@ impl Store {
             .bind(image.virtual_size)
             .execute(&mut *tx)
             .await?;
-            upsert_properties!(tx, image, properties);
+            insert_properties!(tx, image, properties);
             insert_tags!(tx, image, &image.tags);
         });
         Ok(())
@@ -153,63 +159,19 @@ impl Store {
         row.map(|row| Ok(Seen { image: row.image.try_into()?, is_member: row.is_member })).transpose()
     }
 
-    /// Replaces the image by what `change` makes of it, and records the difference as its next revision.
-    ///
-    /// `change` sees the image as no other update can change it meanwhile; only what it changed is written.
-    /// If it changed nothing, nothing is written and there is no new revision. `step` is taken with its data in
-    /// the same transaction.
-    pub async fn update(
-        &self,
-        id: Id,
-        actor: &Actor,
-        now: DateTime<Utc>,
-        step: DataStep<'_>,
-        change: impl Fn(&Seen) -> Result<Image, Error>,
-    ) -> Result<Image, Error> {
-        let Some(image) = self.try_update(id, actor, now, step, change).await? else {
-            return self.get(id, "").await?.map(|seen| seen.image).ok_or(Error::NotFound(id));
-        };
-        Ok(image)
-    }
-
-    /// As [`Store::update`]; `None` if nothing changed.
-    async fn try_update(
-        &self,
-        id: Id,
-        actor: &Actor,
-        now: DateTime<Utc>,
-        step: DataStep<'_>,
-        change: impl Fn(&Seen) -> Result<Image, Error>,
-    ) -> Result<Option<Image>, Error> {
-        let image = in_transaction!(self.db, |tx| {
-            let (image, is_member) = lock_image!(tx, id, &actor.project_id, now);
-            let seen = Seen { image, is_member };
-            let next = change(&seen)?;
-            let image = seen.image;
-            data::take_step!(tx, id, step);
-            let changes = changes(Some(&image), &next);
-            if changes.is_empty() {
-                return Ok(None);
-            }
-            if changes.iter().any(|change| change.property().is_none()) {
-                update_attributes!(tx, next);
-            }
-            let (set, removed) = changed_properties(&changes);
-            upsert_properties!(tx, next, set);
-            delete_properties!(tx, id, removed);
-            if image.tags != next.tags {
-                sqlx::query("DELETE FROM image_tags WHERE image_id = $1").bind(id).execute(&mut *tx).await?;
-                insert_tags!(tx, next, &next.tags);
-            }
-            insert_revision!(tx, id, next.revision, next.update_time, actor, Action::Update, &changes);
-            next
-        });
-        Ok(Some(image))
-    }
-
     /// Deletes the image unless `check` refuses; its history stays and gets one last entry. Its data are then
     /// to be removed.
     pub async fn delete(
+        &self,
+        id: Id,
+        actor: &Actor,
+        now: DateTime<Utc>,
+        check: impl Fn(&Seen) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        retrying(|| self.try_delete(id, actor, now, &check)).await
+    }
+
+    async fn try_delete(
         &self,
         id: Id,
         actor: &Actor,
@@ -264,18 +226,4 @@ impl Store {
         });
         rows.into_iter().map(Revision::try_from).collect()
     }
-}
-
-/// The properties that `changes` set, and those that they remove.
-fn changed_properties(changes: &[Change]) -> (Vec<(&String, &String)>, Vec<&String>) {
-    let mut set = Vec::new();
-    let mut removed = Vec::new();
-    for change in changes {
-        match (change.property(), &change.new) {
-            (Some(name), Some(value)) => set.push((name, value)),
-            (Some(name), None) => removed.push(name),
-            (None, _) => {}
-        }
-    }
-    (set, removed)
 }

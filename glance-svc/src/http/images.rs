@@ -149,7 +149,7 @@ pub(super) async fn update(
     };
     let etags = if_match(request.headers());
     let patch = patch::parse(format, &json(request).await?)?;
-    let updated = api.images.update(id, &etags, &caller, |image| patch.apply(image)).await?;
+    let updated = api.images.update(id, etags, &caller, move |image| patch.apply(image)).await?;
     Ok(answer(&Snapshot::new(updated)))
 }
 

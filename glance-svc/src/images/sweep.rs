@@ -11,7 +11,7 @@ use crate::{
     data::is_full,
     error::Error,
     image::Status,
-    store::{DataStep, Seen, Unsettled},
+    store::{DataStep, Edit, Seen, Unsettled},
 };
 
 /// How often data are looked for that are no image's.
@@ -21,7 +21,7 @@ impl Images {
     /// Makes an image QUEUED again whose upload has failed, and removes what it wrote. If that cannot be done
     /// now, it is done when the lease has ended.
     pub(super) async fn give_up(&self, id: Id, data: Id, actor: &Actor) {
-        let change = |seen: &Seen| {
+        let change = move |seen: &Seen| {
             let mut image = seen.image.clone();
             if image.status != Status::Saving || image.data != Some(data) {
                 return Err(Error::UploadLost(id));
@@ -31,12 +31,15 @@ impl Images {
             Ok(image)
         };
         let step = DataStep::Abandon(data);
-        let noted = match self.store.update(id, actor, clock::now(), step, change).await {
+        let edit = Edit { id, actor: actor.clone(), now: clock::now(), step, change: Box::new(change) };
+        let noted = match self.store.update(edit).await {
             Err(Error::UploadLost(_) | Error::NotFound(_)) => self.store.discard(data).await,
-            noted => noted.map(drop),
+            noted => noted.map(|_| true),
         };
         match noted {
-            Ok(()) => {
+            // It was complete before that was known.
+            Ok(false) => {}
+            Ok(true) => {
                 self.remove_data_of(id).await;
                 self.remove_forgotten(data, "").await;
             }

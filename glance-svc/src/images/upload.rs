@@ -17,11 +17,11 @@ use common::{
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::MissedTickBehavior;
 
-use super::{Images, sweep::data_store};
+use super::{Etags, Images, sweep::data_store};
 use crate::{
     error::Error,
     image::{Image, Status, access},
-    store::{DataStep, Seen},
+    store::{DataStep, Edit, Seen},
 };
 
 mod digest;
@@ -60,13 +60,14 @@ impl Images {
             return Err(Error::DataTooLarge { limit });
         }
         let data = Id::random();
-        let lease = clock::now() + LEASE;
-        let begin = |image: &mut Image| begin(image, data);
-        self.update_with(id, DataStep::Begin { data, lease: &lease }, &[], caller, begin).await?;
         let mut unfinished = Unfinished { images: self, id, data, actor: Some(&caller.actor) };
+        if let Err(refused) = self.begin_upload(id, data, caller).await {
+            unfinished.actor = None;
+            return Err(refused);
+        }
         let received = self.receive(id, data, upload).await;
         let finished = match received {
-            Ok(digest) => self.finish_upload(id, data, &digest, &caller.actor).await,
+            Ok(digest) => self.finish_upload(id, data, digest, &caller.actor).await,
             Err(Error::DataStore(error)) => Err(self.explain(id, data, error).await),
             Err(error) => Err(error),
         };
@@ -75,6 +76,11 @@ impl Images {
             self.give_up(id, data, &caller.actor).await;
         }
         finished
+    }
+
+    async fn begin_upload(&self, id: Id, data: Id, caller: &Caller) -> Result<Image, Error> {
+        let step = DataStep::Begin { data, lease: clock::now() + LEASE };
+        self.update_with(id, step, Etags::new(), caller, move |image| begin(image, data)).await
     }
 
     async fn check_upload(&self, id: Id, caller: &Caller) -> Result<(), Error> {
@@ -141,8 +147,8 @@ impl Images {
         }
     }
 
-    async fn finish_upload(&self, id: Id, data: Id, digest: &Digest, actor: &Actor) -> Result<Image, Error> {
-        let change = |seen: &Seen| {
+    async fn finish_upload(&self, id: Id, data: Id, digest: Digest, actor: &Actor) -> Result<Image, Error> {
+        let change = move |seen: &Seen| {
             let mut image = seen.image.clone();
             if image.status != Status::Saving || image.data != Some(data) {
                 return Err(Error::UploadLost(id));
@@ -151,8 +157,9 @@ impl Images {
             digest.describe(&mut image);
             Ok(image)
         };
-        let finished = self.store.update(id, actor, clock::now(), DataStep::Finish(data), change).await;
-        finished.map_err(|error| match error {
+        let step = DataStep::Finish(data);
+        let edit = Edit { id, actor: actor.clone(), now: clock::now(), step, change: Box::new(change) };
+        self.store.update(edit).await.map_err(|error| match error {
             Error::NotFound(id) => Error::UploadLost(id),
             other => other,
         })

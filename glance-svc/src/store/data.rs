@@ -2,14 +2,14 @@
 //! first, and nothing is forgotten here that is not removed there first.
 
 use chrono::{DateTime, Utc};
-use common::{id::Id, in_transaction, on_db};
+use common::{db::retrying, id::Id, in_transaction, on_db};
 
-use super::Store;
+use super::{Store, statements::execute};
 use crate::error::Error;
 
 /// What becomes of the data of an image, together with a change of the image.
 #[derive(Debug, Clone, Copy)]
-pub enum DataStep<'a> {
+pub enum DataStep {
     /// Nothing.
     None,
     /// An upload begins; it is lost unless its lease is renewed.
@@ -17,7 +17,7 @@ pub enum DataStep<'a> {
         /// Id of the data.
         data: Id,
         /// When the lease ends.
-        lease: &'a DateTime<Utc>,
+        lease: DateTime<Utc>,
     },
     /// The upload with this id is complete.
     Finish(Id),
@@ -38,20 +38,21 @@ pub struct Unsettled {
     pub upload_id: String,
 }
 
-/// Takes `$step` in the transaction that changes the image `$id`.
+/// Takes `$step` in the transaction that changes the image `$id`; `false` if there is no such upload to finish.
 macro_rules! take_step {
     ($tx:ident, $id:expr, $step:expr) => {
         match $step {
-            DataStep::None => {}
+            DataStep::None => true,
             DataStep::Begin { data, lease } => {
                 sqlx::query(
                     "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'uploading', $3)",
                 )
                 .bind(data)
                 .bind($id)
-                .bind(*lease)
+                .bind(lease)
                 .execute(&mut *$tx)
                 .await?;
+                true
             }
             DataStep::Finish(data) => {
                 let finished =
@@ -59,15 +60,14 @@ macro_rules! take_step {
                         .bind(data)
                         .execute(&mut *$tx)
                         .await?;
-                if finished.rows_affected() == 0 {
-                    return Err(Error::UploadLost($id));
-                }
+                finished.rows_affected() > 0
             }
             DataStep::Abandon(data) => {
                 sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1 AND state = 'uploading'")
                     .bind(data)
                     .execute(&mut *$tx)
                     .await?;
+                true
             }
         }
     };
@@ -78,27 +78,18 @@ pub(super) use take_step;
 impl Store {
     /// Notes the data store's own id of an upload, by which it can be given up; `false` if it is lost.
     pub async fn note_upload(&self, data: Id, upload_id: &str) -> Result<bool, Error> {
-        let noted = in_transaction!(self.db, |tx| {
-            sqlx::query("UPDATE image_data SET upload_id = $2 WHERE id = $1")
-                .bind(data)
-                .bind(upload_id)
-                .execute(&mut *tx)
-                .await?
-                .rows_affected()
-        });
+        let noted = execute!(self.db, "UPDATE image_data SET upload_id = $2 WHERE id = $1", data, upload_id);
         Ok(noted > 0)
     }
 
     /// Renews the lease of an upload; `false` if it is lost.
     pub async fn renew_lease(&self, data: Id, lease: DateTime<Utc>) -> Result<bool, Error> {
-        let renewed = in_transaction!(self.db, |tx| {
-            sqlx::query("UPDATE image_data SET lease_time = $2 WHERE id = $1 AND state = 'uploading'")
-                .bind(data)
-                .bind(lease)
-                .execute(&mut *tx)
-                .await?
-                .rows_affected()
-        });
+        let renewed = execute!(
+            self.db,
+            "UPDATE image_data SET lease_time = $2 WHERE id = $1 AND state = 'uploading'",
+            data,
+            lease
+        );
         Ok(renewed > 0)
     }
 
@@ -115,25 +106,25 @@ impl Store {
         }))
     }
 
-    /// Notes that what an upload wrote is to be removed, unless it is complete.
-    pub async fn discard(&self, data: Id) -> Result<(), Error> {
-        in_transaction!(self.db, |tx| {
-            sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1 AND state = 'uploading'")
-                .bind(data)
-                .execute(&mut *tx)
-                .await?;
-        });
-        Ok(())
+    /// Notes that what an upload wrote is to be removed; `false` if it is complete, and belongs to its image.
+    pub async fn discard(&self, data: Id) -> Result<bool, Error> {
+        retrying(async || {
+            Ok(in_transaction!(self.db, |tx| {
+                sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1 AND state = 'uploading'")
+                    .bind(data)
+                    .execute(&mut *tx)
+                    .await?;
+                let stored = "SELECT EXISTS (SELECT 1 FROM image_data WHERE id = $1 AND state = 'stored')";
+                let is_stored: bool = sqlx::query_scalar(stored).bind(data).fetch_one(&mut *tx).await?;
+                !is_stored
+            }))
+        })
+        .await
     }
 
     /// Forgets data that have been removed.
     pub async fn forget_data(&self, data: Id) -> Result<(), Error> {
-        in_transaction!(self.db, |tx| {
-            sqlx::query("DELETE FROM image_data WHERE id = $1 AND state = 'deleting'")
-                .bind(data)
-                .execute(&mut *tx)
-                .await?;
-        });
+        execute!(self.db, "DELETE FROM image_data WHERE id = $1 AND state = 'deleting'", data);
         Ok(())
     }
 }

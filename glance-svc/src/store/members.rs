@@ -1,9 +1,9 @@
 //! Members in the database.
 
 use chrono::{DateTime, Utc};
-use common::{id::Id, in_transaction, on_db};
+use common::{db::retrying, id::Id, in_transaction, on_db};
 
-use super::{Store, rows::MemberRow};
+use super::{Store, rows::MemberRow, statements::execute};
 use crate::{
     error::Error,
     image::member::{MEMBER_LIMIT, Member, MemberStatus},
@@ -41,6 +41,10 @@ impl Store {
 
     /// Adds a member.
     pub async fn insert_member(&self, member: &Member) -> Result<(), Error> {
+        retrying(|| self.try_insert_member(member)).await
+    }
+
+    async fn try_insert_member(&self, member: &Member) -> Result<(), Error> {
         in_transaction!(self.db, |tx| {
             // Takes the image's lock, so that members are counted and added one at a time.
             let locked = sqlx::query("UPDATE images SET revision = revision WHERE id = $1")
@@ -85,31 +89,25 @@ impl Store {
         status: MemberStatus,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let updated = in_transaction!(self.db, |tx| {
-            sqlx::query(
-                "UPDATE image_members SET status = $3, update_time = $4 WHERE image_id = $1 AND member_id = $2",
-            )
-            .bind(image_id)
-            .bind(member_id)
-            .bind(status.as_str())
-            .bind(now)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected()
-        });
+        let updated = execute!(
+            self.db,
+            "UPDATE image_members SET status = $3, update_time = $4 WHERE image_id = $1 AND member_id = $2",
+            image_id,
+            member_id,
+            status.as_str(),
+            now
+        );
         Ok(updated > 0)
     }
 
     /// Removes a member; `false` if there is no such member.
     pub async fn delete_member(&self, image_id: Id, member_id: &str) -> Result<bool, Error> {
-        let deleted = in_transaction!(self.db, |tx| {
-            sqlx::query("DELETE FROM image_members WHERE image_id = $1 AND member_id = $2")
-                .bind(image_id)
-                .bind(member_id)
-                .execute(&mut *tx)
-                .await?
-                .rows_affected()
-        });
+        let deleted = execute!(
+            self.db,
+            "DELETE FROM image_members WHERE image_id = $1 AND member_id = $2",
+            image_id,
+            member_id
+        );
         Ok(deleted > 0)
     }
 }

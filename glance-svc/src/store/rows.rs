@@ -47,6 +47,11 @@ impl ImageRow {
     pub(super) const fn id(&self) -> Id {
         self.id
     }
+
+    /// Its revision.
+    pub(super) const fn revision(&self) -> i64 {
+        self.revision
+    }
 }
 
 impl TryFrom<ImageRow> for Image {

@@ -3,6 +3,19 @@
 /// Most rows of one statement: SQLite takes 32,766 values at once, PostgreSQL 65,535.
 pub(super) const ROWS: usize = 1000;
 
+/// Runs one statement, which commits by itself, again while other transactions are in its way; gives the number of
+/// rows.
+macro_rules! execute {
+    ($db:expr, $statement:literal, $($value:expr),+) => {
+        common::db::retrying(async || {
+            Ok::<_, Error>(common::on_writer!($db, |connection| {
+                sqlx::query($statement)$(.bind($value))+.execute(connection).await?.rows_affected()
+            }))
+        })
+        .await?
+    };
+}
+
 /// Reads the image `$id` as `$now` makes it, locked and its revision already the next one; and whether it is
 /// shared with `$project`.
 macro_rules! lock_image {
@@ -45,63 +58,17 @@ macro_rules! insert_revision {
     };
 }
 
-/// Writes the attributes of an image, but for its id and times.
-macro_rules! update_attributes {
-    ($tx:ident, $image:expr) => {
-        sqlx::query(
-            "UPDATE images SET name = $2, status = $3, visibility = $4, owner = $5, protected = $6, \
-             disk_format = $7, container_format = $8, min_ram = $9, min_disk = $10, size = $11, checksum = $12, \
-             os_hidden = $13, os_hash_algo = $14, os_hash_value = $15, virtual_size = $16, data_id = $17 \
-             WHERE id = $1",
-        )
-        .bind($image.id)
-        .bind(&$image.name)
-        .bind($image.status.as_str())
-        .bind($image.visibility.as_str())
-        .bind(&$image.owner)
-        .bind($image.protected)
-        .bind(&$image.disk_format)
-        .bind(&$image.container_format)
-        .bind($image.min_ram)
-        .bind($image.min_disk)
-        .bind($image.size)
-        .bind(&$image.checksum)
-        .bind($image.os_hidden)
-        .bind(&$image.os_hash_algo)
-        .bind(&$image.os_hash_value)
-        .bind($image.virtual_size)
-        .bind($image.data)
-        .execute(&mut *$tx)
-        .await?
-    };
-}
-
-/// Adds or overwrites properties of `$image`, a vector of names and values.
-macro_rules! upsert_properties {
+/// Adds properties to `$image`, a vector of names and values, none of which is there.
+macro_rules! insert_properties {
     ($tx:ident, $image:expr, $properties:expr) => {
         for properties in $properties.chunks(ROWS) {
             QueryBuilder::new("INSERT INTO image_properties (image_id, name, value, image_create_time) ")
                 .push_values(properties.iter().copied(), |mut row, (name, value)| {
                     row.push_bind($image.id).push_bind(name).push_bind(value).push_bind($image.create_time);
                 })
-                .push(" ON CONFLICT (image_id, name) DO UPDATE SET value = excluded.value")
                 .build()
                 .execute(&mut *$tx)
                 .await?;
-        }
-    };
-}
-
-/// Removes properties, a vector of names.
-macro_rules! delete_properties {
-    ($tx:ident, $id:expr, $names:expr) => {
-        for names in $names.chunks(ROWS) {
-            let mut query = QueryBuilder::new("DELETE FROM image_properties WHERE image_id = ");
-            query.push_bind($id).push(" AND name IN ");
-            query.push_tuples(names.iter().copied(), |mut row, name| {
-                row.push_bind(name);
-            });
-            query.build().execute(&mut *$tx).await?;
         }
     };
 }
@@ -121,6 +88,4 @@ macro_rules! insert_tags {
     };
 }
 
-pub(super) use {
-    delete_properties, insert_revision, insert_tags, lock_image, update_attributes, upsert_properties,
-};
+pub(super) use {execute, insert_properties, insert_revision, insert_tags, lock_image};

@@ -27,4 +27,5 @@ mod status;
 mod support;
 mod tags;
 mod time_machine;
+mod together;
 mod wire;

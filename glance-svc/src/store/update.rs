@@ -1,0 +1,144 @@
+//! What updates images. Requests in flight share a transaction, and each is done, or refused, as if it were alone.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use common::{
+    caller::Actor,
+    db::{self, Db, Many, all_or_each},
+    group::{Group, Limits},
+    id::Id,
+    in_transaction,
+};
+
+use super::{
+    Seen, Store,
+    data::{DataStep, take_step},
+};
+use crate::{error::Error, image::Image};
+
+/// Runs a statement for rows, if there are any.
+macro_rules! write_rows {
+    ($connection:expr, $statement:expr, $rows:expr) => {
+        if !$rows.is_empty() {
+            sqlx::query($statement).bind(common::db::json(&$rows)).execute(&mut *$connection).await?;
+        }
+    };
+}
+
+mod drafts;
+mod postgres;
+mod rows;
+mod sqlite;
+
+use drafts::Drafts;
+use rows::{LockedRow, Rows};
+
+/// As many updates as share a transaction, which may all be of large images; and how long the next transaction waits
+/// for the one before it: an image may be locked by another replica.
+const LIMITS: Limits = Limits { batch: 32, patience: Duration::from_millis(20) };
+
+/// Makes of an image as it is the image as it will be, or refuses.
+pub type Revise = Box<dyn Fn(&Seen) -> Result<Image, Error> + Send + Sync>;
+
+/// An update of one image.
+pub struct Edit {
+    /// The image.
+    pub id: Id,
+    /// Who updates it.
+    pub actor: Actor,
+    /// When.
+    pub now: DateTime<Utc>,
+    /// What becomes of its data.
+    pub step: DataStep,
+    /// What it becomes.
+    pub change: Revise,
+}
+
+impl fmt::Debug for Edit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Edit").field("id", &self.id).field("step", &self.step).finish_non_exhaustive()
+    }
+}
+
+/// An edit, as long as its caller waits for it.
+pub(super) struct Asked {
+    edit: Edit,
+    caller: Weak<()>,
+}
+
+impl Asked {
+    /// The edit, unless its caller has left; then nobody reads the error.
+    fn edit(&self) -> Result<&Edit, Error> {
+        let is_waiting = self.caller.strong_count() > 0;
+        is_waiting.then_some(&self.edit).ok_or(Error::Database(db::Error::Unavailable(None)))
+    }
+}
+
+/// A transaction that updates images.
+trait Transaction {
+    /// Locks images and reads them as they are under the lock, and with which of `projects` they are shared.
+    async fn lock(&mut self, ids: &Many<Id>, projects: &Many<String>) -> Result<Vec<LockedRow>, sqlx::Error>;
+
+    /// Writes what became of them.
+    async fn write(&mut self, rows: &Rows<'_>) -> Result<(), sqlx::Error>;
+}
+
+type Outcome = Result<Image, Error>;
+
+/// The edits that wait to be made.
+pub(super) type Edits = Group<Asked, Outcome>;
+
+/// A group that writes to `db`.
+pub(super) fn edits(db: Db) -> Edits {
+    Group::new(LIMITS, move |batch: Vec<Asked>| {
+        let db = db.clone();
+        async move { all_or_each(&batch, |batch| make(&db, batch)).await }
+    })
+}
+
+impl Store {
+    /// Replaces the image by what the edit's change makes of it, and records the difference as its next revision.
+    ///
+    /// The change sees the image as no other update can change it meanwhile, its revision already the next one; only
+    /// what it changed is written. If it changed nothing, nothing is written and there is no new revision. The step is
+    /// taken in the same transaction. It is not done if its caller leaves before the image is locked.
+    pub async fn update(&self, edit: Edit) -> Result<Image, Error> {
+        let caller = Arc::new(());
+        let asked = Asked { edit, caller: Arc::downgrade(&caller) };
+        self.edits.submit(asked).await.map_err(db::Error::from)?
+    }
+}
+
+/// Makes all edits of a batch in one transaction, each on top of those before it.
+async fn make(db: &Db, batch: &[Asked]) -> Result<Vec<Outcome>, db::Error> {
+    let ids: BTreeSet<_> = batch.iter().map(|asked| asked.edit.id).collect();
+    let projects: BTreeSet<_> = batch.iter().map(|asked| &asked.edit.actor.project_id).collect();
+    let ids = Many(ids.into_iter().collect());
+    let projects = Many(projects.into_iter().cloned().collect());
+    Ok(in_transaction!(db, |tx| {
+        let mut drafts = Drafts::new(tx.lock(&ids, &projects).await?);
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for asked in batch {
+            let Edit { id, step, .. } = asked.edit;
+            outcomes.push(match asked.edit().and_then(|edit| drafts.revise(edit)) {
+                Ok(revised) if revised.is_as_before() => drafts.image(id),
+                Ok(revised) => match take_step!(tx, id, step) {
+                    true => Ok(drafts.accept(revised)),
+                    false => Err(Error::UploadLost(id)),
+                },
+                Err(refused) => Err(refused),
+            });
+        }
+        if drafts.are_as_before() {
+            return Ok(outcomes);
+        }
+        tx.write(&Rows::of(&drafts)).await?;
+        outcomes
+    }))
+}
