@@ -9,9 +9,12 @@ use common::{
     violations::Violations,
 };
 use prost::Message;
-use proto::glance::v1::{
-    self as pb,
-    image_service_server::{ImageService, ImageServiceServer},
+use proto::glance::{
+    EncodedImage,
+    v1::{
+        self as pb,
+        image_service_server::{ImageService, ImageServiceServer},
+    },
 };
 use tonic::{Request, Response, Status, Streaming};
 
@@ -48,7 +51,7 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl ImageService for Api {
-    async fn create_image(&self, request: Request<pb::CreateImageRequest>) -> Answer<pb::Image> {
+    async fn create_image(&self, request: Request<pb::CreateImageRequest>) -> Answer<EncodedImage> {
         let caller = self.caller(&request)?;
         let (image, problems) = parse::new_image(request.into_inner(), &caller.actor, clock::now());
         let created =
@@ -56,14 +59,14 @@ impl ImageService for Api {
         Ok(Response::new(created.into()))
     }
 
-    async fn get_image(&self, request: Request<pb::GetImageRequest>) -> Answer<pb::Image> {
+    async fn get_image(&self, request: Request<pb::GetImageRequest>) -> Answer<EncodedImage> {
         let caller = self.caller(&request)?;
-        let (id, revision) = parse::get_image(&request.into_inner()).map_err(Error::from)?;
+        let (id, revision) = parse::get_image(request.get_ref()).map_err(Error::from)?;
         let image = match revision {
-            None => Image::clone(&*self.images.get(id, &caller).await?),
-            Some(revision) => self.images.get_revision(id, revision, &caller).await?,
+            None => (&*self.images.get(id, &caller).await?).into(),
+            Some(revision) => self.images.get_revision(id, revision, &caller).await?.into(),
         };
-        Ok(Response::new(image.into()))
+        Ok(Response::new(image))
     }
 
     async fn list_images(&self, request: Request<pb::ListImagesRequest>) -> Answer<pb::ListImagesResponse> {
@@ -80,7 +83,7 @@ impl ImageService for Api {
         Ok(Response::new(pb::ListImagesResponse { images, next_page_token }))
     }
 
-    async fn update_image(&self, request: Request<pb::UpdateImageRequest>) -> Answer<pb::Image> {
+    async fn update_image(&self, request: Request<pb::UpdateImageRequest>) -> Answer<EncodedImage> {
         let caller = self.caller(&request)?;
         let (id, update, etags) =
             parse::update_image(request.into_inner(), clock::now()).map_err(Error::from)?;
@@ -91,7 +94,7 @@ impl ImageService for Api {
     async fn update_image_properties(
         &self,
         request: Request<pb::UpdateImagePropertiesRequest>,
-    ) -> Answer<pb::Image> {
+    ) -> Answer<EncodedImage> {
         let caller = self.caller(&request)?;
         let (id, update, etags) =
             parse::update_properties(request.into_inner(), clock::now()).map_err(Error::from)?;
@@ -161,7 +164,7 @@ impl ImageService for Api {
     async fn upload_image_data(
         &self,
         request: Request<Streaming<pb::UploadImageDataRequest>>,
-    ) -> Answer<pb::Image> {
+    ) -> Answer<EncodedImage> {
         let caller = self.caller(&request)?;
         data::upload(&self.images, &caller, request.into_inner()).await
     }

@@ -2,6 +2,10 @@
 
 /// `glance.v1`: images, their properties and their history.
 pub mod glance {
+    mod encoded;
+
+    pub use encoded::EncodedImage;
+
     #[expect(
         missing_docs,
         clippy::all,
@@ -11,6 +15,7 @@ pub mod glance {
     )]
     pub mod v1 {
         tonic::include_proto!("glance.v1");
+        include!(concat!(env!("OUT_DIR"), "/server/glance.v1.rs"));
     }
 
     /// The encoded `FileDescriptorSet` of this package and what it imports, for gRPC reflection.

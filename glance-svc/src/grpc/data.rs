@@ -5,7 +5,7 @@ use std::pin::pin;
 use bytes::Bytes;
 use common::{caller::Caller, id::Id, violations::Violations};
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
-use proto::glance::v1 as pb;
+use proto::glance::{EncodedImage, v1 as pb};
 use tonic::{Response, Status, Streaming};
 
 use super::Answer;
@@ -21,7 +21,7 @@ pub(super) async fn upload(
     images: &Images,
     caller: &Caller,
     mut requests: Streaming<pb::UploadImageDataRequest>,
-) -> Answer<pb::Image> {
+) -> Answer<EncodedImage> {
     let first = requests.message().await?.unwrap_or_default();
     let (id, size) = target(&first).map_err(Error::from)?;
     let upload = Upload { bytes: pin!(chunks(first, requests)), size };

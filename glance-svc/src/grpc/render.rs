@@ -1,12 +1,17 @@
 //! From images and revisions to messages.
 
 use common::clock::timestamp;
-use proto::glance::v1::{self as pb, image_change, image_member, image_revision};
+use prost::Message as _;
+use proto::glance::{
+    EncodedImage,
+    v1::{self as pb, image_change, image_member, image_revision},
+};
 
 use crate::image::{
     Image, Status, Visibility,
     history::{Action, Change, Revision, Subject},
     member::{Member, MemberStatus},
+    snapshot::Snapshot,
 };
 
 impl From<Image> for pb::Image {
@@ -35,6 +40,18 @@ impl From<Image> for pb::Image {
             create_time: Some(timestamp(image.create_time)),
             update_time: Some(timestamp(image.update_time)),
         }
+    }
+}
+
+impl From<Image> for EncodedImage {
+    fn from(image: Image) -> Self {
+        pb::Image::from(image).into()
+    }
+}
+
+impl From<&Snapshot> for EncodedImage {
+    fn from(image: &Snapshot) -> Self {
+        Self(image.message(|image| pb::Image::from(image.clone()).encode_to_vec().into()))
     }
 }
 

@@ -126,12 +126,12 @@ pub(super) async fn show(
     api: Of,
     By(caller): By,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
     let image = api.images.get(image_id(&id)?, &caller).await?;
     let etag = image.etag();
     let is_known = |known: Vec<String>| known.iter().any(|known| *known == etag || known == "*");
-    if etags(&headers, header::IF_NONE_MATCH).is_some_and(is_known) {
+    if etags(request.headers(), header::IF_NONE_MATCH).is_some_and(is_known) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&etag))]).into_response());
     }
     Ok(answer(&image))

@@ -1,4 +1,4 @@
-//! An image at one revision, which is all of it, and the JSON in which it is sent.
+//! An image at one revision, which is all of it, and the bytes in which it is sent.
 
 use std::{ops::Deref, sync::OnceLock};
 
@@ -14,13 +14,14 @@ const ENTRY: usize = 64;
 pub struct Snapshot {
     image: Image,
     json: OnceLock<Bytes>,
+    message: OnceLock<Bytes>,
 }
 
 impl Snapshot {
     /// The image, not rendered yet.
     #[must_use]
     pub const fn new(image: Image) -> Self {
-        Self { image, json: OnceLock::new() }
+        Self { image, json: OnceLock::new(), message: OnceLock::new() }
     }
 
     /// The JSON, which `render` makes when it is first asked for.
@@ -28,13 +29,19 @@ impl Snapshot {
         self.json.get_or_init(|| render(&self.image)).clone()
     }
 
-    /// About how much memory it takes, bytes: rather too much, with its JSON and what escapes add to it.
+    /// The message of gRPC, which `encode` makes when it is first asked for.
+    pub fn message(&self, encode: impl FnOnce(&Image) -> Bytes) -> Bytes {
+        self.message.get_or_init(|| encode(&self.image)).clone()
+    }
+
+    /// About how much memory it takes, bytes: rather too much, with its JSON, what escapes add to it, and its
+    /// message.
     #[must_use]
     pub fn weight(&self) -> u64 {
         let properties = self.image.properties.iter().map(|(name, value)| name.len() + value.len() + ENTRY);
         let tags = self.image.tags.iter().map(|tag| tag.len() + ENTRY);
         let each = properties.chain(tags).fold(size_of::<Self>(), usize::saturating_add);
-        each.saturating_mul(3) as u64
+        each.saturating_mul(4) as u64
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
 const LIMITS: Limits = Limits { batch: 128, patience: Duration::from_millis(20) };
 
 /// About how much memory an image takes with 30 properties, bytes: decides how the cache is cut up at first.
-const USUAL: u64 = 12 * 1024;
+const USUAL: u64 = 16 * 1024;
 
 /// Whole images of these ids.
 macro_rules! images {

@@ -8,14 +8,17 @@ use std::{
 };
 
 use common::id::Id;
-use proto::glance::v1::{
-    CreateImageMemberRequest, CreateImageRequest, DeleteImageMemberRequest, DeleteImageRequest,
-    DownloadImageDataRequest, DownloadImageDataResponse, GetImageMemberRequest, GetImageRequest, Image,
-    ImageMember, ListImageMembersRequest, ListImageMembersResponse, ListImageRevisionsRequest,
-    ListImageRevisionsResponse, ListImagesRequest, ListImagesResponse, UpdateImageMemberRequest,
-    UpdateImagePropertiesRequest, UpdateImageRequest, UploadImageDataRequest,
-    image::Status as ImageStatus,
-    image_service_server::{ImageService, ImageServiceServer},
+use proto::glance::{
+    EncodedImage,
+    v1::{
+        CreateImageMemberRequest, CreateImageRequest, DeleteImageMemberRequest, DeleteImageRequest,
+        DownloadImageDataRequest, DownloadImageDataResponse, GetImageMemberRequest, GetImageRequest, Image,
+        ImageMember, ListImageMembersRequest, ListImageMembersResponse, ListImageRevisionsRequest,
+        ListImageRevisionsResponse, ListImagesRequest, ListImagesResponse, UpdateImageMemberRequest,
+        UpdateImagePropertiesRequest, UpdateImageRequest, UploadImageDataRequest,
+        image::Status as ImageStatus,
+        image_service_server::{ImageService, ImageServiceServer},
+    },
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_stream::{Empty, wrappers::TcpListenerStream};
@@ -167,7 +170,7 @@ pub(crate) fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 #[tonic::async_trait]
 impl ImageService for Glance {
-    async fn get_image(&self, request: Request<GetImageRequest>) -> Result<Response<Image>, Status> {
+    async fn get_image(&self, request: Request<GetImageRequest>) -> Result<Response<EncodedImage>, Status> {
         self.note(&request);
         let mood = self.0.mood.lock().unwrap().clone();
         let image = self.0.images.lock().unwrap().get(&request.get_ref().id).cloned();
@@ -176,16 +179,16 @@ impl ImageService for Glance {
             Mood::Hanging => pending().await,
             Mood::Failing(status) => Err(status),
             Mood::FailingFor(id, status) if id == request.get_ref().id => Err(status),
-            Mood::Well | Mood::FailingFor(..) => Ok(Response::new(image()?)),
+            Mood::Well | Mood::FailingFor(..) => Ok(Response::new(image()?.into())),
             Mood::Twisting(twist) => {
                 let mut image = image()?;
                 twist(&mut image);
-                Ok(Response::new(image))
+                Ok(Response::new(image.into()))
             }
         }
     }
 
-    async fn create_image(&self, _: Request<CreateImageRequest>) -> Result<Response<Image>, Status> {
+    async fn create_image(&self, _: Request<CreateImageRequest>) -> Result<Response<EncodedImage>, Status> {
         Err(never())
     }
 
@@ -196,14 +199,14 @@ impl ImageService for Glance {
         Err(never())
     }
 
-    async fn update_image(&self, _: Request<UpdateImageRequest>) -> Result<Response<Image>, Status> {
+    async fn update_image(&self, _: Request<UpdateImageRequest>) -> Result<Response<EncodedImage>, Status> {
         Err(never())
     }
 
     async fn update_image_properties(
         &self,
         _: Request<UpdateImagePropertiesRequest>,
-    ) -> Result<Response<Image>, Status> {
+    ) -> Result<Response<EncodedImage>, Status> {
         Err(never())
     }
 
@@ -221,7 +224,7 @@ impl ImageService for Glance {
     async fn upload_image_data(
         &self,
         _: Request<Streaming<UploadImageDataRequest>>,
-    ) -> Result<Response<Image>, Status> {
+    ) -> Result<Response<EncodedImage>, Status> {
         Err(never())
     }
 
