@@ -2,7 +2,7 @@
 
 use std::{future::Future, io, time::Duration};
 
-use axum::middleware::from_fn_with_state;
+use axum::{body::Body, http, middleware::from_fn_with_state};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -14,6 +14,7 @@ use tonic::{
     transport::{self, server::TcpIncoming},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::ServiceBuilder;
 use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     trace::TraceLayer,
@@ -69,11 +70,17 @@ pub async fn serve(
     let heartbeat = tokio::spawn(heartbeat(health.clone(), service.names, service.db.clone(), ready));
 
     let router = with_reflection(service.routes.add_service(health_service), service.descriptors)?
-        .into_axum_router()
-        .layer(from_fn_with_state(service.domain, edge))
-        .layer(PropagateRequestIdLayer::x_request_id())
+        .prepare()
+        .into_axum_router();
+    // Around the router: a layer of the router's would be around each of its routes, in a box that is copied for
+    // each request.
+    let layered = ServiceBuilder::new()
+        .map_request(|request: http::Request<tonic::body::Body>| request.map(Body::new))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(TraceLayer::new_for_grpc().on_failure(()))
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(from_fn_with_state(service.domain, edge))
+        .service(router);
 
     let stopping = CancellationToken::new();
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -81,8 +88,7 @@ pub async fn serve(
         // For what a service serves over HTTP beside gRPC.
         .accept_http1(true)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .add_routes(Routes::from(router))
-        .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(layered, incoming, stopping.clone().cancelled_owned());
     tokio::pin!(serving);
 
     let ended = tokio::select! {
