@@ -16,7 +16,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection as _, PgConnection, PgPool, SqlitePool,
+    Connection as _, Executor as _, PgConnection, PgPool, SqlitePool,
     migrate::{MigrateError, Migrator},
     pool::PoolOptions,
     postgres::PgConnectOptions,
@@ -50,8 +50,7 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// Pages are read from indexes in their order, only as far as a page needs. By itself, PostgreSQL gathers all of what
 /// it expects to be little, and sorts; reads whole tables rather than a hundred rows by their keys, as if they lay on
 /// a spinning disk; and compiles what it takes for long work.
-const ORDERED: [(&str, &str); 3] =
-    [("enable_bitmapscan", "off"), ("random_page_cost", "1.1"), ("jit", "off")];
+const ORDERED: [&str; 3] = ["SET enable_bitmapscan = off", "SET random_page_cost = 1.1", "SET jit = off"];
 
 /// The same schema for both databases.
 #[derive(Debug)]
@@ -259,12 +258,20 @@ fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
     let options = PgConnectOptions::from_str(url).map_err(|_| {
         OpenError::Url("must look like postgres://user:password@host:5432/database".to_owned())
     })?;
-    let options = options.options(ORDERED);
     let pool = |connections, patience| {
         PoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(patience)
             .test_before_acquire(false)
+            .after_connect(|connection: &mut PgConnection, _| {
+                Box::pin(async move {
+                    for setting in ORDERED {
+                        // A database that is no PostgreSQL need not know it.
+                        let _ = connection.execute(setting).await;
+                    }
+                    Ok(())
+                })
+            })
             .before_acquire(|connection: &mut PgConnection, idle| {
                 Box::pin(async move {
                     if idle.idle_for > TRUSTED_IDLE {
