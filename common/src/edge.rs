@@ -1,12 +1,17 @@
 //! What every request passes on its way in and out: its deadline, and answers that are always complete.
 
-use axum::{
-    extract::{Request, State},
-    http::HeaderMap,
-    middleware::Next,
-    response::Response,
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
 };
+
+use axum::{extract::Request, http::HeaderMap, response::Response};
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
+use tower::{Layer, Service};
 
 use crate::{
     deadline::Deadline,
@@ -18,18 +23,81 @@ pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 /// Notes the deadline of a request, ends the request when it has passed, and completes the statuses that the
 /// gRPC library makes by itself with the reason and domain that every error has.
-pub async fn edge(State(domain): State<&'static str>, mut request: Request, next: Next) -> Response {
-    let Some(deadline) = Deadline::from_headers(request.headers()) else {
-        return complete(next.run(request).await, domain);
-    };
-    // Nothing is begun for a caller who has stopped waiting.
-    if deadline.remaining().is_zero() {
-        return expired(domain);
+///
+/// A service and no function (`from_fn`), which would put the way of each request into boxes.
+#[derive(Debug, Clone, Copy)]
+pub struct Edge {
+    /// Domain of the reasons.
+    pub domain: &'static str,
+}
+
+/// A service with its [`Edge`].
+#[derive(Debug, Clone)]
+pub struct Edged<S> {
+    inner: S,
+    edge: Edge,
+}
+
+impl<S> Layer<S> for Edge {
+    type Service = Edged<S>;
+
+    fn layer(&self, inner: S) -> Edged<S> {
+        Edged { inner, edge: *self }
     }
-    request.extensions_mut().insert(deadline);
-    match tokio::time::timeout_at(deadline.instant(), next.run(request)).await {
-        Ok(response) => complete(response, domain),
-        Err(_) => expired(domain),
+}
+
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for Edged<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answer<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Answer<S::Future> {
+        let deadline = Deadline::from_headers(request.headers());
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        // Nothing is begun for a caller who has stopped waiting.
+        let is_in_time = deadline.is_none_or(|deadline| !deadline.remaining().is_zero());
+        Answer {
+            answer: is_in_time.then(|| self.inner.call(request)),
+            timer: deadline.map(|deadline| Box::pin(sleep_until(deadline.instant()))),
+            domain: self.edge.domain,
+        }
+    }
+}
+
+pin_project! {
+    /// An answer in time.
+    #[derive(Debug)]
+    pub struct Answer<F> {
+        // None where there is no time for one.
+        #[pin]
+        answer: Option<F>,
+        timer: Option<Pin<Box<Sleep>>>,
+        domain: &'static str,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some(answer) = this.answer.as_mut().as_pin_mut() {
+            if let Poll::Ready(answered) = answer.poll(context) {
+                return Poll::Ready(answered.map(|response| complete(response, this.domain)));
+            }
+            let timer = this.timer.as_mut().map(|timer| timer.as_mut().poll(context));
+            if timer.is_none_or(|timer| timer.is_pending()) {
+                return Poll::Pending;
+            }
+            this.answer.set(None);
+        }
+        Poll::Ready(Ok(expired(this.domain)))
     }
 }
 

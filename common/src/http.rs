@@ -1,17 +1,24 @@
 //! OpenStack over HTTP: what each request passes on its way in and out of an API beside gRPC, and errors in the
 //! form that its clients read.
 
-use std::fmt::Write as _;
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
+use pin_project_lite::pin_project;
 use serde_json::json;
 use tonic::Status;
+use tower::{Layer, Service};
 
 use crate::{
     status::{Code, Description, Detail, Failure, tell},
@@ -70,21 +77,76 @@ impl IntoResponse for Problem {
 
 /// Gives every answer its request id, and every error a body: HTML, as OpenStack's clients read it, or JSON for
 /// those that ask for it.
-pub async fn edge(State(domain): State<&'static str>, request: Request, next: Next) -> Response {
-    if is_grpc(request.headers()) {
-        // No path of this API is a gRPC method.
-        return Status::unimplemented("").into_http();
+///
+/// A service and no function (`from_fn`), which would put the way of each request into boxes.
+#[derive(Debug, Clone, Copy)]
+pub struct Edge {
+    /// Domain of the reasons.
+    pub domain: &'static str,
+}
+
+/// A service with its [`Edge`].
+#[derive(Debug, Clone)]
+pub struct Edged<S> {
+    inner: S,
+    edge: Edge,
+}
+
+impl<S> Layer<S> for Edge {
+    type Service = Edged<S>;
+
+    fn layer(&self, inner: S) -> Edged<S> {
+        Edged { inner, edge: *self }
     }
-    let id = request_id(request.headers());
-    let wants_json = wants_json(request.headers());
-    let mut response = next.run(request).await;
-    if response.status().is_client_error() || response.status().is_server_error() {
-        response = render(response, domain, wants_json);
+}
+
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for Edged<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answer<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
     }
-    if let Some(id) = id {
-        response.headers_mut().insert(OPENSTACK_REQUEST_ID, id);
+
+    fn call(&mut self, request: Request) -> Answer<S::Future> {
+        let headers = request.headers();
+        let (id, wants_json, is_grpc) = (request_id(headers), wants_json(headers), is_grpc(headers));
+        let answer = (!is_grpc).then(|| self.inner.call(request));
+        Answer { answer, id, wants_json, domain: self.edge.domain }
     }
-    response
+}
+
+pin_project! {
+    /// An answer as OpenStack's clients read it.
+    #[derive(Debug)]
+    pub struct Answer<F> {
+        // None where a gRPC method was called: no path of this API is one.
+        #[pin]
+        answer: Option<F>,
+        id: Option<HeaderValue>,
+        wants_json: bool,
+        domain: &'static str,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(answer) = this.answer.as_pin_mut() else {
+            return Poll::Ready(Ok(Status::unimplemented("").into_http()));
+        };
+        let Ok(mut response) = ready!(answer.poll(context));
+        if response.status().is_client_error() || response.status().is_server_error() {
+            response = render(response, this.domain, *this.wants_json);
+        }
+        if let Some(id) = this.id.take() {
+            response.headers_mut().insert(OPENSTACK_REQUEST_ID, id);
+        }
+        Poll::Ready(Ok(response))
+    }
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{future::Future, io, time::Duration};
 
-use axum::{body::Body, http, middleware::from_fn_with_state};
+use axum::{body::Body, http};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -20,7 +20,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use crate::{db::Db, edge::edge};
+use crate::{db::Db, edge::Edge};
 
 /// How long open requests may take after the signal to stop; Kubernetes allows 30 s by default.
 const GRACE: Duration = Duration::from_secs(10);
@@ -79,7 +79,7 @@ pub async fn serve(
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(TraceLayer::new_for_grpc().on_failure(()))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(from_fn_with_state(service.domain, edge))
+        .layer(Edge { domain: service.domain })
         .service(router);
 
     let stopping = CancellationToken::new();

@@ -7,7 +7,6 @@ use axum::{
     body::Bytes,
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, Method, header, request::Parts},
-    middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, any, delete, get, patch as on_patch, post, put},
 };
@@ -39,22 +38,22 @@ mod tags;
 const DOMAIN: &str = "glance";
 
 /// What every handler needs.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Api {
     images: Images,
     identity: Identity,
     /// Where callers reach this service, if not where their request says.
-    public_endpoint: Option<Arc<str>>,
+    public_endpoint: Option<String>,
 }
 
 /// A call of the API: its method, its path, and what answers it.
-type Route = (Method, &'static str, MethodRouter<Api>);
+type Route = (Method, &'static str, MethodRouter<Arc<Api>>);
 
 impl Api {
     /// The API on `images`; version discovery points to `public_endpoint`, or to the host a request names.
     #[must_use]
     pub fn new(images: Images, identity: Identity, public_endpoint: Option<&str>) -> Self {
-        let public_endpoint = public_endpoint.map(|url| url.trim_end_matches('/').into());
+        let public_endpoint = public_endpoint.map(|url| url.trim_end_matches('/').to_owned());
         Self { images, identity, public_endpoint }
     }
 
@@ -64,9 +63,9 @@ impl Api {
         for (_, path, handler) in routes() {
             router = router.route(path, handler);
         }
-        let edge = from_fn_with_state(DOMAIN, http::edge);
-        let unknown = any(discovery::unknown).with_state(self.clone()).layer(edge.clone());
-        grpc.merge(router.with_state(self).layer(edge)).fallback_service(unknown)
+        let (api, edge) = (Arc::new(self), http::Edge { domain: DOMAIN });
+        let unknown = any(discovery::unknown).with_state(Arc::clone(&api)).layer(edge);
+        grpc.merge(router.with_state(api).layer(edge)).fallback_service(unknown)
     }
 }
 
@@ -122,10 +121,10 @@ fn routes() -> Vec<Route> {
 /// Who is calling.
 struct By(Caller);
 
-impl FromRequestParts<Api> for By {
+impl FromRequestParts<Arc<Api>> for By {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let caller = api.identity.caller(&parts.headers);
         Ok(Self(caller.map_err(Error::from)?))
     }
@@ -195,7 +194,7 @@ fn unsupported_media_type(given: &str, expected: &str) -> Problem {
 }
 
 /// The state of a handler.
-type Of = State<Api>;
+type Of = State<Arc<Api>>;
 
 #[cfg(test)]
 mod tests {

@@ -70,7 +70,12 @@ impl Images {
         if !access::sees(caller, &image, true) {
             return Err(Error::NotFound(id));
         }
-        // With whom it is shared is no part of a revision: both are read together.
+        // In a box, so that the other reads need not carry its room.
+        Box::pin(self.get_shared(id, caller)).await
+    }
+
+    /// With whom an image is shared is no part of a revision: both are read together.
+    async fn get_shared(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
         let seen = self.store.get(id, &caller.actor.project_id).await?.ok_or(Error::NotFound(id))?;
         check_seen(&seen, caller)?;
         Ok(Arc::new(Snapshot::new(seen.image)))

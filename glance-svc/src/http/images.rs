@@ -129,10 +129,9 @@ pub(super) async fn show(
     request: Request,
 ) -> Result<Response, Problem> {
     let image = api.images.get(image_id(&id)?, &caller).await?;
-    let etag = image.etag();
-    let is_known = |known: Vec<String>| known.iter().any(|known| *known == etag || known == "*");
+    let is_known = |known: Vec<String>| known.iter().any(|known| known == "*" || *known == image.etag());
     if etags(request.headers(), header::IF_NONE_MATCH).is_some_and(is_known) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&etag))]).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&image.etag()))]).into_response());
     }
     Ok(answer(&image))
 }

@@ -40,8 +40,8 @@ use drafts::Drafts;
 use rows::{LockedRow, Rows};
 
 /// As many updates as share a transaction, which may all be of large images; and how long the next transaction waits
-/// for the one before it: an image may be locked by another replica.
-const LIMITS: Limits = Limits { batch: 32, patience: Duration::from_millis(20) };
+/// for the one before it: while that waits for the disk or for another replica's lock, it may go on.
+const LIMITS: Limits = Limits { batch: 32, patience: Duration::from_millis(3) };
 
 /// Makes of an image as it is the image as it will be, or refuses.
 pub type Revise = Box<dyn Fn(&Seen) -> Result<Image, Error> + Send + Sync>;
@@ -128,10 +128,10 @@ async fn make(db: &Db, batch: &[Asked]) -> Result<Vec<Outcome>, db::Error> {
             let Edit { id, step, .. } = asked.edit;
             outcomes.push(match asked.edit().and_then(|edit| drafts.revise(edit)) {
                 Ok(revised) if revised.is_as_before() => drafts.image(id),
-                Ok(revised) => match take_step!(tx, id, step) {
-                    true => Ok(drafts.accept(revised)),
-                    false => Err(Error::UploadLost(id)),
-                },
+                Ok(revised) => {
+                    let is_taken = take_step!(tx, id, step);
+                    is_taken.then(|| drafts.accept(revised)).ok_or(Error::UploadLost(id))
+                }
                 Err(refused) => Err(refused),
             });
         }

@@ -1,12 +1,16 @@
 //! Images that go, or change, while they get their data; and data that go with their image.
 
-use common::{on_both_databases, testing::TestDb};
+use common::{id::Id, on_both_databases, testing::TestDb};
+use glance_svc::store::Store;
 use proto::glance::v1::{Image, image::Status};
 use serde_json::json;
 use tonic::Code;
 
 use super::{MIB, Slow, SlowGrpc, bytes, is_empty, status};
-use crate::support::{Who, World, assert_error, at_once, change_of, image_path};
+use crate::{
+    schema::{open, rows},
+    support::{Who, World, assert_error, at_once, change_of, image_path},
+};
 
 on_both_databases!(
     data_go_with_their_image,
@@ -17,6 +21,7 @@ on_both_databases!(
     an_image_that_is_made_active_meanwhile_promises_no_data,
     what_changes_meanwhile_stays,
     a_download_that_has_begun_ends_well,
+    complete_data_are_not_given_up,
 );
 
 async fn data_go_with_their_image(db: TestDb) {
@@ -32,8 +37,7 @@ async fn data_go_with_their_image(db: TestDb) {
     http.download(&second).await.is(200);
     world.delete(&second, "").await.unwrap();
     assert!(world.data().is_empty());
-    let rows: Vec<(i64,)> =
-        crate::schema::rows(&crate::schema::open(&world.db).await, "SELECT COUNT(*) FROM image_data").await;
+    let rows: Vec<(i64,)> = rows(&open(&world.db).await, "SELECT COUNT(*) FROM image_data").await;
     assert_eq!(rows, [(0,)]);
 }
 
@@ -142,4 +146,20 @@ async fn a_download_that_has_begun_ends_well(db: TestDb) {
     http.download(&id).await.error(404, "IMAGE_NOT_FOUND");
     let read = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
     assert!(read == data, "{} bytes", read.len());
+}
+
+/// Whoever gives an upload up may not know yet that it is complete.
+async fn complete_data_are_not_given_up(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let (complete, begun) = (http.queued().await, http.queued().await);
+    http.upload(&complete, "hello").await.is(204);
+    let slow = Slow::begin(&world, &http, &begun).await;
+    let db = open(&world.db).await;
+    let store = Store::new(db.clone(), 0);
+    for (data, state) in rows::<(Id, String)>(&db, "SELECT id, state FROM image_data").await {
+        assert_eq!(store.discard(data).await.unwrap(), state == "uploading");
+    }
+    slow.end().await.error(410, "UPLOAD_LOST");
+    assert_eq!(http.download(&complete).await.is(200).text(), "hello");
 }
