@@ -35,14 +35,14 @@ pub struct Edge {
 #[derive(Debug, Clone)]
 pub struct Edged<S> {
     inner: S,
-    edge: Edge,
+    domain: &'static str,
 }
 
 impl<S> Layer<S> for Edge {
     type Service = Edged<S>;
 
     fn layer(&self, inner: S) -> Edged<S> {
-        Edged { inner, edge: *self }
+        Edged { inner, domain: self.domain }
     }
 }
 
@@ -63,9 +63,9 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
         // Nothing is begun for a caller who has stopped waiting.
         let is_in_time = deadline.is_none_or(|deadline| !deadline.remaining().is_zero());
         Answer {
-            answer: is_in_time.then(|| self.inner.call(request)),
+            inner: is_in_time.then(|| self.inner.call(request)),
             timer: deadline.map(|deadline| Box::pin(sleep_until(deadline.instant()))),
-            domain: self.edge.domain,
+            domain: self.domain,
         }
     }
 }
@@ -76,7 +76,7 @@ pin_project! {
     pub struct Answer<F> {
         // None where there is no time for one.
         #[pin]
-        answer: Option<F>,
+        inner: Option<F>,
         timer: Option<Pin<Box<Sleep>>>,
         domain: &'static str,
     }
@@ -87,7 +87,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Some(answer) = this.answer.as_mut().as_pin_mut() {
+        if let Some(answer) = this.inner.as_mut().as_pin_mut() {
             if let Poll::Ready(answered) = answer.poll(context) {
                 return Poll::Ready(answered.map(|response| complete(response, this.domain)));
             }
@@ -95,7 +95,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
             if timer.is_none_or(|timer| timer.is_pending()) {
                 return Poll::Pending;
             }
-            this.answer.set(None);
+            this.inner.set(None);
         }
         Poll::Ready(Ok(expired(this.domain)))
     }

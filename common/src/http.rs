@@ -89,14 +89,14 @@ pub struct Edge {
 #[derive(Debug, Clone)]
 pub struct Edged<S> {
     inner: S,
-    edge: Edge,
+    domain: &'static str,
 }
 
 impl<S> Layer<S> for Edge {
     type Service = Edged<S>;
 
     fn layer(&self, inner: S) -> Edged<S> {
-        Edged { inner, edge: *self }
+        Edged { inner, domain: self.domain }
     }
 }
 
@@ -112,8 +112,8 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
     fn call(&mut self, request: Request) -> Answer<S::Future> {
         let headers = request.headers();
         let (id, wants_json, is_grpc) = (request_id(headers), wants_json(headers), is_grpc(headers));
-        let answer = (!is_grpc).then(|| self.inner.call(request));
-        Answer { answer, id, wants_json, domain: self.edge.domain }
+        let inner = (!is_grpc).then(|| self.inner.call(request));
+        Answer { inner, id, wants_json, domain: self.domain }
     }
 }
 
@@ -123,7 +123,7 @@ pin_project! {
     pub struct Answer<F> {
         // None where a gRPC method was called: no path of this API is one.
         #[pin]
-        answer: Option<F>,
+        inner: Option<F>,
         id: Option<HeaderValue>,
         wants_json: bool,
         domain: &'static str,
@@ -135,7 +135,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(answer) = this.answer.as_pin_mut() else {
+        let Some(answer) = this.inner.as_pin_mut() else {
             return Poll::Ready(Ok(Status::unimplemented("").into_http()));
         };
         let Ok(mut response) = ready!(answer.poll(context));

@@ -95,7 +95,7 @@ fn document(api: &Api, request: &Request) -> Json<Value> {
 /// Where callers reach this service; HTTP/2 has the host in the URI.
 pub(super) fn endpoint(api: &Api, request: &Request) -> String {
     if let Some(endpoint) = &api.public_endpoint {
-        return endpoint.to_string();
+        return endpoint.clone();
     }
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(Authority::as_str));
