@@ -9,8 +9,20 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
 /// The files of each service; a service shows only its own through reflection.
-const SERVICES: [(&str, &[&str]); 2] =
-    [("glance", &["glance/v1/image.proto"]), ("nova", &["nova/v1/flavor.proto", "nova/v1/instance.proto"])];
+const SERVICES: [(&str, &[&str]); 2] = [
+    ("glance", &["glance/v1/image.proto"]),
+    (
+        "nova",
+        &[
+            "nova/v1/drift.proto",
+            "nova/v1/flavor.proto",
+            "nova/v1/history.proto",
+            "nova/v1/instance.proto",
+            "nova/v1/instance_service.proto",
+            "nova/v1/operation.proto",
+        ],
+    ),
+];
 
 #[expect(clippy::disallowed_methods, reason = "how cargo tells a build script where to write")]
 fn main() -> Result<(), Box<dyn Error>> {

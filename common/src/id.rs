@@ -52,6 +52,12 @@ impl Id {
         text.parse().map_err(|problem: NotAnId| Violations::one(field, problem.to_string()))
     }
 
+    /// The id that sorts right behind this one, if any does.
+    #[must_use]
+    pub fn next(&self) -> Option<Self> {
+        self.0.as_u128().checked_add(1).map(|next| Self(Uuid::from_u128(next)))
+    }
+
     /// The UUID itself.
     #[must_use]
     pub const fn as_uuid(&self) -> &Uuid {

@@ -246,7 +246,19 @@ impl<K: SortKey> Page<K> {
         if is_last {
             return (rendered, String::new());
         }
-        (rendered, Token { list: self.fingerprint.clone(), after }.encode())
+        (rendered, self.token(after))
+    }
+
+    /// The sort keys of the last item of the page before, if there was one.
+    #[must_use]
+    pub fn after(&self) -> Option<&[Key]> {
+        self.after.as_deref()
+    }
+
+    /// The token of the page behind an item with these sort keys.
+    #[must_use]
+    pub fn token(&self, after: Vec<Key>) -> String {
+        Token { list: self.fingerprint.clone(), after }.encode()
     }
 }
 

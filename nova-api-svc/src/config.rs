@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use clap::{Args, Parser, Subcommand};
 use common::caller::Identity;
 
-use crate::{instance::names::NameTemplate, quota::Quota};
+use crate::{
+    instance::{Compute, names::NameTemplate, snapshot::NonInheritable},
+    quota::Quota,
+};
 
 /// The compute API of Imprint: creates instances from images and keeps the image's properties with them.
 ///
@@ -54,6 +58,27 @@ pub struct Config {
         value_name = "TEMPLATE"
     )]
     pub multi_instance_display_name_template: NameTemplate,
+
+    /// Who completes operations on instances: `agent`, whatever runs them, with
+    /// `ReportInstanceState`; `none`, for a
+    /// machine where nothing runs them: each operation is complete at once.
+    #[arg(long, env = "COMPUTE", value_enum, default_value_t, value_name = "WHO")]
+    pub compute: Compute,
+
+    /// Properties that images made of instances do not inherit, separated by commas; `*` at the end of one stands
+    /// for any ending. `img_signature*`, `cinder_encryption_key_*` and `os_glance*` never are.
+    #[arg(
+        long,
+        env = "NON_INHERITABLE_IMAGE_PROPERTIES",
+        default_value = "cache_in_nova,bittorrent",
+        value_name = "NAMES"
+    )]
+    pub non_inheritable_image_properties: NonInheritable,
+
+    /// How long the history of deleted instances is kept, days.
+    #[arg(long, env = "DELETED_HISTORY_DAYS", default_value_t = 90, value_name = "DAYS",
+          value_parser = clap::value_parser!(u16).range(0..=36_500))]
+    pub deleted_history_days: u16,
 
     /// What each project may use.
     #[command(flatten)]
@@ -110,6 +135,12 @@ impl Config {
     #[must_use]
     pub const fn glance_timeout(&self) -> Duration {
         Duration::from_millis(self.glance_timeout_ms)
+    }
+
+    /// How long the history of deleted instances is kept.
+    #[must_use]
+    pub fn deleted_history(&self) -> TimeDelta {
+        TimeDelta::days(self.deleted_history_days.into())
     }
 }
 

@@ -11,7 +11,10 @@ use common::{
 };
 use tonic::Status as GrpcStatus;
 
-use crate::quota::Shortage;
+use crate::{
+    instance::{Operation, State, TaskState},
+    quota::Shortage,
+};
 
 /// What a caller is told to wait before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -92,6 +95,34 @@ pub enum Error {
     /// glance-svc answered what no image catalogue should.
     #[error("glance-svc gave no usable answer; nothing was written, try again")]
     GlanceAnswer(#[source] Option<GrpcStatus>),
+    /// glance-svc will not do what an operation needs.
+    #[error("glance-svc refuses image {id}: {}; nothing was changed", clip(.problem, 600))]
+    GlanceRefused { id: Id, problem: String },
+    /// The instance is somewhere else, or something is being done with it.
+    #[error(
+        "instance {id} is {state}{}; {} needs {}; now it allows {}",
+        during(*.task_state), .operation.name(), states(.needed), operations(.allowed)
+    )]
+    WrongState {
+        id: Id,
+        operation: Operation,
+        state: State,
+        task_state: Option<TaskState>,
+        needed: &'static [State],
+        allowed: Vec<Operation>,
+    },
+    /// Somebody else changed the instance meanwhile.
+    #[error("instance {id} was changed meanwhile: its etag is {current}, not {}; read it again", quoted(.given))]
+    StaleEtag { id: Id, given: String, current: String },
+    /// A report is about a state that the instance is not in.
+    #[error("instance {id} is {state}{}, and not where the report saw it; read it again", during(*.task_state))]
+    StateChanged { id: Id, state: State, task_state: Option<TaskState> },
+    /// The instance has that flavor.
+    #[error("flavor_id: instance {id} has flavor {} already", quoted(.flavor_id))]
+    SameFlavor { id: Id, flavor_id: String },
+    /// Others change an instance again and again.
+    #[error("instance {0} is being changed by others again and again; try again")]
+    Contended(Id),
     /// The database failed or is away.
     #[error(transparent)]
     Database(#[from] db::Error),
@@ -198,6 +229,28 @@ impl Failure for Error {
                 retry(Code::DeadlineExceeded, "GLANCE_TIMEOUT").with("timeout_ms", milliseconds)
             }
             Self::GlanceAnswer(_) => retry(Code::Unavailable, "GLANCE_BAD_ANSWER"),
+            Self::GlanceRefused { id, problem } => refused("IMAGE_REFUSED", id).with("problem", problem),
+            Self::WrongState { id, operation, state, task_state, needed, allowed } => {
+                precondition("WRONG_STATE", id)
+                    .with("operation", operation.name())
+                    .with("state", state)
+                    .with("task_state", task_state.map(|state| state.to_string()).unwrap_or_default())
+                    .with("needed", states(needed))
+                    .with("allowed", operations(allowed))
+            }
+            Self::StaleEtag { id, given, current } => new(Code::Aborted, "STALE_ETAG")
+                .with("instance_id", id)
+                .with("given_etag", given)
+                .with("etag", current),
+            Self::StateChanged { id, state, task_state } => new(Code::Aborted, "STATE_CHANGED")
+                .with("instance_id", id)
+                .with("state", state)
+                .with("task_state", task_state.map(|state| state.to_string()).unwrap_or_default()),
+            Self::SameFlavor { id, flavor_id } => new(Code::InvalidArgument, "SAME_FLAVOR")
+                .with("instance_id", id)
+                .with("flavor_id", flavor_id)
+                .detail(self.bad_field("flavor_id")),
+            Self::Contended(id) => retry(Code::Aborted, "CONTENDED").with("instance_id", id),
             Self::Database(error) => error.describe(),
             Self::Corrupt(_) => new(Code::Internal, "INTERNAL"),
         }
@@ -231,6 +284,27 @@ impl From<Error> for GrpcStatus {
 /// value stands in the metadata.
 fn quoted(value: &str) -> String {
     format!("{:?}", clip(value, 200))
+}
+
+/// What is being done with an instance, as a sentence says it.
+fn during(task_state: Option<TaskState>) -> String {
+    task_state.map(|state| format!(" ({state})")).unwrap_or_default()
+}
+
+fn states(states: &[State]) -> String {
+    states.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn operations(operations: &[Operation]) -> String {
+    let names: Vec<_> = operations.iter().map(|operation| operation.name()).collect();
+    if names.is_empty() { "nothing until that has ended".to_owned() } else { names.join(", ") }
+}
+
+/// The instance does not allow it.
+fn precondition(reason: &'static str, id: &Id) -> Description {
+    Description::new(Code::FailedPrecondition, reason)
+        .with("instance_id", id)
+        .detail(Detail::Precondition { rule: reason, subject: format!("instance/{id}") })
 }
 
 fn flavor(name: &str) -> Detail {

@@ -22,8 +22,12 @@ use tonic::{
     metadata::AsciiMetadataValue,
     transport::{Channel, Endpoint, Uri},
 };
+use tonic_types::StatusExt as _;
 
-use crate::error::{Error, ImageUse};
+use crate::{
+    error::{Error, ImageUse},
+    instance::snapshot::NewImage,
+};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,6 +42,7 @@ const LIMITS: Limits = Limits { batch: 256, patience: Duration::from_millis(10) 
 /// begins after all of them have arrived: each gets the image as it is after it has asked.
 #[derive(Debug, Clone)]
 pub struct Glance {
+    client: ImageServiceClient<Channel>,
     questions: Group<Question, Answer>,
     timeout: Duration,
 }
@@ -88,8 +93,9 @@ impl Glance {
             .keep_alive_timeout(Duration::from_secs(5))
             .connect_lazy();
         let client = ImageServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER);
-        let questions = Group::new(LIMITS, move |questions| answer_all(client.clone(), questions));
-        Ok(Self { questions, timeout })
+        let asked = client.clone();
+        let questions = Group::new(LIMITS, move |questions| answer_all(asked.clone(), questions));
+        Ok(Self { client, questions, timeout })
     }
 
     /// The image as it is now, within its share of the caller's deadline.
@@ -100,6 +106,82 @@ impl Glance {
             Err(_) => Err(Error::GlanceTimeout(timeout.as_millis())),
             Ok(answer) => answer.unwrap_or(Err(Error::GlanceUnavailable(None))),
         }
+    }
+}
+
+impl Glance {
+    /// The image as it was at `revision`, also after its deletion.
+    pub async fn image_at(
+        &self,
+        id: Id,
+        revision: i64,
+        caller: &Caller,
+        deadline: Option<Deadline>,
+    ) -> Answer {
+        let timeout = Deadline::share(deadline, self.timeout);
+        ask_at(self.client.clone(), id, revision, caller, timeout).await
+    }
+
+    /// Registers an image with this id; one that is or was there counts as registered: ids are random.
+    pub async fn create(&self, id: Id, image: &NewImage, caller: &Caller) -> Result<(), Error> {
+        let message = pb::CreateImageRequest { image: Some(new_image(id, image)) };
+        let request = request(message, caller, self.timeout);
+        let mut client = self.client.clone();
+        self.done(id, Code::AlreadyExists, client.create_image(request)).await
+    }
+
+    /// Deletes an image; one that is not there counts as deleted.
+    pub async fn delete(&self, id: Id, caller: &Caller) -> Result<(), Error> {
+        let message = pb::DeleteImageRequest { id: id.to_string(), etag: String::new() };
+        let request = request(message, caller, self.timeout);
+        let mut client = self.client.clone();
+        self.done(id, Code::NotFound, client.delete_image(request)).await
+    }
+
+    /// The end of a change, which `before` says that an earlier try has made.
+    async fn done<T>(
+        &self,
+        id: Id,
+        before: Code,
+        change: impl Future<Output = Result<T, Status>>,
+    ) -> Result<(), Error> {
+        let started = Instant::now();
+        match tokio::time::timeout(self.timeout, change).await {
+            Err(_) => Err(Error::GlanceTimeout(self.timeout.as_millis())),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(status)) if status.code() == before => Ok(()),
+            Ok(Err(status)) => match status.code() {
+                Code::InvalidArgument
+                | Code::PermissionDenied
+                | Code::FailedPrecondition
+                | Code::ResourceExhausted
+                | Code::Unauthenticated => Err(Error::GlanceRefused { id, problem: problem(&status) }),
+                _ => Err(peer_error(id, status, started.elapsed())),
+            },
+        }
+    }
+}
+
+/// Why the catalogue refuses: in its own words, if these are meant for people.
+fn problem(status: &Status) -> String {
+    match status.get_details_error_info() {
+        Some(info) if info.domain == "glance" => status.message().to_owned(),
+        _ => status.code().description().to_owned(),
+    }
+}
+
+fn new_image(id: Id, image: &NewImage) -> pb::Image {
+    pb::Image {
+        id: id.to_string(),
+        name: image.name.clone(),
+        visibility: pb::image::Visibility::Private.into(),
+        owner: image.owner.clone(),
+        min_ram: image.min_ram,
+        min_disk: image.min_disk,
+        disk_format: image.disk_format.clone(),
+        container_format: image.container_format.clone(),
+        properties: image.properties.clone(),
+        ..pb::Image::default()
     }
 }
 
@@ -125,11 +207,31 @@ async fn answer_all(client: ImageServiceClient<Channel>, questions: Vec<Question
         .collect()
 }
 
-async fn ask(mut client: ImageServiceClient<Channel>, question: &Question, timeout: Duration) -> Answer {
-    let (id, started) = (question.id, Instant::now());
-    let mut request = Request::new(pb::GetImageRequest { id: id.to_string(), revision: 0 });
+async fn ask(client: ImageServiceClient<Channel>, question: &Question, timeout: Duration) -> Answer {
+    ask_at(client, question.id, 0, &question.caller, timeout).await
+}
+
+async fn ask_at(
+    mut client: ImageServiceClient<Channel>,
+    id: Id,
+    revision: i64,
+    caller: &Caller,
+    timeout: Duration,
+) -> Answer {
+    let started = Instant::now();
+    let request = request(pb::GetImageRequest { id: id.to_string(), revision }, caller, timeout);
+    match tokio::time::timeout(timeout, client.get_image(request)).await {
+        Err(_) => Err(Error::GlanceTimeout(timeout.as_millis())),
+        Ok(Err(status)) => Err(peer_error(id, status, started.elapsed())),
+        Ok(Ok(answer)) => image(id, answer.into_inner()).map(Arc::new).ok_or(Error::GlanceAnswer(None)),
+    }
+}
+
+/// A request that says who asks, and for how long.
+fn request<T>(message: T, caller: &Caller, timeout: Duration) -> Request<T> {
+    let mut request = Request::new(message);
     request.set_timeout(timeout);
-    let Caller { actor, roles, .. } = &question.caller;
+    let Caller { actor, roles, .. } = caller;
     let said = [
         ("x-user-id", actor.user_id.as_str()),
         ("x-project-id", &actor.project_id),
@@ -140,11 +242,7 @@ async fn ask(mut client: ImageServiceClient<Channel>, question: &Question, timeo
             request.metadata_mut().insert(name, value);
         }
     }
-    match tokio::time::timeout(timeout, client.get_image(request)).await {
-        Err(_) => Err(Error::GlanceTimeout(timeout.as_millis())),
-        Ok(Err(status)) => Err(peer_error(id, status, started.elapsed())),
-        Ok(Ok(answer)) => image(id, answer.into_inner()).map(Arc::new).ok_or(Error::GlanceAnswer(None)),
-    }
+    request
 }
 
 /// A peer's status is not ours: what it means for our caller is decided here.

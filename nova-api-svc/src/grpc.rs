@@ -15,18 +15,29 @@ use tonic::{
     service::{Routes, interceptor::InterceptedService},
 };
 
-use crate::{error::Error, flavors::Flavors, instances::Instances, pipeline::Pipeline};
+use crate::{
+    drift::Detector, error::Error, flavors::Flavors, instances::Instances, operations::Operations,
+    pipeline::Pipeline,
+};
 
+mod drift;
 mod flavor;
+mod history;
 mod instance;
+mod operation;
 mod parse;
 mod render;
 
 /// Everything nova-api-svc serves.
 #[must_use]
-pub fn service(pipeline: Pipeline, identity: Identity, db: Db) -> server::Service {
-    let flavors = flavor::Api { flavors: Flavors::new(pipeline.store.clone()) };
-    let instances = instance::Api { instances: Instances::new(pipeline.store.clone()), pipeline };
+pub fn service(operations: Operations, identity: Identity, db: Db) -> server::Service {
+    let Pipeline { store, glance, .. } = operations.pipeline.clone();
+    let flavors = flavor::Api { flavors: Flavors::new(store.clone()) };
+    let instances = instance::Api {
+        instances: Instances::new(store.clone(), glance.clone()),
+        detector: Detector::new(store, glance),
+        operations,
+    };
     let flavors = FlavorServiceServer::new(flavors).max_decoding_message_size(MAX_MESSAGE);
     let instances = InstanceServiceServer::new(instances).max_decoding_message_size(MAX_MESSAGE);
     let known = move |request| introduce(identity, request);

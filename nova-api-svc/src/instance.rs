@@ -1,14 +1,22 @@
 //! An instance and what it remembers; no gRPC, no SQL.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use clap::ValueEnum;
 use common::id::Id;
 
+pub mod afterwards;
+pub mod difference;
 pub mod names;
+mod operation;
 mod record;
+pub mod snapshot;
+mod task;
 
+pub use operation::{Operation, Step, TaskState};
 pub use record::{Inherited, Record};
+pub use task::{Aim, Task};
 
 /// Where an instance stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +25,46 @@ pub enum State {
     Building,
     /// Running.
     Active,
-    /// Could not be built.
+    /// Could not be built, or is not usable any more.
     Error,
+    /// Shut down.
+    Stopped,
+    /// Held in memory.
+    Paused,
+    /// Held on the disk.
+    Suspended,
+    /// Runs with its new flavor, which is neither confirmed nor reverted.
+    Resized,
+    /// Put away.
+    ShelvedOffloaded,
+}
+
+/// Who completes operations on instances.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Compute {
+    /// Whatever runs the instances, with `ReportInstanceState`.
+    #[default]
+    Agent,
+    /// Nothing runs them: each operation is complete at once, on the record alone.
+    None,
+}
+
+/// Whether an instance runs, as its hypervisor says (Nova, `power_state`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PowerState {
+    /// Nobody said.
+    #[default]
+    NoState,
+    /// Running.
+    Running,
+    /// Held in memory.
+    Paused,
+    /// Shut down.
+    Shutdown,
+    /// Crashed.
+    Crashed,
+    /// Held on the disk.
+    Suspended,
 }
 
 /// An instance: what is its own, and the record it shares with all that were made of the same.
@@ -48,6 +94,16 @@ pub struct Instance {
     pub create_time: DateTime<Utc>,
     /// When it last changed.
     pub update_time: DateTime<Utc>,
+    /// From 1; each change adds 1.
+    pub revision: i64,
+    /// Where it runs, as was last reported.
+    pub host: String,
+    /// As was last reported.
+    pub power_state: PowerState,
+    /// Who completed, or completes, what was last done with it.
+    pub compute: Compute,
+    /// What is being done with it, or how to go back to what it was before it was resized.
+    pub task: Option<Task>,
 }
 
 /// What one request created.
@@ -63,7 +119,16 @@ pub struct Reservation {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 3] = [Self::Building, Self::Active, Self::Error];
+    pub const ALL: [Self; 8] = [
+        Self::Building,
+        Self::Active,
+        Self::Error,
+        Self::Stopped,
+        Self::Paused,
+        Self::Suspended,
+        Self::Resized,
+        Self::ShelvedOffloaded,
+    ];
 
     /// Its name in the database, that of Nova's `vm_state`.
     #[must_use]
@@ -72,6 +137,11 @@ impl State {
             Self::Building => "building",
             Self::Active => "active",
             Self::Error => "error",
+            Self::Stopped => "stopped",
+            Self::Paused => "paused",
+            Self::Suspended => "suspended",
+            Self::Resized => "resized",
+            Self::ShelvedOffloaded => "shelved_offloaded",
         }
     }
 
@@ -79,5 +149,76 @@ impl State {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.as_str().to_uppercase())
+    }
+}
+
+impl Compute {
+    /// Its name in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::None => "none",
+        }
+    }
+
+    /// Who completes operations, by name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Agent, Self::None].into_iter().find(|compute| compute.as_str() == name)
+    }
+
+    /// The state of a new instance.
+    #[must_use]
+    pub const fn first_state(self) -> State {
+        match self {
+            Self::Agent => State::Building,
+            Self::None => State::Active,
+        }
+    }
+}
+
+impl PowerState {
+    /// Every power state.
+    pub const ALL: [Self; 6] =
+        [Self::NoState, Self::Running, Self::Paused, Self::Shutdown, Self::Crashed, Self::Suspended];
+
+    /// Its name in the database; empty when nobody said.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoState => "",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Shutdown => "shutdown",
+            Self::Crashed => "crashed",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// The power state of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+impl Instance {
+    /// Names a revision of an instance for a precondition (AIP-154).
+    #[must_use]
+    pub fn etag(&self) -> String {
+        format!("{:x}-{}", self.id.as_uuid().as_u64_pair().1, self.revision)
+    }
+
+    /// The task that somebody has to do.
+    #[must_use]
+    pub fn task_state(&self) -> Option<TaskState> {
+        self.task.as_ref().and_then(|task| task.state)
     }
 }

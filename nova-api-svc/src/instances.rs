@@ -1,25 +1,44 @@
-//! What can be done with instances once they are created.
+//! What can be asked of instances once they are created, and how they end.
 
-use common::{id::Id, page::Page};
+use common::{caller::Caller, clock, deadline::Deadline, id::Id, page::Page};
 
 use crate::{
     error::Error,
-    instance::Instance,
-    list::{InstanceFilter, InstanceOrder},
-    store::Store,
+    glance::Glance,
+    instance::{
+        Instance, Operation, State, Step,
+        afterwards::shelved_image,
+        difference::{Difference, differences},
+    },
+    list::{HistoryOrder, InstanceFilter, InstanceOrder},
+    store::{Action, Change, Entry, Job, Past, Store},
 };
 
 /// The instances.
 #[derive(Debug, Clone)]
 pub struct Instances {
     store: Store,
+    glance: Glance,
+}
+
+/// What an instance remembers, beside what its image says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// The image.
+    pub image_id: Id,
+    /// The revision that the instance was made from.
+    pub image_revision: i64,
+    /// The revision that the image has now, and the differences to it; `None` if it is not there.
+    pub current: Option<(i64, Vec<Difference>)>,
+    /// The differences to the image as it was; `None` if it cannot be read any more.
+    pub at_revision: Option<Vec<Difference>>,
 }
 
 impl Instances {
-    /// The instances in `store`.
+    /// The instances in `store`, made of images in `glance`.
     #[must_use]
-    pub const fn new(store: Store) -> Self {
-        Self { store }
+    pub const fn new(store: Store, glance: Glance) -> Self {
+        Self { store, glance }
     }
 
     /// The instance with that id.
@@ -36,8 +55,79 @@ impl Instances {
         self.store.list_instances(filter, page).await
     }
 
-    /// Deletes an instance with all its metadata.
-    pub async fn delete(&self, id: Id) -> Result<(), Error> {
-        if self.store.delete_instance(id).await? { Ok(()) } else { Err(Error::InstanceNotFound(id)) }
+    /// Deletes an instance with all its metadata, and the image it was put away in.
+    pub async fn delete(&self, id: Id, caller: &Caller) -> Result<(), Error> {
+        loop {
+            let before = self.get(id).await?;
+            let (actor, time) = (caller.actor.clone(), clock::now());
+            let shelved = shelved_image(&before.record).filter(|_| before.state == State::ShelvedOffloaded);
+            let job = shelved.map(|image_id| Job {
+                image_id,
+                instance_id: id,
+                action: Action::Delete,
+                caller: caller.clone(),
+                create_time: time,
+            });
+            let entry = Entry {
+                operation: Operation::Delete,
+                step: Step::Finished,
+                actor,
+                time,
+                image_id: None,
+                message: String::new(),
+                request: None,
+            };
+            let change = Change { before, after: None, entry, job, done: None, quota: None };
+            if self.store.apply(&change).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A page of the history of an instance, as [`Instances::list`], also after it was deleted.
+    pub async fn history(&self, id: Id, page: &Page<HistoryOrder>) -> Result<Vec<Past>, Error> {
+        let past = self.store.history(id, page).await?;
+        if !past.is_empty() || page.after().is_some() {
+            return Ok(past);
+        }
+        match self.store.instance(id).await? {
+            Some(instance) if instance.revision == 1 => Ok(vec![Past::creation(&instance)]),
+            // Something was done with it between the two looks, or it is gone.
+            _ => {
+                let past = self.store.history(id, page).await?;
+                if past.is_empty() { Err(Error::InstanceNotFound(id)) } else { Ok(past) }
+            }
+        }
+    }
+
+    /// An instance beside its image, as it is and as it was.
+    pub async fn compare(
+        &self,
+        id: Id,
+        caller: &Caller,
+        deadline: Option<Deadline>,
+    ) -> Result<Comparison, Error> {
+        let record = self.get(id).await?.record;
+        let (image_id, image_revision) = (record.image_id, record.image_revision);
+        let (now, then) = tokio::join!(
+            self.glance.image(image_id, caller, deadline),
+            self.glance.image_at(image_id, image_revision, caller, deadline),
+        );
+        let (now, then) = (there(now)?, there(then)?);
+        Ok(Comparison {
+            image_id,
+            image_revision,
+            current: now.map(|image| (image.revision, differences(&record, &image))),
+            at_revision: then.map(|image| differences(&record, &image)),
+        })
+    }
+}
+
+/// An image, if it is there.
+pub(crate) fn there<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(image) => Ok(Some(image)),
+        Err(Error::NoSuchImage { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }

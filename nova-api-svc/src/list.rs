@@ -14,6 +14,9 @@ use crate::instance::{Instance, State};
 /// The order of a list that names none: newest first.
 pub const DEFAULT_ORDER: (InstanceOrder, Direction) = (InstanceOrder::CreateTime, Direction::Descending);
 
+/// The order of history: newest first.
+pub const HISTORY_ORDER: (HistoryOrder, Direction) = (HistoryOrder::Revision, Direction::Descending);
+
 /// The order of flavors: that of their creation.
 pub const FLAVOR_ORDER: (FlavorOrder, Direction) = (FlavorOrder::InstanceTypeId, Direction::Ascending);
 
@@ -92,6 +95,58 @@ impl SortKey for FlavorOrder {
     }
 }
 
+/// What history is sorted by: the revision alone, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryOrder {
+    /// The revision that the change made.
+    Revision,
+}
+
+impl SortKey for HistoryOrder {
+    const ALL: &'static [(&'static str, Self)] = &[("revision", Self::Revision)];
+    const ID: Self = Self::Revision;
+
+    fn sql(self) -> &'static str {
+        "revision"
+    }
+
+    fn kind(self) -> Key {
+        Key::Integer(0)
+    }
+}
+
+/// What drift is sorted by: the record, or for one project the time of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriftOrder {
+    /// The record that instances are made of.
+    Record,
+    /// When they were created.
+    CreateTime,
+    /// Their id.
+    Id,
+}
+
+impl SortKey for DriftOrder {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("record_id", Self::Record), ("create_time", Self::CreateTime), ("id", Self::Id)];
+    const ID: Self = Self::Id;
+
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Record => "record_id",
+            Self::CreateTime => "create_time",
+            Self::Id => "id",
+        }
+    }
+
+    fn kind(self) -> Key {
+        match self {
+            Self::Record | Self::Id => Key::Id(Id::from(id::NIL)),
+            Self::CreateTime => Key::Time(chrono::DateTime::UNIX_EPOCH),
+        }
+    }
+}
+
 /// Which instances a list holds: those that fulfil all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceFilter {
@@ -146,8 +201,8 @@ impl InstanceFilter {
                     .push(("image_revision = ", Key::Integer(value.parse().map_err(problem)?)));
             }
             "state" => {
-                let problem =
-                    || format!("{:?} is none of the states BUILDING, ACTIVE, ERROR", clip(&value, 60));
+                let states = || State::ALL.map(|state| state.to_string()).join(", ");
+                let problem = || format!("{:?} is none of the states {}", clip(&value, 60), states());
                 text("state = ", State::from_name(&value).ok_or_else(problem)?.as_str().to_owned());
             }
             _ => return Err(filter::unknown(field)),

@@ -9,6 +9,7 @@ use nova_api_svc::{
     config::{Command, Config},
     glance::Glance,
     grpc,
+    operations::Operations,
     pipeline::Pipeline,
     store::{MIGRATIONS, Store},
 };
@@ -25,21 +26,25 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     db.migrate_or_wait().await?;
-    let store = Store::new(db.clone());
+    let (store, kept) = (Store::new(db.clone()), config.deleted_history());
     let pipeline = Pipeline {
         glance: Glance::new(&config.glance_endpoint, config.glance_timeout())
             .with_context(|| format!("glance endpoint {:?}", config.glance_endpoint))?,
         store: store.clone(),
         quota: config.quota.into(),
         template: config.multi_instance_display_name_template,
+        compute: config.compute,
     };
+    let operations = Operations { pipeline, left_out: config.non_inheritable_image_properties };
     // Before anybody learns that it runs, and may want to stop it.
     let shutdown = server::shutdown_signal()?;
     let listener = TcpListener::bind(&config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     writeln!(std::io::stdout(), "nova-api-svc listening on {}", listener.local_addr()?)?;
-    tokio::spawn(async move { store.sweep().await });
-    server::serve(listener, grpc::service(pipeline, config.identity, db), shutdown).await?;
+    tokio::spawn(async move { store.sweep(kept).await });
+    let done_later = operations.clone();
+    tokio::spawn(async move { done_later.do_jobs().await });
+    server::serve(listener, grpc::service(operations, config.identity, db), shutdown).await?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use common::{caller::Caller, clock, deadline::Deadline, flavor::Flavor, id::Id};
 use crate::{
     error::Error,
     glance::{Glance, Image},
-    instance::{Reservation, names::NameTemplate},
+    instance::{Compute, Reservation, names::NameTemplate},
     quota::Quota,
     store::{Claim, Creation, Provision, Store},
 };
@@ -42,6 +42,8 @@ pub struct Pipeline {
     pub quota: Quota,
     /// How several instances are named.
     pub template: NameTemplate,
+    /// Who completes operations.
+    pub compute: Compute,
 }
 
 impl Pipeline {
@@ -60,14 +62,16 @@ impl Pipeline {
         // Both at once; what is wrong with the flavor is said first.
         let (flavor, image) = tokio::try_join!(self.flavor(&request.flavor_id), async { Ok(asking.await) })?;
         let image = image?;
-        checks::check_auto_disk_config(&request, &image)?;
+        checks::check_auto_disk_config(request.auto_disk_config, &image)?;
         checks::check_metadata(&request.metadata)?;
         checks::check_requested_image(&image, &flavor)?;
-        let boot = self.kernel_and_ramdisk(&request, &image, caller, deadline).await?;
+        let requested = (request.kernel_id.as_deref(), request.ramdisk_id.as_deref());
+        let boot = self.kernel_and_ramdisk(requested, &image, caller, deadline).await?;
 
         let (validate_only, quota) = (request.validate_only, self.quota);
         let (actor, template, now) = (caller.actor.clone(), self.template.clone(), clock::now());
-        let plan = Plan { request, actor, image, flavor, boot, template, quota, now };
+        let compute = self.compute;
+        let plan = Plan { request, actor, image, flavor, boot, template, quota, compute, now };
         if validate_only {
             let usage = self.store.usage(&plan.actor.project_id, &quota).await?;
             return provision::provision_instances(&plan, &usage, claim.reservation_id(), Id::now);
@@ -78,20 +82,20 @@ impl Pipeline {
         self.store.create(Creation { claim, quota, now, provision }).await
     }
 
-    async fn flavor(&self, id: &str) -> Result<Flavor, Error> {
+    pub(crate) async fn flavor(&self, id: &str) -> Result<Flavor, Error> {
         let flavor = self.store.flavor(id).await?;
         Ok(flavor.ok_or_else(|| Error::NoSuchFlavor(id.to_owned()))?.flavor)
     }
 
     /// Nova's `_handle_kernel_and_ramdisk`: both must exist before anything is written.
-    async fn kernel_and_ramdisk(
+    pub(crate) async fn kernel_and_ramdisk(
         &self,
-        request: &CreateInstance,
+        requested: checks::Requested<'_>,
         image: &Image,
         caller: &Caller,
         deadline: Option<Deadline>,
     ) -> Result<checks::Boot, Error> {
-        let boot = checks::kernel_and_ramdisk(request, image)?;
+        let boot = checks::kernel_and_ramdisk(requested, image)?;
         let exists = |source: Option<checks::BootImage>| async move {
             match source {
                 None => Ok(()),

@@ -56,6 +56,32 @@ impl Quota {
         self.instances.is_some() || self.cores.is_some() || self.ram_mb.is_some()
     }
 
+    /// Refuses a change of an instance that makes a project use more than it may; one that uses less is always allowed.
+    pub fn check_growth(
+        &self,
+        usage: &Usage,
+        before: &Instance,
+        after: Option<&Instance>,
+    ) -> Result<(), Error> {
+        let Some(target) = after
+            .map(|after| after.task.as_ref().and_then(|task| task.target.as_ref()).unwrap_or(&after.record))
+        else {
+            return Ok(());
+        };
+        let (old, new) = (&before.record.flavor, &target.flavor);
+        let resources = [
+            ("cores", self.cores, usage.cores, new.vcpus - old.vcpus),
+            ("ram_mb", self.ram_mb, usage.ram_mb, new.memory_mb - old.memory_mb),
+        ];
+        for (resource, limit, used, more) in resources {
+            let requested = i64::from(more);
+            if let Some(limit) = limit.filter(|limit| requested > 0 && used + requested > *limit) {
+                return Err(Error::QuotaExceeded(Shortage { resource, requested, used, limit }));
+            }
+        }
+        Ok(())
+    }
+
     /// How many instances of `vcpus` and `memory_mb` each may be created: at most `max`, at least `min`
     /// (Nova, `_check_num_instances_quota`).
     pub fn allow(

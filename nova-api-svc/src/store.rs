@@ -2,18 +2,27 @@
 
 use common::db::{Db, Migrations};
 
+mod change;
 mod claim;
 mod create;
+mod drift;
 mod flavor;
+mod history;
 mod instance;
 mod instances;
+mod jobs;
 mod list;
+mod record;
 mod rows;
 mod statements;
 mod sweep;
 
+pub use change::{Change, Entry, Request};
 pub use claim::Claim;
 pub use create::{Creation, Provision};
+pub use drift::{Place, Wanted};
+pub use history::Past;
+pub use jobs::{Action, Job};
 
 /// The schema.
 pub static MIGRATIONS: Migrations = Migrations {

@@ -1,22 +1,41 @@
 //! `nova.v1.InstanceService`.
 
-use common::{deadline::Deadline, id::Id, page::Page, violations::Violations};
+use common::{
+    caller::Caller,
+    deadline::Deadline,
+    id::Id,
+    page::{Key, Page},
+    text,
+    violations::Violations,
+};
 use prost::Message;
 use proto::nova::v1::{self as pb, instance_service_server::InstanceService};
 use tonic::{Request, Response};
 
-use super::{Answer, caller, parse, render};
+use super::{
+    Answer, caller, drift, history,
+    operation::{self, Common},
+    parse, render,
+};
 use crate::{
+    drift::Detector,
     error::Error,
     instances::Instances,
-    list::{DEFAULT_ORDER, InstanceFilter},
-    pipeline::Pipeline,
+    list::{DEFAULT_ORDER, HISTORY_ORDER, InstanceFilter},
+    operations::{Done, Operations, Wish},
 };
 
 /// The service.
 pub(super) struct Api {
-    pub(super) pipeline: Pipeline,
     pub(super) instances: Instances,
+    pub(super) detector: Detector,
+    pub(super) operations: Operations,
+}
+
+/// Who asks, until when, and what.
+fn open<T>(request: Request<T>) -> ((Caller, Option<Deadline>), T) {
+    let deadline = request.extensions().get::<Deadline>().copied();
+    ((caller(&request), deadline), request.into_inner())
 }
 
 #[tonic::async_trait]
@@ -26,10 +45,9 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::CreateInstanceRequest>,
     ) -> Answer<pb::CreateInstanceResponse> {
-        let caller = caller(&request);
-        let deadline = request.extensions().get::<Deadline>().copied();
-        let request = parse::create_instance(request.into_inner()).map_err(Error::from)?;
-        let reservation = self.pipeline.create_instance(request, &caller, deadline).await?;
+        let ((caller, deadline), message) = open(request);
+        let request = parse::create_instance(message).map_err(Error::from)?;
+        let reservation = self.operations.pipeline.create_instance(request, &caller, deadline).await?;
         Ok(Response::new(render::reservation(reservation)))
     }
 
@@ -60,8 +78,149 @@ impl InstanceService for Api {
     }
 
     async fn delete_instance(&self, request: Request<pb::DeleteInstanceRequest>) -> Answer<()> {
-        let id = Id::from_field("id", &request.into_inner().id).map_err(Error::from)?;
-        self.instances.delete(id).await?;
+        let ((caller, _), message) = open(request);
+        let id = Id::from_field("id", &message.id).map_err(Error::from)?;
+        self.instances.delete(id, &caller).await?;
         Ok(Response::new(()))
     }
+
+    async fn snapshot_instance(
+        &self,
+        request: Request<pb::SnapshotInstanceRequest>,
+    ) -> Answer<pb::SnapshotInstanceResponse> {
+        let (by, message) = open(request);
+        let pb::SnapshotInstanceRequest { id, name, metadata, request_id, etag } = message;
+        let problems = operation::snapshot(&name, &metadata);
+        let done = self.run(by, Wish::Snapshot { name, metadata }, (id, request_id, etag), problems).await?;
+        Ok(Response::new(pb::SnapshotInstanceResponse {
+            image_id: done.image_id.map(|id| id.to_string()).unwrap_or_default(),
+            instance: Some(full(&done)),
+        }))
+    }
+
+    async fn rebuild_instance(&self, request: Request<pb::RebuildInstanceRequest>) -> Answer<pb::Instance> {
+        let (by, message) = open(request);
+        let pb::RebuildInstanceRequest { id, image_id, auto_disk_config, request_id, etag } = message;
+        let mut problems = Violations::default();
+        let image_id = operation::image_id(&image_id, &mut problems);
+        let wish = Wish::Rebuild { image_id, auto_disk_config };
+        answer(self.run(by, wish, (id, request_id, etag), problems).await)
+    }
+
+    async fn resize_instance(&self, request: Request<pb::ResizeInstanceRequest>) -> Answer<pb::Instance> {
+        let (by, message) = open(request);
+        let pb::ResizeInstanceRequest { id, flavor_id, request_id, etag } = message;
+        let mut problems = Violations::default();
+        problems.take("flavor_id", text::name(&flavor_id));
+        answer(self.run(by, Wish::Resize { flavor_id }, (id, request_id, etag), problems).await)
+    }
+
+    async fn confirm_resize(&self, request: Request<pb::ConfirmResizeRequest>) -> Answer<pb::Instance> {
+        let (by, pb::ConfirmResizeRequest { id, request_id, etag }) = open(request);
+        answer(self.run(by, Wish::ConfirmResize, (id, request_id, etag), Violations::default()).await)
+    }
+
+    async fn revert_resize(&self, request: Request<pb::RevertResizeRequest>) -> Answer<pb::Instance> {
+        let (by, pb::RevertResizeRequest { id, request_id, etag }) = open(request);
+        answer(self.run(by, Wish::RevertResize, (id, request_id, etag), Violations::default()).await)
+    }
+
+    async fn update_instance_image_properties(
+        &self,
+        request: Request<pb::UpdateInstanceImagePropertiesRequest>,
+    ) -> Answer<pb::Instance> {
+        let (by, message) = open(request);
+        let pb::UpdateInstanceImagePropertiesRequest { id, set, remove, etag, request_id } = message;
+        let problems = operation::properties(&set, &remove);
+        let wish = Wish::UpdateImageProperties { set, remove };
+        answer(self.run(by, wish, (id, request_id, etag), problems).await)
+    }
+
+    async fn shelve_instance(&self, request: Request<pb::ShelveInstanceRequest>) -> Answer<pb::Instance> {
+        let (by, pb::ShelveInstanceRequest { id, request_id, etag }) = open(request);
+        answer(self.run(by, Wish::Shelve, (id, request_id, etag), Violations::default()).await)
+    }
+
+    async fn unshelve_instance(&self, request: Request<pb::UnshelveInstanceRequest>) -> Answer<pb::Instance> {
+        let (by, pb::UnshelveInstanceRequest { id, request_id, etag }) = open(request);
+        answer(self.run(by, Wish::Unshelve, (id, request_id, etag), Violations::default()).await)
+    }
+
+    async fn report_instance_state(
+        &self,
+        request: Request<pb::ReportInstanceStateRequest>,
+    ) -> Answer<pb::Instance> {
+        let ((caller, deadline), message) = open(request);
+        let parsed = operation::report(&message);
+        let said = format!("{message:?}");
+        let common =
+            Common { id: message.id, request_id: message.request_id, etag: "", caller: &caller, deadline };
+        let problems = parsed.as_ref().err().cloned().unwrap_or_default();
+        let asked = common.asked(problems, &said).map_err(Error::from)?;
+        answer(self.operations.report(&asked, &parsed.map_err(Error::from)?).await)
+    }
+
+    async fn get_instance_history(
+        &self,
+        request: Request<pb::GetInstanceHistoryRequest>,
+    ) -> Answer<pb::GetInstanceHistoryResponse> {
+        let pb::GetInstanceHistoryRequest { id, page_size, page_token } = request.into_inner();
+        let mut problems = Violations::default();
+        let parsed = problems.take("id", id.parse::<Id>());
+        let page = Page::parse(problems, page_size, &page_token, "", &["history", &id], HISTORY_ORDER)
+            .map_err(Error::from)?;
+        let id = parsed.expect("a malformed id is a violation");
+        let past = self.instances.history(id, &page).await?;
+        let (entries, next_page_token) = page.finish(
+            past,
+            |past, _| Key::Integer(past.revision),
+            |past| history::entry(id, &past),
+            Message::encoded_len,
+        );
+        Ok(Response::new(pb::GetInstanceHistoryResponse { entries, next_page_token }))
+    }
+
+    async fn compare_instance(
+        &self,
+        request: Request<pb::CompareInstanceRequest>,
+    ) -> Answer<pb::CompareInstanceResponse> {
+        let ((caller, deadline), message) = open(request);
+        let id = Id::from_field("id", &message.id).map_err(Error::from)?;
+        let comparison = self.instances.compare(id, &caller, deadline).await?;
+        Ok(Response::new(drift::comparison(id, comparison)))
+    }
+
+    async fn list_drift(&self, request: Request<pb::ListDriftRequest>) -> Answer<pb::ListDriftResponse> {
+        let ((caller, deadline), message) = open(request);
+        let (filter, page) = drift::request(&message).map_err(Error::from)?;
+        let (drifts, next) = self.detector.list(&filter, &page, (&caller, deadline)).await?;
+        Ok(Response::new(pb::ListDriftResponse {
+            drifts: drifts.iter().map(drift::drift).collect(),
+            next_page_token: next.map(|keys| page.token(keys)).unwrap_or_default(),
+        }))
+    }
+}
+
+impl Api {
+    /// Does what was asked for with the instance of that id, on the condition of request id and etag.
+    async fn run(
+        &self,
+        (caller, deadline): (Caller, Option<Deadline>),
+        wish: Wish,
+        (id, request_id, etag): (String, String, String),
+        problems: Violations,
+    ) -> Result<Done, Error> {
+        let common = Common { id, request_id, etag: &etag, caller: &caller, deadline };
+        let asked = common.asked(problems, &wish)?;
+        self.operations.run(&wish, &asked).await
+    }
+}
+
+/// The instance that something was done with, in full.
+fn full(done: &Done) -> pb::Instance {
+    render::instance(&done.instance, pb::InstanceView::Full)
+}
+
+fn answer(done: Result<Done, Error>) -> Answer<pb::Instance> {
+    Ok(Response::new(full(&done?)))
 }

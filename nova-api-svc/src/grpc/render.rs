@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use common::{clock::timestamp, flavor::Flavor, page::MAX_BYTES};
 use prost::Message as _;
-use proto::nova::v1::{self as pb, InstanceView, instance};
+use proto::nova::v1::{self as pb, InstanceView, instance, instance_task};
 
 use crate::{
     flavors::StoredFlavor,
-    instance::{Instance, Reservation, State},
+    instance::{Compute, Instance, Operation, PowerState, Reservation, State, Task, TaskState},
 };
 
 /// The answer to a request that created instances: in full if clients accept an answer that large.
@@ -45,6 +45,11 @@ pub(super) fn instance(instance: &Instance, view: InstanceView) -> pb::Instance 
         reservation_id: instance.reservation_id.to_string(),
         create_time: Some(timestamp(instance.create_time)),
         update_time: Some(timestamp(instance.update_time)),
+        revision: instance.revision,
+        etag: instance.etag(),
+        host: instance.host.clone(),
+        power_state: power_state(instance.power_state).into(),
+        compute: compute(instance.compute).into(),
         ..pb::Instance::default()
     };
     if view == InstanceView::Full {
@@ -57,6 +62,7 @@ pub(super) fn instance(instance: &Instance, view: InstanceView) -> pb::Instance 
         message.metadata = BTreeMap::clone(&instance.metadata);
         message.system_metadata = record.system_metadata.entries.clone();
         message.truncated_keys = record.system_metadata.truncated.iter().cloned().collect();
+        message.task = instance.task.as_ref().and_then(task);
     }
     message
 }
@@ -84,10 +90,63 @@ fn flavor(flavor: Flavor) -> pb::Flavor {
     }
 }
 
-const fn state(state: State) -> instance::State {
+/// What somebody has to do with an instance.
+fn task(task: &Task) -> Option<pb::InstanceTask> {
+    let target = task.target.as_deref();
+    let is_rebuilt = task.operation == Operation::Rebuild;
+    let is_resized = matches!(task.operation, Operation::Resize | Operation::RevertResize);
+    let image = target.filter(|_| is_rebuilt);
+    Some(pb::InstanceTask {
+        state: task_state(task.state?).into(),
+        image_id: image.map(|record| record.image_id.to_string()).unwrap_or_default(),
+        image_revision: image.map_or(0, |record| record.image_revision),
+        flavor: target.filter(|_| is_resized).map(|record| flavor(record.flavor.clone())),
+        system_metadata: target.map(|record| record.system_metadata.entries.clone()).unwrap_or_default(),
+        snapshot_image_id: task.image_id.map(|id| id.to_string()).unwrap_or_default(),
+        create_time: Some(timestamp(task.create_time)),
+    })
+}
+
+/// A state.
+pub(super) const fn state(state: State) -> instance::State {
     match state {
         State::Building => instance::State::Building,
         State::Active => instance::State::Active,
         State::Error => instance::State::Error,
+        State::Stopped => instance::State::Stopped,
+        State::Paused => instance::State::Paused,
+        State::Suspended => instance::State::Suspended,
+        State::Resized => instance::State::Resized,
+        State::ShelvedOffloaded => instance::State::ShelvedOffloaded,
+    }
+}
+
+const fn task_state(state: TaskState) -> instance_task::State {
+    match state {
+        TaskState::ImageSnapshot => instance_task::State::ImageSnapshot,
+        TaskState::Rebuilding => instance_task::State::Rebuilding,
+        TaskState::ResizePrep => instance_task::State::ResizePrep,
+        TaskState::ResizeConfirming => instance_task::State::ResizeConfirming,
+        TaskState::ResizeReverting => instance_task::State::ResizeReverting,
+        TaskState::Shelving => instance_task::State::Shelving,
+        TaskState::Unshelving => instance_task::State::Unshelving,
+    }
+}
+
+const fn power_state(state: PowerState) -> pb::PowerState {
+    match state {
+        PowerState::NoState => pb::PowerState::Unspecified,
+        PowerState::Running => pb::PowerState::Running,
+        PowerState::Paused => pb::PowerState::Paused,
+        PowerState::Shutdown => pb::PowerState::Shutdown,
+        PowerState::Crashed => pb::PowerState::Crashed,
+        PowerState::Suspended => pb::PowerState::Suspended,
+    }
+}
+
+const fn compute(compute: Compute) -> instance::Compute {
+    match compute {
+        Compute::Agent => instance::Compute::Agent,
+        Compute::None => instance::Compute::None,
     }
 }

@@ -9,7 +9,6 @@ use common::{
     violations::Violations,
 };
 
-use super::CreateInstance;
 use crate::{
     error::{Error, ImageUse},
     glance::Image,
@@ -23,6 +22,9 @@ pub const NULL_KERNEL: &str = "nokernel";
 
 /// Bytes of a GiB.
 const GIB: i64 = 1024 * 1024 * 1024;
+
+/// Kernel and ramdisk that a request names.
+pub type Requested<'a> = (Option<&'a str>, Option<&'a str>);
 
 /// Kernel and ramdisk of an instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +43,24 @@ pub struct BootImage {
     usage: ImageUse,
 }
 
+impl Boot {
+    /// Image id of the kernel, or empty.
+    #[must_use]
+    pub fn kernel_id(&self) -> String {
+        id(self.kernel.as_ref())
+    }
+
+    /// Image id of the ramdisk, or empty.
+    #[must_use]
+    pub fn ramdisk_id(&self) -> String {
+        id(self.ramdisk.as_ref())
+    }
+}
+
+fn id(image: Option<&BootImage>) -> String {
+    image.map(|image| image.id.to_string()).unwrap_or_default()
+}
+
 impl BootImage {
     /// The error of its not being there.
     #[must_use]
@@ -50,13 +70,13 @@ impl BootImage {
 }
 
 /// Whether `property` of an image says that the request must not ask for `auto_disk_config`.
-pub fn check_auto_disk_config(request: &CreateInstance, image: &Image) -> Result<(), Error> {
+pub fn check_auto_disk_config(requested: Option<bool>, image: &Image) -> Result<(), Error> {
     let disabled = image
         .meta
         .properties
         .get("auto_disk_config")
         .is_some_and(|value| value.trim().eq_ignore_ascii_case("disabled"));
-    if disabled && request.auto_disk_config == Some(true) {
+    if disabled && requested == Some(true) {
         return Err(Error::AutoDiskConfigDisabled(image.id));
     }
     Ok(())
@@ -121,16 +141,16 @@ pub fn check_requested_image(image: &Image, flavor: &Flavor) -> Result<(), Error
 }
 
 /// The kernel and the ramdisk to boot with: what the request says, else what the image's properties say.
-pub fn kernel_and_ramdisk(request: &CreateInstance, image: &Image) -> Result<Boot, Error> {
-    let choose = |requested: &Option<String>, name: &str| {
+pub fn kernel_and_ramdisk(requested: Requested<'_>, image: &Image) -> Result<Boot, Error> {
+    let choose = |requested: Option<&str>, name: &str| {
         let property = || image.meta.properties.get(name).filter(|value| !value.is_empty()).cloned();
-        requested.clone().map(|value| (value, true)).or_else(|| property().map(|value| (value, false)))
+        requested.map(|value| (value.to_owned(), true)).or_else(|| property().map(|value| (value, false)))
     };
-    let kernel = choose(&request.kernel_id, "kernel_id");
+    let kernel = choose(requested.0, "kernel_id");
     if matches!(&kernel, Some((id, _)) if id == NULL_KERNEL) {
         return Ok(Boot::default());
     }
-    let ramdisk = choose(&request.ramdisk_id, "ramdisk_id");
+    let ramdisk = choose(requested.1, "ramdisk_id");
     Ok(Boot {
         kernel: boot_image(kernel, ImageUse::Kernel, ImageUse::KernelOfImage)?,
         ramdisk: boot_image(ramdisk, ImageUse::Ramdisk, ImageUse::RamdiskOfImage)?,

@@ -9,7 +9,7 @@ use common::{
 };
 use serde::Deserialize;
 
-use super::{checks::BootImage, provision::Plan};
+use super::provision::Plan;
 use crate::instance::{
     Inherited, Record,
     names::{hostname, hostname_of_several},
@@ -19,15 +19,14 @@ use crate::instance::{
 /// in its system metadata.
 #[must_use]
 pub fn populate_instance_for_create(plan: &Plan) -> Record {
-    let id = |image: &Option<BootImage>| image.as_ref().map(|image| image.id.to_string()).unwrap_or_default();
     Record {
         id: Id::from(NIL),
         image_id: plan.image.id,
         image_revision: plan.image.revision,
         flavor: plan.flavor.clone(),
-        kernel_id: id(&plan.boot.kernel),
-        ramdisk_id: id(&plan.boot.ramdisk),
-        inherited: inherit_properties_from_image(plan),
+        kernel_id: plan.boot.kernel_id(),
+        ramdisk_id: plan.boot.ramdisk_id(),
+        inherited: inherit_properties_from_image(&plan.image.meta.properties, plan.request.auto_disk_config),
         system_metadata: system_metadata(plan),
     }
     .with_id()
@@ -56,8 +55,8 @@ fn system_metadata(plan: &Plan) -> SystemMetadata {
 
 /// Nova's `_inherit_properties_from_image`, and the root device it finds before. Nova's columns hold 255
 /// characters; here a longer value is cut where its entry of system metadata is.
-fn inherit_properties_from_image(plan: &Plan) -> Inherited {
-    let properties = &plan.image.meta.properties;
+#[must_use]
+pub fn inherit_properties_from_image(properties: &Properties, auto_disk_config: Option<bool>) -> Inherited {
     let property = |name: &str| properties.get(name).map(String::as_str).unwrap_or_default();
     let kept = |value: &str| first_characters(value).to_owned();
     Inherited {
@@ -65,10 +64,7 @@ fn inherit_properties_from_image(plan: &Plan) -> Inherited {
         architecture: kept(property("architecture")),
         vm_mode: kept(property("vm_mode")),
         root_device_name: kept(&root_device_name(properties).unwrap_or_default()),
-        auto_disk_config: plan
-            .request
-            .auto_disk_config
-            .unwrap_or_else(|| is_true(property("auto_disk_config"))),
+        auto_disk_config: auto_disk_config.unwrap_or_else(|| is_true(property("auto_disk_config"))),
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::Error,
     glance::Image,
-    instance::{Instance, Reservation, State, names::NameTemplate},
+    instance::{Compute, Instance, PowerState, Reservation, names::NameTemplate},
     quota::{Quota, Usage},
 };
 
@@ -40,6 +40,8 @@ pub struct Plan {
     pub template: NameTemplate,
     /// What the project may use.
     pub quota: Quota,
+    /// Who completes operations.
+    pub compute: Compute,
     /// When.
     pub now: DateTime<Utc>,
 }
@@ -62,11 +64,16 @@ pub fn provision_instances(
         reservation_id: reservation_id.into(),
         project_id: plan.actor.project_id.as_str().into(),
         user_id: plan.actor.user_id.as_str().into(),
-        state: State::Building,
+        state: plan.compute.first_state(),
         metadata: Arc::new(request.metadata.clone()),
         record: Arc::new(populate_instance_for_create(plan)),
         create_time: plan.now,
         update_time: plan.now,
+        revision: 1,
+        host: String::new(),
+        power_state: PowerState::NoState,
+        compute: plan.compute,
+        task: None,
     };
     let instances: Vec<Instance> = (0..count)
         .map(|index| {

@@ -1,6 +1,7 @@
 //! What a request claims before it creates anything, and what an earlier request with the same id created.
 
 use common::{caller::Actor, id::Id, on_db};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use sqlx::QueryBuilder;
 
@@ -54,7 +55,7 @@ impl Claim {
 }
 
 /// Tells a request from another one with the same id.
-fn fingerprint(request: &CreateInstance) -> String {
+pub(super) fn fingerprint(request: &impl Serialize) -> String {
     let json = serde_json::to_vec(request).expect("a request is plain data");
     format!("{:x}", HexBytes(&Sha256::digest(json)))
 }
@@ -102,6 +103,6 @@ impl Store {
                 .fetch_all(connection)
                 .await?
         });
-        rows.into_iter().map(Instance::try_from).collect()
+        self.complete(rows).await
     }
 }

@@ -22,7 +22,7 @@ use super::{
     rows::{ClaimRow, EntryRow, InstanceRow, MetadataRow, RecordRow},
     statements::{
         claim, give_up_claims, insert_entries, insert_metadata, insert_records, known_records, lock_projects,
-        usage,
+        usage, write_records,
     },
 };
 use crate::{
@@ -44,17 +44,7 @@ pub type Provision = Box<dyn Fn(&Usage) -> Result<Reservation, Error> + Send + S
 /// Writes instances and their metadata, and those of their records that are not there yet.
 macro_rules! write {
     ($tx:ident, $instances:expr, $records:expr) => {{
-        let mut records = $records;
-        for known in known_records!($tx, records.keys().copied().collect()) {
-            records.remove(&known);
-        }
-        if !records.is_empty() {
-            let rows: Vec<_> = records.values().map(|record| RecordRow::from(*record)).collect();
-            // Another replica may write the same ones: whoever is first writes the entries, too.
-            let written = insert_records!($tx, &rows);
-            let written = written.iter().filter_map(|id| records.get(id));
-            insert_entries!($tx, &written.flat_map(|record| EntryRow::of(record)).collect::<Vec<_>>());
-        }
+        write_records!($tx, $records);
         let rows: Vec<_> = $instances.iter().copied().map(InstanceRow::from).collect();
         $tx.write_instances(&rows).await?;
         let metadata: Vec<_> = $instances.iter().copied().flat_map(MetadataRow::of).collect();

@@ -1,24 +1,27 @@
 //! Instances in the database.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
-use common::{db::retrying, flavor::Flavor, id::Id, in_transaction, on_db, system_metadata::SystemMetadata};
+use common::{id::Id, on_db};
 use sqlx::{QueryBuilder, types::Json};
 
-use super::Store;
+use super::{Store, jobs::caller, record::StoredRecord};
 use crate::{
     error::Error,
-    instance::{Inherited, Instance, Record, State},
+    instance::{Compute, Instance, Operation, PowerState, Record, State, Task, TaskState},
 };
 
 /// An instance with its metadata, in one row.
 pub(super) const RECORD: &str = "SELECT id, name, hostname, launch_index, reservation_id, project_id, user_id, state, create_time, update_time, \
      metadata, record_id, image_id, image_revision, kernel_id, ramdisk_id, os_type, architecture, vm_mode, \
-     root_device_name, auto_disk_config, system_metadata, truncated_keys FROM instance_records WHERE ";
+     root_device_name, auto_disk_config, system_metadata, truncated_keys, revision, host, power_state, compute, \
+     task_operation, task_state, former_state, former_record_id, target_record_id, task_image_id, task_user_id, \
+     task_project_id, task_roles, task_create_time \
+     FROM instance_records WHERE ";
 
 /// A row of `instance_records`.
 #[derive(sqlx::FromRow)]
@@ -30,62 +33,93 @@ pub(super) struct InstanceRow {
     reservation_id: String,
     project_id: String,
     user_id: String,
-    record_id: Id,
-    image_id: Id,
-    image_revision: i64,
     state: String,
-    kernel_id: String,
-    ramdisk_id: String,
-    os_type: String,
-    architecture: String,
-    vm_mode: String,
-    root_device_name: String,
-    auto_disk_config: bool,
     create_time: DateTime<Utc>,
     update_time: DateTime<Utc>,
     metadata: Json<BTreeMap<String, String>>,
-    system_metadata: Json<BTreeMap<String, String>>,
-    truncated_keys: Json<BTreeSet<String>>,
+    revision: i64,
+    host: String,
+    power_state: String,
+    compute: String,
+    #[sqlx(flatten)]
+    record: StoredRecord,
+    #[sqlx(flatten)]
+    task: TaskRow,
 }
 
-impl TryFrom<InstanceRow> for Instance {
-    type Error = Error;
+/// What stands in `instance_tasks`, if anything does.
+#[derive(sqlx::FromRow)]
+struct TaskRow {
+    task_operation: Option<String>,
+    task_state: Option<String>,
+    former_state: Option<String>,
+    former_record_id: Option<Id>,
+    target_record_id: Option<Id>,
+    task_image_id: Option<Id>,
+    task_user_id: Option<String>,
+    task_project_id: Option<String>,
+    task_roles: Option<String>,
+    task_create_time: Option<DateTime<Utc>>,
+}
 
-    fn try_from(row: InstanceRow) -> Result<Self, Error> {
-        let corrupt = || Error::Corrupt(row.id);
-        let state = State::from_name(&row.state).ok_or_else(corrupt)?;
-        let record = Record {
-            id: row.record_id,
-            image_id: row.image_id,
-            image_revision: row.image_revision,
-            flavor: Flavor::from_system_metadata(&row.system_metadata).ok_or_else(corrupt)?,
-            kernel_id: row.kernel_id,
-            ramdisk_id: row.ramdisk_id,
-            inherited: Inherited {
-                os_type: row.os_type,
-                architecture: row.architecture,
-                vm_mode: row.vm_mode,
-                root_device_name: row.root_device_name,
-                auto_disk_config: row.auto_disk_config,
-            },
-            system_metadata: SystemMetadata {
-                entries: row.system_metadata.0,
-                truncated: row.truncated_keys.0,
-            },
+/// Records by their ids.
+type Targets = HashMap<Id, Arc<Record>>;
+
+impl InstanceRow {
+    fn instance(self, targets: &Targets) -> Result<Instance, Error> {
+        let corrupt = || Error::Corrupt(self.id);
+        let state = State::from_name(&self.state).ok_or_else(corrupt)?;
+        let power_state = PowerState::from_name(&self.power_state).ok_or_else(corrupt)?;
+        let compute = Compute::from_name(&self.compute).ok_or_else(corrupt)?;
+        let task = match self.task.task_operation {
+            Some(_) => Some(self.task.task(targets).ok_or_else(corrupt)?),
+            None => None,
         };
-        Ok(Self {
-            id: row.id,
-            name: row.name,
-            hostname: row.hostname,
-            launch_index: row.launch_index,
-            reservation_id: row.reservation_id.into(),
-            project_id: row.project_id.into(),
-            user_id: row.user_id.into(),
+        Ok(Instance {
+            id: self.id,
+            name: self.name,
+            hostname: self.hostname,
+            launch_index: self.launch_index,
+            reservation_id: self.reservation_id.into(),
+            project_id: self.project_id.into(),
+            user_id: self.user_id.into(),
             state,
-            metadata: Arc::new(row.metadata.0),
-            record: Arc::new(record),
-            create_time: row.create_time,
-            update_time: row.update_time,
+            metadata: Arc::new(self.metadata.0),
+            record: Arc::new(self.record.record().ok_or(Error::Corrupt(self.id))?),
+            create_time: self.create_time,
+            update_time: self.update_time,
+            revision: self.revision,
+            host: self.host,
+            power_state,
+            compute,
+            task,
+        })
+    }
+}
+
+impl TaskRow {
+    fn task(&self, targets: &Targets) -> Option<Task> {
+        let state = match &self.task_state {
+            Some(state) => Some(TaskState::from_name(state)?),
+            None => None,
+        };
+        let target = match &self.target_record_id {
+            Some(id) => Some(Arc::clone(targets.get(id)?)),
+            None => None,
+        };
+        Some(Task {
+            operation: Operation::from_name(self.task_operation.as_deref()?)?,
+            state,
+            former_state: State::from_name(self.former_state.as_deref()?)?,
+            former_record: self.former_record_id?,
+            target,
+            image_id: self.task_image_id,
+            caller: caller(
+                self.task_user_id.clone()?,
+                self.task_project_id.clone()?,
+                self.task_roles.as_deref()?,
+            ),
+            create_time: self.task_create_time?,
         })
     }
 }
@@ -93,29 +127,21 @@ impl TryFrom<InstanceRow> for Instance {
 impl Store {
     /// The instance with that id.
     pub async fn instance(&self, id: Id) -> Result<Option<Instance>, Error> {
-        let row: Option<InstanceRow> = on_db!(self.db, |pool| {
+        let row: Option<InstanceRow> = on_db!(self.db, |connection| {
             QueryBuilder::new(RECORD)
                 .push("id = ")
                 .push_bind(id)
                 .build_query_as()
-                .fetch_optional(pool)
+                .fetch_optional(connection)
                 .await?
         });
-        row.map(Instance::try_from).transpose()
+        Ok(self.complete(row.into_iter().collect()).await?.pop())
     }
 
-    /// Deletes an instance with all its metadata; `false` if there was none. Its record is left to the sweep.
-    pub async fn delete_instance(&self, id: Id) -> Result<bool, Error> {
-        retrying(async || {
-            let deleted = in_transaction!(self.db, |tx| {
-                sqlx::query("DELETE FROM instances WHERE id = $1")
-                    .bind(id)
-                    .execute(&mut *tx)
-                    .await?
-                    .rows_affected()
-            });
-            Ok(deleted > 0)
-        })
-        .await
+    /// The instances of these rows, with the records that they are to have.
+    pub(super) async fn complete(&self, rows: Vec<InstanceRow>) -> Result<Vec<Instance>, Error> {
+        let wanted: BTreeSet<Id> = rows.iter().filter_map(|row| row.task.target_record_id).collect();
+        let targets = self.records(wanted.into_iter().collect()).await?;
+        rows.into_iter().map(|row| row.instance(&targets)).collect()
     }
 }

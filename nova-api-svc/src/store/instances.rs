@@ -16,10 +16,10 @@ impl WriteInstances for SqliteConnection {
     async fn write_instances(&mut self, rows: &[InstanceRow<'_>]) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO instances (id, name, hostname, launch_index, reservation_id, project_id, user_id, \
-             record_id, state, create_time, update_time) \
+             record_id, state, compute, create_time, update_time) \
              SELECT value ->> 'id', value ->> 'name', value ->> 'hostname', value ->> 'launch_index', \
              value ->> 'reservation_id', value ->> 'project_id', value ->> 'user_id', value ->> 'record_id', \
-             value ->> 'state', value ->> 'create_time', value ->> 'update_time' FROM json_each($1)",
+             value ->> 'state', value ->> 'compute', value ->> 'create_time', value ->> 'update_time' FROM json_each($1)",
         )
         .bind(json(rows))
         .execute(self)
@@ -37,9 +37,9 @@ impl WriteInstances for PgConnection {
         }
         sqlx::query(
             "INSERT INTO instances (id, name, hostname, launch_index, reservation_id, project_id, user_id, \
-             record_id, state, create_time, update_time) SELECT * FROM UNNEST($1::uuid[], $2::text[], \
+             record_id, state, compute, create_time, update_time) SELECT * FROM UNNEST($1::uuid[], $2::text[], \
              $3::text[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::text[], \
-             $10::timestamptz[], $11::timestamptz[])",
+             $10::text[], $11::timestamptz[], $12::timestamptz[])",
         )
         .bind(rows.iter().map(|row| *row.id.as_uuid()).collect::<Vec<_>>())
         .bind(column!(name))
@@ -50,6 +50,7 @@ impl WriteInstances for PgConnection {
         .bind(column!(user_id))
         .bind(rows.iter().map(|row| *row.record_id.as_uuid()).collect::<Vec<_>>())
         .bind(column!(state))
+        .bind(column!(compute))
         .bind(column!(create_time))
         .bind(column!(update_time))
         .execute(self)

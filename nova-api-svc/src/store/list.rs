@@ -42,7 +42,7 @@ impl Store {
                 _ => self.list_by_record(filter, page).await?,
             }
         };
-        rows.into_iter().map(Instance::try_from).collect()
+        self.complete(rows).await
     }
 
     /// The page as an index of `instances` has it.

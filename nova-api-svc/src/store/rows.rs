@@ -118,6 +118,7 @@ pub(super) struct InstanceRow<'a> {
     pub(super) user_id: &'a str,
     pub(super) record_id: Id,
     pub(super) state: &'static str,
+    pub(super) compute: &'static str,
     #[serde(serialize_with = "as_text")]
     pub(super) create_time: DateTime<Utc>,
     #[serde(serialize_with = "as_text")]
@@ -136,6 +137,7 @@ impl<'a> From<&'a Instance> for InstanceRow<'a> {
             user_id: &instance.user_id,
             record_id: instance.record.id,
             state: instance.state.as_str(),
+            compute: instance.compute.as_str(),
             create_time: instance.create_time,
             update_time: instance.update_time,
         }

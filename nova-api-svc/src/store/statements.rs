@@ -140,7 +140,29 @@ macro_rules! insert_metadata {
     };
 }
 
+/// Writes those of the records, a map by id, that are not there yet, with their entries.
+macro_rules! write_records {
+    ($tx:ident, $records:expr) => {{
+        let mut records = $records;
+        let ids = records.keys().copied().collect();
+        for known in known_records!($tx, ids) {
+            records.remove(&known);
+        }
+        if !records.is_empty() {
+            let rows: Vec<_> = records.values().map(|record| RecordRow::from(*record)).collect();
+            // Another replica may write the same ones: whoever is first writes the entries, too.
+            let written = insert_records!($tx, &rows);
+            let entries: Vec<_> = written
+                .iter()
+                .filter_map(|id| records.get(id))
+                .flat_map(|record| EntryRow::of(record))
+                .collect();
+            insert_entries!($tx, &entries);
+        }
+    }};
+}
+
 pub(super) use {
     claim, give_up_claims, insert_entries, insert_metadata, insert_records, known_records, lock_projects,
-    usage,
+    usage, write_records,
 };

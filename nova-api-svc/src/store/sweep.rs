@@ -2,7 +2,9 @@
 
 use std::{convert::Infallible, time::Duration};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use common::{
+    clock,
     db::{Dialect as _, Error as DbError, Many, retrying},
     id::{Id, NIL},
     in_transaction, on_db,
@@ -17,23 +19,37 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// As many records as are looked at in one statement, and removed in one transaction.
 const STEP: usize = 500;
 
+/// Whether an instance, what is being done with one, or history refers to a record.
+macro_rules! is_used {
+    () => {
+        "(EXISTS (SELECT 1 FROM instances WHERE record_id = records.id) \
+         OR EXISTS (SELECT 1 FROM instance_tasks WHERE former_record_id = records.id) \
+         OR EXISTS (SELECT 1 FROM instance_tasks WHERE target_record_id = records.id) \
+         OR EXISTS (SELECT 1 FROM instance_history WHERE old_record_id = records.id) \
+         OR EXISTS (SELECT 1 FROM instance_history WHERE new_record_id = records.id))"
+    };
+}
+
 impl Store {
-    /// Removes records that nothing refers to, again and again.
-    pub async fn sweep(&self) -> Infallible {
+    /// Removes the history of instances that were deleted longer ago than `kept`, and records that nothing refers to,
+    /// again and again.
+    pub async fn sweep(&self, kept: TimeDelta) -> Infallible {
         loop {
             sleep(INTERVAL).await;
-            if let Err(error) = self.sweep_once().await {
+            if let Err(error) = self.sweep_once(clock::now() - kept).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "unused records are left for later");
             }
         }
     }
 
-    /// Removes the records that nothing refers to; gives their number.
+    /// Removes the history of instances that were deleted before `time`, then the records that nothing refers to;
+    /// gives the number of records.
     ///
     /// An instance may be made of such a record at the same moment: either it is committed first, and the foreign key
     /// keeps the record, or the record goes first, and the foreign key has the instance written again, record and
     /// all.
-    pub async fn sweep_once(&self) -> Result<usize, DbError> {
+    pub async fn sweep_once(&self, time: DateTime<Utc>) -> Result<usize, DbError> {
+        while retrying(|| self.forget_deleted(time)).await? > 0 {}
         let (mut removed, mut last) = (0, Id::from(NIL));
         loop {
             let looked_at = self.records_after(last).await?;
@@ -47,13 +63,29 @@ impl Store {
         }
     }
 
-    /// The next records by id, and whether an instance is made of them.
+    /// Removes the history of some instances that were deleted before `time`.
+    async fn forget_deleted(&self, time: DateTime<Utc>) -> Result<u64, DbError> {
+        Ok(in_transaction!(self.db, |tx| {
+            sqlx::query(
+                "DELETE FROM instance_history WHERE instance_id IN (SELECT instance_id FROM instance_history \
+                 WHERE operation = 'delete' AND create_time <= $1 ORDER BY create_time LIMIT $2)",
+            )
+            .bind(time)
+            .bind(i64::try_from(STEP).unwrap_or(i64::MAX))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected()
+        }))
+    }
+
+    /// The next records by id, and whether anything refers to them.
     async fn records_after(&self, last: Id) -> Result<Vec<(Id, bool)>, DbError> {
         Ok(on_db!(self.db, |connection| {
-            sqlx::query_as(
-                "SELECT id, EXISTS (SELECT 1 FROM instances WHERE record_id = records.id) \
-                 FROM records WHERE id > $1 ORDER BY id LIMIT $2",
-            )
+            sqlx::query_as(concat!(
+                "SELECT id, ",
+                is_used!(),
+                " FROM records WHERE id > $1 ORDER BY id LIMIT $2"
+            ))
             .bind(last)
             .bind(i64::try_from(STEP).unwrap_or(i64::MAX))
             .fetch_all(connection)
@@ -65,10 +97,11 @@ impl Store {
     async fn remove_records(&self, ids: &[Id]) -> Result<usize, DbError> {
         let removed = in_transaction!(self.db, |tx| {
             sqlx::query(tx.pick(
-                "DELETE FROM records WHERE id IN (SELECT value FROM json_each($1)) \
-                 AND NOT EXISTS (SELECT 1 FROM instances WHERE record_id = records.id)",
-                "DELETE FROM records WHERE id = ANY($1) \
-                 AND NOT EXISTS (SELECT 1 FROM instances WHERE record_id = records.id)",
+                concat!(
+                    "DELETE FROM records WHERE id IN (SELECT value FROM json_each($1)) AND NOT ",
+                    is_used!()
+                ),
+                concat!("DELETE FROM records WHERE id = ANY($1) AND NOT ", is_used!()),
             ))
             .bind(Many(ids.to_vec()))
             .execute(&mut *tx)

@@ -60,6 +60,8 @@ pub(crate) struct Glance(Arc<Shared>);
 struct Shared {
     address: SocketAddr,
     images: Mutex<BTreeMap<String, Image>>,
+    /// Every revision of every image that ever was.
+    revisions: Mutex<Vec<Image>>,
     mood: Mutex<Mood>,
     calls: Mutex<Vec<Call>>,
 }
@@ -74,6 +76,7 @@ impl Glance {
         let glance = Self(Arc::new(Shared {
             address: listener.local_addr().unwrap(),
             images: Mutex::default(),
+            revisions: Mutex::default(),
             mood: Mutex::new(Mood::Well),
             calls: Mutex::default(),
         }));
@@ -96,8 +99,29 @@ impl Glance {
         if image.status == 0 {
             image.status = ImageStatus::Active.into();
         }
+        self.0.revisions.lock().unwrap().push(image.clone());
         self.0.images.lock().unwrap().insert(image.id.clone(), image.clone());
         image
+    }
+
+    /// The image of that id, if it is there.
+    pub(crate) fn find(&self, id: &str) -> Option<Image> {
+        self.0.images.lock().unwrap().get(id).cloned()
+    }
+
+    /// Every image that is there.
+    pub(crate) fn all(&self) -> Vec<Image> {
+        self.0.images.lock().unwrap().values().cloned().collect()
+    }
+
+    /// Changes an image and makes its next revision.
+    pub(crate) fn change(&self, id: &str, change: impl FnOnce(&mut Image)) -> Image {
+        let mut images = self.0.images.lock().unwrap();
+        let image = images.get_mut(id).unwrap();
+        change(image);
+        image.revision += 1;
+        self.0.revisions.lock().unwrap().push(image.clone());
+        image.clone()
     }
 
     /// Registers an image that has nothing but properties.
@@ -107,10 +131,7 @@ impl Glance {
 
     /// Makes the next revision of an image; gives its number.
     pub(crate) fn revise(&self, image: &Image) -> i64 {
-        let mut images = self.0.images.lock().unwrap();
-        let image = images.get_mut(&image.id).unwrap();
-        image.revision += 1;
-        image.revision
+        self.change(&image.id, |_| {}).revision
     }
 
     pub(crate) fn forget(&self, image: &Image) {
@@ -124,6 +145,16 @@ impl Glance {
     /// Every call since the start.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.0.calls.lock().unwrap().clone()
+    }
+
+    /// Misbehaves when images are to be changed.
+    async fn check_mood(&self) -> Result<(), Status> {
+        let mood = self.0.mood.lock().unwrap().clone();
+        match mood {
+            Mood::Hanging => pending().await,
+            Mood::Failing(status) => Err(status),
+            Mood::Well | Mood::FailingFor(..) | Mood::Twisting(_) => Ok(()),
+        }
     }
 
     fn note(&self, request: &Request<GetImageRequest>) {
@@ -173,7 +204,14 @@ impl ImageService for Glance {
     async fn get_image(&self, request: Request<GetImageRequest>) -> Result<Response<EncodedImage>, Status> {
         self.note(&request);
         let mood = self.0.mood.lock().unwrap().clone();
-        let image = self.0.images.lock().unwrap().get(&request.get_ref().id).cloned();
+        let GetImageRequest { id, revision } = request.get_ref();
+        let image = match revision {
+            0 => self.find(id),
+            _ => {
+                let revisions = self.0.revisions.lock().unwrap();
+                revisions.iter().find(|image| image.id == *id && image.revision == *revision).cloned()
+            }
+        };
         let image = || image.ok_or_else(|| Status::not_found("SECRET the peer's own words"));
         match mood {
             Mood::Hanging => pending().await,
@@ -188,8 +226,17 @@ impl ImageService for Glance {
         }
     }
 
-    async fn create_image(&self, _: Request<CreateImageRequest>) -> Result<Response<EncodedImage>, Status> {
-        Err(never())
+    async fn create_image(
+        &self,
+        request: Request<CreateImageRequest>,
+    ) -> Result<Response<EncodedImage>, Status> {
+        self.check_mood().await?;
+        let image = request.into_inner().image.unwrap();
+        let is_known = self.0.revisions.lock().unwrap().iter().any(|known| known.id == image.id);
+        if is_known {
+            return Err(Status::already_exists("SECRET the peer's own words"));
+        }
+        Ok(Response::new(self.add(Image { status: ImageStatus::Queued.into(), ..image }).into()))
     }
 
     async fn list_images(
@@ -210,8 +257,10 @@ impl ImageService for Glance {
         Err(never())
     }
 
-    async fn delete_image(&self, _: Request<DeleteImageRequest>) -> Result<Response<()>, Status> {
-        Err(never())
+    async fn delete_image(&self, request: Request<DeleteImageRequest>) -> Result<Response<()>, Status> {
+        self.check_mood().await?;
+        let deleted = self.0.images.lock().unwrap().remove(&request.get_ref().id);
+        deleted.map(|_| Response::new(())).ok_or_else(|| Status::not_found("SECRET the peer's own words"))
     }
 
     async fn list_image_revisions(
@@ -274,5 +323,5 @@ impl ImageService for Glance {
 }
 
 fn never() -> Status {
-    Status::unimplemented("nova-api-svc reads single images and nothing else")
+    Status::unimplemented("nova-api-svc reads single images, registers and deletes them, and nothing else")
 }

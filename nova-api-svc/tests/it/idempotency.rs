@@ -236,6 +236,7 @@ async fn a_dry_run_says_what_would_be_written(db: TestDb) {
             reservation_id: wet.reservation_id.clone(),
             create_time: wet.create_time,
             update_time: wet.update_time,
+            etag: wet.etag.clone(),
             ..dry.clone()
         };
         assert_eq!(same, *wet);

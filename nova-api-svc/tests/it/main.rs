@@ -15,6 +15,7 @@ mod inherited;
 mod list;
 mod malformed;
 mod merged;
+mod operations;
 mod paging;
 mod peer;
 mod quota;

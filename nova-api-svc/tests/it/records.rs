@@ -6,6 +6,7 @@ use std::{
 };
 
 use common::{
+    clock,
     db::{Db, Migrations},
     on_both_databases,
     testing::TestDb,
@@ -34,7 +35,7 @@ async fn entries(nova: &Nova) -> i64 {
 }
 
 /// A store of its own on the database, as another replica has it.
-async fn store(nova: &Nova) -> Store {
+pub(crate) async fn store(nova: &Nova) -> Store {
     let db = Db::open(&nova.db.url, 4, &MIGRATIONS).unwrap();
     db.migrate().await.unwrap();
     Store::new(db)
@@ -94,9 +95,9 @@ async fn records_that_nothing_refers_to_are_collected(db: TestDb) {
     let others = nova.create(several(&gone, 2)).await.unwrap().instances;
     let store = store(&nova).await;
     nova.delete(&others[0].id).await.unwrap();
-    assert_eq!(store.sweep_once().await.unwrap(), 0, "the other one is made of it");
+    assert_eq!(store.sweep_once(clock::now()).await.unwrap(), 0, "the other one is made of it");
     nova.delete(&others[1].id).await.unwrap();
-    assert_eq!(store.sweep_once().await.unwrap(), 1);
+    assert_eq!(store.sweep_once(clock::now()).await.unwrap(), 1);
     assert_eq!((records(&nova).await, entries(&nova).await), (1, 14));
     assert_eq!(nova.get(&kept.id).await.unwrap(), kept);
     // What was collected comes back with the next instance.
@@ -111,7 +112,7 @@ async fn collecting_stops_nobody_and_loses_nothing(db: TestDb) {
     let collect = async {
         let mut collected = 0;
         while !is_over.load(Ordering::SeqCst) {
-            collected += store.sweep_once().await.unwrap();
+            collected += store.sweep_once(clock::now()).await.unwrap();
             tokio::task::yield_now().await;
         }
         collected
@@ -129,7 +130,7 @@ async fn collecting_stops_nobody_and_loses_nothing(db: TestDb) {
     };
     let (collected, ()) = tokio::join!(collect, create);
     assert!(collected > 0, "records came and went");
-    store.sweep_once().await.unwrap();
+    store.sweep_once(clock::now()).await.unwrap();
     assert_eq!((records(&nova).await, entries(&nova).await), (0, 0));
 }
 

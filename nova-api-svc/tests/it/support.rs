@@ -6,6 +6,8 @@ use common::{caller::Identity, db::Db, server, testing::TestDb};
 use nova_api_svc::{
     glance::Glance as GlanceClient,
     grpc,
+    instance::Compute,
+    operations::Operations,
     pipeline::Pipeline,
     quota::Quota,
     store::{MIGRATIONS, Store},
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) glance_timeout: Duration,
     /// Where glance-svc is; the double unless given.
     pub(crate) glance_endpoint: Option<String>,
+    pub(crate) compute: Compute,
+    pub(crate) left_out: &'static str,
 }
 
 impl Default for Settings {
@@ -44,6 +48,8 @@ impl Default for Settings {
             template: "%(name)s-%(uuid)s",
             glance_timeout: Duration::from_secs(30),
             glance_endpoint: None,
+            compute: Compute::Agent,
+            left_out: "cache_in_nova,bittorrent",
         }
     }
 }
@@ -177,10 +183,14 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
         store: Store::new(db.clone()),
         quota: settings.quota,
         template: settings.template.parse().unwrap(),
+        compute: settings.compute,
     };
+    let operations = Operations { pipeline, left_out: settings.left_out.parse().unwrap() };
+    let done_later = operations.clone();
+    tokio::spawn(async move { done_later.do_jobs().await });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server::serve(listener, grpc::service(pipeline, Identity::Development, db), pending()));
+    tokio::spawn(server::serve(listener, grpc::service(operations, Identity::Development, db), pending()));
     address
 }
 

@@ -103,8 +103,7 @@ async fn bytes_that_are_no_message_are_refused(db: TestDb) {
 
 async fn an_unknown_method_is_told(db: TestDb) {
     let nova = Nova::start(db).await;
-    for path in
-        ["/nova.v1.InstanceService/RebuildInstance", "/nova.v2.InstanceService/GetInstance", "/x", "/"]
+    for path in ["/nova.v1.InstanceService/RebootInstance", "/nova.v2.InstanceService/GetInstance", "/x", "/"]
     {
         let status = send(&nova, path, Raw::default()).await.unwrap_err();
         assert_error(&status, Code::Unimplemented, "METHOD_NOT_FOUND");

@@ -1,0 +1,250 @@
+//! Instances that remember something else than their images say now.
+//!
+//! Instances share records, of which there are few: what is compared are the records, and instances are read only of
+//! those that differ. Only for one project, whose instances may be few among many of the same records, its instances
+//! are walked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use common::{
+    caller::Caller,
+    deadline::Deadline,
+    id::{Id, NIL},
+    page::{Key, Page},
+};
+use futures_util::future::try_join_all;
+
+use crate::{
+    error::Error,
+    glance::{Glance, Image},
+    instance::{
+        Record,
+        difference::{Difference, Kind, differences},
+    },
+    instances::there,
+    list::DriftOrder,
+    store::{Place, Store, Wanted},
+};
+
+/// As many records as are compared at once.
+const RECORDS: i64 = 100;
+
+/// As many records as are compared for a page; then it ends, whatever was found.
+const MOST_RECORDS: usize = 1000;
+
+/// As many instances of a project as are looked at once.
+const INSTANCES: i64 = 1000;
+
+/// As many of them as are looked at for a page.
+const MOST_INSTANCES: usize = 10_000;
+
+/// Whose drift is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriftFilter {
+    /// Which records.
+    pub wanted: Wanted,
+    /// The property that differs, without the prefix.
+    pub property: Option<String>,
+    /// The project that instances belong to.
+    pub project_id: Option<String>,
+}
+
+/// An instance that drifted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drift {
+    /// The instance.
+    pub instance: Place,
+    /// What its record differs in.
+    pub drifted: Arc<Drifted>,
+}
+
+/// A record that differs from its image.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Drifted {
+    /// The image.
+    pub image_id: Id,
+    /// The revision that the record was made from.
+    pub image_revision: i64,
+    /// The revision that the image has now.
+    pub current_revision: i64,
+    /// The differences.
+    pub differences: Vec<Difference>,
+}
+
+/// Instances that drifted, and behind which keys the next page begins, if there is one.
+pub type Drifts = (Vec<Drift>, Option<Vec<Key>>);
+
+/// Looks for drift.
+#[derive(Debug, Clone)]
+pub struct Detector {
+    store: Store,
+    glance: Glance,
+}
+
+/// For whom, and until when.
+type Asking<'a> = (&'a Caller, Option<Deadline>);
+
+impl Detector {
+    /// A detector for instances in `store`, made of images in `glance`.
+    #[must_use]
+    pub const fn new(store: Store, glance: Glance) -> Self {
+        Self { store, glance }
+    }
+
+    /// A page of drift.
+    pub async fn list(
+        &self,
+        filter: &DriftFilter,
+        page: &Page<DriftOrder>,
+        asking: Asking<'_>,
+    ) -> Result<Drifts, Error> {
+        match &filter.project_id {
+            Some(project_id) => self.of_project(project_id, filter, page, asking).await,
+            None => self.of_all(filter, page, asking).await,
+        }
+    }
+
+    /// Record by record.
+    async fn of_all(
+        &self,
+        filter: &DriftFilter,
+        page: &Page<DriftOrder>,
+        asking: Asking<'_>,
+    ) -> Result<Drifts, Error> {
+        let (mut first, mut after) = match page.after() {
+            Some([Key::Id(record), Key::Time(time), Key::Id(id)]) => (*record, Some((*time, *id))),
+            _ => (Id::from(NIL), None),
+        };
+        let (mut found, mut compared) = (Vec::new(), 0);
+        loop {
+            let records = self.store.records_from(&filter.wanted, first, RECORDS).await?;
+            let Some(last) = records.last().map(|record| record.id) else { return Ok((found, None)) };
+            let drifted = self.drifted(&records, filter, asking).await?;
+            for record in &records {
+                let from = after.take().filter(|_| record.id == first);
+                let Some(drifted) = drifted.get(&record.id) else { continue };
+                let room = i64::try_from(page.size - found.len() + 1).unwrap_or(i64::MAX);
+                let instances = self.store.instances_of_record(record.id, from, room).await?;
+                found.extend(
+                    instances.into_iter().map(|instance| Drift { instance, drifted: Arc::clone(drifted) }),
+                );
+                if found.len() > page.size {
+                    found.truncate(page.size);
+                    let keys = found.last().map(|drift| keys_of_record(&drift.instance));
+                    return Ok((found, keys));
+                }
+            }
+            let Some(next) = last.next() else { return Ok((found, None)) };
+            compared += records.len();
+            if compared >= MOST_RECORDS {
+                return Ok((found, Some(before_record(next))));
+            }
+            first = next;
+        }
+    }
+
+    /// Instance by instance.
+    async fn of_project(
+        &self,
+        project_id: &str,
+        filter: &DriftFilter,
+        page: &Page<DriftOrder>,
+        asking: Asking<'_>,
+    ) -> Result<Drifts, Error> {
+        let mut after = match page.after() {
+            Some([Key::Time(time), Key::Id(id)]) => Some((*time, *id)),
+            _ => None,
+        };
+        let (mut found, mut walked) = (Vec::new(), 0);
+        let mut known = HashMap::new();
+        loop {
+            let instances = self.store.instances_of_project(project_id, after, INSTANCES).await?;
+            let Some(last) = instances.last() else { return Ok((found, None)) };
+            after = Some((last.create_time, last.id));
+            walked += instances.len();
+            self.learn(&instances, filter, asking, &mut known).await?;
+            for instance in instances {
+                let Some(Some(drifted)) = known.get(&instance.record_id) else { continue };
+                if found.len() == page.size {
+                    let keys = found.last().map(|drift: &Drift| keys_of_project(&drift.instance));
+                    return Ok((found, keys));
+                }
+                found.push(Drift { instance, drifted: Arc::clone(drifted) });
+            }
+            if walked >= MOST_INSTANCES {
+                return Ok((found, after.map(|(time, id)| vec![Key::Time(time), Key::Id(id)])));
+            }
+        }
+    }
+
+    /// Compares the records of instances that were not compared yet.
+    async fn learn(
+        &self,
+        instances: &[Place],
+        filter: &DriftFilter,
+        asking: Asking<'_>,
+        known: &mut HashMap<Id, Option<Arc<Drifted>>>,
+    ) -> Result<(), Error> {
+        let new: BTreeSet<_> =
+            instances.iter().map(|place| place.record_id).filter(|id| !known.contains_key(id)).collect();
+        let records = self.store.records(new.iter().copied().collect()).await?;
+        let wanted: Vec<_> = records.into_values().filter(|record| filter.wanted.holds(record)).collect();
+        let mut drifted = self.drifted(&wanted, filter, asking).await?;
+        known.extend(new.into_iter().map(|id| (id, drifted.remove(&id))));
+        Ok(())
+    }
+
+    /// Those of these records that differ from their images; one whose image is gone does not.
+    async fn drifted(
+        &self,
+        records: &[Arc<Record>],
+        filter: &DriftFilter,
+        (caller, deadline): Asking<'_>,
+    ) -> Result<HashMap<Id, Arc<Drifted>>, Error> {
+        let ids: BTreeSet<_> = records.iter().map(|record| record.image_id).collect();
+        let asking = ids.into_iter().map(async |id| {
+            let image = there(self.glance.image(id, caller, deadline).await)?;
+            Ok::<_, Error>((id, image))
+        });
+        let images: BTreeMap<_, _> = try_join_all(asking).await?.into_iter().collect();
+        let compare = |record: &Arc<Record>| {
+            let image = images.get(&record.image_id)?.as_ref()?;
+            Some((record.id, Arc::new(compare(record, image, filter)?)))
+        };
+        Ok(records.iter().filter_map(compare).collect())
+    }
+}
+
+/// What a record differs in, if that is looked for.
+fn compare(record: &Record, image: &Image, filter: &DriftFilter) -> Option<Drifted> {
+    let mut differences = differences(record, image);
+    differences.retain(|difference| {
+        let is_wanted = filter.property.as_ref().is_none_or(|property| *property == difference.property);
+        is_wanted && difference.kind != Kind::Truncated
+    });
+    (!differences.is_empty()).then_some(Drifted {
+        image_id: record.image_id,
+        image_revision: record.image_revision,
+        current_revision: image.revision,
+        differences,
+    })
+}
+
+/// The keys of an instance in the order of records.
+fn keys_of_record(place: &Place) -> Vec<Key> {
+    vec![Key::Id(place.record_id), Key::Time(place.create_time), Key::Id(place.id)]
+}
+
+/// The keys of an instance in the order of its project.
+fn keys_of_project(place: &Place) -> Vec<Key> {
+    vec![Key::Time(place.create_time), Key::Id(place.id)]
+}
+
+/// The keys in front of every instance of a record.
+fn before_record(id: Id) -> Vec<Key> {
+    vec![Key::Id(id), Key::Time(DateTime::<Utc>::UNIX_EPOCH), Key::Id(Id::from(NIL))]
+}

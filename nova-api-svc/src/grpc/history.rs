@@ -1,0 +1,82 @@
+//! From history to messages.
+
+use std::collections::BTreeSet;
+
+use common::{clock::timestamp, id::Id};
+use proto::nova::v1::{self as pb, instance_history_entry as entries};
+
+use super::render;
+use crate::{
+    instance::{Operation, Record, State, Step},
+    store::Past,
+};
+
+/// An entry of the history of an instance.
+pub(super) fn entry(instance_id: Id, past: &Past) -> pb::InstanceHistoryEntry {
+    let entry = &past.entry;
+    let (old, new) = (past.records.0.as_deref(), past.records.1.as_deref());
+    let image_id =
+        |record: Option<&Record>| record.map(|record| record.image_id.to_string()).unwrap_or_default();
+    let image_revision = |record: Option<&Record>| record.map_or(0, |record| record.image_revision);
+    let state = |state: Option<State>| state.map_or(0, |state| render::state(state).into());
+    pb::InstanceHistoryEntry {
+        instance_id: instance_id.to_string(),
+        revision: past.revision,
+        create_time: Some(timestamp(entry.time)),
+        user_id: entry.actor.user_id.clone(),
+        project_id: entry.actor.project_id.clone(),
+        operation: operation(entry.operation).into(),
+        step: step(entry.step).into(),
+        old_state: state(past.states.0),
+        new_state: state(past.states.1),
+        old_image_id: image_id(old),
+        old_image_revision: image_revision(old),
+        new_image_id: image_id(new),
+        new_image_revision: image_revision(new),
+        changes: if entry.operation == Operation::Delete { Vec::new() } else { changes(old, new) },
+        message: entry.message.clone(),
+        snapshot_image_id: entry.image_id.map(|id| id.to_string()).unwrap_or_default(),
+        request_id: entry.request.as_ref().map(|request| request.id.clone()).unwrap_or_default(),
+    }
+}
+
+/// The entries of system metadata in which two records differ, by key.
+fn changes(old: Option<&Record>, new: Option<&Record>) -> Vec<pb::SystemMetadataChange> {
+    let entries = |record: Option<&'_ Record>| {
+        record.map(|record| record.system_metadata.entries.clone()).unwrap_or_default()
+    };
+    let (old, new) = (entries(old), entries(new));
+    let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    keys.into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+        .map(|key| pb::SystemMetadataChange {
+            key: key.clone(),
+            old_value: old.get(key).cloned(),
+            new_value: new.get(key).cloned(),
+        })
+        .collect()
+}
+
+const fn operation(operation: Operation) -> entries::Operation {
+    match operation {
+        Operation::Create => entries::Operation::Create,
+        Operation::Snapshot => entries::Operation::Snapshot,
+        Operation::Rebuild => entries::Operation::Rebuild,
+        Operation::Resize => entries::Operation::Resize,
+        Operation::ConfirmResize => entries::Operation::ConfirmResize,
+        Operation::RevertResize => entries::Operation::RevertResize,
+        Operation::UpdateImageProperties => entries::Operation::UpdateImageProperties,
+        Operation::Shelve => entries::Operation::Shelve,
+        Operation::Unshelve => entries::Operation::Unshelve,
+        Operation::ReportState => entries::Operation::ReportState,
+        Operation::Delete => entries::Operation::Delete,
+    }
+}
+
+const fn step(step: Step) -> entries::Step {
+    match step {
+        Step::Started => entries::Step::Started,
+        Step::Finished => entries::Step::Finished,
+        Step::Failed => entries::Step::Failed,
+    }
+}

@@ -1,0 +1,159 @@
+//! What an instance remembers after something was done with it: its record before in, its record after out. No image
+//! is asked but the one that an instance is rebuilt with.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use common::{
+    flavor::{FLAVOR_PREFIX, Flavor},
+    id::Id,
+    image::ImageMeta,
+    system_metadata::{
+        BASE_IMAGE_REF, IMAGE_PREFIX, SystemMetadata, image_from_system_metadata, min_disk,
+        system_metadata_from_image,
+    },
+};
+
+use super::{Record, State};
+use crate::{
+    glance::Image,
+    pipeline::{checks::Boot, populate::inherit_properties_from_image},
+};
+
+/// Prefix of the entries of the flavor before a resize (Icehouse, `save_flavor_info(…, 'old_')`).
+const OLD: &str = "old_";
+
+/// Prefix of the entries of the flavor that a resize leads to.
+const NEW: &str = "new_";
+
+/// The entry that says in which state an instance was before it was resized.
+const OLD_STATE: &str = "old_vm_state";
+
+/// The entry that names the image of an instance that was put away.
+pub const SHELVED_IMAGE: &str = "shelved_image_id";
+
+/// What Nova's shelving remembers.
+const SHELVED: [&str; 3] = ["shelved_at", SHELVED_IMAGE, "shelved_host"];
+
+/// What the record says of its image, for the checks that a new flavor must pass.
+#[must_use]
+pub fn image_of(record: &Record) -> Image {
+    Image {
+        id: record.image_id,
+        revision: record.image_revision,
+        status: "ACTIVE",
+        size: None,
+        meta: image_from_system_metadata(&record.system_metadata.entries),
+    }
+}
+
+/// A record that is made from `image`, with everything else as it is: Nova's rebuild, in one piece.
+#[must_use]
+pub fn rebuild(record: &Record, image: &Image, boot: &Boot, auto_disk_config: Option<bool>) -> Record {
+    let mut system_metadata = system_metadata_from_image(&image.meta, Some(&record.flavor));
+    system_metadata.set_default(BASE_IMAGE_REF, &image.id.to_string());
+    let others = record.system_metadata.entries.iter().filter(|(key, _)| !key.starts_with(IMAGE_PREFIX));
+    system_metadata.entries.extend(others.map(|(key, value)| (key.clone(), value.clone())));
+    Record {
+        image_id: image.id,
+        image_revision: image.revision,
+        kernel_id: boot.kernel_id(),
+        ramdisk_id: boot.ramdisk_id(),
+        inherited: inherit_properties_from_image(&image.meta.properties, auto_disk_config),
+        system_metadata,
+        ..record.clone()
+    }
+    .with_id()
+}
+
+/// A record while it is resized, and once it is: Icehouse's `_prep_resize` and `_finish_resize`. `image_min_disk`
+/// follows the new flavor by the article's rule, which Nova forgets.
+#[must_use]
+pub fn resize(record: &Record, flavor: &Flavor, state: State) -> (Record, Record) {
+    let mut meanwhile = record.clone();
+    let entries = &mut meanwhile.system_metadata.entries;
+    entries.extend(flavor_entries(NEW, flavor));
+    entries.insert(OLD_STATE.to_owned(), state.as_str().to_owned());
+
+    let mut target = meanwhile.clone();
+    let entries = &mut target.system_metadata.entries;
+    entries.extend(flavor_entries(OLD, &record.flavor));
+    entries.extend(flavor.system_metadata());
+    let ImageMeta { disk_format, min_disk: before, .. } = image_from_system_metadata(entries);
+    let min_disk = min_disk(disk_format.as_deref(), before, flavor.root_gb);
+    entries.insert(format!("{IMAGE_PREFIX}min_disk"), min_disk.to_string());
+    target.flavor = flavor.clone();
+    (meanwhile.with_id(), target.with_id())
+}
+
+/// A record whose resize is confirmed.
+#[must_use]
+pub fn confirm_resize(record: &Record) -> Record {
+    without(record, |key| {
+        let flavor = [OLD, NEW].iter().find_map(|prefix| key.strip_prefix(prefix));
+        key == OLD_STATE || flavor.is_some_and(|key| key.starts_with(FLAVOR_PREFIX))
+    })
+}
+
+/// A record of an instance that is put away.
+#[must_use]
+pub fn shelve(record: &Record, image_id: Id, host: &str, now: DateTime<Utc>) -> Record {
+    let at = now.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let values = [at, image_id.to_string(), host.to_owned()];
+    let mut shelved = record.clone();
+    shelved.system_metadata.entries.extend(SHELVED.map(str::to_owned).into_iter().zip(values));
+    shelved.with_id()
+}
+
+/// A record of an instance that is back.
+#[must_use]
+pub fn unshelve(record: &Record) -> Record {
+    without(record, |key| SHELVED.contains(&key))
+}
+
+/// The image of an instance that was put away.
+#[must_use]
+pub fn shelved_image(record: &Record) -> Option<Id> {
+    record.system_metadata.entries.get(SHELVED_IMAGE)?.parse().ok()
+}
+
+/// A record with other properties, and with what is inherited from those that were named.
+#[must_use]
+pub fn edit(record: &Record, set: &BTreeMap<String, String>, remove: &[String]) -> Record {
+    let mut edited = record.clone();
+    let SystemMetadata { entries, truncated } = &mut edited.system_metadata;
+    for name in remove.iter().chain(set.keys()) {
+        let key = format!("{IMAGE_PREFIX}{name}");
+        entries.remove(&key);
+        truncated.remove(&key);
+    }
+    entries.extend(set.iter().map(|(name, value)| (format!("{IMAGE_PREFIX}{name}"), value.clone())));
+    let named = |name: &str| set.contains_key(name) || remove.iter().any(|removed| removed == name);
+    let properties = image_from_system_metadata(entries).properties;
+    let kept = Some(record.inherited.auto_disk_config).filter(|_| !named("auto_disk_config"));
+    let inherited = inherit_properties_from_image(&properties, kept);
+    if named("os_type") {
+        edited.inherited.os_type = inherited.os_type;
+    }
+    if named("architecture") {
+        edited.inherited.architecture = inherited.architecture;
+    }
+    if named("vm_mode") {
+        edited.inherited.vm_mode = inherited.vm_mode;
+    }
+    if named("root_device_name") || named("mappings") {
+        edited.inherited.root_device_name = inherited.root_device_name;
+    }
+    edited.inherited.auto_disk_config = inherited.auto_disk_config;
+    edited.with_id()
+}
+
+fn flavor_entries(prefix: &str, flavor: &Flavor) -> impl Iterator<Item = (String, String)> {
+    flavor.system_metadata().into_iter().map(move |(key, value)| (format!("{prefix}{key}"), value))
+}
+
+fn without(record: &Record, is_left_out: impl Fn(&str) -> bool) -> Record {
+    let mut left = record.clone();
+    left.system_metadata.entries.retain(|key, _| !is_left_out(key));
+    left.with_id()
+}

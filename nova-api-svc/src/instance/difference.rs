@@ -1,0 +1,60 @@
+//! What an instance remembers, beside what its image says: a pure function of both.
+
+use std::collections::BTreeSet;
+
+use common::system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, system_metadata_from_image};
+
+use super::Record;
+use crate::glance::Image;
+
+/// A property, or a base attribute, of which instance and image say different things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its name, without the prefix.
+    pub property: String,
+    /// What the difference is.
+    pub kind: Kind,
+    /// The instance's value.
+    pub instance_value: Option<String>,
+    /// The image's value.
+    pub image_value: Option<String>,
+}
+
+/// What a difference is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The image has it, the instance has not.
+    Added,
+    /// The instance has it, the image has not.
+    Removed,
+    /// Both have it, with different values.
+    Changed,
+    /// The instance has the beginning of the image's value, which is no drift.
+    Truncated,
+}
+
+/// What a record says otherwise than a record that were made from `image` now, by name.
+#[must_use]
+pub fn differences(record: &Record, image: &Image) -> Vec<Difference> {
+    let mut fresh = system_metadata_from_image(&image.meta, Some(&record.flavor));
+    fresh.set_default(BASE_IMAGE_REF, &image.id.to_string());
+    let kept = &record.system_metadata.entries;
+    let keys: BTreeSet<_> =
+        kept.keys().filter(|key| key.starts_with(IMAGE_PREFIX)).chain(fresh.entries.keys()).collect();
+    keys.into_iter()
+        .filter_map(|key| {
+            let property = key.strip_prefix(IMAGE_PREFIX)?.to_owned();
+            let (old, new) = (kept.get(key).cloned(), fresh.entries.get(key).cloned());
+            let is_cut = fresh.truncated.contains(key);
+            let kind = match (&old, &new) {
+                (None, _) => Kind::Added,
+                (_, None) => Kind::Removed,
+                (old, new) if old != new => Kind::Changed,
+                _ if is_cut => Kind::Truncated,
+                _ => return None,
+            };
+            let whole = image.meta.properties.get(&property).cloned().filter(|_| kind == Kind::Truncated);
+            Some(Difference { property, kind, instance_value: old, image_value: whole.or(new) })
+        })
+        .collect()
+}

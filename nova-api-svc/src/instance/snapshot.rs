@@ -1,0 +1,99 @@
+//! The image that is made of an instance: a pure function of the instance, never of the live image.
+
+use std::{collections::BTreeMap, convert::Infallible, str::FromStr};
+
+use common::{
+    image::{ImageMeta, Properties},
+    system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, image_from_system_metadata},
+};
+use serde::{Deserialize, Serialize};
+
+use super::Instance;
+
+/// Properties that no image inherits (Nova, `NON_INHERITABLE_IMAGE_PROPERTIES`); `*` stands for any ending.
+const NEVER: [&str; 3] = ["img_signature*", "cinder_encryption_key_*", "os_glance*"];
+
+/// An image to be registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewImage {
+    /// Its name.
+    pub name: String,
+    /// The project that owns it.
+    pub owner: String,
+    /// Memory that an instance needs, MiB.
+    pub min_ram: i64,
+    /// Root disk that an instance needs, GiB.
+    pub min_disk: i64,
+    /// Format of the data, or empty.
+    pub disk_format: String,
+    /// Format of what contains the data, or empty.
+    pub container_format: String,
+    /// Its properties.
+    pub properties: Properties,
+}
+
+/// Properties that images of instances do not inherit, beside those that none inherits: names separated by commas,
+/// `*` at the end of one for any ending (Nova, `non_inheritable_image_properties`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NonInheritable(Vec<String>);
+
+impl FromStr for NonInheritable {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        Ok(Self(names.map(str::to_owned).collect()))
+    }
+}
+
+impl NonInheritable {
+    fn holds(&self, property: &str) -> bool {
+        let mut patterns = self.0.iter().map(String::as_str).chain(NEVER);
+        patterns.any(|pattern| match pattern.strip_suffix('*') {
+            Some(beginning) => property.starts_with(beginning),
+            None => property == pattern,
+        })
+    }
+}
+
+/// The image of an instance, for a user and a project (Nova, `create_image` and `_create_image` of the API, and what
+/// the libvirt driver adds). `metadata` wins over what the instance remembers.
+#[must_use]
+pub fn image_of(
+    instance: &Instance,
+    name: String,
+    (user_id, project_id): (&str, &str),
+    metadata: &BTreeMap<String, String>,
+    left_out: &NonInheritable,
+) -> NewImage {
+    let record = &instance.record;
+    let ImageMeta { mut properties, min_ram, min_disk, disk_format, container_format } =
+        image_from_system_metadata(&record.system_metadata.entries);
+    properties.retain(|name, _| !left_out.holds(name));
+    let owner = if project_id.is_empty() { &instance.project_id } else { project_id };
+    let base = record.system_metadata.entries.get(BASE_IMAGE_REF).cloned();
+    let kernels = [("kernel_id", &record.kernel_id), ("ramdisk_id", &record.ramdisk_id)];
+    let kernels = kernels.into_iter().filter(|(_, id)| !id.is_empty());
+    properties.extend(kernels.map(|(name, id)| (name.to_owned(), id.clone())));
+    let added = [
+        (
+            BASE_IMAGE_REF.trim_start_matches(IMAGE_PREFIX),
+            base.unwrap_or_else(|| record.image_id.to_string()),
+        ),
+        ("instance_uuid", instance.id.to_string()),
+        ("image_type", "snapshot".to_owned()),
+        ("user_id", user_id.to_owned()),
+        ("owner_id", owner.to_owned()),
+    ];
+    properties.extend(added.map(|(name, value)| (name.to_owned(), value)));
+    properties.extend(metadata.clone());
+    NewImage {
+        name,
+        owner: owner.to_owned(),
+        min_ram: min_ram.unwrap_or(0),
+        min_disk: min_disk.unwrap_or(0),
+        disk_format: disk_format.unwrap_or_default(),
+        container_format: container_format.unwrap_or_default(),
+        properties,
+    }
+}

@@ -1,0 +1,173 @@
+//! Nova's states and tasks as one table, and the moves that it allows.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use common::{caller::Caller, id::Id};
+
+use super::{Instance, Operation, Record, State, TaskState};
+use crate::error::Error;
+
+/// What is being done with an instance, what it will be, and what it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// What is being done.
+    pub operation: Operation,
+    /// What somebody has to do; `None` for an instance that was resized and waits for its owner.
+    pub state: Option<TaskState>,
+    /// The state before; for a resize and what ends it, that before the resize.
+    pub former_state: State,
+    /// The record before, likewise.
+    pub former_record: Id,
+    /// What it is made of once that is done, if that changes.
+    pub target: Option<Arc<Record>>,
+    /// The image that is made of it, or that it comes back from.
+    pub image_id: Option<Id>,
+    /// For whom.
+    pub caller: Caller,
+    /// When it was begun.
+    pub create_time: DateTime<Utc>,
+}
+
+/// What an operation does to the record of an instance.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Aim {
+    /// The record while it is under way, if that is another one.
+    pub meanwhile: Option<Arc<Record>>,
+    /// The record once it is done, if that is another one.
+    pub target: Option<Arc<Record>>,
+    /// The image that is made of the instance, or that it comes back from.
+    pub image_id: Option<Id>,
+}
+
+impl Aim {
+    /// Whether the record stays as it is.
+    #[must_use]
+    pub fn keeps(&self, instance: &Instance) -> bool {
+        self.target.as_ref().is_none_or(|target| target.id == instance.record.id)
+    }
+}
+
+/// A row of the table of states.
+struct Rule {
+    operation: Operation,
+    /// Where it is allowed (Nova, `check_instance_state`).
+    from: &'static [State],
+    /// What somebody has to do; `None` where it is done at once.
+    task: Option<TaskState>,
+    to: Arrival,
+}
+
+/// The state that an operation leads to.
+enum Arrival {
+    /// The state before; for what ends a resize, that before the resize.
+    Former,
+    /// As [`Arrival::Former`], but an instance that was in error is well again.
+    Recovered,
+    To(State),
+}
+
+use State::{Active, Error as Failed, Paused, Resized, ShelvedOffloaded, Stopped, Suspended};
+
+/// Where instances can be that exist on a host.
+const ALIVE: &[State] = &[Active, Stopped, Paused, Suspended];
+
+const RULES: [Rule; 8] = [
+    rule(Operation::Snapshot, ALIVE, Some(TaskState::ImageSnapshot), Arrival::Former),
+    rule(Operation::Rebuild, &[Active, Stopped, Failed], Some(TaskState::Rebuilding), Arrival::Recovered),
+    rule(Operation::Resize, &[Active, Stopped], Some(TaskState::ResizePrep), Arrival::To(Resized)),
+    rule(Operation::ConfirmResize, &[Resized], Some(TaskState::ResizeConfirming), Arrival::Former),
+    rule(Operation::RevertResize, &[Resized], Some(TaskState::ResizeReverting), Arrival::Former),
+    rule(
+        Operation::UpdateImageProperties,
+        &[Active, Stopped, Paused, Suspended, ShelvedOffloaded, Failed],
+        None,
+        Arrival::Former,
+    ),
+    rule(Operation::Shelve, ALIVE, Some(TaskState::Shelving), Arrival::To(ShelvedOffloaded)),
+    rule(Operation::Unshelve, &[ShelvedOffloaded], Some(TaskState::Unshelving), Arrival::To(Active)),
+];
+
+const fn rule(operation: Operation, from: &'static [State], task: Option<TaskState>, to: Arrival) -> Rule {
+    Rule { operation, from, task, to }
+}
+
+impl Operation {
+    fn rule(self) -> Option<&'static Rule> {
+        RULES.iter().find(|rule| rule.operation == self)
+    }
+
+    /// Refuses an instance that is somewhere else, or with which something is being done.
+    pub fn check(self, instance: &Instance) -> Result<(), Error> {
+        let from = self.rule().map_or(&[][..], |rule| rule.from);
+        let is_free = instance.task_state().is_none();
+        if is_free && from.contains(&instance.state) {
+            return Ok(());
+        }
+        let allowed = RULES.iter().filter(|rule| is_free && rule.from.contains(&instance.state));
+        Err(Error::WrongState {
+            id: instance.id,
+            operation: self,
+            state: instance.state,
+            task_state: instance.task_state(),
+            needed: from,
+            allowed: allowed.map(|rule| rule.operation).collect(),
+        })
+    }
+}
+
+impl Instance {
+    /// The instance once `operation`, which is allowed, has been begun.
+    #[must_use]
+    pub fn begin(&self, operation: Operation, aim: Aim, caller: &Caller, now: DateTime<Utc>) -> Self {
+        let Aim { meanwhile, target, image_id } = aim;
+        let (former_state, former_record) = match &self.task {
+            Some(resize) => (resize.former_state, resize.former_record),
+            None => (self.state, self.record.id),
+        };
+        let state = operation.rule().and_then(|rule| rule.task);
+        let task = Task {
+            operation,
+            state,
+            former_state,
+            former_record,
+            target,
+            image_id,
+            caller: caller.clone(),
+            create_time: now,
+        };
+        Self {
+            record: meanwhile.unwrap_or_else(|| Arc::clone(&self.record)),
+            task: Some(task),
+            ..self.clone()
+        }
+    }
+
+    /// The instance once its task is done.
+    #[must_use]
+    pub fn finish(&self) -> Self {
+        let Some(task) = &self.task else { return self.clone() };
+        let state = match task.operation.rule().map(|rule| &rule.to) {
+            Some(Arrival::To(state)) => *state,
+            Some(Arrival::Recovered) if task.former_state == Failed => Active,
+            _ => task.former_state,
+        };
+        let record = task.target.as_ref().unwrap_or(&self.record);
+        let waits = task.operation == Operation::Resize;
+        let task = waits.then(|| Task { state: None, target: None, ..task.clone() });
+        Self { state, record: Arc::clone(record), task, ..self.clone() }
+    }
+
+    /// The instance once its task has failed: as it was before, `former` being the record that its task names.
+    #[must_use]
+    pub fn fail(&self, former: Arc<Record>) -> Self {
+        match &self.task {
+            Some(task) if self.state == Resized => {
+                let operation = Operation::Resize;
+                let task = Task { operation, state: None, target: None, ..task.clone() };
+                Self { task: Some(task), ..self.clone() }
+            }
+            _ => Self { record: former, task: None, ..self.clone() },
+        }
+    }
+}

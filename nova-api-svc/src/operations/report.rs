@@ -1,0 +1,133 @@
+//! What whatever runs the instances says of them.
+
+use std::sync::Arc;
+
+use common::{clock, violations::Violations};
+
+use super::{Asked, Done, Operations, TRIES};
+use crate::{
+    error::Error,
+    instance::{Instance, Operation, PowerState, Record, State, Step, TaskState},
+    store::Entry,
+};
+
+/// What is said of an instance.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The state that it is about.
+    pub seen_state: State,
+    /// The task that it is about.
+    pub seen_task_state: Option<TaskState>,
+    /// The state that the instance is in now, if that is said.
+    pub state: Option<State>,
+    /// How its task ended, if it did.
+    pub outcome: Option<Outcome>,
+    /// Where it runs, if that is said.
+    pub host: Option<String>,
+    /// Whether it runs, if that is said.
+    pub power_state: Option<PowerState>,
+    /// What history is to say.
+    pub message: String,
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Succeeded,
+    /// It was not.
+    Failed,
+}
+
+/// The states that reports can lead to.
+const REPORTED: [State; 5] = [State::Active, State::Stopped, State::Paused, State::Suspended, State::Error];
+
+impl Operations {
+    /// Takes a report, if the instance still is where it was seen.
+    pub async fn report(&self, asked: &Asked<'_>, report: &Report) -> Result<Done, Error> {
+        for _ in 0..TRIES {
+            if let Some(done) = self.earlier(asked).await? {
+                return Ok(done);
+            }
+            let before = self.instance(asked.id).await?;
+            let former = match report.outcome {
+                Some(Outcome::Failed) if before.task.is_some() => Some(self.former(&before).await?),
+                _ => None,
+            };
+            let after = report.apply(&before, former)?;
+            if after == before && report.message.is_empty() {
+                return Ok(Done { instance: before, image_id: None });
+            }
+            let entry = entry(asked, report, &before);
+            let caller = before.task.as_ref().map_or(asked.caller, |task| &task.caller);
+            let job = Self::job_at_end(&entry, &before, caller);
+            let change = self.written(&before, after, entry, job, None);
+            if self.pipeline.store.apply(&change).await? {
+                return self.settle(change).await;
+            }
+        }
+        Err(Error::Contended(asked.id))
+    }
+}
+
+fn entry(asked: &Asked<'_>, report: &Report, before: &Instance) -> Entry {
+    let task = before.task.as_ref().filter(|_| report.outcome.is_some());
+    let step = match report.outcome {
+        Some(Outcome::Failed) => Step::Failed,
+        _ => Step::Finished,
+    };
+    Entry {
+        operation: task.map_or(Operation::ReportState, |task| task.operation),
+        step,
+        actor: asked.caller.actor.clone(),
+        time: clock::now(),
+        image_id: task.and_then(|task| task.image_id),
+        message: report.message.clone(),
+        request: asked.request.clone(),
+    }
+}
+
+impl Report {
+    /// The instance after it, or why it cannot be.
+    fn apply(&self, before: &Instance, former: Option<Arc<Record>>) -> Result<Instance, Error> {
+        let (id, state, task_state) = (before.id, before.state, before.task_state());
+        if (self.seen_state, self.seen_task_state) != (state, task_state) {
+            return Err(Error::StateChanged { id, state, task_state });
+        }
+        let ended = match (self.outcome, former) {
+            (Some(_), _) if task_state.is_none() => {
+                return Err(wrong("result", "needs a task that ends, and the instance has none"));
+            }
+            (Some(Outcome::Failed), Some(former)) => before.fail(former),
+            (Some(_), _) => before.finish(),
+            (None, _) => before.clone(),
+        };
+        let mut after = Instance { state: self.arrive(before, &ended)?, ..ended };
+        if let Some(host) = &self.host {
+            after.host.clone_from(host);
+        }
+        after.power_state = self.power_state.unwrap_or(after.power_state);
+        Ok(after)
+    }
+
+    /// The state after it.
+    fn arrive(&self, before: &Instance, ended: &Instance) -> Result<State, Error> {
+        let Some(state) = self.state.filter(|state| *state != ended.state) else { return Ok(ended.state) };
+        let allowed: &[State] = match ended.state {
+            _ if before.task_state().is_some() && self.outcome.is_none() => &[],
+            State::Building => &[State::Active, State::Error],
+            State::Resized | State::ShelvedOffloaded => &[],
+            _ => &REPORTED,
+        };
+        if allowed.contains(&state) {
+            return Ok(state);
+        }
+        let possible: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+        let possible = if possible.is_empty() { "no other".to_owned() } else { possible.join(", ") };
+        Err(wrong("state", &format!("{state} does not follow {}: {possible} would", ended.state)))
+    }
+}
+
+fn wrong(field: &str, problem: &str) -> Error {
+    Violations::one(field, problem).into()
+}

@@ -1,0 +1,232 @@
+//! What changes an instance: the instance itself, its task, its history and what glance-svc is to be asked for, all in
+//! one transaction, and only if nobody else was faster.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use common::{
+    caller::Actor,
+    db::{Dialect as _, Many, json, retrying},
+    id::Id,
+    in_transaction,
+};
+
+use serde::Serialize;
+
+use super::{
+    Store,
+    claim::fingerprint,
+    history::insert_history,
+    jobs::{Job, insert_job},
+    rows::{EntryRow, RecordRow},
+    statements::{insert_entries, insert_records, known_records, lock_projects, usage, write_records},
+};
+use crate::{
+    error::Error,
+    instance::{Instance, Operation, Record, State, Step, Task, TaskState},
+    quota::{Quota, Usage},
+};
+
+/// Writes the instance as it is after a change; whether it was what it was before.
+macro_rules! write_instance {
+    ($tx:ident, $change:expr) => {{
+        let Change { before, after, entry, .. } = $change;
+        let query = match after {
+            None => sqlx::query("DELETE FROM instances WHERE id = $1 AND revision = $2")
+                .bind(before.id)
+                .bind(before.revision),
+            Some(after) => sqlx::query(
+                "UPDATE instances SET revision = revision + 1, record_id = $3, state = $4, host = $5, \
+                 power_state = $6, compute = $7, update_time = $8 WHERE id = $1 AND revision = $2",
+            )
+            .bind(before.id)
+            .bind(before.revision)
+            .bind(after.record.id)
+            .bind(after.state.as_str())
+            .bind(&after.host)
+            .bind(after.power_state.as_str())
+            .bind(after.compute.as_str())
+            .bind(entry.time),
+        };
+        query.execute(&mut *$tx).await?.rows_affected() == 1
+    }};
+}
+
+/// Writes what is being done with an instance.
+macro_rules! write_task {
+    ($tx:ident, $instance_id:expr, $task:expr) => {{
+        sqlx::query("DELETE FROM instance_tasks WHERE instance_id = $1")
+            .bind($instance_id)
+            .execute(&mut *$tx)
+            .await?;
+        if let Some(task) = $task {
+            sqlx::query(
+                "INSERT INTO instance_tasks (instance_id, operation, task_state, former_state, former_record_id, \
+                 target_record_id, image_id, user_id, project_id, roles, create_time) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            )
+            .bind($instance_id)
+            .bind(task.operation.as_str())
+            .bind(task.state.map(TaskState::as_str))
+            .bind(task.former_state.as_str())
+            .bind(task.former_record)
+            .bind(task.target.as_ref().map(|record| record.id))
+            .bind(task.image_id)
+            .bind(&task.caller.actor.user_id)
+            .bind(&task.caller.actor.project_id)
+            .bind(task.caller.roles.join(","))
+            .bind(task.create_time)
+            .execute(&mut *$tx)
+            .await?;
+        }
+    }};
+}
+
+/// One change of an instance.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The instance before.
+    pub before: Instance,
+    /// The instance after, still with the revision of before; `None` if it is deleted.
+    pub after: Option<Instance>,
+    /// What history says of it.
+    pub entry: Entry,
+    /// What glance-svc is to be asked for.
+    pub job: Option<Job>,
+    /// The job that is done with it.
+    pub done: Option<Id>,
+    /// What the project may use, where the change makes it use more.
+    pub quota: Option<Quota>,
+}
+
+/// What history says of a change, beside what it changed.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What was done.
+    pub operation: Operation,
+    /// How far it came.
+    pub step: Step,
+    /// Who did it.
+    pub actor: Actor,
+    /// When.
+    pub time: DateTime<Utc>,
+    /// The image that is made of the instance, or that it comes back from.
+    pub image_id: Option<Id>,
+    /// What a report or an error said.
+    pub message: String,
+    /// The request that makes a retry safe.
+    pub request: Option<Request>,
+}
+
+/// A request that a retry is told by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its id.
+    pub id: String,
+    /// What tells it from another one with the same id.
+    pub fingerprint: String,
+}
+
+impl Request {
+    /// A request that says `said`; `None` without an id.
+    #[must_use]
+    pub fn new(id: String, said: &impl Serialize) -> Option<Self> {
+        let fingerprint = fingerprint(said);
+        (!id.is_empty()).then_some(Self { id, fingerprint })
+    }
+}
+
+/// A row of `instance_history`.
+pub(super) struct HistoryRow<'a> {
+    pub(super) instance_id: Id,
+    pub(super) revision: i64,
+    pub(super) entry: &'a Entry,
+    pub(super) states: (Option<State>, Option<State>),
+    pub(super) records: (Option<Id>, Option<Id>),
+}
+
+impl Change {
+    fn row(&self) -> HistoryRow<'_> {
+        let (before, after) = (&self.before, self.after.as_ref());
+        HistoryRow {
+            instance_id: before.id,
+            revision: before.revision + 1,
+            entry: &self.entry,
+            states: (Some(before.state), after.map(|after| after.state)),
+            records: (Some(before.record.id), after.map(|after| after.record.id)),
+        }
+    }
+
+    /// The records that the instance refers to afterwards.
+    fn records(&self) -> BTreeMap<Id, &Record> {
+        let after = self.after.iter();
+        let targets = after.clone().filter_map(|after| after.task.as_ref()?.target.as_ref());
+        let records = after.map(|after| &after.record).chain(targets);
+        records.map(|record| (record.id, &**record)).collect()
+    }
+
+    /// The task afterwards, if it is another one than before.
+    fn task(&self) -> Option<&Option<Task>> {
+        self.after.as_ref().map(|after| &after.task).filter(|task| **task != self.before.task)
+    }
+}
+
+/// The entry of the creation of an instance, which history writes down once something else is in it.
+pub(super) fn creation(instance: &Instance) -> Entry {
+    Entry {
+        operation: Operation::Create,
+        step: Step::Finished,
+        actor: Actor { user_id: instance.user_id.to_string(), project_id: instance.project_id.to_string() },
+        time: instance.create_time,
+        image_id: None,
+        message: String::new(),
+        request: None,
+    }
+}
+
+impl Store {
+    /// Writes a change; `false`, and nothing is written, if the instance is not what it was before any more.
+    pub async fn apply(&self, change: &Change) -> Result<bool, Error> {
+        retrying(|| self.try_apply(change)).await
+    }
+
+    async fn try_apply(&self, change: &Change) -> Result<bool, Error> {
+        let (before, row) = (&change.before, change.row());
+        let creation = creation(before);
+        let first = HistoryRow {
+            instance_id: before.id,
+            revision: before.revision,
+            entry: &creation,
+            states: (None, Some(before.state)),
+            records: (None, Some(before.record.id)),
+        };
+        in_transaction!(self.db, |tx| {
+            if let Some(quota) = &change.quota {
+                lock_projects!(tx, &[&before.project_id]);
+                let usage = usage!(&mut *tx, &*before.project_id);
+                quota.check_growth(&usage, before, change.after.as_ref())?;
+            }
+            write_records!(tx, change.records());
+            if !write_instance!(tx, change) {
+                return Ok(false);
+            }
+            if before.revision == 1 {
+                insert_history!(tx, first);
+            }
+            insert_history!(tx, row);
+            if let Some(task) = change.task() {
+                write_task!(tx, before.id, task);
+            }
+            if let Some(done) = change.done {
+                sqlx::query("DELETE FROM image_jobs WHERE image_id = $1")
+                    .bind(done)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            if let Some(job) = &change.job {
+                insert_job!(tx, job);
+            }
+        });
+        Ok(true)
+    }
+}

@@ -1,0 +1,144 @@
+//! Instances by the record they are made of, for those who look for drift.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use common::{id::Id, on_db, page::Key};
+use sqlx::QueryBuilder;
+
+use super::{
+    Store,
+    record::{RECORDS, StoredRecord},
+};
+use crate::{
+    error::Error,
+    instance::{Record, State},
+};
+
+/// Which records are looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The image they are made from.
+    pub image_id: Option<Id>,
+    /// An entry of system metadata that they have.
+    pub entry: Option<(String, String)>,
+}
+
+/// An instance, as far as a list of drift tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    pub name: String,
+    /// Its project.
+    pub project_id: String,
+    /// Its state.
+    pub state: State,
+    /// The record that it is made of.
+    pub record_id: Id,
+    /// When it was created.
+    pub create_time: DateTime<Utc>,
+}
+
+const PLACE: &str = "SELECT id, name, project_id, state, record_id, create_time FROM instances WHERE ";
+
+#[derive(sqlx::FromRow)]
+struct PlaceRow {
+    id: Id,
+    name: String,
+    project_id: String,
+    state: String,
+    record_id: Id,
+    create_time: DateTime<Utc>,
+}
+
+impl PlaceRow {
+    fn place(self) -> Result<Place, Error> {
+        let state = State::from_name(&self.state).ok_or(Error::Corrupt(self.id))?;
+        let Self { id, name, project_id, record_id, create_time, .. } = self;
+        Ok(Place { id, name, project_id, state, record_id, create_time })
+    }
+}
+
+impl Wanted {
+    /// Whether a record is one of them.
+    #[must_use]
+    pub fn holds(&self, record: &Record) -> bool {
+        let has = |(key, value): &(String, String)| record.system_metadata.entries.get(key) == Some(value);
+        self.image_id.is_none_or(|id| id == record.image_id) && self.entry.as_ref().is_none_or(has)
+    }
+}
+
+impl Store {
+    /// The next records from `first` on, by id, that instances are made of, `limit` at most.
+    pub async fn records_from(
+        &self,
+        wanted: &Wanted,
+        first: Id,
+        limit: i64,
+    ) -> Result<Vec<Arc<Record>>, Error> {
+        let rows: Vec<StoredRecord> = on_db!(self.db, |connection| {
+            let mut query = QueryBuilder::new(RECORDS);
+            query.push("id >= ").push_bind(first);
+            if let Some(image_id) = wanted.image_id {
+                query.push(" AND image_id = ").push_bind(image_id);
+            }
+            if let Some((key, value)) = &wanted.entry {
+                query
+                    .push(" AND id IN (SELECT e.record_id FROM record_entries e WHERE e.key = ")
+                    .push_bind(key);
+                query
+                    .push(" AND e.value = ")
+                    .push_bind(value)
+                    .push(" AND e.record_id >= ")
+                    .push_bind(first)
+                    .push(")");
+            }
+            query.push(
+                " AND EXISTS (SELECT 1 FROM instances i WHERE i.record_id = records.id) ORDER BY id LIMIT ",
+            );
+            query.push_bind(limit).build_query_as().fetch_all(connection).await?
+        });
+        rows.into_iter().map(StoredRecord::read).collect()
+    }
+
+    /// The next instances of a record behind `after`, in the order of their creation, `limit` at most.
+    pub async fn instances_of_record(
+        &self,
+        record_id: Id,
+        after: Option<(DateTime<Utc>, Id)>,
+        limit: i64,
+    ) -> Result<Vec<Place>, Error> {
+        self.places("record_id = ", &Key::Id(record_id), after, limit).await
+    }
+
+    /// The next instances of a project behind `after`, in the order of their creation, `limit` at most.
+    pub async fn instances_of_project(
+        &self,
+        project_id: &str,
+        after: Option<(DateTime<Utc>, Id)>,
+        limit: i64,
+    ) -> Result<Vec<Place>, Error> {
+        self.places("project_id = ", &Key::Text(project_id.to_owned()), after, limit).await
+    }
+
+    async fn places(
+        &self,
+        condition: &'static str,
+        value: &Key,
+        after: Option<(DateTime<Utc>, Id)>,
+        limit: i64,
+    ) -> Result<Vec<Place>, Error> {
+        let rows: Vec<PlaceRow> = on_db!(self.db, |connection| {
+            let mut query = QueryBuilder::new(PLACE);
+            value.push_bind(query.push(condition));
+            if let Some((time, id)) = after {
+                query.push(" AND (create_time, id) > (").push_bind(time).push(", ").push_bind(id).push(")");
+            }
+            query.push(" ORDER BY create_time, id LIMIT ").push_bind(limit);
+            query.build_query_as().fetch_all(connection).await?
+        });
+        rows.into_iter().map(PlaceRow::place).collect()
+    }
+}

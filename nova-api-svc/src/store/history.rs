@@ -1,0 +1,173 @@
+//! What was done with instances.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use common::{caller::Actor, id::Id, on_db, page::Page};
+use sqlx::QueryBuilder;
+
+use super::{
+    Store,
+    change::{Entry, Request, creation},
+};
+use crate::{
+    error::Error,
+    instance::{Instance, Operation, Record, State, Step},
+    list::HistoryOrder,
+};
+
+/// Adds a row of history.
+macro_rules! insert_history {
+    ($tx:ident, $row:expr) => {{
+        let HistoryRow { instance_id, revision, entry, states, records } = $row;
+        sqlx::query(
+            "INSERT INTO instance_history (instance_id, revision, create_time, user_id, project_id, operation, step, \
+             old_state, new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        )
+        .bind(instance_id)
+        .bind(revision)
+        .bind(entry.time)
+        .bind(&entry.actor.user_id)
+        .bind(&entry.actor.project_id)
+        .bind(entry.operation.as_str())
+        .bind(entry.step.as_str())
+        .bind(states.0.map(State::as_str))
+        .bind(states.1.map(State::as_str))
+        .bind(records.0)
+        .bind(records.1)
+        .bind(entry.image_id)
+        .bind(&entry.message)
+        .bind(entry.request.as_ref().map(|request| &request.id))
+        .bind(entry.request.as_ref().map(|request| &request.fingerprint))
+        .execute(&mut *$tx)
+        .await?;
+    }};
+}
+
+pub(super) use insert_history;
+
+const ENTRY: &str = "SELECT instance_id, revision, create_time, user_id, project_id, operation, step, old_state, \
+                     new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint \
+                     FROM instance_history WHERE instance_id = ";
+
+/// A change of an instance, as history tells it.
+#[derive(Debug, Clone)]
+pub struct Past {
+    /// The revision of the instance that it made.
+    pub revision: i64,
+    /// What was done, by whom and when.
+    pub entry: Entry,
+    /// The states before and after.
+    pub states: (Option<State>, Option<State>),
+    /// The records before and after.
+    pub records: (Option<Arc<Record>>, Option<Arc<Record>>),
+}
+
+#[derive(sqlx::FromRow)]
+struct HistoryRow {
+    instance_id: Id,
+    revision: i64,
+    create_time: DateTime<Utc>,
+    user_id: String,
+    project_id: String,
+    operation: String,
+    step: String,
+    old_state: Option<String>,
+    new_state: Option<String>,
+    old_record_id: Option<Id>,
+    new_record_id: Option<Id>,
+    image_id: Option<Id>,
+    message: String,
+    request_id: Option<String>,
+    fingerprint: Option<String>,
+}
+
+impl HistoryRow {
+    fn entry(&self) -> Option<Entry> {
+        Some(Entry {
+            operation: Operation::from_name(&self.operation)?,
+            step: Step::from_name(&self.step)?,
+            actor: Actor { user_id: self.user_id.clone(), project_id: self.project_id.clone() },
+            time: self.create_time,
+            image_id: self.image_id,
+            message: self.message.clone(),
+            request: self
+                .request_id
+                .clone()
+                .zip(self.fingerprint.clone())
+                .map(|(id, fingerprint)| Request { id, fingerprint }),
+        })
+    }
+
+    fn states(&self) -> (Option<State>, Option<State>) {
+        let state = |name: &Option<String>| State::from_name(name.as_deref()?);
+        (state(&self.old_state), state(&self.new_state))
+    }
+}
+
+impl Past {
+    /// The creation of an instance that nothing was done with since.
+    #[must_use]
+    pub fn creation(instance: &Instance) -> Self {
+        Self {
+            revision: 1,
+            entry: creation(instance),
+            states: (None, Some(instance.state)),
+            records: (None, Some(Arc::clone(&instance.record))),
+        }
+    }
+}
+
+impl Store {
+    /// A page of the history of an instance; empty for one that nothing was done with.
+    pub async fn history(&self, id: Id, page: &Page<HistoryOrder>) -> Result<Vec<Past>, Error> {
+        let rows: Vec<HistoryRow> = on_db!(self.db, |connection| {
+            let mut query = QueryBuilder::new(ENTRY);
+            query.push_bind(id).push(" AND ");
+            if !page.push_after(&mut query) {
+                query.push("TRUE");
+            }
+            page.push_order(&mut query);
+            page.push_limit(&mut query);
+            query.build_query_as().fetch_all(connection).await?
+        });
+        let named = rows.iter().flat_map(|row| [row.old_record_id, row.new_record_id]).flatten();
+        let records = self.records(named.collect::<BTreeSet<_>>().into_iter().collect()).await?;
+        let record = |id: Option<Id>| id.and_then(|id| records.get(&id).cloned());
+        rows.iter()
+            .map(|row| {
+                Ok(Past {
+                    revision: row.revision,
+                    entry: row.entry().ok_or(Error::Corrupt(row.instance_id))?,
+                    states: row.states(),
+                    records: (record(row.old_record_id), record(row.new_record_id)),
+                })
+            })
+            .collect()
+    }
+
+    /// What a request with this id did with an instance.
+    pub async fn earlier(&self, id: Id, request_id: &str) -> Result<Option<Entry>, Error> {
+        let row: Option<HistoryRow> = on_db!(self.db, |connection| {
+            let mut query = QueryBuilder::new(ENTRY);
+            query.push_bind(id).push(" AND request_id = ").push_bind(request_id);
+            query.build_query_as().fetch_optional(connection).await?
+        });
+        row.map(|row| row.entry().ok_or(Error::Corrupt(id))).transpose()
+    }
+
+    /// Why making `image_id` of an instance has failed, if it has.
+    pub async fn failure(&self, id: Id, image_id: Id) -> Result<Option<String>, Error> {
+        Ok(on_db!(self.db, |connection| {
+            sqlx::query_scalar(
+                "SELECT message FROM instance_history WHERE instance_id = $1 AND image_id = $2 AND step = $3",
+            )
+            .bind(id)
+            .bind(image_id)
+            .bind(Step::Failed.as_str())
+            .fetch_optional(connection)
+            .await?
+        }))
+    }
+}

@@ -1,0 +1,97 @@
+//! Records in the database.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use common::{
+    db::{Dialect as _, Many},
+    flavor::Flavor,
+    id::Id,
+    on_db,
+    system_metadata::SystemMetadata,
+};
+use sqlx::types::Json;
+
+use super::Store;
+use crate::{
+    error::Error,
+    instance::{Inherited, Record},
+};
+
+/// The columns of a record.
+macro_rules! columns {
+    () => {
+        "SELECT id AS record_id, image_id, image_revision, kernel_id, ramdisk_id, os_type, architecture, vm_mode, \
+         root_device_name, auto_disk_config, system_metadata, truncated_keys FROM records WHERE "
+    };
+}
+
+/// Records that fulfil a condition.
+pub(super) const RECORDS: &str = columns!();
+
+/// A row of `records`, or that part of another row.
+#[derive(sqlx::FromRow)]
+pub(super) struct StoredRecord {
+    record_id: Id,
+    image_id: Id,
+    image_revision: i64,
+    kernel_id: String,
+    ramdisk_id: String,
+    os_type: String,
+    architecture: String,
+    vm_mode: String,
+    root_device_name: String,
+    auto_disk_config: bool,
+    system_metadata: Json<BTreeMap<String, String>>,
+    truncated_keys: Json<BTreeSet<String>>,
+}
+
+impl StoredRecord {
+    /// The record, to be shared.
+    pub(super) fn read(self) -> Result<Arc<Record>, Error> {
+        let id = self.record_id;
+        self.record().map(Arc::new).ok_or(Error::Corrupt(id))
+    }
+
+    /// The record; `None` if it makes no sense.
+    pub(super) fn record(self) -> Option<Record> {
+        Some(Record {
+            id: self.record_id,
+            image_id: self.image_id,
+            image_revision: self.image_revision,
+            flavor: Flavor::from_system_metadata(&self.system_metadata)?,
+            kernel_id: self.kernel_id,
+            ramdisk_id: self.ramdisk_id,
+            inherited: Inherited {
+                os_type: self.os_type,
+                architecture: self.architecture,
+                vm_mode: self.vm_mode,
+                root_device_name: self.root_device_name,
+                auto_disk_config: self.auto_disk_config,
+            },
+            system_metadata: SystemMetadata {
+                entries: self.system_metadata.0,
+                truncated: self.truncated_keys.0,
+            },
+        })
+    }
+}
+
+impl Store {
+    /// Those of these records that are there.
+    pub async fn records(&self, ids: Vec<Id>) -> Result<HashMap<Id, Arc<Record>>, Error> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<StoredRecord> = on_db!(self.db, |connection| {
+            let statement = connection.pick(
+                concat!(columns!(), "id IN (SELECT value FROM json_each($1))"),
+                concat!(columns!(), "id = ANY($1)"),
+            );
+            sqlx::query_as(statement).bind(Many(ids)).fetch_all(connection).await?
+        });
+        rows.into_iter().map(|row| row.read().map(|record| (record.id, record))).collect()
+    }
+}

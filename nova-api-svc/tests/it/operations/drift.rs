@@ -1,0 +1,103 @@
+//! What instances remember, beside what their images say.
+
+use proto::nova::v1::{Drift, PropertyDifference, property_difference::Kind};
+
+use super::*;
+use crate::support::{fields, several};
+
+on_both_databases!(an_instance_is_compared_with_its_image_now_and_then, drift_is_found_over_the_whole_fleet);
+
+fn told(differences: &[PropertyDifference]) -> Vec<(&str, Kind, Option<&str>, Option<&str>)> {
+    differences
+        .iter()
+        .map(|found| {
+            (
+                found.property.as_str(),
+                found.kind(),
+                found.instance_value.as_deref(),
+                found.image_value.as_deref(),
+            )
+        })
+        .collect()
+}
+
+async fn an_instance_is_compared_with_its_image_now_and_then(db: TestDb) {
+    let nova = alone(db).await;
+    let long = "x".repeat(300);
+    let image = nova.glance.with(&[("a", "1"), ("b", "1"), ("long", &long)]);
+    let instance = nova.active(&image).await;
+    nova.glance.change(&image.id, |image| image.properties = map(&[("a", "2"), ("c", "1"), ("long", &long)]));
+    let set = map(&[("d", "1")]);
+    let id = instance.id.clone();
+    nova.edit(UpdateInstanceImagePropertiesRequest { id, set, ..Default::default() }).await.unwrap();
+    let compared = nova.compare(&instance.id).await;
+    assert_eq!((compared.image_revision, compared.current_revision), (1, 2));
+    let cut = &long[..255];
+    let expected = [
+        ("a", Kind::Changed, Some("1"), Some("2")),
+        ("b", Kind::Removed, Some("1"), None),
+        ("c", Kind::Added, None, Some("1")),
+        ("d", Kind::Removed, Some("1"), None),
+        ("long", Kind::Truncated, Some(cut), Some(long.as_str())),
+    ];
+    assert_eq!(told(&compared.current), expected);
+    let expected = [expected[3], expected[4]];
+    assert_eq!(told(&compared.at_revision), expected);
+    nova.glance.forget(&image);
+    let compared = nova.compare(&instance.id).await;
+    assert_eq!((compared.current_revision, compared.current.len()), (0, 0));
+    assert_eq!(told(&compared.at_revision), expected);
+}
+
+async fn drift_is_found_over_the_whole_fleet(db: TestDb) {
+    let nova = alone(db).await;
+    let (x, y) = (nova.glance.with(&[("hw_disk_bus", "ide")]), nova.glance.with(&[("hw_disk_bus", "ide")]));
+    let mut expected = Vec::new();
+    for (image, user, count) in [(&x, "p", 3), (&x, "q", 2), (&y, "p", 4)] {
+        let created = nova.create(made_by("bob", user, several(image, count))).await.unwrap().instances;
+        expected.push(created.into_iter().map(|instance| instance.id).collect::<Vec<_>>());
+    }
+    assert_eq!(nova.drift(ListDriftRequest::default()).await, []);
+    nova.glance.change(&x.id, |image| image.properties = map(&[("hw_disk_bus", "virtio")]));
+    nova.glance.change(&y.id, |image| drop(image.properties.insert("a".into(), "1".into())));
+    let ids = |drifts: &[Drift]| {
+        let mut ids: Vec<_> = drifts.iter().map(|drift| drift.instance_id.clone()).collect();
+        ids.sort();
+        ids
+    };
+    let expect = |groups: &[usize]| {
+        let mut ids: Vec<_> = groups.iter().flat_map(|group| expected[*group].clone()).collect();
+        ids.sort();
+        ids
+    };
+    for page_size in [1, 2, 100] {
+        let all = ListDriftRequest { page_size, ..Default::default() };
+        assert_eq!(ids(&nova.drift(all.clone()).await), expect(&[0, 1, 2]));
+        let of_image = ListDriftRequest { image_id: x.id.clone(), ..all.clone() };
+        assert_eq!(ids(&nova.drift(of_image.clone()).await), expect(&[0, 1]));
+        let of_project = ListDriftRequest { project_id: "p".to_owned(), ..all.clone() };
+        assert_eq!(ids(&nova.drift(of_project).await), expect(&[0, 2]));
+        let still_ide = ListDriftRequest {
+            property: "hw_disk_bus".to_owned(),
+            value: Some("ide".to_owned()),
+            ..all.clone()
+        };
+        let found = nova.drift(still_ide.clone()).await;
+        assert_eq!(ids(&found), expect(&[0, 1]));
+        let difference = [("hw_disk_bus", Kind::Changed, Some("ide"), Some("virtio"))];
+        assert!(found.iter().all(|drift| told(&drift.differences) == difference));
+        let project_id = "q".to_owned();
+        assert_eq!(ids(&nova.drift(ListDriftRequest { project_id, ..still_ide }).await), expect(&[1]));
+        let added = ListDriftRequest { property: "a".to_owned(), ..all };
+        assert_eq!(ids(&nova.drift(added).await), expect(&[2]));
+    }
+    let wrong = ListDriftRequest {
+        image_id: "x".to_owned(),
+        value: Some(String::new()),
+        page_size: -1,
+        page_token: "x".to_owned(),
+        ..Default::default()
+    };
+    let refused = nova.instances().list_drift(wrong).await.unwrap_err();
+    assert_eq!(fields(&refused), ["image_id", "property", "page_size", "page_token"]);
+}
