@@ -12,6 +12,7 @@ mod documents;
 mod glance_is_away;
 mod http;
 mod openapi;
+mod operations;
 mod process;
 mod readme;
 mod retry;

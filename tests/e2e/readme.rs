@@ -10,7 +10,16 @@ use crate::{terminal::Terminal, world::World};
 #[tokio::test]
 async fn the_session_with_grpcurl_works() {
     let answers = answers("```sh session\n").await;
-    for part in ["\"image_hw_disk_bus\": \"virtio\"", "\"oldValue\": \"ide\"", "\"imageRevision\": \"2\""] {
+    for part in [
+        "\"image_hw_disk_bus\": \"virtio\"",
+        "\"oldValue\": \"ide\"",
+        "\"imageRevision\": \"2\"",
+        // What became of an instance.
+        "\"host\": \"compute-1\"",
+        "\"instanceValue\": \"scsi\"",
+        "\"state\": \"RESIZED\"",
+        "\"operation\": \"REVERT_RESIZE\"",
+    ] {
         assert!(answers.contains(part), "{part} is missing in:\n{answers}");
     }
 }

@@ -27,22 +27,29 @@ pub(crate) struct World {
     glance_db: TestDb,
     data: TempDir,
     nova_db: TestDb,
+    /// Who completes operations.
+    compute: &'static str,
 }
 
 impl World {
     /// Starts both services; `db` becomes nova's, and glance gets another one of its kind.
     pub(crate) async fn start(db: TestDb) -> Self {
+        Self::start_with(db, "agent").await
+    }
+
+    /// As [`World::start`]; `compute` completes operations.
+    pub(crate) async fn start_with(db: TestDb, compute: &'static str) -> Self {
         let glance_db = db.another().await;
         let data = tempfile::tempdir().unwrap();
         let glance = start_glance(&glance_db.url, data.path(), "127.0.0.1:0");
-        let nova = start_nova(&db.url, &glance.endpoint());
-        Self { glance, nova, glance_db, data, nova_db: db }
+        let nova = start_nova(&db.url, &glance.endpoint(), compute);
+        Self { glance, nova, glance_db, data, nova_db: db, compute }
     }
 
     /// Kills nova-api-svc and starts it again on the same database.
     pub(crate) fn crash_nova(&mut self) {
         self.nova.kill().unwrap();
-        self.nova = start_nova(&self.nova_db.url, &self.glance.endpoint());
+        self.nova = start_nova(&self.nova_db.url, &self.glance.endpoint(), self.compute);
     }
 
     /// Starts glance-svc again, where it was, on the same database.
@@ -110,8 +117,9 @@ pub(crate) fn start_glance(url: &str, data: &Path, listen: &str) -> Service {
     Service::start("glance-svc", arguments).unwrap()
 }
 
-fn start_nova(url: &str, glance: &str) -> Service {
-    let arguments = ["--listen", "127.0.0.1:0", "--database-url", url, "--glance-endpoint", glance];
+fn start_nova(url: &str, glance: &str, compute: &str) -> Service {
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--database-url", url, "--glance-endpoint", glance, "--compute", compute];
     Service::start("nova-api-svc", arguments).unwrap()
 }
 
