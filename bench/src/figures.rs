@@ -88,6 +88,8 @@ pub(crate) struct GrowthPoint {
     pub(crate) list_p99_us: f64,
     /// First page of the instances with one entry of system metadata, one in flight.
     pub(crate) find_p99_us: f64,
+    /// p99 of a page of instances that drifted, microseconds.
+    pub(crate) drift_p99_us: f64,
     /// `CreateInstance`, 64 in flight.
     pub(crate) create_per_second: f64,
     /// Bytes of the database for each instance.

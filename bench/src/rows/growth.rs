@@ -3,7 +3,10 @@
 use std::sync::{Arc, atomic::AtomicU64};
 
 use anyhow::ensure;
-use proto::nova::v1::{GetInstanceRequest, ListInstancesRequest};
+use proto::{
+    glance::v1::UpdateImagePropertiesRequest,
+    nova::v1::{Drift, GetInstanceRequest, ListDriftRequest, ListInstancesRequest},
+};
 
 use super::{
     create::{self, Services},
@@ -14,8 +17,8 @@ use crate::{
     figures::{Finding, Goal, GrowthPoint, Run, median_of},
     load::{Shape, drive},
     process::Watch,
-    sample::PROPERTIES,
-    world::Instances,
+    sample::{self, PROPERTIES},
+    world::{self, Instances},
 };
 
 const ROW: &str = "growth";
@@ -47,6 +50,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
             create::create_one(&services.instances, image).await?;
         }
     }
+    drift(&services).await?;
     let mut loader = Loader::new(&nova, "instances", "instance_id").await?;
     let empty = loader.settle().await?;
     let mut count = 10_000;
@@ -85,6 +89,9 @@ async fn point(
     let list_p99_us = p99(&lists);
     let finds = bench.repeat(ROW, &name("find"), async || find(shape, &watch, instances).await).await?;
     let find_p99_us = p99(&finds);
+    let drifts =
+        bench.repeat(ROW, &name("drift"), async || list_drift(shape, &watch, instances).await).await?;
+    let drift_p99_us = p99(&drifts);
     let (shape, watch, acknowledged) =
         (bench.plan.shape(64), services.watch(bench)?, Arc::new(AtomicU64::new(0)));
     let create = async || create::create(shape, &watch, instances, 1, &acknowledged).await;
@@ -97,9 +104,46 @@ async fn point(
         get_p99_us,
         list_p99_us,
         find_p99_us,
+        drift_p99_us,
         create_per_second,
         bytes_per_instance,
     })
+}
+
+/// The image that no instance remembers as it is.
+const DRIFTED: usize = 7;
+
+/// Changes a property of an image that instances were made of.
+async fn drift(services: &Services) -> anyhow::Result<()> {
+    let request = UpdateImagePropertiesRequest {
+        image_id: sample::image_id(DRIFTED),
+        set: [("hw_disk_bus".to_owned(), "drifted".to_owned())].into(),
+        ..Default::default()
+    };
+    world::images(&services.glance).await?.of(0).update_image_properties(request).await?;
+    Ok(())
+}
+
+/// Which instances of the image do not remember its property as it is now?
+async fn list_drift(shape: Shape, watch: &Watch, instances: &Instances) -> anyhow::Result<Run> {
+    let instances = instances.clone();
+    drive(shape, watch, move |turn| {
+        let mut instances = instances.of(turn.worker);
+        let request = ListDriftRequest {
+            image_id: sample::image_id(DRIFTED),
+            property: "hw_disk_bus".to_owned(),
+            page_size: 100,
+            ..Default::default()
+        };
+        async move {
+            let page = instances.list_drift(request).await?.into_inner();
+            let image_value = |drift: &Drift| drift.differences[0].image_value.clone();
+            let right = page.drifts.iter().all(|drift| image_value(drift).as_deref() == Some("drifted"));
+            ensure!(right && page.drifts.len() == 100, "another page than asked for");
+            Ok(())
+        }
+    })
+    .await
 }
 
 fn p99(runs: &[Run]) -> f64 {
@@ -112,9 +156,10 @@ type Figure = fn(&GrowthPoint) -> f64;
 /// Notes the findings of one number of instances, compared with those of [`BASE`].
 fn compare(bench: &mut Bench, point: &GrowthPoint, base: Option<&GrowthPoint>) {
     let count = point.instances;
-    let figures: [(&str, Figure); 2] = [
+    let figures: [(&str, Figure); 3] = [
         ("GetInstance, any", |point| point.get_p99_us / 1e3),
         ("ListInstances, any page of 100", |point| point.list_p99_us / 1e3),
+        ("ListDrift, a page of 100", |point| point.drift_p99_us / 1e3),
     ];
     for (what, figure) in figures {
         let finding = Finding::value(ROW, format!("p99 of {what} of {count}"), "ms", figure(point));

@@ -14,9 +14,9 @@ const CURVES: [Curve; 6] = [
     ("GetInstance, p99, ms", |point| point.get_p99_us / 1e3),
     ("ListInstances, any page of 100, p99, ms", |point| point.list_p99_us / 1e3),
     ("instances with one metadata entry, p99, ms", |point| point.find_p99_us / 1e3),
+    ("instances that drifted, p99, ms", |point| point.drift_p99_us / 1e3),
     ("CreateInstance, 64 in flight, a second", |point| point.create_per_second),
     ("bytes of the database for an instance", |point| point.bytes_per_instance),
-    ("size of the database, GB", |point| point.bytes_per_instance * to_float(point.instances) / 1e9),
 ];
 
 /// Draws all curves, each from zero: what is flat does not depend on the number of instances.
