@@ -141,6 +141,12 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             insert_properties!(tx, image, properties);
+            sqlx::query("INSERT INTO image_documents (image_id, revision, properties) VALUES ($1, $2, $3)")
+                .bind(image.id)
+                .bind(image.revision)
+                .bind(Json(&image.properties))
+                .execute(&mut *tx)
+                .await?;
             insert_tags!(tx, image, &image.tags);
         });
         Ok(())

@@ -23,11 +23,16 @@ const LOCK: &str = concat!(
      ORDER BY id FOR NO KEY UPDATE) AS locked JOIN image_records ON id = locked_id WHERE id = ANY($1)"
 );
 
-/// New revisions of images `$1`, the properties that get a value, and the history.
+/// New revisions of images `$1` and their documents, the properties that get a value, and the history.
 const WRITE: &str = "WITH revised AS ( \
      UPDATE images SET revision = new.revision, update_time = new.update_time \
      FROM json_to_recordset($2::json) AS new (id uuid, revision bigint, update_time timestamptz) \
      WHERE images.id = ANY($1) AND images.id = new.id \
+     ), document AS ( \
+     INSERT INTO image_documents (image_id, revision, properties) \
+     SELECT id, revision, properties FROM json_to_recordset($2::json) \
+     AS new (id uuid, revision bigint, properties json) \
+     ON CONFLICT (image_id) DO UPDATE SET revision = excluded.revision, properties = excluded.properties \
      ), set AS ( \
      INSERT INTO image_properties (image_id, name, value, image_create_time) \
      SELECT image_id, name, value, image_create_time FROM json_to_recordset($3::json) \

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use common::{
     db::{Many, as_text},
     id::Id,
+    image::Properties,
 };
 use serde::Serialize;
 use sqlx::types::Json;
@@ -56,11 +57,12 @@ pub(super) struct Rows<'a> {
     pub(super) revisions: Vec<RevisionTo<'a>>,
 }
 
-/// The part of a row of `images` that every edit changes.
+/// The part of a row of `images` that every edit changes, and the row of `image_documents`.
 #[derive(Serialize)]
 pub(super) struct ImageTo<'a> {
     id: &'a Id,
     revision: i64,
+    properties: &'a Properties,
     #[serde(serialize_with = "as_text")]
     update_time: DateTime<Utc>,
 }
@@ -149,7 +151,8 @@ impl<'a> Rows<'a> {
 
 impl<'a> From<&'a Draft> for ImageTo<'a> {
     fn from(Draft { image, .. }: &'a Draft) -> Self {
-        Self { id: &image.id, revision: image.revision, update_time: image.update_time }
+        let Image { id, revision, update_time, properties, .. } = image;
+        Self { id, revision: *revision, update_time: *update_time, properties }
     }
 }
 

@@ -20,6 +20,10 @@ const LOCK: &str = concat!(
 const REVISIONS: &str = "UPDATE images SET revision = new.value ->> 'revision', \
      update_time = new.value ->> 'update_time' FROM json_each($1) AS new WHERE images.id = new.value ->> 'id'";
 
+const DOCUMENTS: &str = "INSERT INTO image_documents (image_id, revision, properties) \
+     SELECT value ->> 'id', value ->> 'revision', value -> 'properties' FROM json_each($1) WHERE TRUE \
+     ON CONFLICT (image_id) DO UPDATE SET revision = excluded.revision, properties = excluded.properties";
+
 const SET: &str = "INSERT INTO image_properties (image_id, name, value, image_create_time) \
      SELECT value ->> 'image_id', value ->> 'name', value ->> 'value', value ->> 'image_create_time' \
      FROM json_each($1) WHERE TRUE \
@@ -54,6 +58,7 @@ impl Transaction for SqliteConnection {
 
     async fn write(&mut self, rows: &Rows<'_>) -> Result<(), sqlx::Error> {
         write_rows!(self, REVISIONS, rows.images);
+        write_rows!(self, DOCUMENTS, rows.images);
         write_rows!(self, ATTRIBUTES, rows.attributes);
         write_rows!(self, SET, rows.set);
         write_rows!(self, REMOVE, rows.removed);
