@@ -27,11 +27,13 @@ use tokio::{sync::watch, time::timeout};
 
 mod dialect;
 mod error;
+mod micros;
 mod rows;
 
 pub use dialect::{Dialect, Many};
 pub use error::{Error, Transient, all_or_each, retrying};
-pub use rows::{as_text, json};
+pub use micros::Micros;
+pub use rows::{as_micros, as_text, json};
 
 use error::is_unavailable;
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use crate::{id::Id, violations::Violations};
+use crate::{db::Micros, id::Id, violations::Violations};
 
 mod order;
 
@@ -34,6 +34,8 @@ pub enum Key {
     Integer(i64),
     /// A time.
     Time(DateTime<Utc>),
+    /// A time that is kept as [`Micros`].
+    Micros(DateTime<Utc>),
     /// An id.
     Id(Id),
 }
@@ -75,7 +77,7 @@ impl Key {
     fn is_storable(&self) -> bool {
         match self {
             Self::Text(text) => !text.contains('\0'),
-            Self::Time(time) => (1..=9999).contains(&time.year()),
+            Self::Time(time) | Self::Micros(time) => (1..=9999).contains(&time.year()),
             Self::Integer(_) | Self::Id(_) => true,
         }
     }
@@ -86,12 +88,14 @@ impl Key {
         for<'q> String: Encode<'q, DB> + Type<DB>,
         for<'q> i64: Encode<'q, DB> + Type<DB>,
         for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
+        for<'q> Micros: Encode<'q, DB> + Type<DB>,
         for<'q> Id: Encode<'q, DB> + Type<DB>,
     {
         match self {
             Self::Text(text) => query.push_bind(text.clone()),
             Self::Integer(number) => query.push_bind(*number),
             Self::Time(time) => query.push_bind(*time),
+            Self::Micros(time) => query.push_bind(Micros(*time)),
             Self::Id(id) => query.push_bind(*id),
         };
     }
@@ -131,6 +135,7 @@ impl<K: SortKey> Page<K> {
         for<'q> String: Encode<'q, DB> + Type<DB>,
         for<'q> i64: Encode<'q, DB> + Type<DB>,
         for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
+        for<'q> Micros: Encode<'q, DB> + Type<DB>,
         for<'q> Id: Encode<'q, DB> + Type<DB>,
     {
         let Some(after) = &self.after else { return false };
@@ -165,6 +170,7 @@ impl<K: SortKey> Page<K> {
         for<'q> String: Encode<'q, DB> + Type<DB>,
         for<'q> i64: Encode<'q, DB> + Type<DB>,
         for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
+        for<'q> Micros: Encode<'q, DB> + Type<DB>,
         for<'q> Id: Encode<'q, DB> + Type<DB>,
     {
         let (Some(after), Some(run)) = (&self.after, self.runs().nth(range)) else {
@@ -224,7 +230,7 @@ impl<K: SortKey> Page<K> {
         &self,
         items: Vec<T>,
         key: impl Fn(&T, K) -> Key,
-        render: impl Fn(T) -> M,
+        mut render: impl FnMut(T) -> M,
         bytes: impl Fn(&M) -> usize,
     ) -> (Vec<M>, String) {
         let read = items.len();

@@ -116,7 +116,7 @@ impl Detector {
         asking: Asking<'_>,
     ) -> Result<Drifts, Error> {
         let (mut first, mut after) = match page.after() {
-            Some([Key::Id(record), Key::Time(time), Key::Id(id)]) => (*record, Some((*time, *id))),
+            Some([Key::Id(record), Key::Micros(time), Key::Id(id)]) => (*record, Some((*time, *id))),
             _ => (Id::from(NIL), None),
         };
         let (mut found, mut compared) = (Vec::new(), 0);
@@ -156,7 +156,7 @@ impl Detector {
         asking: Asking<'_>,
     ) -> Result<Drifts, Error> {
         let mut after = match page.after() {
-            Some([Key::Time(time), Key::Id(id)]) => Some((*time, *id)),
+            Some([Key::Micros(time), Key::Id(id)]) => Some((*time, *id)),
             _ => None,
         };
         let (mut found, mut walked) = (Vec::new(), 0);
@@ -176,7 +176,7 @@ impl Detector {
                 found.push(Drift { instance, drifted: Arc::clone(drifted) });
             }
             if walked >= MOST_INSTANCES {
-                return Ok((found, after.map(|(time, id)| vec![Key::Time(time), Key::Id(id)])));
+                return Ok((found, after.map(|(time, id)| vec![Key::Micros(time), Key::Id(id)])));
             }
         }
     }
@@ -236,15 +236,15 @@ fn compare(record: &Record, image: &Image, filter: &DriftFilter) -> Option<Drift
 
 /// The keys of an instance in the order of records.
 fn keys_of_record(place: &Place) -> Vec<Key> {
-    vec![Key::Id(place.record_id), Key::Time(place.create_time), Key::Id(place.id)]
+    vec![Key::Id(place.record_id), Key::Micros(place.create_time), Key::Id(place.id)]
 }
 
 /// The keys of an instance in the order of its project.
 fn keys_of_project(place: &Place) -> Vec<Key> {
-    vec![Key::Time(place.create_time), Key::Id(place.id)]
+    vec![Key::Micros(place.create_time), Key::Id(place.id)]
 }
 
 /// The keys in front of every instance of a record.
 fn before_record(id: Id) -> Vec<Key> {
-    vec![Key::Id(id), Key::Time(DateTime::<Utc>::UNIX_EPOCH), Key::Id(Id::from(NIL))]
+    vec![Key::Id(id), Key::Micros(DateTime::<Utc>::UNIX_EPOCH), Key::Id(Id::from(NIL))]
 }

@@ -56,7 +56,7 @@ impl SortKey for InstanceOrder {
         match self {
             Self::Name | Self::State => Key::Text(String::new()),
             Self::Id => Key::Id(Id::from(id::NIL)),
-            Self::CreateTime | Self::UpdateTime => Key::Time(chrono::DateTime::UNIX_EPOCH),
+            Self::CreateTime | Self::UpdateTime => Key::Micros(chrono::DateTime::UNIX_EPOCH),
         }
     }
 }
@@ -69,8 +69,8 @@ impl InstanceOrder {
             Self::Name => Key::Text(instance.name.clone()),
             Self::State => Key::Text(instance.state.as_str().to_owned()),
             Self::Id => Key::Id(instance.id),
-            Self::CreateTime => Key::Time(instance.create_time),
-            Self::UpdateTime => Key::Time(instance.update_time),
+            Self::CreateTime => Key::Micros(instance.create_time),
+            Self::UpdateTime => Key::Micros(instance.update_time),
         }
     }
 }
@@ -142,7 +142,7 @@ impl SortKey for DriftOrder {
     fn kind(self) -> Key {
         match self {
             Self::Record | Self::Id => Key::Id(Id::from(id::NIL)),
-            Self::CreateTime => Key::Time(chrono::DateTime::UNIX_EPOCH),
+            Self::CreateTime => Key::Micros(chrono::DateTime::UNIX_EPOCH),
         }
     }
 }

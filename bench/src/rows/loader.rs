@@ -92,7 +92,7 @@ pub(super) fn jump(token: &str, place: &Place) -> anyhow::Result<String> {
     let mut token: Token = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token)?)?;
     for key in &mut token.after {
         match key {
-            Key::Time(time) => *time = place.create_time,
+            Key::Time(time) | Key::Micros(time) => *time = place.create_time,
             Key::Id(id) => *id = place.id,
             Key::Text(_) | Key::Integer(_) => {}
         }

@@ -17,3 +17,8 @@ pub fn json(rows: &(impl Serialize + ?Sized)) -> String {
 pub fn as_text<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, false))
 }
+
+/// A time as [`Micros`](super::Micros) in SQLite, for `serialize_with`.
+pub fn as_micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(time.timestamp_micros())
+}

@@ -1,7 +1,7 @@
 //! The conditions of a list on columns, as SQL.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::id::Id;
+use common::{db::Micros, id::Id};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use crate::list::{Comparison, Condition, ImageFilter};
@@ -12,6 +12,7 @@ where
     for<'q> String: Encode<'q, DB> + Type<DB>,
     for<'q> i64: Encode<'q, DB> + Type<DB>,
     for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
+    for<'q> Micros: Encode<'q, DB> + Type<DB>,
     for<'q> Id: Encode<'q, DB> + Type<DB>,
 {
     for condition in &filter.conditions {
@@ -25,6 +26,7 @@ where
     for<'q> String: Encode<'q, DB> + Type<DB>,
     for<'q> i64: Encode<'q, DB> + Type<DB>,
     for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
+    for<'q> Micros: Encode<'q, DB> + Type<DB>,
     for<'q> Id: Encode<'q, DB> + Type<DB>,
 {
     query.push(" AND ");
@@ -52,6 +54,7 @@ fn push_second<DB: Database>(
     second: DateTime<Utc>,
 ) where
     for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
+    for<'q> Micros: Encode<'q, DB> + Type<DB>,
 {
     let next = second + TimeDelta::seconds(1);
     let (first, joint, last) = match comparison {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use common::{
     caller::Actor,
-    db::{Dialect as _, Many, json, retrying},
+    db::{Dialect as _, Many, Micros, json, retrying},
     id::Id,
     in_transaction,
 };
@@ -46,7 +46,7 @@ macro_rules! write_instance {
             .bind(&after.host)
             .bind(after.power_state.as_str())
             .bind(after.compute.as_str())
-            .bind(entry.time),
+            .bind(Micros(entry.time)),
         };
         query.execute(&mut *$tx).await?.rows_affected() == 1
     }};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use common::{id::Id, on_db, page::Key};
+use common::{db::Micros, id::Id, on_db, page::Key};
 use sqlx::QueryBuilder;
 
 use super::{
@@ -50,6 +50,7 @@ struct PlaceRow {
     project_id: String,
     state: String,
     record_id: Id,
+    #[sqlx(try_from = "Micros")]
     create_time: DateTime<Utc>,
 }
 
@@ -134,7 +135,12 @@ impl Store {
             let mut query = QueryBuilder::new(PLACE);
             value.push_bind(query.push(condition));
             if let Some((time, id)) = after {
-                query.push(" AND (create_time, id) > (").push_bind(time).push(", ").push_bind(id).push(")");
+                query
+                    .push(" AND (create_time, id) > (")
+                    .push_bind(Micros(time))
+                    .push(", ")
+                    .push_bind(id)
+                    .push(")");
             }
             query.push(" ORDER BY create_time, id LIMIT ").push_bind(limit);
             query.build_query_as().fetch_all(connection).await?

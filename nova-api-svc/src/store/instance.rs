@@ -1,12 +1,12 @@
 //! Instances in the database.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
-use common::{id::Id, on_db};
+use common::{db::Micros, id::Id, on_db};
 use sqlx::{QueryBuilder, types::Json};
 
 use super::{Store, jobs::caller, record::StoredRecord};
@@ -34,7 +34,9 @@ pub(super) struct InstanceRow {
     project_id: String,
     user_id: String,
     state: String,
+    #[sqlx(try_from = "Micros")]
     create_time: DateTime<Utc>,
+    #[sqlx(try_from = "Micros")]
     update_time: DateTime<Utc>,
     metadata: Json<BTreeMap<String, String>>,
     revision: i64,
@@ -63,10 +65,11 @@ struct TaskRow {
 }
 
 /// Records by their ids.
-type Targets = HashMap<Id, Arc<Record>>;
+type Records = HashMap<Id, Arc<Record>>;
 
 impl InstanceRow {
-    fn instance(self, targets: &Targets) -> Result<Instance, Error> {
+    /// The instance. `known` are the records of other rows, `targets` those that instances are to have.
+    fn instance(self, known: &mut Records, targets: &Records) -> Result<Instance, Error> {
         let corrupt = || Error::Corrupt(self.id);
         let state = State::from_name(&self.state).ok_or_else(corrupt)?;
         let power_state = PowerState::from_name(&self.power_state).ok_or_else(corrupt)?;
@@ -74,6 +77,13 @@ impl InstanceRow {
         let task = match self.task.task_operation {
             Some(_) => Some(self.task.task(targets).ok_or_else(corrupt)?),
             None => None,
+        };
+        let record = match known.entry(self.record.id()) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(new) => {
+                let record = self.record.read().map_err(|_| Error::Corrupt(self.id))?;
+                Arc::clone(new.insert(record))
+            }
         };
         Ok(Instance {
             id: self.id,
@@ -85,7 +95,7 @@ impl InstanceRow {
             user_id: self.user_id.into(),
             state,
             metadata: Arc::new(self.metadata.0),
-            record: Arc::new(self.record.record().ok_or(Error::Corrupt(self.id))?),
+            record,
             create_time: self.create_time,
             update_time: self.update_time,
             revision: self.revision,
@@ -98,7 +108,7 @@ impl InstanceRow {
 }
 
 impl TaskRow {
-    fn task(&self, targets: &Targets) -> Option<Task> {
+    fn task(&self, targets: &Records) -> Option<Task> {
         let state = match &self.task_state {
             Some(state) => Some(TaskState::from_name(state)?),
             None => None,
@@ -142,6 +152,7 @@ impl Store {
     pub(super) async fn complete(&self, rows: Vec<InstanceRow>) -> Result<Vec<Instance>, Error> {
         let wanted: BTreeSet<Id> = rows.iter().filter_map(|row| row.task.target_record_id).collect();
         let targets = self.records(wanted.into_iter().collect()).await?;
-        rows.into_iter().map(|row| row.instance(&targets)).collect()
+        let mut known = Records::new();
+        rows.into_iter().map(|row| row.instance(&mut known, &targets)).collect()
     }
 }

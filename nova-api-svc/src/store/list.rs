@@ -4,7 +4,7 @@
 //! instance was made of is asked of the records; the page is then merged from the records that match.
 
 use common::{
-    db::{Dialect, Error as DbError},
+    db::{Dialect, Error as DbError, Micros},
     id::Id,
     on_db,
     page::{Key, Page},
@@ -152,6 +152,7 @@ fn push_conditions<DB: Database>(
     for<'q> String: Encode<'q, DB> + Type<DB>,
     for<'q> i64: Encode<'q, DB> + Type<DB>,
     for<'q> chrono::DateTime<chrono::Utc>: Encode<'q, DB> + Type<DB>,
+    for<'q> Micros: Encode<'q, DB> + Type<DB>,
     for<'q> Id: Encode<'q, DB> + Type<DB>,
 {
     if !page.push_after(query) {
@@ -166,6 +167,7 @@ where
     for<'q> String: Encode<'q, DB> + Type<DB>,
     for<'q> i64: Encode<'q, DB> + Type<DB>,
     for<'q> chrono::DateTime<chrono::Utc>: Encode<'q, DB> + Type<DB>,
+    for<'q> Micros: Encode<'q, DB> + Type<DB>,
     for<'q> Id: Encode<'q, DB> + Type<DB>,
 {
     query.push("SELECT id FROM records WHERE TRUE");
@@ -181,6 +183,7 @@ where
     for<'q> String: Encode<'q, DB> + Type<DB>,
     for<'q> i64: Encode<'q, DB> + Type<DB>,
     for<'q> chrono::DateTime<chrono::Utc>: Encode<'q, DB> + Type<DB>,
+    for<'q> Micros: Encode<'q, DB> + Type<DB>,
     for<'q> Id: Encode<'q, DB> + Type<DB>,
 {
     for (condition, value) in conditions {

@@ -12,6 +12,7 @@ use common::{
     on_db,
     system_metadata::SystemMetadata,
 };
+use serde_json::value::RawValue;
 use sqlx::types::Json;
 
 use super::Store;
@@ -44,11 +45,17 @@ pub(super) struct StoredRecord {
     vm_mode: String,
     root_device_name: String,
     auto_disk_config: bool,
-    system_metadata: Json<BTreeMap<String, String>>,
-    truncated_keys: Json<BTreeSet<String>>,
+    // Read once for each record, however many rows have it.
+    system_metadata: Json<Box<RawValue>>,
+    truncated_keys: Json<Box<RawValue>>,
 }
 
 impl StoredRecord {
+    /// Its id.
+    pub(super) const fn id(&self) -> Id {
+        self.record_id
+    }
+
     /// The record, to be shared.
     pub(super) fn read(self) -> Result<Arc<Record>, Error> {
         let id = self.record_id;
@@ -56,12 +63,14 @@ impl StoredRecord {
     }
 
     /// The record; `None` if it makes no sense.
-    pub(super) fn record(self) -> Option<Record> {
+    fn record(self) -> Option<Record> {
+        let entries: BTreeMap<String, String> = serde_json::from_str(self.system_metadata.get()).ok()?;
+        let truncated: BTreeSet<String> = serde_json::from_str(self.truncated_keys.get()).ok()?;
         Some(Record {
             id: self.record_id,
             image_id: self.image_id,
             image_revision: self.image_revision,
-            flavor: Flavor::from_system_metadata(&self.system_metadata)?,
+            flavor: Flavor::from_system_metadata(&entries)?,
             kernel_id: self.kernel_id,
             ramdisk_id: self.ramdisk_id,
             inherited: Inherited {
@@ -71,10 +80,7 @@ impl StoredRecord {
                 root_device_name: self.root_device_name,
                 auto_disk_config: self.auto_disk_config,
             },
-            system_metadata: SystemMetadata {
-                entries: self.system_metadata.0,
-                truncated: self.truncated_keys.0,
-            },
+            system_metadata: SystemMetadata { entries, truncated },
         })
     }
 }

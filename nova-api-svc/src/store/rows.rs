@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use common::{db::as_text, id::Id};
+use common::{
+    db::{as_micros, as_text},
+    id::Id,
+};
 use serde::Serialize;
 
 use super::Creation;
@@ -106,7 +109,7 @@ impl<'a> EntryRow<'a> {
     }
 }
 
-/// A row of `instances`.
+/// A row of `instances`, in JSON as SQLite takes it.
 #[derive(Debug, Serialize)]
 pub(super) struct InstanceRow<'a> {
     pub(super) id: Id,
@@ -119,9 +122,9 @@ pub(super) struct InstanceRow<'a> {
     pub(super) record_id: Id,
     pub(super) state: &'static str,
     pub(super) compute: &'static str,
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_micros")]
     pub(super) create_time: DateTime<Utc>,
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_micros")]
     pub(super) update_time: DateTime<Utc>,
 }
 

@@ -42,13 +42,13 @@ async fn both_databases_have_the_same_tables_and_columns() {
         .sql::<(String, String)>(
             "SELECT m.name, c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c \
              WHERE m.type IN ('table', 'view') AND substr(m.name, 1, 1) <> '_' AND m.name NOT LIKE 'sqlite%' \
-             ORDER BY 1, c.cid",
+             ORDER BY 1, 2",
         )
         .await;
     let of_postgres = postgres
         .sql::<(String, String)>(
-            "SELECT table_name::text COLLATE \"C\", column_name::text FROM information_schema.columns \
-             WHERE table_schema = 'public' AND left(table_name, 1) <> '_' ORDER BY 1, ordinal_position",
+            "SELECT table_name::text COLLATE \"C\", column_name::text COLLATE \"C\" FROM information_schema.columns \
+             WHERE table_schema = 'public' AND left(table_name, 1) <> '_' ORDER BY 1, 2",
         )
         .await;
     assert_eq!(of_sqlite, of_postgres);

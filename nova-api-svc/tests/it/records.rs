@@ -151,7 +151,7 @@ const OF_THE_FIRST_SCHEMA: &str = "
         image_revision, state, memory_mb, vcpus, kernel_id, ramdisk_id, os_type, architecture, vm_mode,
         root_device_name, auto_disk_config, create_time, update_time)
     SELECT id, name, name, n, 'r-1', 'demo', 'alice', '6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', 3, 'active', 2048, 1,
-        '', '', 'linux', '', '', '/dev/vda', TRUE, '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00'
+        '', '', 'linux', '', '', '/dev/vda', TRUE, '2026-01-01T00:00:00.12+00:00', '2026-01-01T00:00:01+00:00'
     FROM (SELECT 0 AS n, '00000000-0000-4000-8000-000000000001' AS id, 'a' AS name
           UNION ALL SELECT 1, '00000000-0000-4000-8000-000000000002', 'b'
           UNION ALL SELECT 2, '00000000-0000-4000-8000-000000000003', 'c') AS i;
@@ -195,6 +195,9 @@ async fn a_database_of_the_first_schema_keeps_everything(db: TestDb) {
         assert_eq!((instance.image_revision, instance.os_type.as_str()), (3, "linux"));
         assert_eq!(instance.flavor.as_ref().unwrap().name, "m1.small");
         assert!(instance.auto_disk_config);
+        let (created, updated) = (instance.create_time.unwrap(), instance.update_time.unwrap());
+        assert_eq!((created.seconds, created.nanos), (1_767_225_600, 120_000_000));
+        assert_eq!((updated.seconds, updated.nanos), (1_767_225_601, 0));
     }
     assert_eq!(listed[0].metadata["role"], "web");
     assert_eq!((records(&nova).await, entries(&nova).await), (2, 22));

@@ -1,7 +1,7 @@
 //! The statements of a list. SQLite and PostgreSQL both read every range in its order and merge what they read.
 
 use chrono::{DateTime, Utc};
-use common::{id::Id, page::Direction};
+use common::{db::Micros, id::Id, page::Direction};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{
@@ -27,6 +27,7 @@ where
     for<'q> String: Encode<'q, DB> + Type<DB>,
     for<'q> i64: Encode<'q, DB> + Type<DB>,
     for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
+    for<'q> Micros: Encode<'q, DB> + Type<DB>,
     for<'q> Id: Encode<'q, DB> + Type<DB>,
 {
     pub(super) fn new(list: &'a List<'a>) -> Self {
