@@ -10,7 +10,7 @@ use common::{
 };
 use prost::Message;
 use proto::glance::{
-    EncodedImage,
+    EncodedImage, EncodedImages,
     v1::{
         self as pb,
         image_service_server::{ImageService, ImageServiceServer},
@@ -70,7 +70,7 @@ impl ImageService for Api {
         Ok(Response::new(image))
     }
 
-    async fn list_images(&self, request: Request<pb::ListImagesRequest>) -> Answer<pb::ListImagesResponse> {
+    async fn list_images(&self, request: Request<pb::ListImagesRequest>) -> Answer<EncodedImages> {
         let caller = self.caller(&request)?;
         let pb::ListImagesRequest { page_size, page_token, filter, order_by } = request.into_inner();
         let mut problems = Violations::default();
@@ -80,8 +80,8 @@ impl ImageService for Api {
             .map_err(Error::from)?;
         let listed = self.images.list(&images, &page, &caller).await?;
         let (images, next_page_token) =
-            page.finish(listed, |image, by| by.key(image), pb::Image::from, Message::encoded_len);
-        Ok(Response::new(pb::ListImagesResponse { images, next_page_token }))
+            page.finish(listed, |image, by| by.key(image), render::encode, Vec::len);
+        Ok(Response::new(render::images(&images, next_page_token)))
     }
 
     async fn update_image(&self, request: Request<pb::UpdateImageRequest>) -> Answer<EncodedImage> {

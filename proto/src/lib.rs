@@ -1,10 +1,16 @@
 //! The contract: generated messages, clients and servers of `glance.v1` and `nova.v1`.
 
+mod encoded;
+
+pub use encoded::{Encoded, encoded_page, put_message};
+
 /// `glance.v1`: images, their properties and their history.
 pub mod glance {
-    mod encoded;
+    /// An image as it is sent.
+    pub type EncodedImage = crate::Encoded<v1::Image>;
 
-    pub use encoded::EncodedImage;
+    /// A page of images as it is sent.
+    pub type EncodedImages = crate::Encoded<v1::ListImagesResponse>;
 
     #[expect(
         missing_docs,
@@ -24,6 +30,12 @@ pub mod glance {
 
 /// `nova.v1`: flavors and instances.
 pub mod nova {
+    /// What a request created, as it is sent.
+    pub type EncodedReservation = crate::Encoded<v1::CreateInstanceResponse>;
+
+    /// A page of instances as it is sent.
+    pub type EncodedInstances = crate::Encoded<v1::ListInstancesResponse>;
+
     #[expect(
         missing_docs,
         clippy::all,
@@ -33,6 +45,7 @@ pub mod nova {
     )]
     pub mod v1 {
         tonic::include_proto!("nova.v1");
+        include!(concat!(env!("OUT_DIR"), "/server/nova.v1.rs"));
     }
 
     /// The encoded `FileDescriptorSet` of this package and what it imports, for gRPC reflection.

@@ -2,9 +2,12 @@
 
 use common::clock::timestamp;
 use prost::Message as _;
-use proto::glance::{
-    EncodedImage,
-    v1::{self as pb, image_change, image_member, image_revision},
+use proto::{
+    encoded_page,
+    glance::{
+        EncodedImage, EncodedImages,
+        v1::{self as pb, image_change, image_member, image_revision},
+    },
 };
 
 use crate::image::{
@@ -51,8 +54,18 @@ impl From<Image> for EncodedImage {
 
 impl From<&Snapshot> for EncodedImage {
     fn from(image: &Snapshot) -> Self {
-        Self(image.message(|image| pb::Image::from(image.clone()).encode_to_vec().into()))
+        Self::new(image.message(|image| pb::Image::from(image.clone()).encode_to_vec().into()))
     }
+}
+
+/// An image of a page, encoded.
+pub(super) fn encode(image: Image) -> Vec<u8> {
+    pb::Image::from(image).encode_to_vec()
+}
+
+/// A page of images, each already encoded.
+pub(super) fn images(images: &[Vec<u8>], next_page_token: String) -> EncodedImages {
+    EncodedImages::new(encoded_page(images, &pb::ListImagesResponse { images: Vec::new(), next_page_token }))
 }
 
 impl From<Member> for pb::ImageMember {

@@ -9,7 +9,10 @@ use common::{
     violations::Violations,
 };
 use prost::Message;
-use proto::nova::v1::{self as pb, instance_service_server::InstanceService};
+use proto::nova::{
+    EncodedInstances, EncodedReservation,
+    v1::{self as pb, instance_service_server::InstanceService},
+};
 use tonic::{Request, Response};
 
 use super::{
@@ -44,11 +47,11 @@ impl InstanceService for Api {
     async fn create_instance(
         &self,
         request: Request<pb::CreateInstanceRequest>,
-    ) -> Answer<pb::CreateInstanceResponse> {
+    ) -> Answer<EncodedReservation> {
         let ((caller, deadline), message) = open(request);
         let request = parse::create_instance(message).map_err(Error::from)?;
         let reservation = self.operations.pipeline.create_instance(request, &caller, deadline).await?;
-        Ok(Response::new(render::reservation(reservation)))
+        Ok(Response::new(render::reservation(&reservation)))
     }
 
     async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::Instance> {
@@ -57,10 +60,7 @@ impl InstanceService for Api {
         Ok(Response::new(render::instance(&instance, pb::InstanceView::Full)))
     }
 
-    async fn list_instances(
-        &self,
-        request: Request<pb::ListInstancesRequest>,
-    ) -> Answer<pb::ListInstancesResponse> {
+    async fn list_instances(&self, request: Request<pb::ListInstancesRequest>) -> Answer<EncodedInstances> {
         let pb::ListInstancesRequest { page_size, page_token, filter, order_by } = request.into_inner();
         let mut problems = Violations::default();
         let instances = problems.take("filter", InstanceFilter::parse(&filter)).unwrap_or_default();
@@ -68,13 +68,14 @@ impl InstanceService for Api {
             Page::parse(problems, page_size, &page_token, &order_by, &["instances", &filter], DEFAULT_ORDER)
                 .map_err(Error::from)?;
         let listed = self.instances.list(&instances, &page).await?;
+        let mut messages = render::Messages::new(pb::InstanceView::Full);
         let (instances, next_page_token) = page.finish(
             listed,
             |instance, by| by.key(instance),
-            |instance| render::instance(&instance, pb::InstanceView::Full),
-            Message::encoded_len,
+            |instance| messages.encode(&instance),
+            Vec::len,
         );
-        Ok(Response::new(pb::ListInstancesResponse { instances, next_page_token }))
+        Ok(Response::new(render::instances(&instances, next_page_token)))
     }
 
     async fn delete_instance(&self, request: Request<pb::DeleteInstanceRequest>) -> Answer<()> {

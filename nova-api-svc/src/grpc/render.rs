@@ -1,47 +1,99 @@
 //! From instances and flavors to messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use common::{clock::timestamp, flavor::Flavor, page::MAX_BYTES};
+use common::{clock::timestamp, flavor::Flavor, id::Id, page::MAX_BYTES};
 use prost::Message as _;
-use proto::nova::v1::{self as pb, InstanceView, instance, instance_task};
+use proto::{
+    encoded_page,
+    nova::{
+        EncodedInstances, EncodedReservation,
+        v1::{self as pb, InstanceView, instance, instance_task},
+    },
+    put_message,
+};
 
 use crate::{
     flavors::StoredFlavor,
-    instance::{Compute, Instance, Operation, PowerState, Reservation, State, Task, TaskState},
+    instance::{Compute, Instance, Operation, PowerState, Record, Reservation, State, Task, TaskState},
 };
 
 /// The answer to a request that created instances: in full if clients accept an answer that large.
-pub(super) fn reservation(reservation: Reservation) -> pb::CreateInstanceResponse {
-    let Reservation { id, requested, instances } = reservation;
+pub(super) fn reservation(reservation: &Reservation) -> EncodedReservation {
+    let instances = &reservation.instances;
     // All of a reservation have the same record, so that one tells the size of all.
-    let one = instances.first().map_or(0, |first| self::instance(first, InstanceView::Full).encoded_len());
+    let size = |first: &Instance| instance(first, InstanceView::Full).encoded_len();
+    let one = instances.first().map_or(0, size);
     let fits = one.saturating_mul(instances.len()) <= MAX_BYTES;
     let view = if fits { InstanceView::Full } else { InstanceView::Basic };
-    pb::CreateInstanceResponse {
-        instances: instances.iter().map(|instance| self::instance(instance, view)).collect(),
-        reservation_id: id,
-        requested_count: i32::try_from(requested).unwrap_or(i32::MAX),
+    let mut messages = Messages::new(view);
+    let mut buffer = Vec::with_capacity(one.saturating_mul(instances.len()).min(2 * MAX_BYTES));
+    for instance in instances {
+        put_message(&mut buffer, 1, &messages.parts(instance));
+    }
+    let rest = pb::CreateInstanceResponse {
+        instances: Vec::new(),
+        reservation_id: reservation.id.clone(),
+        requested_count: i32::try_from(reservation.requested).unwrap_or(i32::MAX),
         view: view.into(),
+    };
+    rest.encode_raw(&mut buffer);
+    EncodedReservation::new(buffer.into())
+}
+
+/// A page of instances, each already encoded.
+pub(super) fn instances(instances: &[Vec<u8>], next_page_token: String) -> EncodedInstances {
+    let rest = pb::ListInstancesResponse { instances: Vec::new(), next_page_token };
+    EncodedInstances::new(encoded_page(instances, &rest))
+}
+
+/// Encodes many instances: what they share only once.
+pub(super) struct Messages {
+    view: InstanceView,
+    own: Vec<u8>,
+    records: HashMap<Id, Vec<u8>>,
+}
+
+impl Messages {
+    pub(super) fn new(view: InstanceView) -> Self {
+        Self { view, own: Vec::new(), records: HashMap::new() }
+    }
+
+    /// The bytes of an instance, as parts.
+    fn parts(&mut self, instance: &Instance) -> [&[u8]; 2] {
+        self.own.clear();
+        own(instance, self.view).encode_raw(&mut self.own);
+        let record = self.records.entry(instance.record.id).or_insert_with(|| {
+            let mut message = pb::Instance::default();
+            add_record(&mut message, &instance.record, self.view);
+            message.encode_to_vec()
+        });
+        [&self.own, record]
+    }
+
+    /// The bytes of an instance.
+    pub(super) fn encode(&mut self, instance: &Instance) -> Vec<u8> {
+        self.parts(instance).concat()
     }
 }
 
 /// An instance.
 pub(super) fn instance(instance: &Instance, view: InstanceView) -> pb::Instance {
-    let record = &*instance.record;
+    let mut message = own(instance, view);
+    add_record(&mut message, &instance.record, view);
+    message
+}
+
+/// What is an instance's own.
+fn own(instance: &Instance, view: InstanceView) -> pb::Instance {
     let mut message = pb::Instance {
         id: instance.id.to_string(),
         name: instance.name.clone(),
         hostname: instance.hostname.clone(),
         project_id: instance.project_id.to_string(),
         user_id: instance.user_id.to_string(),
-        image_id: record.image_id.to_string(),
-        image_revision: record.image_revision,
         state: state(instance.state).into(),
         launch_index: instance.launch_index,
-        kernel_id: record.kernel_id.clone(),
-        ramdisk_id: record.ramdisk_id.clone(),
-        auto_disk_config: record.inherited.auto_disk_config,
         reservation_id: instance.reservation_id.to_string(),
         create_time: Some(timestamp(instance.create_time)),
         update_time: Some(timestamp(instance.update_time)),
@@ -53,18 +105,29 @@ pub(super) fn instance(instance: &Instance, view: InstanceView) -> pb::Instance 
         ..pb::Instance::default()
     };
     if view == InstanceView::Full {
+        message.metadata = BTreeMap::clone(&instance.metadata);
+        message.task = instance.task.as_ref().and_then(task);
+    }
+    message
+}
+
+/// Adds what an instance shares with all that were made of the same.
+fn add_record(message: &mut pb::Instance, record: &Record, view: InstanceView) {
+    message.image_id = record.image_id.to_string();
+    message.image_revision = record.image_revision;
+    message.kernel_id.clone_from(&record.kernel_id);
+    message.ramdisk_id.clone_from(&record.ramdisk_id);
+    message.auto_disk_config = record.inherited.auto_disk_config;
+    if view == InstanceView::Full {
         let inherited = record.inherited.clone();
         message.flavor = Some(flavor(record.flavor.clone()));
         message.os_type = inherited.os_type;
         message.architecture = inherited.architecture;
         message.vm_mode = inherited.vm_mode;
         message.root_device_name = inherited.root_device_name;
-        message.metadata = BTreeMap::clone(&instance.metadata);
         message.system_metadata = record.system_metadata.entries.clone();
         message.truncated_keys = record.system_metadata.truncated.iter().cloned().collect();
-        message.task = instance.task.as_ref().and_then(task);
     }
-    message
 }
 
 impl From<StoredFlavor> for pb::Flavor {

@@ -9,12 +9,12 @@ use std::{
 
 use common::id::Id;
 use proto::glance::{
-    EncodedImage,
+    EncodedImage, EncodedImages,
     v1::{
         CreateImageMemberRequest, CreateImageRequest, DeleteImageMemberRequest, DeleteImageRequest,
         DownloadImageDataRequest, DownloadImageDataResponse, GetImageMemberRequest, GetImageRequest, Image,
         ImageMember, ListImageMembersRequest, ListImageMembersResponse, ListImageRevisionsRequest,
-        ListImageRevisionsResponse, ListImagesRequest, ListImagesResponse, UpdateImageMemberRequest,
+        ListImageRevisionsResponse, ListImagesRequest, UpdateImageMemberRequest,
         UpdateImagePropertiesRequest, UpdateImageRequest, UploadImageDataRequest,
         image::Status as ImageStatus,
         image_service_server::{ImageService, ImageServiceServer},
@@ -239,10 +239,7 @@ impl ImageService for Glance {
         Ok(Response::new(self.add(Image { status: ImageStatus::Queued.into(), ..image }).into()))
     }
 
-    async fn list_images(
-        &self,
-        _: Request<ListImagesRequest>,
-    ) -> Result<Response<ListImagesResponse>, Status> {
+    async fn list_images(&self, _: Request<ListImagesRequest>) -> Result<Response<EncodedImages>, Status> {
         Err(never())
     }
 
