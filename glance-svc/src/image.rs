@@ -8,6 +8,7 @@ use common::{id::Id, image::Properties};
 pub mod access;
 pub mod attribute;
 pub mod history;
+pub mod listed;
 pub mod member;
 pub mod patch;
 pub mod properties;

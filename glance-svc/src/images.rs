@@ -10,6 +10,7 @@ use crate::{
     image::{
         Image, Status, access, etag as etag_of,
         history::{Revision, replay},
+        listed::Listed,
         properties::Quota,
         snapshot::Snapshot,
         update,
@@ -105,7 +106,7 @@ impl Images {
         filter: &ImageFilter,
         page: &Page<ImageOrder>,
         caller: &Caller,
-    ) -> Result<Vec<Image>, Error> {
+    ) -> Result<Vec<Listed>, Error> {
         self.store.list(filter, &Scope::of(caller), page).await
     }
 

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
     DecodeError, Message,
-    encoding::{DecodeContext, WireType, encode_key, encode_varint, skip_field},
+    encoding::{DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint, skip_field},
 };
 
 /// A message as its bytes, which are made once and sent any number of times, or put together of parts that other
@@ -75,6 +75,15 @@ pub fn put_message(buffer: &mut impl BufMut, field: u32, parts: &[&[u8]]) {
     for part in parts {
         buffer.put_slice(part);
     }
+}
+
+/// Adds an entry of a field that is a map from text to text.
+pub fn put_entry(buffer: &mut impl BufMut, field: u32, key: &str, value: &str) {
+    let size = [key, value].map(|text| 1 + encoded_len_varint(text.len() as u64) + text.len());
+    encode_key(field, WireType::LengthDelimited, buffer);
+    encode_varint((size[0] + size[1]) as u64, buffer);
+    put_message(buffer, 1, &[key.as_bytes()]);
+    put_message(buffer, 2, &[value.as_bytes()]);
 }
 
 /// The bytes of an answer that is a page: the items, each already encoded, in field 1 as AIP-158 has it, and the rest.

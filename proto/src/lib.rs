@@ -2,7 +2,7 @@
 
 mod encoded;
 
-pub use encoded::{Encoded, encoded_page, put_message};
+pub use encoded::{Encoded, encoded_page, put_entry, put_message};
 
 /// `glance.v1`: images, their properties and their history.
 pub mod glance {

@@ -8,13 +8,18 @@ use proto::{
         EncodedImage, EncodedImages,
         v1::{self as pb, image_change, image_member, image_revision},
     },
+    put_entry,
 };
 
-use crate::image::{
-    Image, Status, Visibility,
-    history::{Action, Change, Revision, Subject},
-    member::{Member, MemberStatus},
-    snapshot::Snapshot,
+use crate::{
+    error::Error,
+    image::{
+        Image, Status, Visibility,
+        history::{Action, Change, Revision, Subject},
+        listed::Listed,
+        member::{Member, MemberStatus},
+        snapshot::Snapshot,
+    },
 };
 
 impl From<Image> for pb::Image {
@@ -58,9 +63,15 @@ impl From<&Snapshot> for EncodedImage {
     }
 }
 
-/// An image of a page, encoded.
-pub(super) fn encode(image: Image) -> Vec<u8> {
-    pb::Image::from(image).encode_to_vec()
+/// Number of the field `properties` of `Image`.
+const PROPERTIES: u32 = 14;
+
+/// An image of a page, encoded; its properties go into the message as they are read.
+pub(super) fn encode(image: &Listed) -> Result<Vec<u8>, Error> {
+    let mut buffer = Vec::with_capacity(2 * image.properties.get().len() + 512);
+    pb::Image::from(image.rest.clone()).encode_raw(&mut buffer);
+    image.for_each_property(|name, value| put_entry(&mut buffer, PROPERTIES, name, value))?;
+    Ok(buffer)
 }
 
 /// A page of images, each already encoded.

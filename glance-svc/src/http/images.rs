@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    image::{Attribute, Image, Status, snapshot::Snapshot},
+    image::{Attribute, Image, Status, listed::Listed, snapshot::Snapshot},
     list::ImageOrder,
 };
 
@@ -47,6 +47,7 @@ pub(super) async fn list(api: Of, By(caller): By, RawQuery(query): RawQuery) -> 
     let page = Page::behind(list.limit, list.order.clone(), key);
     let listed =
         if list.limit == 0 { Vec::new() } else { api.images.list(&list.filter, &page, &caller).await? };
+    let listed = listed.into_iter().map(Listed::image).collect::<Result<Vec<_>, _>>()?;
     let (images, next) =
         page.finish(listed, |image, by| by.key(image), render_item, |(_, json)| json.get().len());
     Ok(Json(page_of(&list, images, !next.is_empty())).into_response())

@@ -14,7 +14,7 @@ use common::{
 use super::{Store, rows::ImageRow};
 use crate::{
     error::Error,
-    image::Image,
+    image::listed::Listed,
     list::{ImageFilter, ImageOrder, Scope},
 };
 
@@ -43,7 +43,7 @@ impl Store {
         filter: &ImageFilter,
         scope: &Scope,
         page: &Page<ImageOrder>,
-    ) -> Result<Vec<Image>, Error> {
+    ) -> Result<Vec<Listed>, Error> {
         let list = List::new(filter, scope, page);
         if list.parts.is_empty() {
             return Ok(Vec::new());
@@ -54,7 +54,7 @@ impl Store {
             // PostgreSQL is to plan it for these values; and there are too many different ones to remember.
             query.build_query_as().persistent(false).fetch_all(connection).await?
         });
-        rows.into_iter().map(Image::try_from).collect()
+        rows.into_iter().map(Listed::try_from).collect()
     }
 
     /// The way to read the list along.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use common::{caller::Actor, id::Id, image::Properties};
+use serde_json::value::RawValue;
 use sqlx::types::Json;
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     image::{
         Image, Status, Visibility,
         history::{Action, Change, Revision},
+        listed::Listed,
         member::{Member, MemberStatus},
     },
 };
@@ -38,7 +40,7 @@ pub(super) struct ImageRow {
     revision: i64,
     create_time: DateTime<Utc>,
     update_time: DateTime<Utc>,
-    properties: Json<Properties>,
+    properties: Json<Box<RawValue>>,
     tags: Json<BTreeSet<String>>,
 }
 
@@ -58,8 +60,16 @@ impl TryFrom<ImageRow> for Image {
     type Error = Error;
 
     fn try_from(row: ImageRow) -> Result<Self, Error> {
+        Listed::try_from(row)?.image()
+    }
+}
+
+impl TryFrom<ImageRow> for Listed {
+    type Error = Error;
+
+    fn try_from(row: ImageRow) -> Result<Self, Error> {
         let corrupt = || Error::Corrupt(row.id);
-        Ok(Self {
+        let rest = Image {
             id: row.id,
             name: row.name,
             status: Status::from_name(&row.status).ok_or_else(corrupt)?,
@@ -78,11 +88,12 @@ impl TryFrom<ImageRow> for Image {
             os_hash_value: row.os_hash_value,
             data: row.data_id,
             tags: row.tags.0,
-            properties: row.properties.0,
+            properties: Properties::new(),
             revision: row.revision,
             create_time: row.create_time,
             update_time: row.update_time,
-        })
+        };
+        Ok(Self { rest, properties: row.properties.0 })
     }
 }
 

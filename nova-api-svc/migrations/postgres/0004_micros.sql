@@ -1,0 +1,1 @@
+-- PostgreSQL keeps a time in 8 bytes by itself.
