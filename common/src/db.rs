@@ -71,7 +71,9 @@ pub struct Db(Arc<Inner>);
 struct Inner {
     pools: Pools,
     migrations: &'static Migrations,
-    migrated: AtomicBool,
+    /// Whether this process brings the schema up to date, or waits until somebody has.
+    migrates: AtomicBool,
+    is_migrated: AtomicBool,
     /// Whether the database was there when it was last looked at.
     serving: watch::Sender<bool>,
 }
@@ -107,6 +109,9 @@ pub enum OpenError {
     /// It is away; trying again helps.
     #[error("the database is not available")]
     Unavailable(#[source] MigrateError),
+    /// Its schema is older than this program, and somebody else is to bring it up to date.
+    #[error("the schema of the database is older than this program; run `migrate`")]
+    Outdated,
     /// Its schema cannot be brought up to date.
     #[error("the database cannot be migrated")]
     Migration(#[source] MigrateError),
@@ -124,16 +129,25 @@ impl Db {
                 ));
             }
         };
-        let (migrated, serving) = (AtomicBool::new(false), watch::Sender::new(false));
-        Ok(Self(Arc::new(Inner { pools, migrations, migrated, serving })))
+        let (migrates, is_migrated) = (AtomicBool::new(true), AtomicBool::new(false));
+        let serving = watch::Sender::new(false);
+        Ok(Self(Arc::new(Inner { pools, migrations, migrates, is_migrated, serving })))
     }
 
-    /// Brings the schema up to date. Until this has succeeded once, every use of the database is
-    /// [`Error::Unavailable`].
+    /// Somebody else brings the schema up to date.
+    pub fn skip_migrations(&self) {
+        self.0.migrates.store(false, Ordering::Relaxed);
+    }
+
+    /// Brings the schema up to date, or looks whether it is; a newer one will do. Until this has succeeded once,
+    /// every use of the database is [`Error::Unavailable`].
     pub async fn migrate(&self) -> Result<(), OpenError> {
-        let migrated = match &self.0.pools {
-            Pools::Sqlite { writer, .. } => migrate_sqlite(writer, &self.0.migrations.sqlite).await,
-            Pools::Postgres { heartbeat, .. } => self.0.migrations.postgres.run(heartbeat).await,
+        let migrated = if self.0.migrates.load(Ordering::Relaxed) {
+            self.run_migrations().await
+        } else if self.version().await? < self.newest_version() {
+            return Err(OpenError::Outdated);
+        } else {
+            Ok(())
         };
         migrated.map_err(|error| match error {
             MigrateError::Execute(ref cause) if is_unavailable(cause) && !self.is_embedded() => {
@@ -141,15 +155,42 @@ impl Db {
             }
             other => OpenError::Migration(other),
         })?;
-        self.0.migrated.store(true, Ordering::Release);
+        self.0.is_migrated.store(true, Ordering::Release);
         self.0.serving.send_replace(true);
         Ok(())
+    }
+
+    async fn run_migrations(&self) -> Result<(), MigrateError> {
+        let Migrations { sqlite, postgres } = self.0.migrations;
+        match &self.0.pools {
+            Pools::Sqlite { writer, .. } => migrate_sqlite(writer, &tolerant(sqlite)).await,
+            Pools::Postgres { heartbeat, .. } => tolerant(postgres).run(heartbeat).await,
+        }
+    }
+
+    /// The version of the schema; 0 where there is none.
+    async fn version(&self) -> Result<i64, OpenError> {
+        const VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success";
+        let version = match &self.0.pools {
+            Pools::Sqlite { heartbeat, .. } => sqlx::query_scalar(VERSION).fetch_one(heartbeat).await,
+            Pools::Postgres { heartbeat, .. } => sqlx::query_scalar(VERSION).fetch_one(heartbeat).await,
+        };
+        match version {
+            Err(sqlx::Error::Database(_)) => Ok(0),
+            other => other.map_err(|error| OpenError::Unavailable(MigrateError::Execute(error))),
+        }
+    }
+
+    fn newest_version(&self) -> i64 {
+        let Migrations { sqlite, postgres } = self.0.migrations;
+        let migrator = if self.is_embedded() { sqlite } else { postgres };
+        migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
     }
 
     /// As [`Db::migrate`], but a database that is away is no failure: [`Db::heartbeat`] tries again.
     pub async fn migrate_or_wait(&self) -> Result<(), OpenError> {
         match self.migrate().await {
-            Err(error @ OpenError::Unavailable(_)) => {
+            Err(error @ (OpenError::Unavailable(_) | OpenError::Outdated)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "starting without the database");
                 Ok(())
             }
@@ -160,7 +201,7 @@ impl Db {
     /// Looks whether the database is there, and migrates it if that has not happened yet. Requests learn of it:
     /// those that wait for a connection of a database that is away need not wait any longer.
     pub async fn heartbeat(&self) -> bool {
-        if !self.0.migrated.load(Ordering::Acquire) {
+        if !self.0.is_migrated.load(Ordering::Acquire) {
             return match self.migrate().await {
                 Ok(()) => true,
                 Err(error) => {
@@ -221,6 +262,11 @@ impl Db {
     fn is_embedded(&self) -> bool {
         matches!(self.0.pools, Pools::Sqlite { .. })
     }
+}
+
+/// A migrator that does not mind versions it does not know: a newer program has been here, and may be gone again.
+fn tolerant(migrator: &Migrator) -> Migrator {
+    Migrator { migrations: migrator.migrations.clone(), ignore_missing: true, ..Migrator::DEFAULT }
 }
 
 /// The migrator locks a PostgreSQL database by itself, and an SQLite database not at all.

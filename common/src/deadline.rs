@@ -23,6 +23,16 @@ impl Deadline {
         Instant::now().checked_add(timeout.saturating_sub(kept)).map(Self)
     }
 
+    /// The deadline, or the end of `longest` from now if that is earlier.
+    #[must_use]
+    pub fn earlier(deadline: Option<Self>, longest: Duration) -> Option<Self> {
+        let end = Instant::now().checked_add(longest).map(Self);
+        match (deadline, end) {
+            (Some(deadline), Some(end)) => Some(Self(deadline.0.min(end.0))),
+            (deadline, end) => deadline.or(end),
+        }
+    }
+
     /// What is left of it.
     #[must_use]
     pub fn remaining(self) -> Duration {

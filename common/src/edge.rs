@@ -1,53 +1,94 @@
-//! What every request passes on its way in and out: its deadline, and answers that are always complete.
+//! What every request passes on its way in and out: limits, its deadline, and answers that are always complete.
 
 use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
-use axum::{extract::Request, http::HeaderMap, response::Response};
+use axum::{
+    body::{Body, Bytes},
+    extract::{MatchedPath, Request},
+    http::{self, HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+};
+use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+use tracing::Span;
 
 use crate::{
     deadline::Deadline,
+    http::{self as openstack, Problem},
+    metrics::{Answered, METRICS},
     status::{self, Description},
+    telemetry,
 };
+
+mod limits;
+
+pub use limits::Limits;
+
+use limits::{Admission, Place};
 
 /// Largest request message, bytes.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// Notes the deadline of a request, ends the request when it has passed, and completes the statuses that the
-/// gRPC library makes by itself with the reason and domain that every error has.
+/// Lets a request in or refuses it, notes its deadline, ends it when that has passed, and completes the statuses that
+/// the gRPC library makes by itself with the reason and domain that every error has. Counts every answer.
 ///
 /// A service and no function (`from_fn`), which would put the way of each request into boxes.
-#[derive(Debug, Clone, Copy)]
-pub struct Edge {
+#[derive(Debug, Clone)]
+pub struct Edge(Arc<Shared>);
+
+/// Whether the body of a request is data, which may take as long as it takes.
+pub type IsUpload = fn(&Request) -> bool;
+
+#[derive(Debug)]
+struct Shared {
     /// Domain of the reasons.
-    pub domain: &'static str,
+    domain: &'static str,
+    admission: Admission,
+    deadline: Duration,
+    is_upload: IsUpload,
+}
+
+impl Edge {
+    /// An edge whose errors have reasons of `domain`.
+    #[must_use]
+    pub fn new(domain: &'static str, limits: &Limits, is_upload: IsUpload) -> Self {
+        let admission = Admission::new(limits);
+        Self(Arc::new(Shared { domain, admission, deadline: limits.deadline, is_upload }))
+    }
+
+    /// Forgets what need not be remembered; to be called from time to time.
+    pub fn tidy(&self) {
+        self.0.admission.tidy();
+    }
 }
 
 /// A service with its [`Edge`].
 #[derive(Debug, Clone)]
 pub struct Edged<S> {
     inner: S,
-    domain: &'static str,
+    shared: Arc<Shared>,
 }
 
 impl<S> Layer<S> for Edge {
     type Service = Edged<S>;
 
     fn layer(&self, inner: S) -> Edged<S> {
-        Edged { inner, domain: self.domain }
+        Edged { inner, shared: Arc::clone(&self.0) }
     }
 }
 
 impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for Edged<S> {
-    type Response = Response;
+    type Response = http::Response<Held>;
     type Error = Infallible;
     type Future = Answer<S::Future>;
 
@@ -56,54 +97,206 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
     }
 
     fn call(&mut self, mut request: Request) -> Answer<S::Future> {
-        let deadline = Deadline::from_headers(request.headers());
+        let way = Way::of(request.headers());
+        let seen = Seen::new(&request, way);
+        let span = telemetry::span(&request);
+        // Health and reflection are answered whatever else there is to do.
+        let is_ours = !request.uri().path().starts_with("/grpc.");
+        let deadline = self.shared.deadline(&request, is_ours);
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
-        // Nothing is begun for a caller who has stopped waiting.
-        let is_in_time = deadline.is_none_or(|deadline| !deadline.remaining().is_zero());
+        let admitted = match deadline {
+            // Nothing is begun for a caller who has stopped waiting.
+            Some(deadline) if deadline.remaining().is_zero() => Err(expired()),
+            _ if is_ours => self.shared.admission.admit(&request).map(Some),
+            _ => Ok(None),
+        };
+        let (place, refusal) = match admitted {
+            Ok(place) => (place, None),
+            Err(problem) => (None, Some(problem)),
+        };
         Answer {
-            inner: is_in_time.then(|| self.inner.call(request)),
+            inner: refusal.is_none().then(|| span.in_scope(|| self.inner.call(request))),
+            refusal,
             timer: deadline.map(|deadline| Box::pin(sleep_until(deadline.instant()))),
-            domain: self.domain,
+            place,
+            seen,
+            span,
+            shared: Arc::clone(&self.shared),
         }
     }
 }
+
+impl Shared {
+    /// When the answer must have been sent: as the caller says, and not later than is allowed.
+    fn deadline(&self, request: &Request, is_ours: bool) -> Option<Deadline> {
+        let said = Deadline::from_headers(request.headers());
+        if !is_ours || (self.is_upload)(request) {
+            return said;
+        }
+        Deadline::earlier(said, self.deadline)
+    }
+}
+
+/// How an answer is read.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Grpc,
+    Http { wants_json: bool },
+}
+
+impl Way {
+    fn of(headers: &HeaderMap) -> Self {
+        if openstack::is_grpc(headers) {
+            return Self::Grpc;
+        }
+        Self::Http { wants_json: openstack::wants_json(headers) }
+    }
+
+    fn refuse(self, problem: Problem, domain: &'static str) -> Response {
+        match self {
+            Self::Grpc => problem.into_status(domain).into_http(),
+            Self::Http { wants_json } => openstack::render(problem.into_response(), domain, wants_json),
+        }
+    }
+}
+
+/// What is counted of a request.
+#[derive(Debug)]
+struct Seen {
+    way: Way,
+    /// The path of a gRPC method, or the method of HTTP.
+    method: String,
+    started: Instant,
+}
+
+impl Seen {
+    fn new(request: &Request, way: Way) -> Self {
+        let method = match way {
+            Way::Grpc => request.uri().path().trim_start_matches('/').to_owned(),
+            Way::Http { .. } => request.method().as_str().to_owned(),
+        };
+        Self { way, method, started: Instant::now() }
+    }
+
+    fn count(&self, response: &Response, span: &Span) {
+        let status = response.status();
+        let (protocol, method, code) = match self.way {
+            Way::Grpc => {
+                let code = response
+                    .headers()
+                    .get("grpc-status")
+                    .map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
+                // What nobody serves has any name that callers think of.
+                let is_known = code != Code::Unimplemented;
+                (
+                    "grpc",
+                    if is_known { self.method.clone() } else { OTHER.to_owned() },
+                    status::code_name(code).to_owned(),
+                )
+            }
+            Way::Http { .. } => {
+                let path = response.extensions().get::<MatchedPath>().map_or(OTHER, MatchedPath::as_str);
+                let is_known = path != OTHER && !matches!(status, StatusCode::METHOD_NOT_ALLOWED);
+                let method = if is_known { format!("{} {path}", self.method) } else { OTHER.to_owned() };
+                ("http", method, status.as_str().to_owned())
+            }
+        };
+        METRICS.answered(Answered {
+            protocol,
+            method: &method,
+            code: &code,
+            duration: self.started.elapsed(),
+            trace_id: telemetry::trace_id(span),
+        });
+    }
+}
+
+/// The name of whatever is not served, so that callers cannot make up names to be counted.
+const OTHER: &str = "other";
 
 pin_project! {
     /// An answer in time.
     #[derive(Debug)]
     pub struct Answer<F> {
-        // None where there is no time for one.
+        // None where the request is refused.
         #[pin]
         inner: Option<F>,
+        refusal: Option<Problem>,
         timer: Option<Pin<Box<Sleep>>>,
-        domain: &'static str,
+        place: Option<Place>,
+        seen: Seen,
+        span: Span,
+        shared: Arc<Shared>,
     }
 }
 
 impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
-    type Output = Result<Response, Infallible>;
+    type Output = Result<http::Response<Held>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Some(answer) = this.inner.as_mut().as_pin_mut() {
-            if let Poll::Ready(answered) = answer.poll(context) {
-                return Poll::Ready(answered.map(|response| complete(response, this.domain)));
-            }
-            let timer = this.timer.as_mut().map(|timer| timer.as_mut().poll(context));
-            if timer.is_none_or(|timer| timer.is_pending()) {
-                return Poll::Pending;
-            }
-            this.inner.set(None);
-        }
-        Poll::Ready(Ok(expired(this.domain)))
+        let domain = this.shared.domain;
+        let mut refusal = this.refusal.take();
+        let response = match this.inner.as_mut().as_pin_mut() {
+            None => None,
+            Some(answer) => match this.span.in_scope(|| answer.poll(context)) {
+                Poll::Ready(Ok(response)) => Some(complete(response, domain)),
+                Poll::Pending => {
+                    let timer = this.timer.as_mut().map(|timer| timer.as_mut().poll(context));
+                    if timer.is_none_or(|timer| timer.is_pending()) {
+                        return Poll::Pending;
+                    }
+                    this.inner.set(None);
+                    refusal = Some(expired());
+                    None
+                }
+            },
+        };
+        let response = response.unwrap_or_else(|| {
+            let problem = refusal.unwrap_or_else(expired);
+            this.seen.way.refuse(problem, domain)
+        });
+        this.seen.count(&response, this.span);
+        let place = this.place.take();
+        Poll::Ready(Ok(response.map(|body| Held { body, place })))
     }
 }
 
-fn expired(domain: &'static str) -> Response {
+pin_project! {
+    /// The body of an answer, which is in flight until it has been sent.
+    #[derive(Debug)]
+    pub struct Held {
+        #[pin]
+        body: Body,
+        place: Option<Place>,
+    }
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.project().body.poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn expired() -> Problem {
     let description = Description::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
-    status::status(domain, "the request took longer than its caller allows", description).into_http()
+    Problem::new("the request took longer than its caller or this service allows", description)
 }
 
 fn complete(response: Response, domain: &'static str) -> Response {

@@ -12,7 +12,11 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::oneshot, task::yield_now, time::timeout};
+use tracing::{Instrument as _, Span};
+
+use crate::{metrics::METRICS, telemetry};
 
 /// Answers of a batch to come, in the order of its items.
 type Answers<R> = Pin<Box<dyn Future<Output = Vec<R>> + Send>>;
@@ -25,6 +29,8 @@ pub struct Lost;
 /// How work is grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// What the work is called in metrics and traces, such as `creates`.
+    pub name: &'static str,
     /// Most items of a batch, at least 1.
     pub batch: usize,
     /// How long the next batch waits for the one before it, which may have met a lock or a slow peer.
@@ -38,10 +44,25 @@ struct Inner<T, R> {
     limits: Limits,
     work: Box<dyn Fn(Vec<T>) -> Answers<R> + Send + Sync>,
     queue: Mutex<Queue<T, R>>,
+    waiting: Gauge,
+}
+
+/// An item, who waits for its answer, and the span of that request.
+struct Waiting<T, R> {
+    item: T,
+    sender: oneshot::Sender<R>,
+    span: Span,
+}
+
+/// What a batch is made of.
+struct Batch<T, R> {
+    items: Vec<T>,
+    senders: Vec<oneshot::Sender<R>>,
+    span: Span,
 }
 
 struct Queue<T, R> {
-    waiting: VecDeque<(T, oneshot::Sender<R>)>,
+    waiting: VecDeque<Waiting<T, R>>,
     is_busy: bool,
 }
 
@@ -65,7 +86,7 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     {
         let work = Box::new(move |items| Box::pin(work(items)) as Answers<R>);
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), is_busy: false });
-        Self(Arc::new(Inner { limits, work, queue }))
+        Self(Arc::new(Inner { limits, work, queue, waiting: METRICS.queue(limits.name) }))
     }
 
     /// Does `item` with others. Once its batch has begun it is done even if the caller stops waiting; before
@@ -83,7 +104,8 @@ impl<T: Send + 'static, R: Send + 'static> Inner<T, R> {
     /// Adds an item; whether nobody is at work.
     fn enqueue(&self, item: T, sender: oneshot::Sender<R>) -> bool {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.waiting.push_back((item, sender));
+        queue.waiting.push_back(Waiting { item, sender, span: Span::current() });
+        self.waiting.inc();
         !std::mem::replace(&mut queue.is_busy, true)
     }
 
@@ -92,33 +114,37 @@ impl<T: Send + 'static, R: Send + 'static> Inner<T, R> {
         loop {
             // Requests that are ready to run may join.
             yield_now().await;
-            let Some((items, senders)) = self.next() else { return };
-            let answers = (self.work)(items);
-            let batch = tokio::spawn(async move {
+            let Some(Batch { items, senders, span }) = self.next() else { return };
+            let answers = span.in_scope(|| (self.work)(items));
+            let answering = async move {
                 for (answer, sender) in answers.await.into_iter().zip(senders) {
                     // A caller that has gone needs no answer.
                     let _ = sender.send(answer);
                 }
-            });
+            };
+            let batch = tokio::spawn(answering.instrument(span));
             // A batch that panicked has dropped its senders; one that is late goes on by itself.
             let _ = timeout(self.limits.patience, batch).await;
         }
     }
 
     /// The next batch; `None`, and nobody is at work any more, if nothing waits.
-    fn next(&self) -> Option<(Vec<T>, Vec<oneshot::Sender<R>>)> {
+    fn next(&self) -> Option<Batch<T, R>> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut items, mut senders) = (Vec::new(), Vec::new());
+        let (mut items, mut senders, mut spans) = (Vec::new(), Vec::new(), Vec::new());
         while items.len() < self.limits.batch
-            && let Some((item, sender)) = queue.waiting.pop_front()
+            && let Some(Waiting { item, sender, span }) = queue.waiting.pop_front()
         {
+            self.waiting.dec();
             if !sender.is_closed() {
                 items.push(item);
                 senders.push(sender);
+                spans.push(span);
             }
         }
         queue.is_busy = !items.is_empty();
-        queue.is_busy.then_some((items, senders))
+        let span = telemetry::shared_span(self.limits.name, &spans);
+        queue.is_busy.then_some(Batch { items, senders, span })
     }
 }
 
@@ -130,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { batch: 10, patience: Duration::from_hours(1) };
+    const LIMITS: Limits = Limits { name: "tests", batch: 10, patience: Duration::from_hours(1) };
 
     type Gated = (Group<u32, (u32, usize)>, Arc<Semaphore>, Arc<AtomicUsize>);
 

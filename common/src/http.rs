@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -21,7 +21,7 @@ use tonic::Status;
 use tower::{Layer, Service};
 
 use crate::{
-    status::{Code, Description, Detail, Failure, tell},
+    status::{self, Code, Description, Detail, Failure, tell},
     violations::Violations,
 };
 
@@ -58,6 +58,14 @@ impl Problem {
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.description = self.description.http(status);
         self
+    }
+}
+
+impl Problem {
+    /// The error as gRPC has it.
+    #[must_use]
+    pub fn into_status(self, domain: &str) -> Status {
+        status::status(domain, &self.sentence, self.description)
     }
 }
 
@@ -112,8 +120,9 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
     fn call(&mut self, request: Request) -> Answer<S::Future> {
         let headers = request.headers();
         let (id, wants_json, is_grpc) = (request_id(headers), wants_json(headers), is_grpc(headers));
+        let path = request.extensions().get::<MatchedPath>().cloned();
         let inner = (!is_grpc).then(|| self.inner.call(request));
-        Answer { inner, id, wants_json, domain: self.domain }
+        Answer { inner, id, path, wants_json, domain: self.domain }
     }
 }
 
@@ -125,6 +134,7 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         id: Option<HeaderValue>,
+        path: Option<MatchedPath>,
         wants_json: bool,
         domain: &'static str,
     }
@@ -145,11 +155,15 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
         if let Some(id) = this.id.take() {
             response.headers_mut().insert(OPENSTACK_REQUEST_ID, id);
         }
+        // Requests are counted by it.
+        if let Some(path) = this.path.take() {
+            response.extensions_mut().insert(path);
+        }
         Poll::Ready(Ok(response))
     }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE);
     content_type.is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
 }
@@ -160,7 +174,7 @@ fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Whether JSON is named, and before HTML.
-fn wants_json(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     match (accept.find("application/json"), accept.find("text/html")) {
         (Some(json), Some(html)) => json < html,
@@ -168,7 +182,7 @@ fn wants_json(headers: &HeaderMap) -> bool {
     }
 }
 
-fn render(mut response: Response, domain: &'static str, wants_json: bool) -> Response {
+pub(crate) fn render(mut response: Response, domain: &'static str, wants_json: bool) -> Response {
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| unexplained(status));
     let body = if wants_json { as_json(&problem, status, domain) } else { as_html(&problem, status) };

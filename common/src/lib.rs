@@ -12,6 +12,7 @@ pub mod group;
 pub mod http;
 pub mod id;
 pub mod image;
+pub mod metrics;
 pub mod page;
 pub mod server;
 pub mod status;
@@ -20,4 +21,5 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+pub mod tls;
 pub mod violations;

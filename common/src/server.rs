@@ -1,8 +1,13 @@
 //! A running service: its API beside health and reflection, from its first request to its last.
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    future::Future,
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use axum::{body::Body, http};
+use prometheus_client::registry::Registry;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -15,18 +20,27 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::ServiceBuilder;
-use tower_http::{
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    trace::TraceLayer,
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+
+use crate::{
+    db::Db,
+    edge::{Edge, IsUpload},
+    metrics,
 };
 
-use crate::{db::Db, edge::Edge};
+mod admin;
+mod args;
+mod incoming;
 
-/// How long open requests may take after the signal to stop; Kubernetes allows 30 s by default.
-const GRACE: Duration = Duration::from_secs(10);
+pub use args::{Options, ServerArgs};
+pub use incoming::Peer;
 
 /// How often the database is looked at.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How often clients are asked whether they are still there, and how long they may take to say so.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(20);
 
 /// Always serving while the process lives, for liveness probes; the empty name and those of the services
 /// follow the database, for readiness probes.
@@ -34,6 +48,8 @@ const LIVENESS: &str = "liveness";
 
 /// What a service serves.
 pub struct Service {
+    /// Its program.
+    pub program: &'static str,
     /// Domain of its error reasons.
     pub domain: &'static str,
     /// Its encoded descriptors, for reflection.
@@ -44,6 +60,10 @@ pub struct Service {
     pub routes: Routes,
     /// Its database.
     pub db: Db,
+    /// Which requests bring data.
+    pub is_upload: IsUpload,
+    /// Adds what it counts itself.
+    pub metrics: fn(&mut Registry),
 }
 
 /// Why a service could not serve.
@@ -57,17 +77,92 @@ pub enum Error {
     Transport(#[from] transport::Error),
 }
 
-/// Serves on `listener` until `shutdown`, then lets open requests end.
+/// Where a service listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For its callers.
+    pub public: TcpListener,
+    /// For those who operate it, if there is one.
+    pub admin: Option<TcpListener>,
+}
+
+/// An address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct CannotListen {
+    address: String,
+    source: io::Error,
+}
+
+impl Listeners {
+    /// Listens on these addresses.
+    pub async fn bind(public: &str, admin: Option<&str>) -> Result<Self, CannotListen> {
+        let public = bind(public).await?;
+        let admin = match admin {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Self { public, admin })
+    }
+
+    /// Says on standard output where `program` listens: the first line is for its callers.
+    pub fn announce(&self, program: &str) -> io::Result<()> {
+        let mut out = io::stdout();
+        writeln!(out, "{program} listening on {}", self.public.local_addr()?)?;
+        if let Some(admin) = &self.admin {
+            writeln!(out, "{program} probes and metrics on {}", admin.local_addr()?)?;
+        }
+        Ok(())
+    }
+
+    /// Listens for callers alone.
+    #[must_use]
+    pub const fn public(public: TcpListener) -> Self {
+        Self { public, admin: None }
+    }
+}
+
+async fn bind(address: &str) -> Result<TcpListener, CannotListen> {
+    let listened = TcpListener::bind(address).await;
+    listened.map_err(|source| CannotListen { address: address.to_owned(), source })
+}
+
+/// Whether requests should be sent to this process.
+#[derive(Debug, Clone)]
+struct Ready {
+    db: Db,
+    stopping: CancellationToken,
+}
+
+/// Serves on `listeners` until `shutdown`, then lets open requests end.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
     service: Service,
+    options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status(LIVENESS, ServingStatus::Serving).await;
     let ready = service.db.pools().is_ok();
     report(&health, service.names, ready).await;
-    let heartbeat = tokio::spawn(heartbeat(health.clone(), service.names, service.db.clone(), ready));
+    let edge = Edge::new(service.domain, &options.limits, service.is_upload);
+    let beating = heartbeat(health.clone(), service.names, service.db.clone(), ready, edge.clone());
+    let heartbeat = tokio::spawn(beating);
+    let ready = Ready::new(service.db.clone());
+    let (stopping, ended) = (CancellationToken::new(), CancellationToken::new());
+
+    let registry =
+        metrics::registry(service.program, env!("CARGO_PKG_VERSION"), service.db.clone(), service.metrics);
+    if let Some(listener) = listeners.admin {
+        let health = Routes::new(health_service.clone()).prepare().into_axum_router();
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let serving = transport::Server::builder().accept_http1(true).serve_with_incoming_shutdown(
+            admin::beside(health, registry, ready.clone()),
+            incoming,
+            ended.clone().cancelled_owned(),
+        );
+        tokio::spawn(serving);
+    }
 
     let router = with_reflection(service.routes.add_service(health_service), service.descriptors)?
         .prepare()
@@ -77,37 +172,42 @@ pub async fn serve(
     let layered = ServiceBuilder::new()
         .map_request(|request: http::Request<tonic::body::Body>| request.map(Body::new))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(TraceLayer::new_for_grpc().on_failure(()))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(Edge { domain: service.domain })
+        .layer(edge)
         .service(router);
 
-    let stopping = CancellationToken::new();
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming::incoming(listeners.public, &options, stopping.clone());
     let serving = transport::Server::builder()
         // For what a service serves over HTTP beside gRPC.
         .accept_http1(true)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_interval(Some(PING))
+        .http2_keepalive_timeout(Some(PONG))
+        .max_concurrent_streams(options.max_concurrent_streams)
+        .http2_max_header_list_size(options.max_header_bytes)
         .serve_with_incoming_shutdown(layered, incoming, stopping.clone().cancelled_owned());
     tokio::pin!(serving);
 
-    let ended = tokio::select! {
-        ended = &mut serving => ended,
+    let served = tokio::select! {
+        served = &mut serving => served,
         () = shutdown => {
             tracing::info!("shutting down");
             heartbeat.abort();
             // Readiness turns first: probes and watchers take us out before we stop accepting.
+            ready.stopping.cancel();
             report(&health, service.names, false).await;
+            // Whoever was not told yet may still send requests; they are answered as before.
+            let _ = timeout(options.drain_delay, &mut serving).await;
             stopping.cancel();
             end_watches(health, service.names).await;
-            timeout(GRACE, serving).await.unwrap_or_else(|_| {
-                tracing::warn!("requests are still open after {GRACE:?}; leaving them");
+            timeout(options.grace, serving).await.unwrap_or_else(|_| {
+                tracing::warn!("requests are still open after {:?}; leaving them", options.grace);
                 Ok(())
             })
         }
     };
+    ended.cancel();
     service.db.close().await;
-    Ok(ended?)
+    Ok(served?)
 }
 
 /// Listens for the signals to stop (SIGTERM, or SIGINT from a terminal) from now on; the future completes with
@@ -136,11 +236,18 @@ fn with_reflection(routes: Routes, descriptors: &'static [u8]) -> Result<Routes,
 }
 
 /// Keeps the health true, which was reported as `serving`.
-async fn heartbeat(health: HealthReporter, names: &'static [&'static str], db: Db, mut serving: bool) {
+async fn heartbeat(
+    health: HealthReporter,
+    names: &'static [&'static str],
+    db: Db,
+    mut serving: bool,
+    edge: Edge,
+) {
     let mut interval = tokio::time::interval(HEARTBEAT);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
+        edge.tidy();
         let now = db.heartbeat().await;
         if now != serving {
             tracing::info!(serving = now, "the database is {}", if now { "there" } else { "away" });

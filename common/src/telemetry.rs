@@ -1,15 +1,209 @@
-//! Logs: readable lines on standard error.
+//! Logs on standard error, and traces for OpenTelemetry. A request has a span only where somebody reads it: in logs as
+//! JSON, in verbose logs, or in traces.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use axum::{extract::Request, http::HeaderMap};
+use clap::{Args, ValueEnum};
+use opentelemetry::{
+    Context, KeyValue,
+    propagation::{Extractor, Injector, TextMapPropagator as _},
+    trace::{TraceContextExt as _, TracerProvider as _},
+};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    propagation::TraceContextPropagator,
+    trace::{Sampler, SdkTracerProvider},
+};
+use tonic::metadata::{MetadataKey, MetadataMap};
+use tracing::{Span, field};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
-/// Starts logging; `RUST_LOG` says how much (default: info).
-pub fn init() {
+/// Whether requests have spans.
+static SPANS: AtomicBool = AtomicBool::new(false);
+
+/// Whether spans are traced.
+static TRACES: AtomicBool = AtomicBool::new(false);
+
+/// What the command lines of the services have in common.
+#[derive(Debug, Clone, Args)]
+pub struct TelemetryArgs {
+    /// Form of the logs, on standard error; `RUST_LOG` says how much there is (default: info).
+    #[arg(
+        long,
+        env = "LOG_FORMAT",
+        value_enum,
+        default_value_t,
+        value_name = "FORM",
+        help_heading = "Telemetry"
+    )]
+    pub log_format: LogFormat,
+
+    /// Collector that traces are sent to, over gRPC without TLS (OTLP), such as `http://127.0.0.1:4317`; none for no
+    /// traces.
+    #[arg(long, env = "OTLP_ENDPOINT", value_name = "URL", help_heading = "Telemetry")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Share of the requests that are traced, 0 to 1, unless their caller has decided (W3C traceparent).
+    #[arg(
+        long,
+        env = "TRACE_RATIO",
+        default_value_t = 1.0,
+        value_name = "SHARE",
+        help_heading = "Telemetry"
+    )]
+    pub trace_ratio: f64,
+}
+
+/// Form of the logs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Pretty,
+    /// A JSON object a line, with the ids of request and trace.
+    Json,
+}
+
+/// Sends what is left of the traces when it is dropped.
+#[derive(Debug)]
+pub struct Telemetry(Option<SdkTracerProvider>);
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.0.as_ref().map(SdkTracerProvider::shutdown) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the last traces were not sent");
+        }
+    }
+}
+
+/// Starts logs and traces of `service`, until the value is dropped.
+pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, ExporterBuildError> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
+    let is_verbose = filter.max_level_hint().is_none_or(|level| level > LevelFilter::INFO);
+    let is_json = args.log_format == LogFormat::Json;
+    let provider =
+        args.otlp_endpoint.as_deref().map(|url| provider(url, args.trace_ratio, service)).transpose()?;
+    SPANS.store(is_verbose || is_json || provider.is_some(), Ordering::Relaxed);
+    TRACES.store(provider.is_some(), Ordering::Relaxed);
+
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = if is_json {
+        lines.json().flatten_event(true).with_span_list(false).boxed()
+    } else {
+        lines.with_ansi(io::stderr().is_terminal()).boxed()
+    };
+    // The driver tells of each statement; it becomes an event of the request that needs it.
+    let levels =
+        Targets::new().with_target("imprint", LevelFilter::INFO).with_target("sqlx", LevelFilter::DEBUG);
+    let traces = provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).with_filter(levels)
+    });
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces).init();
+    Ok(Telemetry(provider))
+}
+
+fn provider(url: &str, ratio: f64, service: &'static str) -> Result<SdkTracerProvider, ExporterBuildError> {
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(url).build()?;
+    let resource = Resource::builder()
+        .with_service_name(service)
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+        .with_resource(resource.build())
+        .build())
+}
+
+/// The span of a request, which continues the trace of its caller; none where nobody would read it.
+#[must_use]
+pub fn span(request: &Request) -> Span {
+    if !SPANS.load(Ordering::Relaxed) {
+        return Span::none();
+    }
+    let headers = request.headers();
+    let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let name = request.uri().path().trim_start_matches('/');
+    let span = tracing::info_span!(
+        target: "imprint",
+        "request",
+        otel.name = name,
+        otel.kind = "server",
+        method = %request.method(),
+        path = request.uri().path(),
+        request_id = id,
+        trace_id = field::Empty,
+    );
+    if TRACES.load(Ordering::Relaxed) {
+        let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+        // Only a span that is filtered out has no place for it.
+        let _ = span.set_parent(caller);
+        if let Some(id) = trace_id(&span) {
+            span.record("trace_id", id);
+        }
+    }
+    span
+}
+
+/// The trace of a span, in hexadecimal digits, if it is recorded.
+#[must_use]
+pub fn trace_id(span: &Span) -> Option<String> {
+    if !TRACES.load(Ordering::Relaxed) {
+        return None;
+    }
+    let context = span.context();
+    let trace = context.span().span_context().clone();
+    (trace.is_valid() && trace.is_sampled()).then(|| trace.trace_id().to_string())
+}
+
+/// Hands the trace of the current span on to a peer.
+pub fn hand_on(metadata: &mut MetadataMap) {
+    if TRACES.load(Ordering::Relaxed) {
+        let context = Span::current().context();
+        TraceContextPropagator::new().inject_context(&context, &mut Metadata(metadata));
+    }
+}
+
+/// The span of work that requests share: a part of the first, which those of the others point to.
+#[must_use]
+pub fn shared_span(name: &'static str, spans: &[Span]) -> Span {
+    let Some(first) = spans.iter().find(|span| !span.is_none()) else { return Span::none() };
+    let span =
+        tracing::info_span!(target: "imprint", parent: first, "batch", otel.name = name, size = spans.len());
+    for other in spans.iter().filter(|other| *other != first) {
+        other.follows_from(&span);
+    }
+    span
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(axum::http::HeaderName::as_str).collect()
+    }
+}
+
+struct Metadata<'a>(&'a mut MetadataMap);
+
+impl Injector for Metadata<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(key), Ok(value)) = (MetadataKey::from_bytes(key.as_bytes()), value.parse()) {
+            self.0.insert(key, value);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The command line, each flag with its environment variable.
 
-use clap::{Parser, Subcommand};
-use common::caller::Identity;
+use clap::{ArgAction, Parser, Subcommand};
+use common::{caller::Identity, server::ServerArgs, telemetry::TelemetryArgs};
 
 use crate::{data::DataUrl, store};
 
@@ -64,6 +64,20 @@ pub struct Config {
         value_name = "COUNT"
     )]
     pub image_property_quota: i64,
+
+    /// Do not migrate the database at the start; until it has the schema that this program needs, the service is not
+    /// ready.
+    #[arg(long, env = "SKIP_MIGRATIONS", default_value_t = false, value_name = "BOOL", action = ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub skip_migrations: bool,
+
+    /// How the service listens, and what it allows.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// Logs and traces.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
 
     /// What to do instead of serving.
     #[command(subcommand)]

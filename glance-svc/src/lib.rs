@@ -3,6 +3,7 @@
 //! `grpc` and `http` (the edges) → `images` (use cases) → `store` (SQL) and `data` (object store); `image` holds
 //! the rules and knows none of them.
 
+use axum::http::Method;
 use common::{caller::Identity, db::Db, server};
 use proto::glance::v1::image_service_server::SERVICE_NAME;
 use tonic::service::Routes;
@@ -25,6 +26,12 @@ pub fn service(images: Images, identity: Identity, public_endpoint: Option<&str>
     let grpc = Routes::new(grpc::image_service(images.clone(), identity)).into_axum_router();
     let router = http::Api::new(images, identity, public_endpoint).beside(grpc);
     server::Service {
+        program: "glance-svc",
+        is_upload: |request| {
+            let path = request.uri().path();
+            path.ends_with("/UploadImageData") || (path.ends_with("/file") && request.method() == Method::PUT)
+        },
+        metrics: |_| {},
         domain: "glance",
         descriptors: proto::glance::DESCRIPTORS,
         names: &[SERVICE_NAME],

@@ -1,10 +1,12 @@
 //! glance-svc: reads its configuration, opens its database, serves.
 
-use std::io::Write as _;
-
 use anyhow::Context as _;
 use clap::Parser as _;
-use common::{db::Db, server, telemetry};
+use common::{
+    db::Db,
+    server::{self, Listeners},
+    telemetry,
+};
 use glance_svc::{
     config::{Command, Config},
     data::DataStore,
@@ -12,17 +14,20 @@ use glance_svc::{
     images::{Images, Limits},
     store::{MIGRATIONS, Store},
 };
-use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    telemetry::init();
     let config = Config::parse();
+    let _telemetry = telemetry::init(&config.telemetry, "glance-svc").context("cannot send traces")?;
+    let options = config.server.options().context("TLS")?;
     let db = Db::open(&config.database_url, config.database_max_connections, &MIGRATIONS)?;
     if let Some(Command::Migrate) = config.command {
         db.migrate().await?;
         db.close().await;
         return Ok(());
+    }
+    if config.skip_migrations {
+        db.skip_migrations();
     }
     db.migrate_or_wait().await?;
     let data = DataStore::open(&config.data_url).context("cannot open the data store")?;
@@ -30,13 +35,11 @@ async fn main() -> anyhow::Result<()> {
     let images = Images::new(Store::new(db.clone(), config.image_cache_bytes), data, limits);
     // Before anybody learns that it runs, and may want to stop it.
     let shutdown = server::shutdown_signal()?;
-    let listener = TcpListener::bind(&config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.listen))?;
-    writeln!(std::io::stdout(), "glance-svc listening on {}", listener.local_addr()?)?;
+    let listeners = Listeners::bind(&config.listen, config.server.admin_listen.as_deref()).await?;
+    listeners.announce("glance-svc")?;
     let sweeping = images.clone();
     tokio::spawn(async move { sweeping.sweep().await });
     let service = glance_svc::service(images, config.identity, config.public_endpoint.as_deref(), db);
-    server::serve(listener, service, shutdown).await?;
+    server::serve(listeners, service, options, shutdown).await?;
     Ok(())
 }

@@ -81,6 +81,20 @@ impl Service {
         format!("http://{}", self.address)
     }
 
+    /// Where its probes and metrics are, if it was told to have any.
+    pub fn admin(&self) -> anyhow::Result<SocketAddr> {
+        let asked = Instant::now();
+        while asked.elapsed() < START_PATIENCE {
+            let log = self.log();
+            let said = log.lines().find_map(|line| line.split_once(" probes and metrics on "));
+            if let Some((_, address)) = said {
+                return Ok(address.parse()?);
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        bail!("it does not say where its probes are:\n{}", self.log())
+    }
+
     /// The id of its process.
     #[must_use]
     pub fn pid(&self) -> u32 {

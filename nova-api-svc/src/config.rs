@@ -1,10 +1,15 @@
 //! The command line, each flag with its environment variable.
 
-use std::time::Duration;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use clap::{Args, Parser, Subcommand};
-use common::caller::Identity;
+use clap::{ArgAction, Args, Parser, Subcommand};
+use common::{
+    caller,
+    server::ServerArgs,
+    telemetry::TelemetryArgs,
+    tls::{self, Identity, Reloaded},
+};
 
 use crate::{
     instance::{Compute, names::NameTemplate, snapshot::NonInheritable},
@@ -39,11 +44,24 @@ pub struct Config {
 
     /// Where callers are known from.
     #[arg(long, env = "IDENTITY", value_enum, default_value_t, value_name = "SOURCE")]
-    pub identity: Identity,
+    pub identity: caller::Identity,
 
-    /// Where glance-svc is.
+    /// Where glance-svc is, or several URLs, separated by commas: names are looked up again and again, and calls go to
+    /// all of their addresses.
     #[arg(long, env = "GLANCE_ENDPOINT", default_value = "http://127.0.0.1:9292", value_name = "URL")]
     pub glance_endpoint: String,
+
+    /// CA of the certificate of glance-svc, a file in PEM; for an https endpoint.
+    #[arg(long, env = "GLANCE_CA", value_name = "FILE")]
+    pub glance_ca: Option<PathBuf>,
+
+    /// Certificate to show to glance-svc, a file in PEM.
+    #[arg(long, env = "GLANCE_CERT", value_name = "FILE", requires = "glance_ca")]
+    pub glance_cert: Option<PathBuf>,
+
+    /// Private key of that certificate, a file in PEM.
+    #[arg(long, env = "GLANCE_KEY", value_name = "FILE", requires = "glance_ca")]
+    pub glance_key: Option<PathBuf>,
 
     /// Longest wait for glance-svc, milliseconds; a caller's shorter deadline shortens it.
     #[arg(long, env = "GLANCE_TIMEOUT_MS", default_value_t = 5000, value_name = "MS",
@@ -83,6 +101,20 @@ pub struct Config {
     /// What each project may use.
     #[command(flatten)]
     pub quota: QuotaArgs,
+
+    /// Do not migrate the database at the start; until it has the schema that this program needs, the service is not
+    /// ready.
+    #[arg(long, env = "SKIP_MIGRATIONS", default_value_t = false, value_name = "BOOL", action = ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub skip_migrations: bool,
+
+    /// How the service listens, and what it allows.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// Logs and traces.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
 
     /// What to do instead of serving.
     #[command(subcommand)]
@@ -135,6 +167,13 @@ impl Config {
     #[must_use]
     pub const fn glance_timeout(&self) -> Duration {
         Duration::from_millis(self.glance_timeout_ms)
+    }
+
+    /// TLS to glance-svc, if there is any; its files are read.
+    pub fn glance_tls(&self) -> Result<Option<Arc<Reloaded<tls::Client>>>, tls::Error> {
+        let Some(ca) = self.glance_ca.clone() else { return Ok(None) };
+        let identity = Identity::of(self.glance_cert.clone(), self.glance_key.clone())?;
+        Reloaded::new(tls::Client { ca, identity }).map(Some)
     }
 
     /// How long the history of deleted instances is kept.

@@ -1,4 +1,4 @@
-//! The client of the image catalogue: a lazy channel, a deadline for each call, and the peer's statuses turned
+//! The client of the image catalogue: one of its replicas and a deadline for each call, and the peer's statuses turned
 //! into errors of ours.
 
 use std::{
@@ -13,15 +13,13 @@ use common::{
     group::{Group, Limits},
     id::Id,
     image::ImageMeta,
+    telemetry,
     text::NAME_LIMIT,
+    tls::{self, Reloaded},
 };
 use futures_util::future::join_all;
 use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
-use tonic::{
-    Code, Request, Status, TimeoutExpired,
-    metadata::AsciiMetadataValue,
-    transport::{Channel, Endpoint, Uri},
-};
+use tonic::{Code, Request, Status, TimeoutExpired, metadata::AsciiMetadataValue, transport::Channel};
 use tonic_types::StatusExt as _;
 
 use crate::{
@@ -29,20 +27,24 @@ use crate::{
     instance::snapshot::NewImage,
 };
 
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+mod metrics;
+mod replica;
+mod replicas;
 
-/// Largest answer, bytes: the widest image that the default quota allows has 8.5 MiB.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
+pub use metrics::register as register_metrics;
+
+use replicas::{Failure, Replicas};
+
+type Client = ImageServiceClient<Channel>;
 
 /// As many requests as ask together, and how long the next ones wait for an answer that is late.
-const LIMITS: Limits = Limits { batch: 256, patience: Duration::from_millis(10) };
+const LIMITS: Limits = Limits { name: "images", batch: 256, patience: Duration::from_millis(10) };
 
 /// The image catalogue. Requests in flight that want the same image for the same project share one call, which
 /// begins after all of them have arrived: each gets the image as it is after it has asked.
 #[derive(Debug, Clone)]
 pub struct Glance {
-    client: ImageServiceClient<Channel>,
+    replicas: Replicas,
     questions: Group<Question, Answer>,
     timeout: Duration,
 }
@@ -74,28 +76,21 @@ pub struct Image {
 
 /// The endpoint of the catalogue cannot be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must look like http://HOST:PORT")]
+#[error("must look like http://HOST:PORT, or https://HOST:PORT with a CA to check it with")]
 pub struct BadEndpoint;
 
 impl Glance {
-    /// The catalogue at `endpoint`, such as `http://127.0.0.1:9292`; connects when it is first needed and
-    /// again whenever the connection is lost. A call takes at most `timeout`.
-    pub fn new(endpoint: &str, timeout: Duration) -> Result<Self, BadEndpoint> {
-        let uri: Uri = endpoint.parse().map_err(|_| BadEndpoint)?;
-        let is_plain = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
-        if !is_plain || uri.port().is_none() {
-            return Err(BadEndpoint);
-        }
-        let channel = Endpoint::from(uri)
-            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .connect_lazy();
-        let client = ImageServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER);
-        let asked = client.clone();
+    /// The catalogue at `endpoint`, which may be several, separated by commas, such as `http://127.0.0.1:9292`; connects when it is first needed and
+    /// again whenever the connection is lost. A call takes at most `timeout`. https needs `tls`.
+    pub fn new(
+        endpoint: &str,
+        timeout: Duration,
+        tls: Option<&Arc<Reloaded<tls::Client>>>,
+    ) -> Result<Self, BadEndpoint> {
+        let replicas = Replicas::new(endpoint, tls)?;
+        let asked = replicas.clone();
         let questions = Group::new(LIMITS, move |questions| answer_all(asked.clone(), questions));
-        Ok(Self { client, questions, timeout })
+        Ok(Self { replicas, questions, timeout })
     }
 
     /// The image as it is now, within its share of the caller's deadline.
@@ -119,23 +114,27 @@ impl Glance {
         deadline: Option<Deadline>,
     ) -> Answer {
         let timeout = Deadline::share(deadline, self.timeout);
-        ask_at(self.client.clone(), id, revision, caller, timeout).await
+        ask_at(&self.replicas, id, revision, caller, timeout).await
     }
 
     /// Registers an image with this id; one that is or was there counts as registered: ids are random.
     pub async fn create(&self, id: Id, image: &NewImage, caller: &Caller) -> Result<(), Error> {
         let message = pb::CreateImageRequest { image: Some(new_image(id, image)) };
-        let request = request(message, caller, self.timeout);
-        let mut client = self.client.clone();
-        self.done(id, Code::AlreadyExists, client.create_image(request)).await
+        let call = |mut client: Client, timeout| {
+            let request = request(message.clone(), caller, timeout);
+            async move { client.create_image(request).await }
+        };
+        self.done(id, Code::AlreadyExists, self.replicas.call(self.timeout, call)).await
     }
 
     /// Deletes an image; one that is not there counts as deleted.
     pub async fn delete(&self, id: Id, caller: &Caller) -> Result<(), Error> {
         let message = pb::DeleteImageRequest { id: id.to_string(), etag: String::new() };
-        let request = request(message, caller, self.timeout);
-        let mut client = self.client.clone();
-        self.done(id, Code::NotFound, client.delete_image(request)).await
+        let call = |mut client: Client, timeout| {
+            let request = request(message.clone(), caller, timeout);
+            async move { client.delete_image(request).await }
+        };
+        self.done(id, Code::NotFound, self.replicas.call(self.timeout, call)).await
     }
 
     /// The end of a change, which `before` says that an earlier try has made.
@@ -143,14 +142,14 @@ impl Glance {
         &self,
         id: Id,
         before: Code,
-        change: impl Future<Output = Result<T, Status>>,
+        change: impl Future<Output = Result<T, Failure>>,
     ) -> Result<(), Error> {
         let started = Instant::now();
-        match tokio::time::timeout(self.timeout, change).await {
-            Err(_) => Err(Error::GlanceTimeout(self.timeout.as_millis())),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(status)) if status.code() == before => Ok(()),
-            Ok(Err(status)) => match status.code() {
+        match change.await {
+            Err(Failure::Timeout) => Err(Error::GlanceTimeout(self.timeout.as_millis())),
+            Ok(_) => Ok(()),
+            Err(Failure::Status(status)) if status.code() == before => Ok(()),
+            Err(Failure::Status(status)) => match status.code() {
                 Code::InvalidArgument
                 | Code::PermissionDenied
                 | Code::FailedPrecondition
@@ -186,7 +185,7 @@ fn new_image(id: Id, image: &NewImage) -> pb::Image {
 }
 
 /// Asks once for each image and project; the answer depends on the project and the roles, not on the user.
-async fn answer_all(client: ImageServiceClient<Channel>, questions: Vec<Question>) -> Vec<Answer> {
+async fn answer_all(replicas: Replicas, questions: Vec<Question>) -> Vec<Answer> {
     let mut calls = BTreeMap::new();
     for question in &questions {
         let Caller { actor, roles, .. } = &question.caller;
@@ -195,7 +194,7 @@ async fn answer_all(client: ImageServiceClient<Channel>, questions: Vec<Question
         *timeout = question.timeout.max(*timeout);
     }
     let asking = calls.into_iter().map(|(key, (question, timeout))| {
-        let asking = ask(client.clone(), question, timeout);
+        let asking = ask(&replicas, question, timeout);
         async move { (key, asking.await) }
     });
     let answers: BTreeMap<_, _> = join_all(asking).await.into_iter().collect();
@@ -207,23 +206,20 @@ async fn answer_all(client: ImageServiceClient<Channel>, questions: Vec<Question
         .collect()
 }
 
-async fn ask(client: ImageServiceClient<Channel>, question: &Question, timeout: Duration) -> Answer {
-    ask_at(client, question.id, 0, &question.caller, timeout).await
+async fn ask(replicas: &Replicas, question: &Question, timeout: Duration) -> Answer {
+    ask_at(replicas, question.id, 0, &question.caller, timeout).await
 }
 
-async fn ask_at(
-    mut client: ImageServiceClient<Channel>,
-    id: Id,
-    revision: i64,
-    caller: &Caller,
-    timeout: Duration,
-) -> Answer {
+async fn ask_at(replicas: &Replicas, id: Id, revision: i64, caller: &Caller, timeout: Duration) -> Answer {
     let started = Instant::now();
-    let request = request(pb::GetImageRequest { id: id.to_string(), revision }, caller, timeout);
-    match tokio::time::timeout(timeout, client.get_image(request)).await {
-        Err(_) => Err(Error::GlanceTimeout(timeout.as_millis())),
-        Ok(Err(status)) => Err(peer_error(id, status, started.elapsed())),
-        Ok(Ok(answer)) => image(id, answer.into_inner()).map(Arc::new).ok_or(Error::GlanceAnswer(None)),
+    let call = |mut client: Client, timeout| {
+        let request = request(pb::GetImageRequest { id: id.to_string(), revision }, caller, timeout);
+        async move { client.get_image(request).await }
+    };
+    match replicas.call(timeout, call).await {
+        Err(Failure::Timeout) => Err(Error::GlanceTimeout(timeout.as_millis())),
+        Err(Failure::Status(status)) => Err(peer_error(id, status, started.elapsed())),
+        Ok(answer) => image(id, answer).map(Arc::new).ok_or(Error::GlanceAnswer(None)),
     }
 }
 
@@ -231,6 +227,7 @@ async fn ask_at(
 fn request<T>(message: T, caller: &Caller, timeout: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(timeout);
+    telemetry::hand_on(request.metadata_mut());
     let Caller { actor, roles, .. } = caller;
     let said = [
         ("x-user-id", actor.user_id.as_str()),

@@ -42,6 +42,9 @@ pub fn service(operations: Operations, identity: Identity, db: Db) -> server::Se
     let instances = InstanceServiceServer::new(instances).max_decoding_message_size(MAX_MESSAGE);
     let known = move |request| introduce(identity, request);
     server::Service {
+        program: "nova-api-svc",
+        is_upload: |_| false,
+        metrics: crate::glance::register_metrics,
         domain: "nova",
         descriptors: proto::nova::DESCRIPTORS,
         names: &[flavor_service_server::SERVICE_NAME, instance_service_server::SERVICE_NAME],

@@ -1,10 +1,12 @@
 //! nova-api-svc: reads its configuration, opens its database, serves.
 
-use std::io::Write as _;
-
 use anyhow::Context as _;
 use clap::Parser as _;
-use common::{db::Db, server, telemetry};
+use common::{
+    db::Db,
+    server::{self, Listeners},
+    telemetry,
+};
 use nova_api_svc::{
     config::{Command, Config},
     glance::Glance,
@@ -13,22 +15,25 @@ use nova_api_svc::{
     pipeline::Pipeline,
     store::{MIGRATIONS, Store},
 };
-use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    telemetry::init();
     let config = Config::parse();
+    let _telemetry = telemetry::init(&config.telemetry, "nova-api-svc").context("cannot send traces")?;
+    let options = config.server.options().context("TLS")?;
     let db = Db::open(&config.database_url, config.database_max_connections, &MIGRATIONS)?;
     if let Some(Command::Migrate) = config.command {
         db.migrate().await?;
         db.close().await;
         return Ok(());
     }
+    if config.skip_migrations {
+        db.skip_migrations();
+    }
     db.migrate_or_wait().await?;
     let (store, kept) = (Store::new(db.clone()), config.deleted_history());
     let pipeline = Pipeline {
-        glance: Glance::new(&config.glance_endpoint, config.glance_timeout())
+        glance: Glance::new(&config.glance_endpoint, config.glance_timeout(), config.glance_tls()?.as_ref())
             .with_context(|| format!("glance endpoint {:?}", config.glance_endpoint))?,
         store: store.clone(),
         quota: config.quota.into(),
@@ -38,13 +43,12 @@ async fn main() -> anyhow::Result<()> {
     let operations = Operations { pipeline, left_out: config.non_inheritable_image_properties };
     // Before anybody learns that it runs, and may want to stop it.
     let shutdown = server::shutdown_signal()?;
-    let listener = TcpListener::bind(&config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.listen))?;
-    writeln!(std::io::stdout(), "nova-api-svc listening on {}", listener.local_addr()?)?;
+    let listeners = Listeners::bind(&config.listen, config.server.admin_listen.as_deref()).await?;
+    listeners.announce("nova-api-svc")?;
     tokio::spawn(async move { store.sweep(kept).await });
     let done_later = operations.clone();
     tokio::spawn(async move { done_later.do_jobs().await });
-    server::serve(listener, grpc::service(operations, config.identity, db), shutdown).await?;
+    let service = grpc::service(operations, config.identity, db);
+    server::serve(listeners, service, options, shutdown).await?;
     Ok(())
 }

@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, fs};
 use harness::workspace;
 
 /// Where reasons of errors are born.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "common/src/caller.rs",
     "common/src/db/error.rs",
     "common/src/edge.rs",
+    "common/src/edge/limits.rs",
     "common/src/http.rs",
     "common/src/violations.rs",
     "glance-svc/src/error.rs",

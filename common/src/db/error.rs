@@ -6,6 +6,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 
 use crate::{
     group::Lost,
+    metrics::METRICS,
     status::{Code, Description, Detail},
 };
 
@@ -71,7 +72,13 @@ where
         .with_max_delay(Duration::from_millis(250))
         .with_max_times(RETRIES)
         .with_jitter();
-    transaction.retry(pauses).when(|error: &E| matches!(error.database(), Some(Error::Conflict(_)))).await
+    transaction
+        .retry(pauses)
+        .when(|error: &E| matches!(error.database(), Some(Error::Conflict(_))))
+        .notify(|_: &E, _| {
+            METRICS.transaction_retries.inc();
+        })
+        .await
 }
 
 /// Runs `transaction` on all of `batch`, as [`retrying`] does; if the database refuses that, on each item alone, so

@@ -41,7 +41,7 @@ use rows::{LockedRow, Rows};
 
 /// As many updates as share a transaction, which may all be of large images; and how long the next transaction waits
 /// for the one before it: while that waits for the disk or for another replica's lock, it may go on.
-const LIMITS: Limits = Limits { batch: 32, patience: Duration::from_millis(3) };
+const LIMITS: Limits = Limits { name: "updates", batch: 32, patience: Duration::from_millis(3) };
 
 /// Makes of an image as it is the image as it will be, or refuses.
 pub type Revise = Box<dyn Fn(&Seen) -> Result<Image, Error> + Send + Sync>;

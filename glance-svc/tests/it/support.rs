@@ -155,7 +155,9 @@ pub(crate) async fn serve_with(url: &str, settings: &Settings, folder: &Path) ->
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = glance_svc::service(images.clone(), settings.identity, settings.public_endpoint, db);
-    tokio::spawn(async move { server::serve(listener, service, pending()).await.unwrap() });
+    let listeners = server::Listeners::public(listener);
+    let options = server::Options::default();
+    tokio::spawn(async move { server::serve(listeners, service, options, pending()).await.unwrap() });
     (address, images)
 }
 

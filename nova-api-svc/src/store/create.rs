@@ -33,7 +33,7 @@ use crate::{
 
 /// As many requests as share a transaction, and how long the next transaction waits for the one before it: a
 /// request id or a quota may be locked by another replica.
-const LIMITS: Limits = Limits { batch: 128, patience: Duration::from_millis(20) };
+const LIMITS: Limits = Limits { name: "creates", batch: 128, patience: Duration::from_millis(20) };
 
 /// As many records as are remembered to be there, 16 bytes each.
 const KNOWN_RECORDS: usize = 10_000;

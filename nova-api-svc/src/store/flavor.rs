@@ -19,7 +19,7 @@ use super::Store;
 use crate::{error::Error, flavors::StoredFlavor, list::FlavorOrder};
 
 /// As many requests as share a statement.
-const LIMITS: Limits = Limits { batch: 128, patience: Duration::from_millis(20) };
+const LIMITS: Limits = Limits { name: "flavors", batch: 128, patience: Duration::from_millis(20) };
 
 /// The flavors that requests in flight ask for.
 pub(super) type Flavors = Group<String, Result<Option<StoredFlavor>, db::Error>>;

@@ -179,7 +179,7 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
     let db = Db::open(url, 16, &MIGRATIONS).unwrap();
     db.migrate_or_wait().await.unwrap();
     let pipeline = Pipeline {
-        glance: GlanceClient::new(glance_endpoint, settings.glance_timeout).unwrap(),
+        glance: GlanceClient::new(glance_endpoint, settings.glance_timeout, None).unwrap(),
         store: Store::new(db.clone()),
         quota: settings.quota,
         template: settings.template.parse().unwrap(),
@@ -190,7 +190,9 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
     tokio::spawn(async move { done_later.do_jobs().await });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server::serve(listener, grpc::service(operations, Identity::Development, db), pending()));
+    let service = grpc::service(operations, Identity::Development, db);
+    let listeners = server::Listeners::public(listener);
+    tokio::spawn(server::serve(listeners, service, server::Options::default(), pending()));
     address
 }
 

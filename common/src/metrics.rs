@@ -1,0 +1,317 @@
+//! What a service counts, for Prometheus, as text. Counting is a few atomic additions; nothing is rendered
+//! until it is asked for.
+
+use std::{fmt, fs, sync::LazyLock, time::Duration};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text},
+    metrics::{
+        MetricType,
+        counter::{ConstCounter, Counter},
+        exemplar::HistogramWithExemplars,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        info::Info,
+    },
+    registry::{Registry, Unit},
+};
+
+use crate::db::{Db, Pools};
+
+/// Upper bounds of the durations that are told apart, seconds.
+const DURATIONS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// What this process counts. One for all services of a process, as its memory and its processor time are.
+pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::default);
+
+/// The content type of what [`render`] makes.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Counters and gauges.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    requests: Family<Outcome, Counter>,
+    durations: Family<Method, HistogramWithExemplars<Trace>, fn() -> HistogramWithExemplars<Trace>>,
+    /// Requests that are being answered.
+    pub in_flight: Gauge,
+    shed: Family<Shed, Counter>,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// Connections that were refused, because there were too many.
+    pub connections_refused: Counter,
+    reloads: Family<Reload, Counter>,
+    /// Transactions that were run again, because others were in their way.
+    pub transaction_retries: Counter,
+    queues: Family<Queue, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    protocol: &'static str,
+    method: String,
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Method {
+    protocol: &'static str,
+    method: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Trace {
+    trace_id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Shed {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reload {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Queue {
+    queue: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let histogram: fn() -> _ = || HistogramWithExemplars::new(DURATIONS.into_iter());
+        Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(histogram),
+            in_flight: Gauge::default(),
+            shed: Family::default(),
+            connections: Gauge::default(),
+            connections_refused: Counter::default(),
+            reloads: Family::default(),
+            transaction_retries: Counter::default(),
+            queues: Family::default(),
+        }
+    }
+}
+
+/// A request that was answered.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    /// `grpc` or `http`.
+    pub protocol: &'static str,
+    /// The gRPC method, or the HTTP method and the template of its path.
+    pub method: &'a str,
+    /// The name of its gRPC code, or the number of its HTTP status.
+    pub code: &'a str,
+    /// How long that took.
+    pub duration: Duration,
+    /// Its trace, if it is recorded.
+    pub trace_id: Option<String>,
+}
+
+impl Metrics {
+    /// Counts a request.
+    pub fn answered(&self, answered: Answered<'_>) {
+        let Answered { protocol, method, code, duration, trace_id } = answered;
+        let (method, code) = (method.to_owned(), code.to_owned());
+        self.requests.get_or_create(&Outcome { protocol, method: method.clone(), code }).inc();
+        let durations = self.durations.get_or_create(&Method { protocol, method });
+        durations.observe(duration.as_secs_f64(), trace_id.map(|trace_id| Trace { trace_id }), None);
+    }
+
+    /// Counts a request that was refused because there were too many: `overload` or `rate`.
+    pub fn shed(&self, reason: &'static str) {
+        self.shed.get_or_create(&Shed { reason }).inc();
+    }
+
+    /// Counts a reading of certificates that had changed.
+    pub fn reloaded(&self, is_ok: bool) {
+        self.reloads.get_or_create(&Reload { result: if is_ok { "ok" } else { "failed" } }).inc();
+    }
+
+    /// How many wait in a queue.
+    #[must_use]
+    pub fn queue(&self, queue: &'static str) -> Gauge {
+        self.queues.get_or_create_owned(&Queue { queue })
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register("imprint_requests", "Requests that were answered", self.requests.clone());
+        registry.register_with_unit(
+            "imprint_request_duration",
+            "Time to the answer, or to the first byte of one that is streamed",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        registry.register(
+            "imprint_requests_in_flight",
+            "Requests that are being answered",
+            self.in_flight.clone(),
+        );
+        registry.register(
+            "imprint_requests_shed",
+            "Requests that were refused because there were too many",
+            self.shed.clone(),
+        );
+        registry.register("imprint_connections", "Connections that are open", self.connections.clone());
+        registry.register(
+            "imprint_connections_refused",
+            "Connections that were refused because there were too many",
+            self.connections_refused.clone(),
+        );
+        registry.register("imprint_tls_reloads", "Certificates that were read again", self.reloads.clone());
+        registry.register(
+            "imprint_transaction_retries",
+            "Transactions that were run again because others were in their way",
+            self.transaction_retries.clone(),
+        );
+        registry.register(
+            "imprint_queue_waiting",
+            "Requests that wait for the batch that they are done in",
+            self.queues.clone(),
+        );
+        // There from the start, so that a rate can be told from their first step on.
+        for reason in ["overload", "rate"] {
+            drop(self.shed.get_or_create(&Shed { reason }));
+        }
+        for result in ["ok", "failed"] {
+            drop(self.reloads.get_or_create(&Reload { result }));
+        }
+    }
+}
+
+/// The registry of a service, with what it counts itself registered by `more`.
+pub fn registry(
+    service: &'static str,
+    version: &'static str,
+    db: Db,
+    more: impl FnOnce(&mut Registry),
+) -> Registry {
+    let mut registry = Registry::default();
+    METRICS.register(&mut registry);
+    registry.register(
+        "imprint_build",
+        "The program",
+        Info::new(vec![("service", service), ("version", version)]),
+    );
+    registry.register_collector(Box::new(Database(db)));
+    registry.register_collector(Box::new(Process));
+    more(&mut registry);
+    registry
+}
+
+/// All that is counted.
+///
+/// # Panics
+///
+/// Never: writing to a text cannot fail.
+#[must_use]
+pub fn render(registry: &Registry) -> String {
+    let mut text = String::new();
+    text::encode(&mut text, registry).expect("a text takes everything");
+    text
+}
+
+/// The connections to the database.
+#[derive(Debug)]
+struct Database(Db);
+
+impl Collector for Database {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (mut used, mut idle, mut most) = (0, 0, 0);
+        let is_up = match self.0.pools() {
+            Err(_) => 0,
+            Ok(Pools::Sqlite { reader, writer, .. }) => {
+                for pool in [reader, writer] {
+                    let free = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
+                    (used, idle) = (used + i64::from(pool.size()) - free, idle + free);
+                    most += i64::from(pool.options().get_max_connections());
+                }
+                1
+            }
+            Ok(Pools::Postgres { pool, .. }) => {
+                idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
+                used = i64::from(pool.size()) - idle;
+                most = i64::from(pool.options().get_max_connections());
+                1
+            }
+        };
+        gauge(&mut encoder, "imprint_database_up", "Whether the database is there", is_up)?;
+        gauge(&mut encoder, "imprint_database_connections_max", "Most connections to the database", most)?;
+        let mut metric = encoder.encode_descriptor(
+            "imprint_database_connections",
+            "Connections to the database",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (state, count) in [("used", used.max(0)), ("idle", idle)] {
+            ConstGauge::new(count).encode(metric.encode_family(&[("state", state)])?)?;
+        }
+        Ok(())
+    }
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
+    let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(value).encode(metric)
+}
+
+/// The process, as Linux tells of it; nothing where it does not.
+#[derive(Debug)]
+struct Process;
+
+/// Linux tells processor time in these, seconds.
+const TICK: f64 = 0.01;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        if let Some(kibibytes) = status_field("VmRSS:") {
+            gauge(
+                &mut encoder,
+                "process_resident_memory_bytes",
+                "Memory in use, bytes",
+                kibibytes.saturating_mul(1024),
+            )?;
+        }
+        if let Some(count) = fs::read_dir("/proc/self/fd").ok().map(Iterator::count) {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            gauge(&mut encoder, "process_open_fds", "Open files and connections", count)?;
+        }
+        if let Some((processor, start)) = times() {
+            let metric = encoder.encode_descriptor(
+                "process_cpu_seconds",
+                "Processor time, seconds",
+                None,
+                MetricType::Counter,
+            )?;
+            ConstCounter::new(processor).encode(metric)?;
+            let metric = encoder.encode_descriptor(
+                "process_start_time_seconds",
+                "When the process was started, seconds since 1970",
+                None,
+                MetricType::Gauge,
+            )?;
+            ConstGauge::new(start).encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+/// A number of `/proc/self/status`.
+fn status_field(name: &str) -> Option<i64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Processor time, and when the process was started, seconds (proc(5): fields 14, 15 and 22 of `stat`).
+fn times() -> Option<(f64, f64)> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
+    let booted = fs::read_to_string("/proc/stat").ok()?;
+    let booted = booted.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse::<f64>().ok()?;
+    Some(((ticks(14)? + ticks(15)?) * TICK, booted + ticks(22)? * TICK))
+}

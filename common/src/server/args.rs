@@ -1,0 +1,132 @@
+//! What the command lines of the services have in common.
+
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+
+use clap::Args;
+
+use crate::{
+    edge::Limits,
+    tls::{self, Identity, Reloaded},
+};
+
+/// How a service listens, and what it allows.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArgs {
+    /// Second address, always without TLS, for probes and metrics: `/livez`, `/readyz`, `/metrics` and
+    /// grpc.health.v1; port 0 takes a free one, which is printed.
+    #[arg(long, env = "ADMIN_LISTEN", value_name = "HOST:PORT", help_heading = "Server")]
+    pub admin_listen: Option<String>,
+
+    /// Certificate to listen with, a file in PEM; it is read again when it changes.
+    #[arg(long, env = "TLS_CERT", value_name = "FILE", help_heading = "Server")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, a file in PEM.
+    #[arg(long, env = "TLS_KEY", value_name = "FILE", help_heading = "Server")]
+    pub tls_key: Option<PathBuf>,
+
+    /// CA whose certificates clients must have, a file in PEM.
+    #[arg(long, env = "TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert", help_heading = "Server")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// How long the service goes on as before after SIGTERM while it says that it is not ready, seconds: the time
+    /// that everybody who balances needs to notice.
+    #[arg(long, env = "DRAIN_DELAY_S", default_value_t = 0, value_name = "S", help_heading = "Server",
+          value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub drain_delay_s: u64,
+
+    /// How long open requests may take after that, seconds.
+    #[arg(long, env = "GRACE_PERIOD_S", default_value_t = 10, value_name = "S", help_heading = "Server",
+          value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub grace_period_s: u64,
+
+    /// Most connections; more are closed at once.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 1024, value_name = "COUNT", help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// Most requests of a connection at a time.
+    #[arg(long, env = "MAX_CONCURRENT_STREAMS", default_value_t = 128, value_name = "COUNT", help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    pub max_concurrent_streams: u32,
+
+    /// Most requests at a time; more are refused at once, to be tried again.
+    #[arg(long, env = "MAX_IN_FLIGHT", default_value_t = 512, value_name = "COUNT", help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_in_flight: u32,
+
+    /// Most bytes of the headers of a request.
+    #[arg(long, env = "MAX_HEADER_BYTES", default_value_t = 16_384, value_name = "BYTES", help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1024..=1_048_576))]
+    pub max_header_bytes: u32,
+
+    /// Most requests a second of each caller, by user and project, or by address if a request names neither; 0 for
+    /// any number.
+    #[arg(long, env = "RATE_LIMIT", default_value_t = 0, value_name = "COUNT", help_heading = "Limits")]
+    pub rate_limit: u32,
+
+    /// Most requests of a caller at once, before its rate counts; 0 for as many as in a second.
+    #[arg(long, env = "RATE_BURST", default_value_t = 0, value_name = "COUNT", help_heading = "Limits")]
+    pub rate_burst: u32,
+
+    /// Longest that a request may take, milliseconds, whatever its caller allows; uploads of data may take longer.
+    #[arg(long, env = "MAX_DEADLINE_MS", default_value_t = 60_000, value_name = "MS", help_heading = "Limits",
+          value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub max_deadline_ms: u64,
+}
+
+/// How a service listens, and what it allows.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// TLS of the listener; none for plain text.
+    pub tls: Option<Arc<Reloaded<tls::Server>>>,
+    /// What requests may use.
+    pub limits: Limits,
+    /// Most connections.
+    pub max_connections: u32,
+    /// Most requests of a connection at a time.
+    pub max_concurrent_streams: u32,
+    /// Most bytes of the headers of a request.
+    pub max_header_bytes: u32,
+    /// How long to go on as before when told to stop.
+    pub drain_delay: Duration,
+    /// How long open requests may take after that.
+    pub grace: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            limits: Limits::default(),
+            max_connections: 1024,
+            max_concurrent_streams: 128,
+            max_header_bytes: 16_384,
+            drain_delay: Duration::ZERO,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ServerArgs {
+    /// What the arguments say; their files are read.
+    pub fn options(&self) -> Result<Options, tls::Error> {
+        let identity = Identity::of(self.tls_cert.clone(), self.tls_key.clone())?;
+        let tls = identity
+            .map(|identity| Reloaded::new(tls::Server { identity, client_ca: self.tls_client_ca.clone() }));
+        let burst = NonZeroU32::new(self.rate_burst).or(NonZeroU32::new(self.rate_limit));
+        Ok(Options {
+            tls: tls.transpose()?,
+            limits: Limits {
+                in_flight: self.max_in_flight,
+                rate: NonZeroU32::new(self.rate_limit).zip(burst),
+                deadline: Duration::from_millis(self.max_deadline_ms),
+            },
+            max_connections: self.max_connections,
+            max_concurrent_streams: self.max_concurrent_streams,
+            max_header_bytes: self.max_header_bytes,
+            drain_delay: Duration::from_secs(self.drain_delay_s),
+            grace: Duration::from_secs(self.grace_period_s),
+        })
+    }
+}

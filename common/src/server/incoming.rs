@@ -1,0 +1,218 @@
+//! Connections as they come in: as many as are allowed, with TLS if there is any, and only as long as something
+//! happens on them.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, Sleep, sleep, timeout},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected;
+
+use super::Options;
+use crate::metrics::METRICS;
+
+/// How long a client may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long nothing may happen on a connection. HTTP/2 is pinged more often.
+const IDLE: Duration = Duration::from_secs(90);
+
+/// How long accepting rests after it has failed: files or memory may have run out.
+const REST: Duration = Duration::from_millis(100);
+
+/// Connections that are ready and not served yet.
+const READY: usize = 64;
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// A connection.
+pub(super) struct Connection {
+    io: Io,
+    peer: Peer,
+    used: Instant,
+    idle: Pin<Box<Sleep>>,
+    _open: Open,
+}
+
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A place among the connections, counted as long as it is taken.
+struct Open {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Open {
+    fn new(permit: OwnedSemaphorePermit) -> Self {
+        METRICS.connections.inc();
+        Self { _permit: permit }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        METRICS.connections.dec();
+    }
+}
+
+/// The connections that `listener` gets until `stopping`.
+pub(super) fn incoming(
+    listener: TcpListener,
+    options: &Options,
+    stopping: CancellationToken,
+) -> impl Stream<Item = io::Result<Connection>> + use<> {
+    let (sender, receiver) = mpsc::channel(READY);
+    let (places, tls) = (Arc::new(Semaphore::new(options.max_connections as usize)), options.tls.clone());
+    tokio::spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                () = stopping.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept connections");
+                    sleep(REST).await;
+                    continue;
+                }
+            };
+            let Ok(permit) = Arc::clone(&places).try_acquire_owned() else {
+                METRICS.connections_refused.inc();
+                continue;
+            };
+            let open = Open::new(permit);
+            // Without it, small answers wait for the acknowledgement of those before; only makes things slower.
+            let _ = stream.set_nodelay(true);
+            let Some(tls) = &tls else {
+                if sender.send(Ok(Connection::new(Io::Plain(stream), address, open))).await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            let (acceptor, sender) = (TlsAcceptor::from(tls.current()), sender.clone());
+            tokio::spawn(async move {
+                match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        let io = Io::Tls(Box::new(stream));
+                        // Nobody serves any more.
+                        let _ = sender.send(Ok(Connection::new(io, address, open))).await;
+                    }
+                    Ok(Err(error)) => {
+                        tracing::debug!(%address, error = &error as &dyn std::error::Error, "no TLS");
+                    }
+                    Err(_) => tracing::debug!(%address, "no TLS in time"),
+                }
+            });
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+impl Connection {
+    fn new(io: Io, address: SocketAddr, open: Open) -> Self {
+        Self { io, peer: Peer(address), used: Instant::now(), idle: Box::pin(sleep(IDLE)), _open: open }
+    }
+
+    /// Notes that something happens; where nothing does, whether that has been so for too long.
+    fn watch<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.used = Instant::now();
+            return poll;
+        }
+        loop {
+            ready!(self.idle.as_mut().poll(context));
+            let end = self.used + IDLE;
+            if end <= Instant::now() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.idle.as_mut().reset(end);
+        }
+    }
+}
+
+/// Calls a method of the stream, whichever it is.
+macro_rules! on_io {
+    ($io:expr, |$stream:ident| $call:expr) => {
+        match $io {
+            Io::Plain(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Io::Tls(stream) => {
+                let $stream = Pin::new(&mut **stream);
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let poll = on_io!(&mut this.io, |stream| stream.poll_read(context, buffer));
+        this.watch(context, poll)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = on_io!(&mut this.io, |stream| stream.poll_write(context, bytes));
+        this.watch(context, poll)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = on_io!(&mut this.io, |stream| stream.poll_write_vectored(context, bytes));
+        this.watch(context, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.io {
+            Io::Plain(stream) => stream.is_write_vectored(),
+            Io::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_io!(&mut self.get_mut().io, |stream| stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_io!(&mut self.get_mut().io, |stream| stream.poll_shutdown(context))
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer
+    }
+}

@@ -1,0 +1,239 @@
+//! TLS for listeners and for calls to peers: from files, which are read again when they change.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
+    server::{VerifierBuilderError, WebPkiClientVerifier},
+};
+
+use crate::metrics::METRICS;
+
+/// How often files are looked at: Kubernetes renews a mounted Secret within a minute or two.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Why TLS cannot be set up. Says which file is at fault, and nothing of what is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file holds no PEM of the right kind.
+    #[error("{path} holds no {wanted} in PEM")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        wanted: &'static str,
+    },
+    /// Certificate and key do not belong together, or are of a kind that is not supported.
+    #[error("certificate and key cannot be used: {0}")]
+    Unusable(#[from] rustls::Error),
+    /// The certificates that clients are checked with cannot be used.
+    #[error("the CA for clients cannot be used: {0}")]
+    ClientCa(#[from] VerifierBuilderError),
+    /// A certificate without its key, or a key without its certificate.
+    #[error("certificate and key must be given together")]
+    Half,
+}
+
+/// A certificate and its key, as files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate and those that lead to its CA.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+impl Identity {
+    /// Both files, neither, or an error.
+    pub fn of(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Self>, Error> {
+        match (cert, key) {
+            (Some(cert), Some(key)) => Ok(Some(Self { cert, key })),
+            (None, None) => Ok(None),
+            _ => Err(Error::Half),
+        }
+    }
+
+    fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+        let chain = certificates(&self.cert)?;
+        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?);
+        let wanted = "private key";
+        Ok((chain, key.map_err(|_| Error::Pem { path: self.key.clone(), wanted })?))
+    }
+}
+
+/// What a listener is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its certificate.
+    pub identity: Identity,
+    /// Clients must have a certificate of this CA, if there is one.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// What a client of a peer is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// The peer must have a certificate of this CA.
+    pub ca: PathBuf,
+    /// What it shows to a peer that asks.
+    pub identity: Option<Identity>,
+}
+
+/// What can be made of files.
+pub trait Source: Clone + Send + Sync + 'static {
+    /// What connections are made with.
+    type Config: Send + Sync + 'static;
+
+    /// Reads the files.
+    fn load(&self) -> Result<Self::Config, Error>;
+
+    /// The files.
+    fn files(&self) -> Vec<&Path>;
+}
+
+impl Source for Server {
+    type Config = ServerConfig;
+
+    fn load(&self) -> Result<ServerConfig, Error> {
+        let (chain, key) = self.identity.load()?;
+        let builder =
+            ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        let builder = match &self.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(ca) => {
+                let roots = Arc::new(roots(ca)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build()?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder.with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        let Identity { cert, key } = &self.identity;
+        [cert, key].into_iter().chain(&self.client_ca).map(PathBuf::as_path).collect()
+    }
+}
+
+impl Source for Client {
+    type Config = ClientConfig;
+
+    fn load(&self) -> Result<ClientConfig, Error> {
+        let builder =
+            ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        let builder = builder.with_root_certificates(roots(&self.ca)?);
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let (chain, key) = identity.load()?;
+                builder.with_client_auth_cert(chain, key)?
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(config)
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        let identity = self.identity.iter().flat_map(|Identity { cert, key }| [cert, key]);
+        [&self.ca].into_iter().chain(identity).map(PathBuf::as_path).collect()
+    }
+}
+
+/// What connections are made with, as the files now are.
+pub struct Reloaded<S: Source> {
+    source: S,
+    current: RwLock<Arc<S::Config>>,
+}
+
+impl<S: Source> fmt::Debug for Reloaded<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Reloaded").field("files", &self.source.files()).finish_non_exhaustive()
+    }
+}
+
+impl<S: Source> Reloaded<S> {
+    /// Reads the files, and from then on whenever they have changed, as long as the value is in use.
+    pub fn new(source: S) -> Result<Arc<Self>, Error> {
+        let seen = contents(&source);
+        let reloaded = Arc::new(Self { current: RwLock::new(Arc::new(source.load()?)), source });
+        let watched = Arc::downgrade(&reloaded);
+        tokio::spawn(async move {
+            let mut seen = seen;
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let Some(reloaded) = watched.upgrade() else { return };
+                reloaded.look(&mut seen);
+            }
+        });
+        Ok(reloaded)
+    }
+
+    /// What a new connection is made with.
+    pub fn current(&self) -> Arc<S::Config> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files if they have changed; files that make no sense leave everything as it was.
+    fn look(&self, seen: &mut Vec<Option<Vec<u8>>>) {
+        let contents = contents(&self.source);
+        if contents == *seen {
+            return;
+        }
+        match self.source.load() {
+            Ok(config) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                tracing::info!(files = ?self.source.files(), "certificates were read again");
+                METRICS.reloaded(true);
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "certificates stay as they were");
+                METRICS.reloaded(false);
+            }
+        }
+        *seen = contents;
+    }
+}
+
+fn contents(source: &impl Source) -> Vec<Option<Vec<u8>>> {
+    source.files().into_iter().map(|path| std::fs::read(path).ok()).collect()
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let pem = read(path)?;
+    let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found = found.ok().filter(|found| !found.is_empty());
+    found.ok_or_else(|| Error::Pem { path: path.to_owned(), wanted: "certificate" })
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
+}

@@ -1,0 +1,150 @@
+//! One replica of the catalogue: its connection, and how it has done lately.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use common::tls::{self, Reloaded};
+use hyper_util::rt::TokioIo;
+use proto::glance::v1::image_service_client::ImageServiceClient;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Largest answer, bytes: the widest image that the default quota allows has 8.5 MiB.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// What is expected of a replica that has not answered yet.
+const UNKNOWN: Duration = Duration::from_millis(1);
+
+/// How long what was seen of a replica counts in full; half as much after each further time.
+const HALF_LIFE: Duration = Duration::from_secs(2);
+
+/// How long a replica that has failed is left alone, times the failures in a row.
+const REST: Duration = Duration::from_millis(500);
+
+/// Most failures in a row that count.
+const MOST_FAILURES: u32 = 10;
+
+/// TLS to the replicas, and the name in their certificates.
+#[derive(Debug, Clone)]
+pub(super) struct Tls {
+    pub(super) config: Arc<Reloaded<tls::Client>>,
+    pub(super) name: ServerName<'static>,
+}
+
+/// A replica.
+#[derive(Debug)]
+pub(super) struct Replica {
+    pub(super) address: SocketAddr,
+    pub(super) client: ImageServiceClient<Channel>,
+    in_flight: AtomicU32,
+    seen: Mutex<Seen>,
+}
+
+/// How a replica has done.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    latency: Duration,
+    at: Instant,
+    failures: u32,
+}
+
+/// A call that is under way.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    replica: &'a Replica,
+    started: Instant,
+}
+
+impl Replica {
+    /// The replica at `address`, which is called `origin`; connects when it is first needed and again whenever the
+    /// connection is lost.
+    pub(super) fn new(address: SocketAddr, origin: Uri, tls: Option<Tls>) -> Self {
+        // TLS is the connector's affair, so that each new connection is made with the certificates of its time.
+        let endpoint = Endpoint::from(origin)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .keep_alive_while_idle(true);
+        let channel = endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+            let tls = tls.clone();
+            async move { tokio::time::timeout(CONNECT_TIMEOUT, connect(address, tls)).await? }
+        }));
+        let client = ImageServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER);
+        let seen = Seen { latency: UNKNOWN, at: Instant::now(), failures: 0 };
+        Self { address, client, in_flight: AtomicU32::new(0), seen: Mutex::new(seen) }
+    }
+
+    fn seen(&self) -> Seen {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is left alone for now.
+    pub(super) fn rests(&self) -> bool {
+        let Seen { at, failures, .. } = self.seen();
+        failures > 0 && at.elapsed() < REST * failures
+    }
+
+    /// How long a further call is likely to take, as far as replicas can be compared.
+    pub(super) fn cost(&self) -> Duration {
+        let Seen { latency, at, .. } = self.seen();
+        let halves = u32::try_from(at.elapsed().as_nanos() / HALF_LIFE.as_nanos()).unwrap_or(u32::MAX);
+        let latency = latency / 2_u32.saturating_pow(halves);
+        latency.max(UNKNOWN / 10) * (self.in_flight.load(Ordering::Relaxed) + 1)
+    }
+
+    /// Begins a call.
+    pub(super) fn begin(&self) -> Call<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Call { replica: self, started: Instant::now() }
+    }
+}
+
+impl Call<'_> {
+    /// Notes that the replica has answered.
+    pub(super) fn answered(&self) {
+        let mut seen = self.replica.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, took) = (Instant::now(), self.started.elapsed());
+        *seen = Seen { latency: (seen.latency * 4 + took) / 5, at: now, failures: 0 };
+    }
+
+    /// Notes that the replica has not answered, or broken the connection.
+    pub(super) fn failed(&self) {
+        let mut seen = self.replica.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency = seen.latency.max(self.started.elapsed());
+        *seen = Seen { latency, at: Instant::now(), failures: (seen.failures + 1).min(MOST_FAILURES) };
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.replica.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Either kind of connection.
+type Connection = TokioIo<Box<dyn Stream>>;
+
+/// What a connection must be able to do.
+trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Stream for T {}
+
+async fn connect(address: SocketAddr, tls: Option<Tls>) -> io::Result<Connection> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let Some(Tls { config, name }) = tls else { return Ok(TokioIo::new(Box::new(stream))) };
+    let stream = TlsConnector::from(config.current()).connect(name, stream).await?;
+    Ok(TokioIo::new(Box::new(stream)))
+}

@@ -1,0 +1,274 @@
+//! All replicas of the catalogue: their name is looked up again and again, a call goes to the better one of two, and
+//! one that fails goes to another, as long as only few do.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::SocketAddr,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use common::tls::{Client, Reloaded};
+use proto::glance::v1::image_service_client::ImageServiceClient;
+use rustls::pki_types::ServerName;
+use tokio::sync::watch;
+use tonic::{
+    Code, Response, Status,
+    transport::{Channel, Uri},
+};
+use tower::retry::budget::{Budget as _, TpsBudget};
+
+use super::{
+    BadEndpoint,
+    metrics::CALLS,
+    replica::{Replica, Tls},
+};
+
+/// How often the name is looked up.
+const LOOK_UP: Duration = Duration::from_secs(5);
+
+/// Most tries of a call.
+const TRIES: u32 = 3;
+
+/// How long the second try waits, the third twice as long.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// For how long calls allow others to be made again; how many of them do, and how many a second there may be anyway.
+const MEMORY: Duration = Duration::from_secs(10);
+const RETRIED: f32 = 0.1;
+const RETRIES_A_SECOND: u32 = 1;
+
+/// The replicas.
+#[derive(Debug, Clone)]
+pub(super) struct Replicas(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    names: Vec<Name>,
+    /// `None` until the name has been looked up once.
+    known: watch::Sender<Option<Arc<[Arc<Replica>]>>>,
+    budget: TpsBudget,
+    hasher: RandomState,
+    calls: AtomicU64,
+}
+
+/// A name that replicas are behind.
+#[derive(Debug, Clone)]
+struct Name {
+    origin: Uri,
+    host: String,
+    port: u16,
+    tls: Option<Tls>,
+}
+
+/// Why a call has no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// There was none in time.
+    Timeout,
+    /// The peer, or the transport, says why.
+    Status(Status),
+}
+
+impl Replicas {
+    /// The replicas behind `endpoints`, separated by commas, such as `http://glance:9292`; https needs `tls`.
+    pub(super) fn new(endpoints: &str, tls: Option<&Arc<Reloaded<Client>>>) -> Result<Self, BadEndpoint> {
+        let names = endpoints.split(',').map(|endpoint| Name::parse(endpoint.trim(), tls));
+        let inner = Arc::new(Inner {
+            names: names.collect::<Result<_, _>>()?,
+            known: watch::Sender::new(None),
+            budget: TpsBudget::new(MEMORY, RETRIES_A_SECOND, RETRIED),
+            hasher: RandomState::new(),
+            calls: AtomicU64::new(0),
+        });
+        let addresses = inner.names.iter().map(Name::address);
+        match addresses.collect::<Option<Vec<_>>>() {
+            Some(addresses) => inner.know(inner.names.iter().cloned().zip(addresses).collect()),
+            None => drop(tokio::spawn(look_up(Arc::downgrade(&inner)))),
+        }
+        Ok(Self(inner))
+    }
+
+    /// Makes a call that does no harm if it is made twice, within `timeout`.
+    pub(super) async fn call<T, F>(
+        &self,
+        timeout: Duration,
+        call: impl Fn(ImageServiceClient<Channel>, Duration) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let end = Instant::now() + timeout;
+        self.0.budget.deposit();
+        let mut last = None;
+        for number in 1.. {
+            let left = end.saturating_duration_since(Instant::now());
+            let known = tokio::time::timeout(left, self.known()).await.map_err(|_| Failure::Timeout)?;
+            let Some(replica) = self.choose(&known, last) else {
+                return Err(Failure::Status(Status::unavailable("its name has no address")));
+            };
+            let is_last = number == TRIES;
+            // Another replica may answer in the time that this one does not.
+            let patience = if is_last || known.len() < 2 { left } else { left / 2 };
+            let failure = match self.try_once(replica, patience, &call).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) if is_last || !failure.is_of_the_transport() => return Err(failure),
+                Err(failure) => failure,
+            };
+            let pause = PAUSE * number;
+            if end <= Instant::now() + pause {
+                return Err(failure);
+            }
+            if !self.0.budget.withdraw() {
+                CALLS.retries_refused.inc();
+                return Err(failure);
+            }
+            CALLS.retries.inc();
+            tokio::time::sleep(pause).await;
+            last = Some(replica.address);
+        }
+        Err(Failure::Timeout)
+    }
+
+    async fn try_once<T, F>(
+        &self,
+        replica: &Replica,
+        patience: Duration,
+        call: impl Fn(ImageServiceClient<Channel>, Duration) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let under_way = replica.begin();
+        let outcome = match tokio::time::timeout(patience, call(replica.client.clone(), patience)).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(Failure::Status(status)),
+            Err(_) => Err(Failure::Timeout),
+        };
+        match &outcome {
+            Err(failure) if failure.is_of_the_transport() => under_way.failed(),
+            _ => under_way.answered(),
+        }
+        CALLS.answered(match &outcome {
+            Ok(_) => Code::Ok,
+            Err(Failure::Timeout) => Code::DeadlineExceeded,
+            Err(Failure::Status(status)) => status.code(),
+        });
+        outcome
+    }
+
+    /// The replicas, once their name has been looked up.
+    async fn known(&self) -> Arc<[Arc<Replica>]> {
+        let mut known = self.0.known.subscribe();
+        let found = known.wait_for(Option::is_some).await;
+        found.ok().and_then(|found| found.clone()).unwrap_or_default()
+    }
+
+    /// The better one of two; not the one that has just failed, if there is another.
+    fn choose<'a>(&self, known: &'a [Arc<Replica>], last: Option<SocketAddr>) -> Option<&'a Replica> {
+        let others = || known.iter().filter(|replica| Some(replica.address) != last);
+        let rested: Vec<_> = others().filter(|replica| !replica.rests()).collect();
+        let rested = if rested.is_empty() { others().collect() } else { rested };
+        let candidates = if rested.is_empty() { known.iter().collect() } else { rested };
+        let random = self.0.hasher.hash_one(self.0.calls.fetch_add(1, Ordering::Relaxed));
+        let (count, random) = (candidates.len(), usize::try_from(random >> 1).unwrap_or_default());
+        if count == 0 {
+            return None;
+        }
+        let one = random % count;
+        // Any but the first.
+        let other = (one + 1 + (random / count) % (count - 1).max(1)) % count;
+        let (one, other): (&Replica, &Replica) = (candidates[one], candidates[other]);
+        Some(if other.cost() < one.cost() { other } else { one })
+    }
+}
+
+impl Failure {
+    /// Whether no word came from the peer itself, so that another one may do better.
+    fn is_of_the_transport(&self) -> bool {
+        match self {
+            Self::Timeout => true,
+            Self::Status(status) => std::error::Error::source(status).is_some(),
+        }
+    }
+}
+
+impl Name {
+    fn parse(endpoint: &str, tls: Option<&Arc<Reloaded<Client>>>) -> Result<Self, BadEndpoint> {
+        let uri: Uri = endpoint.parse().map_err(|_| BadEndpoint)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(BadEndpoint);
+        };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = authority.port_u16().ok_or(BadEndpoint)?;
+        if uri.path() != "/" || uri.query().is_some() {
+            return Err(BadEndpoint);
+        }
+        let tls = match (scheme, tls) {
+            ("http", None) => None,
+            ("https", Some(config)) => {
+                let name = ServerName::try_from(host.clone()).map_err(|_| BadEndpoint)?;
+                Some(Tls { config: Arc::clone(config), name })
+            }
+            _ => return Err(BadEndpoint),
+        };
+        let origin = format!("http://{authority}").parse().map_err(|_| BadEndpoint)?;
+        Ok(Self { origin, host, port, tls })
+    }
+
+    /// Its address, if it is one itself.
+    fn address(&self) -> Option<SocketAddr> {
+        self.host.parse().ok().map(|ip| SocketAddr::new(ip, self.port))
+    }
+
+    async fn look_up(&self) -> Vec<SocketAddr> {
+        match tokio::net::lookup_host((self.host.as_str(), self.port)).await {
+            Ok(addresses) => addresses.collect(),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(host = self.host, error, "the name of glance-svc cannot be looked up");
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Keeps the replicas at these addresses.
+    fn know(&self, mut found: Vec<(Name, SocketAddr)>) {
+        found.sort_unstable_by_key(|(_, address)| *address);
+        found.dedup_by_key(|(_, address)| *address);
+        self.known.send_if_modified(|known| {
+            let before = known.as_deref().unwrap_or_default();
+            let addresses = found.iter().map(|(_, address)| *address);
+            if known.is_some() && before.iter().map(|replica| replica.address).eq(addresses) {
+                return false;
+            }
+            let replica = |(name, address): &(Name, SocketAddr)| {
+                let same = before.iter().find(|replica| replica.address == *address);
+                let new = || Arc::new(Replica::new(*address, name.origin.clone(), name.tls.clone()));
+                same.cloned().unwrap_or_else(new)
+            };
+            *known = Some(found.iter().map(replica).collect());
+            true
+        });
+    }
+}
+
+/// Looks the names up, as long as anybody uses them. While none can be looked up, all keep their addresses.
+async fn look_up(inner: Weak<Inner>) {
+    while let Some(inner) = inner.upgrade() {
+        let mut found = Vec::new();
+        for name in &inner.names {
+            found.extend(name.look_up().await.into_iter().map(|address| (name.clone(), address)));
+        }
+        if !found.is_empty() || inner.known.borrow().is_none() {
+            inner.know(found);
+        }
+        drop(inner);
+        tokio::time::sleep(LOOK_UP).await;
+    }
+}

@@ -1,0 +1,181 @@
+//! What no caller can do to a service: too many requests, too large ones, or connections that only cost.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use common::{on_both_databases, testing::TestDb};
+use harness::service::Service;
+use proto::glance::v1::{
+    CreateImageRequest, Image, ListImagesRequest, image_service_client::ImageServiceClient,
+};
+use tonic::{Code, Request, transport::Channel};
+use tonic_types::StatusExt as _;
+
+on_both_databases!(
+    a_caller_has_a_rate_and_others_their_own,
+    more_requests_than_allowed_are_refused_at_once,
+    large_headers_and_messages_are_refused
+);
+
+type Client = ImageServiceClient<Channel>;
+
+fn glance(db: &TestDb, arguments: &[&str]) -> Service {
+    let usual = ["--listen", "127.0.0.1:0", "--database-url", &db.url, "--admin-listen", "127.0.0.1:0"];
+    Service::start("glance-svc", usual.iter().chain(arguments)).unwrap()
+}
+
+fn of<T>(user: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-user-id", user.parse().unwrap());
+    request.metadata_mut().insert("x-project-id", "demo".parse().unwrap());
+    request
+}
+
+/// An answer over HTTP, to a request with these further lines.
+fn http(service: &Service, request: &str) -> String {
+    let mut stream = TcpStream::connect(service.address()).unwrap();
+    write!(stream, "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+async fn a_caller_has_a_rate_and_others_their_own(db: TestDb) {
+    let glance = glance(&db, &["--rate-limit", "1", "--rate-burst", "5"]);
+    let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
+    let mut refused = None;
+    for _ in 0..20 {
+        if let Err(status) = client.list_images(of("alice", ListImagesRequest::default())).await {
+            refused = Some(status);
+        }
+    }
+    let refused = refused.unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.get_details_error_info().unwrap().reason, "RATE_LIMITED");
+    let wait = refused.get_details_retry_info().unwrap().retry_delay.unwrap();
+    assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1), "{wait:?}");
+    client.list_images(of("bob", ListImagesRequest::default())).await.unwrap();
+    // Whoever names nobody is told apart by address, over HTTP, too.
+    let answers: Vec<String> = (0..20).map(|_| http(&glance, "GET /v2/images")).collect();
+    assert!(answers[0].starts_with("HTTP/1.1 200"), "{}", answers[0]);
+    let refused = answers.iter().find(|answer| answer.starts_with("HTTP/1.1 429")).unwrap();
+    assert!(refused.contains("retry-after: 1"), "{refused}");
+    assert!(refused.contains("x-error-reason: RATE_LIMITED"), "{refused}");
+}
+
+async fn more_requests_than_allowed_are_refused_at_once(db: TestDb) {
+    let glance = glance(&db, &["--max-in-flight", "1"]);
+    // A body that does not end keeps its request in flight.
+    let mut open = TcpStream::connect(glance.address()).unwrap();
+    let head = "POST /v2/images HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    open.write_all(head.as_bytes()).unwrap();
+    let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
+    let refused = until_refused(&mut client).await;
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(refused.get_details_error_info().unwrap().reason, "OVERLOADED");
+    assert!(refused.get_details_retry_info().unwrap().retry_delay.is_some());
+    let answer = http(&glance, "GET /v2/images");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("OVERLOADED"), "{answer}");
+    // Who looks whether it lives is answered.
+    let health = tonic_health::pb::HealthCheckRequest { service: String::new() };
+    let channel = Channel::from_shared(glance.endpoint()).unwrap().connect().await.unwrap();
+    tonic_health::pb::health_client::HealthClient::new(channel).check(health).await.unwrap();
+    drop(open);
+    let answered = async { while client.list_images(ListImagesRequest::default()).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(20), answered).await.unwrap();
+}
+
+/// Until the open request has arrived, there is room.
+async fn until_refused(client: &mut Client) -> tonic::Status {
+    let refused = async {
+        loop {
+            if let Err(status) = client.list_images(ListImagesRequest::default()).await {
+                return status;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap()
+}
+
+async fn large_headers_and_messages_are_refused(db: TestDb) {
+    let glance = glance(&db, &["--max-header-bytes", "4096"]);
+    let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
+    let mut request = Request::new(ListImagesRequest::default());
+    request.metadata_mut().insert("x-large", "a".repeat(8192).parse().unwrap());
+    client.list_images(request).await.unwrap_err();
+    let image = Image { name: "a".repeat(5 << 20), ..Image::default() };
+    let status = client.create_image(CreateImageRequest { image: Some(image) }).await.unwrap_err();
+    assert_eq!(status.get_details_error_info().unwrap().reason, "MESSAGE_TOO_LARGE");
+    client.list_images(ListImagesRequest::default()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_only_cost_keep_nobody_out() {
+    let db = TestDb::sqlite();
+    let glance = glance(&db, &["--max-connections", "50"]);
+    // Clients that send their request a byte at a time, and never its end.
+    let mut slow: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(glance.address()).unwrap()).collect();
+    for byte in b"GET /v2/images HTT".chunks(1) {
+        for stream in &mut slow {
+            stream.write_all(byte).unwrap();
+        }
+    }
+    let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
+    client.list_images(ListImagesRequest::default()).await.unwrap();
+    // More than are allowed are closed at once; who is in stays.
+    let more: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(glance.address()).unwrap()).collect();
+    let mut last = more.last().unwrap();
+    last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert!(matches!(last.read(&mut [0]), Ok(0) | Err(_)));
+    client.list_images(ListImagesRequest::default()).await.unwrap();
+    drop((slow, more));
+    let again = async {
+        loop {
+            let Ok(mut client) = ImageServiceClient::connect(glance.endpoint()).await else { continue };
+            if client.list_images(ListImagesRequest::default()).await.is_ok() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_never_reads_costs_a_connection() {
+    let db = TestDb::sqlite();
+    let glance = glance(&db, &["--max-concurrent-streams", "16"]);
+    let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
+    let properties: std::collections::BTreeMap<_, _> =
+        (0..100).map(|number| (format!("p{number}"), "v".repeat(1000))).collect();
+    for _ in 0..30 {
+        let image = Image { name: "wide".into(), properties: properties.clone(), ..Image::default() };
+        client.create_image(CreateImageRequest { image: Some(image) }).await.unwrap();
+    }
+    let before = memory(&glance);
+    // Pipelined requests for 3 MB each, of which nothing is ever read.
+    let never: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut stream = TcpStream::connect(glance.address()).unwrap();
+            for _ in 0..50 {
+                stream.write_all(b"GET /v2/images?limit=30 HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+            }
+            stream
+        })
+        .collect();
+    for _ in 0..50 {
+        client.list_images(ListImagesRequest { page_size: 1, ..Default::default() }).await.unwrap();
+    }
+    let grown = memory(&glance).saturating_sub(before);
+    assert!(grown < 300 << 20, "{} MiB for twenty connections", grown >> 20);
+    drop(never);
+}
+
+/// Memory in use, bytes.
+fn memory(service: &Service) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+}
