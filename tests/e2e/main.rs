@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod article;
+mod backup;
 mod bucket;
 mod clients;
 mod concurrency;

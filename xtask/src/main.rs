@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod faults;
 mod fuzz;
 mod test;
 
@@ -18,6 +19,7 @@ use clap::Parser;
 enum Command {
     Bench(bench::Bench),
     Demo(demo::Demo),
+    Faults(faults::Faults),
     Fuzz(fuzz::Fuzz),
     Test(test::Test),
 }
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Faults(faults) => faults.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Test(test) => test.run(),
     };

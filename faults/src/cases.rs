@@ -1,0 +1,126 @@
+//! The faults, and what is promised under each.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum;
+use common::id::Id;
+use proto::nova::v1::instance_service_client::InstanceServiceClient;
+use tokio::time::sleep;
+use tonic::transport::Channel;
+
+use crate::{
+    load::{Load, Route, Shape},
+    table::Table,
+    world::World,
+};
+
+mod network;
+mod overload;
+mod rolling;
+
+/// How long clients wait for an answer, where nothing else is said.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Case {
+    /// Either service is killed, again and again.
+    Crash,
+    /// PostgreSQL crashes and is started again.
+    Database,
+    /// glance-svc is frozen, black-holed, late; one of three replicas is dead.
+    Network,
+    /// Everything is restarted, one replica after the other.
+    Rolling,
+    /// Ten times as many requests as can be answered.
+    Overload,
+}
+
+impl Case {
+    /// Lets it happen.
+    pub(crate) async fn run(self, quick: bool, table: &mut Table) -> anyhow::Result<()> {
+        match self {
+            Self::Crash => crash(if quick { 6 } else { 50 }, table).await,
+            Self::Database => database(table).await,
+            Self::Network => network::run(if quick { 3 } else { 10 }, table).await,
+            Self::Rolling => rolling::run(table).await,
+            Self::Overload => overload::run(if quick { 5 } else { 60 }, table).await,
+        }
+    }
+}
+
+/// A route to each client in turn.
+fn in_turn(clients: Vec<InstanceServiceClient<Channel>>) -> Arc<dyn Route> {
+    Arc::new(move |number: usize| clients[number % clients.len()].clone())
+}
+
+/// Waits until a load goes on after `count` requests were acknowledged.
+async fn goes_on(load: &Load, count: usize) -> Option<Duration> {
+    let since = Instant::now();
+    while load.ledger.count() <= count {
+        if since.elapsed() > Duration::from_mins(1) {
+            return None;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    Some(since.elapsed())
+}
+
+async fn crash(times: usize, table: &mut Table) -> anyhow::Result<()> {
+    let mut world = World::start(1).await?;
+    world.add_nova(&world.glances(), &[])?;
+    let shape =
+        Shape { image_id: world.image().await?, clients: 8, deadline: DEADLINE, insists: true, rests: true };
+    let load = Load::start(&shape, &in_turn(world.clients()?));
+    for _ in 0..times {
+        let random = Id::random().as_uuid().as_u128();
+        sleep(Duration::from_millis(u64::try_from(random % 300)?)).await;
+        let replica = if random >> 64 & 1 == 0 { &mut world.nova[0] } else { &mut world.glance[0] };
+        replica.crash()?;
+        let count = load.ledger.count();
+        anyhow::ensure!(goes_on(&load, count).await.is_some(), "the load does not go on after a crash");
+    }
+    let outcome = load.end().await;
+    let audit = world.audit(&outcome).await?;
+    table.note(
+        Case::Crash,
+        format!(
+            "{times} × SIGKILL at random, {} creates acknowledged: {} missing, {} twice, {} half",
+            outcome.acknowledged.len(),
+            audit.missing,
+            audit.twice,
+            audit.half
+        ),
+        "every acknowledged create there, none twice, none half",
+        audit.is_clean(),
+    );
+    Ok(())
+}
+
+async fn database(table: &mut Table) -> anyhow::Result<()> {
+    let mut world = World::start(1).await?;
+    world.add_nova(&world.glances(), &[])?;
+    let shape =
+        Shape { image_id: world.image().await?, clients: 8, deadline: DEADLINE, insists: true, rests: true };
+    let load = Load::start(&shape, &in_turn(world.clients()?));
+    anyhow::ensure!(goes_on(&load, 100).await.is_some(), "there is no load");
+    let before = [world.nova[0].service.pid(), world.glance[0].service.pid()];
+    world.cluster.kill()?;
+    sleep(Duration::from_secs(2)).await;
+    world.cluster.start_again()?;
+    let back = goes_on(&load, load.ledger.count()).await;
+    let outcome = load.end().await;
+    let audit = world.audit(&outcome).await?;
+    let after = [world.nova[0].service.pid(), world.glance[0].service.pid()];
+    let seen = back.map_or_else(|| "never".to_owned(), |back| format!("{:.2} s", back.as_secs_f64()));
+    table.note(
+        Case::Database,
+        format!("creates again {seen} after PostgreSQL accepts connections; {audit:?}"),
+        "within 5 s, without a restart of ours, nothing lost",
+        back.is_some_and(|back| back <= Duration::from_secs(5)) && audit.is_clean() && before == after,
+    );
+    Ok(())
+}

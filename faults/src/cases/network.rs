@@ -1,0 +1,115 @@
+//! glance-svc does not answer, or answers late.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{Case, in_turn};
+use crate::{
+    load::{Load, Shape},
+    proxy::{Proxy, Weather},
+    table::Table,
+    world::World,
+};
+
+/// How long clients wait for an answer.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// An answer is in time that is not later than this.
+const IN_TIME: Duration = Duration::from_millis(3100);
+
+pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
+    alone(seconds, table).await?;
+    of_three(seconds, table).await
+}
+
+/// What happens meanwhile, to whom, and how it ends.
+type Fault<'a> = (&'static str, Box<dyn Fn(bool) -> anyhow::Result<()> + 'a>);
+
+/// The only replica suffers.
+async fn alone(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
+    let mut world = World::start(1).await?;
+    let proxy = Proxy::start(world.glance[0].address).await?;
+    world.add_nova(&proxy.endpoint(), &[])?;
+    let weather = |weather: Weather| {
+        let proxy = proxy.clone();
+        move |is_on: bool| {
+            proxy.set(if is_on { weather } else { Weather::Fair });
+            Ok(())
+        }
+    };
+    let frozen = |is_on: bool| world.glance[0].service.signal(if is_on { "STOP" } else { "CONT" });
+    let faults: [Fault<'_>; 3] = [
+        ("glance-svc frozen", Box::new(frozen)),
+        ("glance-svc black-holed", Box::new(weather(Weather::Hole))),
+        ("glance-svc 1 s late", Box::new(weather(Weather::Late))),
+    ];
+    for fault in &faults {
+        suffer(&world, fault, false, seconds, table).await?;
+    }
+    Ok(())
+}
+
+/// One replica of three suffers; the others do not let anybody notice.
+async fn of_three(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
+    let mut world = World::start(3).await?;
+    let proxy = Proxy::start(world.glance[2].address).await?;
+    let others = [0, 1].map(|index: usize| world.glance[index].service.endpoint());
+    world.add_nova(&format!("{},{},{}", others[0], others[1], proxy.endpoint()), &[])?;
+    let frozen = |is_on: bool| world.glance[2].service.signal(if is_on { "STOP" } else { "CONT" });
+    let late = |is_on: bool| {
+        proxy.set(if is_on { Weather::Late } else { Weather::Fair });
+        Ok(())
+    };
+    let faults: [Fault<'_>; 2] =
+        [("one of three frozen", Box::new(frozen)), ("one of three 1 s late", Box::new(late))];
+    for fault in &faults {
+        suffer(&world, fault, true, seconds, table).await?;
+    }
+    drop(faults);
+    world.glance[2].service.kill()?;
+    let dead: Fault<'_> = ("one of three dead", Box::new(|_| Ok(())));
+    suffer(&world, &dead, true, seconds, table).await
+}
+
+async fn suffer(
+    world: &World,
+    (name, fault): &Fault<'_>,
+    all_succeed: bool,
+    seconds: u64,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let shape =
+        Shape { image_id: world.image().await?, clients: 8, deadline: DEADLINE, insists: false, rests: true };
+    let tries = || world.nova[0].counter("imprint_glance_requests_total");
+    let retries = || world.nova[0].counter("imprint_glance_retries_total");
+    let load = Load::start(&shape, &in_turn(world.clients()?));
+    sleep(Duration::from_secs(1)).await;
+    let (tries_before, retries_before) = (tries(), retries());
+    fault(true)?;
+    sleep(Duration::from_secs(seconds)).await;
+    fault(false)?;
+    let outcome = load.end().await;
+    let (tries, retries) = (tries() - tries_before, retries() - retries_before);
+    let amplified = tries / (tries - retries).max(1.0);
+    let is_kept = outcome.slowest <= IN_TIME && amplified <= 1.2 && (!all_succeed || outcome.failures() == 0);
+    table.note(
+        Case::Network,
+        format!(
+            "{name}: {} of {} creates, slowest answer {:.2} s of {:.0}, {amplified:.2} × the calls reach glance-svc; \
+             failed: {:?}",
+            outcome.acknowledged.len(),
+            outcome.all(),
+            outcome.slowest.as_secs_f64(),
+            DEADLINE.as_secs_f64(),
+            outcome.failed
+        ),
+        if all_succeed {
+            "all creates succeed in time, at most 1.2 × the calls"
+        } else {
+            "every create succeeds or fails in time, at most 1.2 × the calls"
+        },
+        is_kept,
+    );
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Ten times as many requests as can be answered.
+
+use std::{fs, time::Duration};
+
+use tokio::time::sleep;
+
+use super::{Case, DEADLINE, in_turn};
+use crate::{
+    load::{Load, Shape},
+    table::Table,
+    world::World,
+};
+
+/// Requests in flight with which the service does most.
+const CLIENTS: usize = 64;
+
+/// More memory than this in addition is not flat, bytes.
+const FLAT: u64 = 64 << 20;
+
+/// How long the peak is measured.
+const PEAK: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
+    let mut world = World::start(1).await?;
+    // As many requests at a time as do most.
+    world.add_nova(&world.glances(), &["--max-in-flight", "64"])?;
+    let usual = Shape {
+        image_id: world.image().await?,
+        clients: CLIENTS,
+        deadline: DEADLINE,
+        insists: false,
+        rests: true,
+    };
+    let peak = goodput(&world, &usual, PEAK).await?;
+    let pid = world.nova[0].service.pid();
+    let before = memory(pid)?;
+    let tenfold = Shape { clients: 10 * CLIENTS, ..usual };
+    let load = Load::start(&tenfold, &in_turn(connections(&world, 10)?));
+    let mut most = before;
+    for _ in 0..seconds {
+        sleep(Duration::from_secs(1)).await;
+        most = most.max(memory(pid)?);
+    }
+    let outcome = load.end().await;
+    let reached = per_second(outcome.acknowledged.len(), Duration::from_secs(seconds));
+    let (share, grown) = (reached / peak, most.saturating_sub(before) >> 20);
+    table.note(
+        Case::Overload,
+        format!(
+            "{reached:.0} creates/s with 640 in flight, {peak:.0} with 64: {share:.2} ×, {grown} MiB more memory; \
+             refused or failed: {:?}",
+            outcome.failed
+        ),
+        "at least 0.8 × the peak, memory flat (64 MiB)",
+        share >= 0.8 && grown << 20 <= FLAT,
+    );
+    Ok(())
+}
+
+async fn goodput(world: &World, shape: &Shape, duration: Duration) -> anyhow::Result<f64> {
+    let load = Load::start(shape, &in_turn(connections(world, 4)?));
+    sleep(Duration::from_secs(1)).await;
+    let before = load.ledger.count();
+    sleep(duration).await;
+    let count = load.ledger.count() - before;
+    load.end().await;
+    Ok(per_second(count, duration))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a minute are far below 2^52")]
+fn per_second(count: usize, duration: Duration) -> f64 {
+    count as f64 / duration.as_secs_f64()
+}
+
+/// Clients with a connection each.
+fn connections(
+    world: &World,
+    count: usize,
+) -> anyhow::Result<
+    Vec<proto::nova::v1::instance_service_client::InstanceServiceClient<tonic::transport::Channel>>,
+> {
+    let clients: Vec<Vec<_>> = (0..count).map(|_| world.clients()).collect::<anyhow::Result<_>>()?;
+    Ok(clients.into_iter().flatten().collect())
+}
+
+/// Memory in use, bytes.
+fn memory(pid: u32) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    Ok(line.split_whitespace().next().unwrap_or_default().parse::<u64>()? * 1024)
+}

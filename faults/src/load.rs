@@ -1,0 +1,126 @@
+//! Clients that create instances, one request after the other, as long as the load lasts.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use common::id::Id;
+use proto::nova::v1::{CreateInstanceRequest, instance_service_client::InstanceServiceClient};
+use tokio::task::JoinSet;
+use tonic::{Request, transport::Channel};
+
+use crate::ledger::{Ledger, Outcome};
+
+/// How long a client rests after a failure: as clients do that mean well.
+const REST: Duration = Duration::from_millis(20);
+
+/// Where the next request goes.
+pub(crate) trait Route: Send + Sync + 'static {
+    /// A client of a replica that is in service.
+    fn client(&self, number: usize) -> InstanceServiceClient<Channel>;
+}
+
+impl<F: Fn(usize) -> InstanceServiceClient<Channel> + Send + Sync + 'static> Route for F {
+    fn client(&self, number: usize) -> InstanceServiceClient<Channel> {
+        self(number)
+    }
+}
+
+/// How a load is put on.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    /// The image of the instances.
+    pub(crate) image_id: String,
+    /// Requests in flight.
+    pub(crate) clients: usize,
+    /// How long each client waits for its answer.
+    pub(crate) deadline: Duration,
+    /// Whether a request that failed is sent again, with the same id, until it is acknowledged.
+    pub(crate) insists: bool,
+    /// Whether clients rest after a failure.
+    pub(crate) rests: bool,
+}
+
+/// A load that is on.
+pub(crate) struct Load {
+    pub(crate) ledger: Arc<Ledger>,
+    is_over: Arc<AtomicBool>,
+    clients: JoinSet<()>,
+}
+
+impl Load {
+    /// Puts the load on.
+    pub(crate) fn start(shape: &Shape, route: &Arc<dyn Route>) -> Self {
+        let (ledger, is_over, numbers) =
+            (Arc::<Ledger>::default(), Arc::<AtomicBool>::default(), Arc::default());
+        let mut clients = JoinSet::new();
+        for _ in 0..shape.clients {
+            let client = Client {
+                shape: shape.clone(),
+                route: Arc::clone(route),
+                ledger: Arc::clone(&ledger),
+                is_over: Arc::clone(&is_over),
+                numbers: Arc::clone(&numbers),
+            };
+            clients.spawn(client.run());
+        }
+        Self { ledger, is_over, clients }
+    }
+
+    /// Takes the load off; requests that are under way end first.
+    pub(crate) async fn end(mut self) -> Outcome {
+        self.is_over.store(true, Ordering::Relaxed);
+        while self.clients.join_next().await.is_some() {}
+        self.ledger.outcome()
+    }
+}
+
+struct Client {
+    shape: Shape,
+    route: Arc<dyn Route>,
+    ledger: Arc<Ledger>,
+    is_over: Arc<AtomicBool>,
+    numbers: Arc<AtomicUsize>,
+}
+
+impl Client {
+    async fn run(self) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            let request = CreateInstanceRequest {
+                name: "fault".to_owned(),
+                image_id: self.shape.image_id.clone(),
+                flavor_id: "1".to_owned(),
+                request_id: Id::random().to_string(),
+                ..CreateInstanceRequest::default()
+            };
+            while !self.send(&request).await && self.shape.insists {}
+        }
+    }
+
+    /// Sends a request; whether it was acknowledged.
+    async fn send(&self, request: &CreateInstanceRequest) -> bool {
+        let sent = Instant::now();
+        let mut client = self.route.client(self.numbers.fetch_add(1, Ordering::Relaxed));
+        let mut message = Request::new(request.clone());
+        message.set_timeout(self.shape.deadline);
+        match client.create_instance(message).await {
+            Ok(answer) => {
+                let ids: Vec<_> =
+                    answer.into_inner().instances.into_iter().map(|instance| instance.id).collect();
+                self.ledger.acknowledged(request.request_id.clone(), ids.join(","), sent.elapsed());
+                true
+            }
+            Err(status) => {
+                self.ledger.failed(status.code(), sent.elapsed());
+                if self.shape.rests {
+                    tokio::time::sleep(REST).await;
+                }
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What faults happen to: replicas of both services on one PostgreSQL.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use harness::{postgres::Cluster, service::Service};
+use proto::{
+    glance::v1::{CreateImageRequest, Image, image_service_client::ImageServiceClient},
+    nova::v1::instance_service_client::InstanceServiceClient,
+};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::ledger::Outcome;
+
+/// How long starting again may take until the next try: the port may be in use for a moment.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A service that can be started again where it was.
+pub(crate) struct Replica {
+    binary: &'static str,
+    arguments: Vec<String>,
+    pub(crate) address: SocketAddr,
+    pub(crate) service: Service,
+}
+
+impl Replica {
+    fn start(binary: &'static str, arguments: Vec<String>) -> anyhow::Result<Self> {
+        let service = start(binary, &arguments, "127.0.0.1:0")?;
+        Ok(Self { binary, arguments, address: service.address(), service })
+    }
+
+    /// Ends it as a crash would, and starts it again.
+    pub(crate) fn crash(&mut self) -> anyhow::Result<()> {
+        self.service.kill()?;
+        self.start_again()
+    }
+
+    /// Ends it in good order, and starts it again.
+    pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
+        let status = self.service.terminate(Duration::from_secs(30))?;
+        anyhow::ensure!(status.success(), "{} ended with {status}", self.binary);
+        self.start_again()
+    }
+
+    fn start_again(&mut self) -> anyhow::Result<()> {
+        let address = self.address.to_string();
+        let mut last = None;
+        for _ in 0..100 {
+            match start(self.binary, &self.arguments, &address) {
+                Ok(service) => {
+                    self.service = service;
+                    return Ok(());
+                }
+                Err(error) => last = Some(error),
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err(last.context("a hundred tries end with an error")?)
+    }
+
+    /// Whether it says that requests should be sent to it.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.service
+            .admin()
+            .is_ok_and(|admin| get(admin, "/readyz").is_some_and(|answer| answer.contains(" 200 ")))
+    }
+
+    /// The sum of a counter over all its labels; 0 while it does not answer.
+    pub(crate) fn counter(&self, name: &str) -> f64 {
+        let metrics = self.service.admin().ok().and_then(|admin| get(admin, "/metrics")).unwrap_or_default();
+        let lines = metrics.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
+        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+}
+
+fn start(binary: &str, arguments: &[String], listen: &str) -> anyhow::Result<Service> {
+    let usual = ["--admin-listen", "127.0.0.1:0", "--listen", listen].map(str::to_owned);
+    Service::start(binary, usual.iter().chain(arguments))
+}
+
+fn get(address: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// Replicas of both services.
+pub(crate) struct World {
+    pub(crate) nova: Vec<Replica>,
+    pub(crate) glance: Vec<Replica>,
+    pub(crate) cluster: Cluster,
+    data: TempDir,
+}
+
+impl World {
+    /// A PostgreSQL, and as many replicas of glance-svc.
+    pub(crate) async fn start(glances: usize) -> anyhow::Result<Self> {
+        let cluster = Cluster::start_durable()?;
+        let mut connection = PgConnection::connect(&cluster.url("postgres")).await?;
+        connection.execute("CREATE DATABASE glance").await?;
+        let mut world = Self { nova: Vec::new(), glance: Vec::new(), cluster, data: tempfile::tempdir()? };
+        for _ in 0..glances {
+            let data = format!("file:{}", world.data.path().display());
+            let arguments = ["--database-url".to_owned(), world.url("glance"), "--data-url".to_owned(), data];
+            world.glance.push(Replica::start("glance-svc", arguments.into())?);
+        }
+        Ok(world)
+    }
+
+    fn url(&self, database: &str) -> String {
+        self.cluster.url(database)
+    }
+
+    /// Adds a replica of nova-api-svc that calls these endpoints.
+    pub(crate) fn add_nova(&mut self, endpoints: &str, more: &[&str]) -> anyhow::Result<()> {
+        let usual = ["--database-url", &self.url("postgres"), "--glance-endpoint", endpoints];
+        let arguments = usual.iter().chain(more).map(|argument| (*argument).to_owned()).collect();
+        self.nova.push(Replica::start("nova-api-svc", arguments)?);
+        Ok(())
+    }
+
+    /// The endpoints of glance-svc.
+    pub(crate) fn glances(&self) -> String {
+        self.glance.iter().map(|replica| replica.service.endpoint()).collect::<Vec<_>>().join(",")
+    }
+
+    /// A client of each replica of nova-api-svc, which connects again by itself.
+    pub(crate) fn clients(&self) -> anyhow::Result<Vec<InstanceServiceClient<Channel>>> {
+        let client = |replica: &Replica| {
+            let endpoint = Endpoint::from_shared(format!("http://{}", replica.address))?;
+            Ok(InstanceServiceClient::new(endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy()))
+        };
+        self.nova.iter().map(client).collect()
+    }
+
+    /// Registers an image; gives its id.
+    pub(crate) async fn image(&self) -> anyhow::Result<String> {
+        let mut images = ImageServiceClient::connect(self.glance[0].service.endpoint()).await?;
+        let properties = (0..30).map(|number| (format!("p{number}"), format!("value {number}")));
+        let image = Image {
+            name: "fault".into(),
+            size: Some(1),
+            properties: properties.collect(),
+            ..Image::default()
+        };
+        Ok(images.create_image(CreateImageRequest { image: Some(image) }).await?.into_inner().id)
+    }
+
+    /// What is wrong with what the database has, after what clients were told: instances that are missing, twice, or
+    /// without what they remember.
+    pub(crate) async fn audit(&self, outcome: &Outcome) -> anyhow::Result<Audit> {
+        let mut connection = PgConnection::connect(&self.url("postgres")).await?;
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT i.id::text, (SELECT COUNT(*) FROM instance_system_metadata s WHERE s.instance_id = i.id) \
+             FROM instances i",
+        )
+        .fetch_all(&mut connection)
+        .await?;
+        let kept: BTreeMap<_, _> = rows.into_iter().collect();
+        let requests: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM create_requests").fetch_one(&mut connection).await?;
+        Ok(Audit {
+            missing: outcome.acknowledged.values().filter(|id| !kept.contains_key(*id)).count(),
+            half: kept.values().filter(|entries| **entries < 30).count(),
+            // Each request makes one instance: what is more was made twice.
+            twice: kept.len().saturating_sub(usize::try_from(requests)?),
+        })
+    }
+}
+
+/// What is wrong with what was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Audit {
+    pub(crate) missing: usize,
+    pub(crate) half: usize,
+    pub(crate) twice: usize,
+}
+
+impl Audit {
+    pub(crate) const fn is_clean(self) -> bool {
+        self.missing + self.half + self.twice == 0
+    }
+}
