@@ -14,6 +14,11 @@ use glance_svc::{
     images::{Images, Limits},
     store::{MIGRATIONS, Store},
 };
+use mimalloc::MiMalloc;
+
+/// A quarter of the time of a page of images went into the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

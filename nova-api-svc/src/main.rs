@@ -7,6 +7,7 @@ use common::{
     server::{self, Listeners},
     telemetry,
 };
+use mimalloc::MiMalloc;
 use nova_api_svc::{
     config::{Command, Config},
     glance::Glance,
@@ -15,6 +16,10 @@ use nova_api_svc::{
     pipeline::Pipeline,
     store::{MIGRATIONS, Store},
 };
+
+/// A quarter of the time of a page of images went into the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! `CreateInstance` of a thousand in one call, one call after the other.
+//! `CreateInstance` of a thousand in one call.
 
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -23,13 +23,16 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
 
 async fn on(bench: &mut Bench, database: &str, glance: &str, nova: &str) -> anyhow::Result<()> {
     let services = create::services(bench, glance, nova, 1).await?;
-    let (watch, shape, created) = (services.watch(bench)?, bench.plan.shape(1), Arc::new(AtomicU64::new(0)));
-    let name = format!("{database}, {COUNT} in a call");
-    let ours = async || create::create(shape, &watch, &services.instances, COUNT, &created).await;
-    let runs = bench.repeat(ROW, &name, ours).await?;
-    let rate = median_of(&runs, |run| run.per_second);
-    bench.note(
-        Finding::value(ROW, name, "instances/s", rate).with_runs(runs).with_goal(Goal::AtLeast(20_000.0)),
-    );
+    let (watch, created) = (services.watch(bench)?, Arc::new(AtomicU64::new(0)));
+    // Two calls keep both cores busy: while the client reads an answer, the services make the next.
+    for in_flight in [1, 2] {
+        let shape = bench.plan.shape(in_flight);
+        let name = format!("{database}, {COUNT} in a call, {in_flight} in flight");
+        let ours = async || create::create(shape, &watch, &services.instances, COUNT, &created).await;
+        let runs = bench.repeat(ROW, &name, ours).await?;
+        let rate = median_of(&runs, |run| run.per_second);
+        let goal = Goal::AtLeast(20_000.0);
+        bench.note(Finding::value(ROW, name, "instances/s", rate).with_runs(runs).with_goal(goal));
+    }
     Ok(())
 }
