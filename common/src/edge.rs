@@ -46,8 +46,8 @@ pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Edge(Arc<Shared>);
 
-/// Whether the body of a request is data, which may take as long as it takes.
-pub type IsUpload = fn(&Request) -> bool;
+/// Whether a request brings or fetches data, which may take as long as it takes.
+pub type IsTransfer = fn(&Request) -> bool;
 
 #[derive(Debug)]
 struct Shared {
@@ -55,15 +55,15 @@ struct Shared {
     domain: &'static str,
     admission: Admission,
     deadline: Duration,
-    is_upload: IsUpload,
+    is_transfer: IsTransfer,
 }
 
 impl Edge {
     /// An edge whose errors have reasons of `domain`.
     #[must_use]
-    pub fn new(domain: &'static str, limits: &Limits, is_upload: IsUpload) -> Self {
+    pub fn new(domain: &'static str, limits: &Limits, is_transfer: IsTransfer) -> Self {
         let admission = Admission::new(limits);
-        Self(Arc::new(Shared { domain, admission, deadline: limits.deadline, is_upload }))
+        Self(Arc::new(Shared { domain, admission, deadline: limits.deadline, is_transfer }))
     }
 
     /// Forgets what need not be remembered; to be called from time to time.
@@ -102,14 +102,15 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
         let span = telemetry::span(&request);
         // Health and reflection are answered whatever else there is to do.
         let is_ours = !request.uri().path().starts_with("/grpc.");
-        let deadline = self.shared.deadline(&request, is_ours);
+        let is_transfer = (self.shared.is_transfer)(&request);
+        let deadline = self.shared.deadline(&request, is_ours && !is_transfer);
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
         let admitted = match deadline {
             // Nothing is begun for a caller who has stopped waiting.
             Some(deadline) if deadline.remaining().is_zero() => Err(expired()),
-            _ if is_ours => self.shared.admission.admit(&request).map(Some),
+            _ if is_ours => self.shared.admission.admit(&request, is_transfer).map(Some),
             _ => Ok(None),
         };
         let (place, refusal) = match admitted {
@@ -130,12 +131,9 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
 
 impl Shared {
     /// When the answer must have been sent: as the caller says, and not later than is allowed.
-    fn deadline(&self, request: &Request, is_ours: bool) -> Option<Deadline> {
+    fn deadline(&self, request: &Request, is_limited: bool) -> Option<Deadline> {
         let said = Deadline::from_headers(request.headers());
-        if !is_ours || (self.is_upload)(request) {
-            return said;
-        }
-        Deadline::earlier(said, self.deadline)
+        if is_limited { Deadline::earlier(said, self.deadline) } else { said }
     }
 }
 

@@ -24,7 +24,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 
 use crate::{
     db::Db,
-    edge::{Edge, IsUpload},
+    edge::{Edge, IsTransfer},
     metrics,
 };
 
@@ -60,8 +60,8 @@ pub struct Service {
     pub routes: Routes,
     /// Its database.
     pub db: Db,
-    /// Which requests bring data.
-    pub is_upload: IsUpload,
+    /// Which requests bring or fetch data.
+    pub is_transfer: IsTransfer,
     /// Adds what it counts itself.
     pub metrics: fn(&mut Registry),
 }
@@ -145,7 +145,7 @@ pub async fn serve(
     health.set_service_status(LIVENESS, ServingStatus::Serving).await;
     let ready = service.db.pools().is_ok();
     report(&health, service.names, ready).await;
-    let edge = Edge::new(service.domain, &options.limits, service.is_upload);
+    let edge = Edge::new(service.domain, &options.limits, service.is_transfer);
     let beating = heartbeat(health.clone(), service.names, service.db.clone(), ready, edge.clone());
     let heartbeat = tokio::spawn(beating);
     let ready = Ready::new(service.db.clone());

@@ -3,7 +3,6 @@
 //! `grpc` and `http` (the edges) → `images` (use cases) → `store` (SQL) and `data` (object store); `image` holds
 //! the rules and knows none of them.
 
-use axum::http::Method;
 use common::{caller::Identity, db::Db, server};
 use proto::glance::v1::image_service_server::SERVICE_NAME;
 use tonic::service::Routes;
@@ -27,9 +26,9 @@ pub fn service(images: Images, identity: Identity, public_endpoint: Option<&str>
     let router = http::Api::new(images, identity, public_endpoint).beside(grpc);
     server::Service {
         program: "glance-svc",
-        is_upload: |request| {
+        is_transfer: |request| {
             let path = request.uri().path();
-            path.ends_with("/UploadImageData") || (path.ends_with("/file") && request.method() == Method::PUT)
+            ["/UploadImageData", "/DownloadImageData", "/file"].iter().any(|end| path.ends_with(end))
         },
         metrics: |_| {},
         domain: "glance",

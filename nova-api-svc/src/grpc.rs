@@ -43,7 +43,7 @@ pub fn service(operations: Operations, identity: Identity, db: Db) -> server::Se
     let known = move |request| introduce(identity, request);
     server::Service {
         program: "nova-api-svc",
-        is_upload: |_| false,
+        is_transfer: |_| false,
         metrics: crate::glance::register_metrics,
         domain: "nova",
         descriptors: proto::nova::DESCRIPTORS,

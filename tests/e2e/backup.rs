@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use common::{on_both_databases, testing::TestDb};
-use harness::{postgres, program, service::Service};
+use harness::{postgres as server, program, service::Service};
 use proto::{
     glance::v1::{CreateImageRequest, GetImageRequest, Image, image_service_client::ImageServiceClient},
     nova::v1::{GetInstanceRequest, instance_service_client::InstanceServiceClient},
@@ -60,8 +60,9 @@ async fn back_up(from: &TestDb, to: &TestDb, folder: &Path) {
         return;
     }
     let dump = folder.join("dump");
-    let tool = |name: &str| Command::new(postgres::program(name).unwrap());
-    let taken = tool("pg_dump").args(["--format=custom", "--no-owner", "--file"]).arg(&dump).arg(&from.url).output();
+    let tool = |name: &str| Command::new(server::program(name).unwrap());
+    let taken =
+        tool("pg_dump").args(["--format=custom", "--no-owner", "--file"]).arg(&dump).arg(&from.url).output();
     assert!(taken.unwrap().status.success());
     let mut restore = tool("pg_restore");
     restore.args(["--exit-on-error", "--single-transaction", "--no-owner", "--dbname", &to.url]).arg(&dump);

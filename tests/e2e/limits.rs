@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -17,10 +17,10 @@ use tonic_types::StatusExt as _;
 on_both_databases!(
     a_caller_has_a_rate_and_others_their_own,
     more_requests_than_allowed_are_refused_at_once,
-    large_headers_and_messages_are_refused
+    large_headers_and_messages_are_refused,
+    transfers_leave_room_for_other_requests,
+    whoever_sets_no_deadline_has_one
 );
-
-type Client = ImageServiceClient<Channel>;
 
 fn glance(db: &TestDb, arguments: &[&str]) -> Service {
     let usual = ["--listen", "127.0.0.1:0", "--database-url", &db.url, "--admin-listen", "127.0.0.1:0"];
@@ -34,9 +34,19 @@ fn of<T>(user: &str, message: T) -> Request<T> {
     request
 }
 
-/// An answer over HTTP, to a request with these further lines.
+/// An answer over HTTP.
 fn http(service: &Service, request: &str) -> String {
-    let mut stream = TcpStream::connect(service.address()).unwrap();
+    http_at(service.address(), request)
+}
+
+/// Waits until so many requests are in flight: whoever comes then finds them there.
+fn until_in_flight(service: &Service, count: usize) {
+    let (admin, line) = (service.admin().unwrap(), format!("imprint_requests_in_flight {count}\n"));
+    while !http_at(admin, "GET /metrics").contains(&line) {}
+}
+
+fn http_at(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -72,8 +82,9 @@ async fn more_requests_than_allowed_are_refused_at_once(db: TestDb) {
     let mut open = TcpStream::connect(glance.address()).unwrap();
     let head = "POST /v2/images HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     open.write_all(head.as_bytes()).unwrap();
+    until_in_flight(&glance, 1);
     let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
-    let refused = until_refused(&mut client).await;
+    let refused = client.list_images(ListImagesRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(refused.get_details_error_info().unwrap().reason, "OVERLOADED");
     assert!(refused.get_details_retry_info().unwrap().retry_delay.is_some());
@@ -88,18 +99,6 @@ async fn more_requests_than_allowed_are_refused_at_once(db: TestDb) {
     tokio::time::timeout(Duration::from_secs(20), answered).await.unwrap();
 }
 
-/// Until the open request has arrived, there is room.
-async fn until_refused(client: &mut Client) -> tonic::Status {
-    let refused = async {
-        loop {
-            if let Err(status) = client.list_images(ListImagesRequest::default()).await {
-                return status;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap()
-}
-
 async fn large_headers_and_messages_are_refused(db: TestDb) {
     let glance = glance(&db, &["--max-header-bytes", "4096"]);
     let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
@@ -110,6 +109,41 @@ async fn large_headers_and_messages_are_refused(db: TestDb) {
     let status = client.create_image(CreateImageRequest { image: Some(image) }).await.unwrap_err();
     assert_eq!(status.get_details_error_info().unwrap().reason, "MESSAGE_TOO_LARGE");
     client.list_images(ListImagesRequest::default()).await.unwrap();
+}
+
+async fn transfers_leave_room_for_other_requests(db: TestDb) {
+    let glance = glance(&db, &["--max-in-flight", "1", "--max-transfers", "1", "--max-deadline-ms", "500"]);
+    let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
+    let request = CreateImageRequest { image: Some(Image { name: "slow".into(), ..Image::default() }) };
+    let image = client.create_image(request).await.unwrap().into_inner();
+    until_in_flight(&glance, 0);
+    let mut slow = TcpStream::connect(glance.address()).unwrap();
+    let file = format!("/v2/images/{}/file", image.id);
+    let kind = "content-type: application/octet-stream";
+    write!(slow, "PUT {file} HTTP/1.1\r\nhost: x\r\n{kind}\r\ncontent-length: 2\r\n\r\n1").unwrap();
+    until_in_flight(&glance, 1);
+    // There is no room for another one, and there is for anything else.
+    let refused = http(&glance, &format!("GET {file}"));
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("OVERLOADED"), "{refused}");
+    client.list_images(ListImagesRequest::default()).await.unwrap();
+    slow.write_all(b"2").unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answer = [0; 1024];
+    let count = slow.read(&mut answer).unwrap();
+    assert!(String::from_utf8_lossy(&answer[..count]).starts_with("HTTP/1.1 204"));
+}
+
+async fn whoever_sets_no_deadline_has_one(db: TestDb) {
+    let glance = glance(&db, &["--max-deadline-ms", "300"]);
+    let mut open = TcpStream::connect(glance.address()).unwrap();
+    // The rest of the body never comes.
+    let head = "POST /v2/images HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    open.write_all(head.as_bytes()).unwrap();
+    open.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answer = [0; 1024];
+    let count = open.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..count]);
+    assert!(answer.starts_with("HTTP/1.1 504") && answer.contains("DEADLINE_EXCEEDED"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,6 +141,9 @@ async fn a_create_is_one_trace_through_both_services_and_their_sql() {
         let said: Vec<_> = events.map(|event| format!("{:?}", event.attributes)).collect();
         assert!(said.iter().any(|event| event.contains("db.statement")), "{service}: {said:?}");
     }
+    // An exemplar leads from a slow bucket to this trace.
+    let metrics = get(services.nova.admin().unwrap(), "/metrics");
+    assert!(metrics.contains(r#"# {trace_id="0123456789abcdef0123456789abcdef"}"#), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,8 +29,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What requests may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most requests at a time.
+    /// Most requests at a time, but for those that bring or fetch data.
     pub in_flight: u32,
+    /// Most requests at a time that bring or fetch data, which take as long as their callers like.
+    pub transfers: u32,
     /// Most requests of a caller a second, and at once.
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
     /// Longest that a request may take.
@@ -39,16 +41,38 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { in_flight: 512, rate: None, deadline: Duration::from_mins(1) }
+        Self { in_flight: 512, transfers: 128, rate: None, deadline: Duration::from_mins(1) }
     }
 }
 
 /// Lets requests in, as long as there are few enough.
 #[derive(Debug)]
 pub(super) struct Admission {
-    in_flight: Arc<AtomicU32>,
-    most: u32,
+    requests: Room,
+    transfers: Room,
     callers: Option<Callers>,
+}
+
+/// Places for requests of a kind.
+#[derive(Debug)]
+struct Room {
+    taken: Arc<AtomicU32>,
+    most: u32,
+}
+
+impl Room {
+    fn new(most: u32) -> Self {
+        Self { taken: Arc::default(), most }
+    }
+
+    /// A place, if there is one.
+    fn place(&self) -> Option<Place> {
+        // Counted before it is compared: whoever comes at the same time sees it.
+        let before = self.taken.fetch_add(1, Ordering::Relaxed);
+        METRICS.in_flight.inc();
+        let place = Place(Arc::clone(&self.taken));
+        (before < self.most).then_some(place)
+    }
 }
 
 /// What each caller has used of its rate, by the hash of who it is.
@@ -79,23 +103,20 @@ impl Admission {
             clock: DefaultClock::default(),
             rate,
         });
-        Self { in_flight: Arc::default(), most: limits.in_flight, callers }
+        Self { requests: Room::new(limits.in_flight), transfers: Room::new(limits.transfers), callers }
     }
 
     /// A place for the request, or why there is none.
-    pub(super) fn admit(&self, request: &Request) -> Result<Place, Problem> {
-        // Counted before it is compared: whoever comes at the same time sees it.
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        METRICS.in_flight.inc();
-        let place = Place(Arc::clone(&self.in_flight));
-        if before >= self.most {
+    pub(super) fn admit(&self, request: &Request, is_transfer: bool) -> Result<Place, Problem> {
+        let room = if is_transfer { &self.transfers } else { &self.requests };
+        let Some(place) = room.place() else {
             METRICS.shed("overload");
             let description = Description::new(Code::Unavailable, "OVERLOADED");
             return Err(Problem::new(
                 "this service has too many requests at the moment; try again",
                 description.detail(Detail::Retry(RETRY_AFTER)),
             ));
-        }
+        };
         if let Some(callers) = &self.callers {
             callers.check(request)?;
         }

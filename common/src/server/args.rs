@@ -50,7 +50,12 @@ pub struct ServerArgs {
           value_parser = clap::value_parser!(u32).range(1..=65_535))]
     pub max_concurrent_streams: u32,
 
-    /// Most requests at a time; more are refused at once, to be tried again.
+    /// Most requests at a time that bring or fetch the data of images; more are refused at once, to be tried again.
+    #[arg(long, env = "MAX_TRANSFERS", default_value_t = 128, value_name = "COUNT", help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_transfers: u32,
+
+    /// Most other requests at a time; more are refused at once, to be tried again.
     #[arg(long, env = "MAX_IN_FLIGHT", default_value_t = 512, value_name = "COUNT", help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_in_flight: u32,
@@ -69,7 +74,8 @@ pub struct ServerArgs {
     #[arg(long, env = "RATE_BURST", default_value_t = 0, value_name = "COUNT", help_heading = "Limits")]
     pub rate_burst: u32,
 
-    /// Longest that a request may take, milliseconds, whatever its caller allows; uploads of data may take longer.
+    /// Longest that a request may take, milliseconds, whatever its caller allows; transfers of data may
+    /// take longer.
     #[arg(long, env = "MAX_DEADLINE_MS", default_value_t = 60_000, value_name = "MS", help_heading = "Limits",
           value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
     pub max_deadline_ms: u64,
@@ -119,6 +125,7 @@ impl ServerArgs {
             tls: tls.transpose()?,
             limits: Limits {
                 in_flight: self.max_in_flight,
+                transfers: self.max_transfers,
                 rate: NonZeroU32::new(self.rate_limit).zip(burst),
                 deadline: Duration::from_millis(self.max_deadline_ms),
             },
