@@ -47,7 +47,7 @@ impl Case {
             Self::Database => database(table).await,
             Self::Network => network::run(if quick { 3 } else { 10 }, table).await,
             Self::Rolling => rolling::run(table).await,
-            Self::Overload => overload::run(if quick { 5 } else { 60 }, table).await,
+            Self::Overload => overload::run(quick, table).await,
         }
     }
 }
@@ -108,9 +108,15 @@ async fn database(table: &mut Table) -> anyhow::Result<()> {
     let load = Load::start(&shape, &in_turn(world.clients()?));
     anyhow::ensure!(goes_on(&load, 100).await.is_some(), "there is no load");
     let before = [world.nova[0].service.pid(), world.glance[0].service.pid()];
-    world.cluster.kill()?;
+    world.cluster.kill_hard()?;
     sleep(Duration::from_secs(2)).await;
-    world.cluster.start_again()?;
+    let mut tries = 0;
+    // The processes of the one before may still be about to end.
+    while let Err(error) = world.cluster.start_again() {
+        tries += 1;
+        anyhow::ensure!(tries < 100, error);
+        sleep(Duration::from_millis(100)).await;
+    }
     let back = goes_on(&load, load.ledger.count()).await;
     let outcome = load.end().await;
     let audit = world.audit(&outcome).await?;

@@ -111,6 +111,13 @@ impl Cluster {
         self.server.stop("immediate")
     }
 
+    /// Ends the server's first process as the kernel does when memory runs out; the others notice, and end.
+    pub fn kill_hard(&self) -> anyhow::Result<()> {
+        let id = self.process_id()?.to_string();
+        program::run(Command::new("sh").args(["-c", r#"kill -s KILL "$1""#, "kill", &id]))?;
+        Ok(())
+    }
+
     /// Starts a stopped or killed server again, on the same port and data.
     pub fn start_again(&self) -> anyhow::Result<()> {
         self.server.start(self.port)

@@ -20,7 +20,8 @@ const FLAT: u64 = 64 << 20;
 /// How long the peak is measured.
 const PEAK: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
+pub(super) async fn run(is_quick: bool, table: &mut Table) -> anyhow::Result<()> {
+    let seconds = if is_quick { 5 } else { 60 };
     let mut world = World::start(1).await?;
     // As many requests at a time as do most.
     world.add_nova(&world.glances(), &["--max-in-flight", "64"])?;
@@ -51,8 +52,9 @@ pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
              refused or failed: {:?}",
             outcome.failed
         ),
-        "at least 0.8 × the peak, memory flat (64 MiB)",
-        share >= 0.8 && grown << 20 <= FLAT,
+        // Speed is measured, and never asserted where it is only to be shown that everything works.
+        if is_quick { "memory flat (64 MiB)" } else { "at least 0.8 × the peak, memory flat (64 MiB)" },
+        (is_quick || share >= 0.8) && grown << 20 <= FLAT,
     );
     Ok(())
 }
