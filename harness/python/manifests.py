@@ -1,9 +1,10 @@
 """What is wrong with rendered manifests that a cluster would say, and whether broken ones are noticed.
 
-    manifests.py HELP DOCUMENT RENDERED...
+    manifests.py HELP DOCUMENT COMPOSE RENDERED...
 
 HELP is a folder with what `PROGRAM --help` printed, in PROGRAM.txt. DOCUMENT tells the reader which Secrets and
-ConfigMaps to make. Each RENDERED is a file of one overlay's resources, which has the overlay's name.
+ConfigMaps to make. COMPOSE is the file for a machine without a cluster. Each RENDERED is a file of one overlay's
+resources, which has the overlay's name.
 """
 
 import pathlib
@@ -12,7 +13,8 @@ import sys
 
 import yaml
 
-from manifests_broken import BREAKS, unnoticed
+import manifests_broken
+import manifests_compose
 from manifests_overlay import Documented, Overlay
 from manifests_rules import problems
 
@@ -20,22 +22,25 @@ from manifests_rules import problems
 BROKEN = "monitoring"
 
 
-def main(help_folder, document, *rendered):
+def main(help_folder, document, compose, *rendered):
     texts = {file.stem: file.read_text() for file in pathlib.Path(help_folder).glob("*.txt")}
     flags = {program: set(re.findall(r"\[env: ([A-Z0-9_]+)", text)) for program, text in texts.items()}
     documented = Documented(pathlib.Path(document).read_text())
-    overlays = [
-        Overlay(file.stem, [each for each in yaml.safe_load_all(file.read_text()) if each], flags, documented)
-        for file in map(pathlib.Path, rendered)
-    ]
-    found = [problem for overlay in overlays for problem in problems(overlay)]
+    overlays = {}
+    for file in map(pathlib.Path, rendered):
+        resources = [resource for resource in yaml.safe_load_all(file.read_text()) if resource]
+        overlays[file.stem] = Overlay(file.stem, resources, flags, documented)
+    compose = yaml.safe_load(pathlib.Path(compose).read_text())
+    found = [problem for overlay in overlays.values() for problem in problems(overlay)]
+    found += manifests_compose.problems(compose, flags)
+    # What is broken already cannot show that something else is noticed.
     if not found:
-        found = [missed for overlay in overlays if overlay.name == BROKEN for missed in unnoticed(overlay)]
+        found = [*manifests_broken.unnoticed(overlays[BROKEN]), *manifests_compose.unnoticed(compose, flags)]
     if found:
         sys.exit("\n".join(found))
-    for overlay in overlays:
+    for overlay in overlays.values():
         print(f"{overlay.name}: {len(overlay.resources)} resources fit together")
-    print(f"{len(BREAKS)} broken copies of {BROKEN} were noticed")
+    print(f"{len(manifests_broken.BREAKS) + len(manifests_compose.BREAKS)} broken copies were noticed")
 
 
 if __name__ == "__main__":

@@ -8,13 +8,20 @@ use crate::{program, user};
 
 /// Installs `package` when this is root on Debian, and otherwise says what there is to install.
 pub fn install(package: &str) -> anyhow::Result<()> {
+    install_all(&[package])
+}
+
+/// As [`install`], several at once; nothing happens if there are none.
+pub fn install_all(packages: &[&str]) -> anyhow::Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let names = packages.join(" ");
     if !user::is_root()? || program::find("apt-get").is_none() {
-        bail!(
-            "the package {package} is missing: install it, on Debian with `apt-get install {package}` as root"
-        );
+        bail!("missing: {names}; install it, on Debian with `apt-get install {names}` as root");
     }
     program::run(apt_get().arg("update"))?;
-    program::run(apt_get().args(["install", "-y", "--no-install-recommends", package]))?;
+    program::run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(packages))?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 pub mod bucket;
 pub mod debian;
 pub mod identity;
+pub mod podman;
 pub mod postgres;
 pub mod program;
 pub mod service;

@@ -29,11 +29,20 @@ const BUCKET: Environment =
 const SCHEMATHESIS: Environment =
     Environment { name: "schemathesis", requirements: include_str!("../python/schemathesis.txt") };
 
-/// Installs everything unless it is there.
+/// What checks manifests and the Dockerfile.
+const DEPLOY: Environment =
+    Environment { name: "deploy-tools", requirements: include_str!("../python/deploy.txt") };
+
+/// Installs what tests need unless it is there.
 pub fn install() -> anyhow::Result<()> {
     [TOOLS, CLIENTS, TEMPEST, BUCKET, SCHEMATHESIS]
         .iter()
         .try_for_each(|environment| environment.installed().map(drop))
+}
+
+/// Installs what checks of manifests need unless it is there.
+pub fn install_for_deploy() -> anyhow::Result<()> {
+    [TOOLS, DEPLOY].iter().try_for_each(|environment| environment.installed().map(drop))
 }
 
 /// grpcurl, to call a gRPC service; `$GRPCURL` names another one.
@@ -76,6 +85,16 @@ pub fn schemathesis() -> anyhow::Result<PathBuf> {
     SCHEMATHESIS.program("schemathesis")
 }
 
+/// A tool that looks at manifests or at the Dockerfile: `kubectl`, `checkov` or `hadolint`.
+pub fn deploy(name: &str) -> anyhow::Result<PathBuf> {
+    DEPLOY.program(name)
+}
+
+/// A Python that reads manifests and knows their schemas.
+pub fn deploy_python() -> anyhow::Result<PathBuf> {
+    DEPLOY.program("python")
+}
+
 /// A Python that serves buckets.
 pub(crate) fn bucket_python() -> anyhow::Result<PathBuf> {
     BUCKET.program("python")
@@ -96,7 +115,7 @@ fn bundled_grpcurl(environment: &Path) -> anyhow::Result<PathBuf> {
 
 /// A Python environment of this workspace, with what its requirements name and nothing else.
 struct Environment {
-    /// Of its directory in Cargo's, and of its requirements in `harness/python`.
+    /// Of its directory in Cargo's.
     name: &'static str,
     /// Every package with its exact version, those that the others need among them.
     requirements: &'static str,

@@ -2,8 +2,10 @@
 
 mod bench;
 mod demo;
+mod deploy;
 mod faults;
 mod fuzz;
+mod steps;
 mod test;
 
 use std::{
@@ -19,6 +21,7 @@ use clap::Parser;
 enum Command {
     Bench(bench::Bench),
     Demo(demo::Demo),
+    Deploy(deploy::Deploy),
     Faults(faults::Faults),
     Fuzz(fuzz::Fuzz),
     Test(test::Test),
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Bench(bench) => bench.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Deploy(deploy) => deploy.run(),
         Command::Faults(faults) => faults.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Test(test) => test.run(),

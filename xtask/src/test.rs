@@ -1,13 +1,8 @@
 //! `cargo xtask test`: sets up what the checks need, and runs them all.
 
-use std::{
-    io::{Write as _, stdout},
-    process::{Command, Stdio},
-    slice,
-    time::Instant,
-};
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use harness::{
     postgres::{self, Cluster},
@@ -15,7 +10,7 @@ use harness::{
     tools, workspace,
 };
 
-use crate::fuzz::Fuzz;
+use crate::{fuzz::Fuzz, steps};
 
 /// Set up what the checks need, and run them and the tests.
 #[derive(Args)]
@@ -45,15 +40,7 @@ enum Step {
 impl Test {
     /// Runs the steps up to the first that fails.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let steps = self.only.as_ref().map_or(Step::value_variants(), slice::from_ref);
-        for (index, step) in steps.iter().enumerate() {
-            let heading = format!("[{}/{}] {}", index + 1, steps.len(), step.title());
-            writeln!(stdout(), "\n{heading}")?;
-            let started = Instant::now();
-            self.run_step(*step).with_context(|| format!("{heading}: failed"))?;
-            writeln!(stdout(), "{heading}: done in {:.1} s", started.elapsed().as_secs_f64())?;
-        }
-        Ok(())
+        steps::run(self.only, Step::title, |step| self.run_step(step))
     }
 
     fn run_step(&self, step: Step) -> anyhow::Result<()> {

@@ -1,0 +1,114 @@
+//! Images and pods, made and run by podman, apart from all others of this machine.
+
+use std::{
+    fs, iter,
+    path::{Path, PathBuf},
+    process::{self, Command},
+};
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+
+use crate::{debian, guard::Guard, program};
+
+/// Programs that podman needs, each in a Debian package of its name.
+const PROGRAMS: [&str; 8] =
+    ["podman", "buildah", "crun", "runc", "netavark", "aardvark-dns", "catatonit", "iptables"];
+
+/// Where some of them are, if not in the search path.
+const FOLDERS: [&str; 4] = ["/usr/lib/podman", "/usr/libexec/podman", "/usr/libexec/catatonit", "/usr/sbin"];
+
+/// Its defaults need rights that a sandbox may not have: to raise limits, and to speak to systemd.
+const SETTINGS: &str = r#"[containers]
+default_ulimits = ["nofile=16384:16384", "nproc=16384:16384"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"#;
+
+/// Ends all pods of `$@`, a podman, and removes what it keeps in `$1`.
+const CLEAN_UP: &str = r#"folder=$1; network=$2; shift 2
+"$@" pod rm --all --force --time 1; "$@" network rm --force "$network"; rm -rf "$folder""#;
+
+/// Installs podman and what it needs, unless it is there.
+pub fn install() -> anyhow::Result<()> {
+    let missing: Vec<_> = PROGRAMS.into_iter().filter(|program| !is_there(program)).collect();
+    debian::install_all(&missing)
+}
+
+fn is_there(program: &str) -> bool {
+    program::find(program).is_some() || FOLDERS.iter().any(|folder| Path::new(folder).join(program).is_file())
+}
+
+/// A podman with images, volumes and a network of its own, all of which end with this value.
+pub struct Podman {
+    // Dropped in this order: the pods must end before their files go.
+    _guard: Guard,
+    folder: TempDir,
+    network: String,
+}
+
+impl Podman {
+    /// Makes its folder and its network.
+    pub fn start() -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("imprint-pods").tempdir()?;
+        fs::write(settings(folder.path()), SETTINGS)?;
+        // The names of networks are the machine's.
+        let network = format!("imprint-{}", process::id());
+        let words = [folder.path().display().to_string(), network.clone()];
+        let podman = iter::once("env".to_owned()).chain(invocation(folder.path()));
+        let guard = Guard::new(CLEAN_UP, words.into_iter().chain(podman))?;
+        let podman = Self { _guard: guard, folder, network };
+        podman.run(["network", "create", &podman.network]).context("podman cannot run on this machine")?;
+        Ok(podman)
+    }
+
+    /// The command, to be given arguments.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new("env");
+        command.args(invocation(self.folder.path()));
+        command
+    }
+
+    /// Runs it to its end and returns what it says.
+    pub fn run<const N: usize>(&self, arguments: [&str; N]) -> anyhow::Result<String> {
+        Ok(program::run(self.command().args(arguments))?.trim().to_owned())
+    }
+
+    /// Starts the pods of a manifest, which others of this podman reach by `alias`.
+    pub fn play(&self, manifest: &str, alias: &str) -> anyhow::Result<()> {
+        let file = self.folder.path().join(format!("{alias}.yaml"));
+        fs::write(&file, manifest)?;
+        let network = format!("{}:alias={alias}", self.network);
+        program::run(
+            self.command().args(["kube", "play", "--build=false", "--network", &network]).arg(file),
+        )?;
+        Ok(())
+    }
+
+    /// The id of the one container, running or not, whose name ends with `name`.
+    pub fn container(&self, name: &str) -> anyhow::Result<String> {
+        let filter = format!("name=-{name}$");
+        let ids = self.run(["ps", "--all", "--quiet", "--filter", &filter])?;
+        ensure!(ids.lines().count() == 1, "there is not one container {name}, but: {ids:?}");
+        Ok(ids)
+    }
+}
+
+fn settings(folder: &Path) -> PathBuf {
+    folder.join("containers.conf")
+}
+
+/// What is run, for `env`.
+fn invocation(folder: &Path) -> Vec<String> {
+    let within = |name: &str| folder.join(name).display().to_string();
+    vec![
+        format!("CONTAINERS_CONF={}", settings(folder).display()),
+        "podman".to_owned(),
+        format!("--root={}", within("root")),
+        format!("--runroot={}", within("run")),
+        format!("--network-config-dir={}", within("networks")),
+    ]
+}

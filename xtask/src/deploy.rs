@@ -1,0 +1,74 @@
+//! `cargo xtask deploy`: checks the manifests and the Dockerfile, and runs the pods that they describe.
+
+use std::{fs, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use harness::{podman, tools, workspace};
+
+use crate::steps;
+
+mod drain;
+mod http;
+mod images;
+mod manifests;
+mod pods;
+
+/// Check the manifests and the Dockerfile, and run the pods that they describe.
+#[derive(Args)]
+pub(crate) struct Deploy {
+    /// Run this step alone.
+    #[arg(long, value_enum)]
+    only: Option<Step>,
+}
+
+/// The steps, in their order.
+#[derive(Clone, Copy, ValueEnum)]
+enum Step {
+    Setup,
+    Manifests,
+    Wiring,
+    Pods,
+}
+
+impl Deploy {
+    /// Runs the steps up to the first that fails.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        steps::run(self.only, Step::title, Step::run)
+    }
+}
+
+impl Step {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Setup => "set-up: podman, kubectl, linters",
+            Self::Manifests => "rendering and security of the manifests, and the Dockerfile",
+            Self::Wiring => "schemas of the manifests, and whether they fit together and to the programs",
+            Self::Pods => "the pods, from outside",
+        }
+    }
+
+    fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Setup => set_up(),
+            Self::Manifests => manifests::check_security(),
+            Self::Wiring => manifests::check_wiring(),
+            Self::Pods => pods::run(),
+        }
+    }
+}
+
+/// Installs what is missing; the steps after it need no network.
+fn set_up() -> anyhow::Result<()> {
+    podman::install()?;
+    tools::install_for_deploy()
+}
+
+/// A folder for what the steps make, with nothing in it.
+fn new_folder(name: &str) -> anyhow::Result<PathBuf> {
+    let folder = workspace::target_directory()?.join("deploy").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
