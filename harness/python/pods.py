@@ -19,6 +19,9 @@ def main(rendered, name, grpc, admin):
     # Services are Kubernetes' own.
     for port in container["ports"]:
         port |= {"hostIP": "127.0.0.1", "hostPort": int({"grpc": grpc, "admin": admin}[port["name"]])}
+    if name == "nova-api":
+        # Its creates wait for a glance that was made to stand still, on a machine that may be slow.
+        container["env"] = [{"name": "GLANCE_TIMEOUT_MS", "value": "30000"}]
     needed = [find(resources, "ConfigMap", source["configMapRef"]["name"]) for source in container["envFrom"]]
     for volume in pod["volumes"]:
         if "persistentVolumeClaim" in volume:

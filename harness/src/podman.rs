@@ -60,7 +60,7 @@ impl Podman {
         let podman = iter::once("env".to_owned()).chain(invocation(folder.path()));
         let guard = Guard::new(CLEAN_UP, words.into_iter().chain(podman))?;
         let podman = Self { _guard: guard, folder, network };
-        podman.run(["network", "create", &podman.network]).context("podman cannot run on this machine")?;
+        podman.run(["network", "create", &podman.network]).context("podman does not work on this machine")?;
         Ok(podman)
     }
 
@@ -82,9 +82,9 @@ impl Podman {
         let file = self.folder.path().join(format!("{alias}.yaml"));
         fs::write(&file, manifest)?;
         let network = format!("{}:alias={alias}", self.network);
-        program::run(
-            self.command().args(["kube", "play", "--build=false", "--network", &network]).arg(file),
-        )?;
+        let mut play = self.command();
+        play.args(["kube", "play", "--build=false", "--network", &network]).arg(file);
+        program::run(&mut play).with_context(|| format!("podman cannot run the pod of {alias}"))?;
         Ok(())
     }
 
