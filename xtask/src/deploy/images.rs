@@ -46,7 +46,7 @@ fn context(services: [&str; 2]) -> anyhow::Result<PathBuf> {
     let mut cargo = workspace::cargo();
     cargo.args(["build", "--release", "--locked", "--target", &target(), "--target-dir"]).arg(&built);
     cargo.args(services.iter().flat_map(|service| ["--package", service]));
-    show(cargo.env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
+    show(cargo.env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols"))?;
 
     let context = new_folder("context")?;
     let programs = Path::new(&target()).join("release");
