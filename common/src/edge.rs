@@ -6,14 +6,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
     body::{Body, Bytes},
-    extract::{MatchedPath, Request},
-    http::{self, HeaderMap, StatusCode},
-    response::{IntoResponse as _, Response},
+    extract::Request,
+    http::{self, HeaderMap},
+    response::Response,
 };
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -24,17 +24,18 @@ use tracing::Span;
 
 use crate::{
     deadline::Deadline,
-    http::{self as openstack, Problem},
-    metrics::{Answered, METRICS},
+    http::Problem,
     status::{self, Description},
     telemetry,
 };
 
 mod limits;
+mod seen;
 
 pub use limits::Limits;
 
 use limits::{Admission, Place};
+use seen::{Seen, Way};
 
 /// Largest request message, bytes.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
@@ -136,83 +137,6 @@ impl Shared {
         if is_limited { Deadline::earlier(said, self.deadline) } else { said }
     }
 }
-
-/// How an answer is read.
-#[derive(Debug, Clone, Copy)]
-enum Way {
-    Grpc,
-    Http { wants_json: bool },
-}
-
-impl Way {
-    fn of(headers: &HeaderMap) -> Self {
-        if openstack::is_grpc(headers) {
-            return Self::Grpc;
-        }
-        Self::Http { wants_json: openstack::wants_json(headers) }
-    }
-
-    fn refuse(self, problem: Problem, domain: &'static str) -> Response {
-        match self {
-            Self::Grpc => problem.into_status(domain).into_http(),
-            Self::Http { wants_json } => openstack::render(problem.into_response(), domain, wants_json),
-        }
-    }
-}
-
-/// What is counted of a request.
-#[derive(Debug)]
-struct Seen {
-    way: Way,
-    /// The path of a gRPC method, or the method of HTTP.
-    method: String,
-    started: Instant,
-}
-
-impl Seen {
-    fn new(request: &Request, way: Way) -> Self {
-        let method = match way {
-            Way::Grpc => request.uri().path().trim_start_matches('/').to_owned(),
-            Way::Http { .. } => request.method().as_str().to_owned(),
-        };
-        Self { way, method, started: Instant::now() }
-    }
-
-    fn count(&self, response: &Response, span: &Span) {
-        let status = response.status();
-        let (protocol, method, code) = match self.way {
-            Way::Grpc => {
-                let code = response
-                    .headers()
-                    .get("grpc-status")
-                    .map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
-                // What nobody serves has any name that callers think of.
-                let is_known = code != Code::Unimplemented;
-                (
-                    "grpc",
-                    if is_known { self.method.clone() } else { OTHER.to_owned() },
-                    status::code_name(code).to_owned(),
-                )
-            }
-            Way::Http { .. } => {
-                let path = response.extensions().get::<MatchedPath>().map_or(OTHER, MatchedPath::as_str);
-                let is_known = path != OTHER && !matches!(status, StatusCode::METHOD_NOT_ALLOWED);
-                let method = if is_known { format!("{} {path}", self.method) } else { OTHER.to_owned() };
-                ("http", method, status.as_str().to_owned())
-            }
-        };
-        METRICS.answered(Answered {
-            protocol,
-            method: &method,
-            code: &code,
-            duration: self.started.elapsed(),
-            trace_id: telemetry::trace_id(span),
-        });
-    }
-}
-
-/// The name of whatever is not served, so that callers cannot make up names to be counted.
-const OTHER: &str = "other";
 
 pin_project! {
     /// An answer in time.

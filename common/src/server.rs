@@ -196,13 +196,16 @@ pub async fn serve(
             ready.stopping.cancel();
             report(&health, service.names, false).await;
             // Whoever was not told yet may still send requests; they are answered as before.
-            let _ = timeout(options.drain_delay, &mut serving).await;
+            let ended = timeout(options.drain_delay, &mut serving).await;
             stopping.cancel();
             end_watches(health, service.names).await;
-            timeout(options.grace, serving).await.unwrap_or_else(|_| {
-                tracing::warn!("requests are still open after {:?}; leaving them", options.grace);
-                Ok(())
-            })
+            match ended {
+                Ok(ended) => ended,
+                Err(_) => timeout(options.grace, serving).await.unwrap_or_else(|_| {
+                    tracing::warn!("requests are still open after {:?}; leaving them", options.grace);
+                    Ok(())
+                }),
+            }
         }
     };
     ended.cancel();

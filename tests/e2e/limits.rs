@@ -68,6 +68,14 @@ async fn a_caller_has_a_rate_and_others_their_own(db: TestDb) {
     let wait = refused.get_details_retry_info().unwrap().retry_delay.unwrap();
     assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1), "{wait:?}");
     client.list_images(of("bob", ListImagesRequest::default())).await.unwrap();
+    // A token beside the user makes nobody else of alice.
+    let mut is_refused = false;
+    for number in 0..10 {
+        let mut again = of("alice", ListImagesRequest::default());
+        again.metadata_mut().insert("x-auth-token", format!("{number}:b:c").parse().unwrap());
+        is_refused |= client.list_images(again).await.is_err();
+    }
+    assert!(is_refused);
     // Whoever names nobody is told apart by address, over HTTP, too.
     let answers: Vec<String> = (0..20).map(|_| http(&glance, "GET /v2/images")).collect();
     assert!(answers[0].starts_with("HTTP/1.1 200"), "{}", answers[0]);

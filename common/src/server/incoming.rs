@@ -22,7 +22,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use super::Options;
-use crate::metrics::METRICS;
+use crate::{
+    metrics::METRICS,
+    tls::{self, Reloaded},
+};
 
 /// How long a client may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -78,52 +81,63 @@ pub(super) fn incoming(
     options: &Options,
     stopping: CancellationToken,
 ) -> impl Stream<Item = io::Result<Connection>> + use<> {
-    let (sender, receiver) = mpsc::channel(READY);
-    let (places, tls) = (Arc::new(Semaphore::new(options.max_connections as usize)), options.tls.clone());
+    let (ready, receiver) = mpsc::channel(READY);
+    let places = Arc::new(Semaphore::new(options.max_connections as usize));
+    let door = Door { places, tls: options.tls.clone(), ready };
     tokio::spawn(async move {
         loop {
             let accepted = tokio::select! {
                 () = stopping.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            let (stream, address) = match accepted {
-                Ok(accepted) => accepted,
+            match accepted {
+                Ok((stream, address)) => door.let_in(stream, address).await,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept connections");
                     sleep(REST).await;
-                    continue;
                 }
-            };
-            let Ok(permit) = Arc::clone(&places).try_acquire_owned() else {
-                METRICS.connections_refused.inc();
-                continue;
-            };
-            let open = Open::new(permit);
-            // Without it, small answers wait for the acknowledgement of those before; only makes things slower.
-            let _ = stream.set_nodelay(true);
-            let Some(tls) = &tls else {
-                if sender.send(Ok(Connection::new(Io::Plain(stream), address, open))).await.is_err() {
-                    return;
-                }
-                continue;
-            };
-            let (acceptor, sender) = (TlsAcceptor::from(tls.current()), sender.clone());
-            tokio::spawn(async move {
-                match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => {
-                        let io = Io::Tls(Box::new(stream));
-                        // Nobody serves any more.
-                        let _ = sender.send(Ok(Connection::new(io, address, open))).await;
-                    }
-                    Ok(Err(error)) => {
-                        tracing::debug!(%address, error = &error as &dyn std::error::Error, "no TLS");
-                    }
-                    Err(_) => tracing::debug!(%address, "no TLS in time"),
-                }
-            });
+            }
         }
     });
     ReceiverStream::new(receiver)
+}
+
+/// What every connection passes.
+struct Door {
+    places: Arc<Semaphore>,
+    tls: Option<Arc<Reloaded<tls::Server>>>,
+    ready: mpsc::Sender<io::Result<Connection>>,
+}
+
+impl Door {
+    /// Passes a connection on, unless there are too many; agreeing on TLS holds nobody else up.
+    async fn let_in(&self, stream: TcpStream, address: SocketAddr) {
+        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
+            METRICS.connections_refused.inc();
+            return;
+        };
+        let open = Open::new(permit);
+        // Without it, small answers wait for the acknowledgement of those before; only makes things slower.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            // Where it cannot be passed on, nobody serves any more.
+            let _ = self.ready.send(Ok(Connection::new(Io::Plain(stream), address, open))).await;
+            return;
+        };
+        let (acceptor, ready) = (TlsAcceptor::from(tls.current()), self.ready.clone());
+        tokio::spawn(async move {
+            match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let io = Io::Tls(Box::new(stream));
+                    let _ = ready.send(Ok(Connection::new(io, address, open))).await;
+                }
+                Ok(Err(error)) => {
+                    tracing::debug!(%address, error = &error as &dyn std::error::Error, "no TLS");
+                }
+                Err(_) => tracing::debug!(%address, "no TLS in time"),
+            }
+        });
+    }
 }
 
 impl Connection {

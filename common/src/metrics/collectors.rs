@@ -1,0 +1,112 @@
+//! What is looked up when it is asked for.
+
+use std::{fmt, fs};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+};
+
+use crate::db::{Db, Pools};
+
+/// The connections to the database.
+#[derive(Debug)]
+pub(super) struct Database(pub(super) Db);
+
+impl Collector for Database {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (mut used, mut idle, mut most) = (0, 0, 0);
+        let is_up = match self.0.pools() {
+            Err(_) => 0,
+            Ok(Pools::Sqlite { reader, writer, .. }) => {
+                for pool in [reader, writer] {
+                    let free = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
+                    (used, idle) = (used + i64::from(pool.size()) - free, idle + free);
+                    most += i64::from(pool.options().get_max_connections());
+                }
+                1
+            }
+            Ok(Pools::Postgres { pool, .. }) => {
+                idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
+                used = i64::from(pool.size()) - idle;
+                most = i64::from(pool.options().get_max_connections());
+                1
+            }
+        };
+        gauge(&mut encoder, "imprint_database_up", "Whether the database is there", is_up)?;
+        gauge(&mut encoder, "imprint_database_connections_max", "Most connections to the database", most)?;
+        let mut metric = encoder.encode_descriptor(
+            "imprint_database_connections",
+            "Connections to the database",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (state, count) in [("used", used.max(0)), ("idle", idle)] {
+            ConstGauge::new(count).encode(metric.encode_family(&[("state", state)])?)?;
+        }
+        Ok(())
+    }
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
+    let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(value).encode(metric)
+}
+
+/// The process, as Linux tells of it; nothing where it does not.
+#[derive(Debug)]
+pub(super) struct Process;
+
+/// Linux tells processor time in these, seconds.
+const TICK: f64 = 0.01;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        if let Some(kibibytes) = status_field("VmRSS:") {
+            gauge(
+                &mut encoder,
+                "process_resident_memory_bytes",
+                "Memory in use, bytes",
+                kibibytes.saturating_mul(1024),
+            )?;
+        }
+        if let Some(count) = fs::read_dir("/proc/self/fd").ok().map(Iterator::count) {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            gauge(&mut encoder, "process_open_fds", "Open files and connections", count)?;
+        }
+        if let Some((processor, start)) = times() {
+            let metric = encoder.encode_descriptor(
+                "process_cpu_seconds",
+                "Processor time, seconds",
+                None,
+                MetricType::Counter,
+            )?;
+            ConstCounter::new(processor).encode(metric)?;
+            let metric = encoder.encode_descriptor(
+                "process_start_time_seconds",
+                "When the process was started, seconds since 1970",
+                None,
+                MetricType::Gauge,
+            )?;
+            ConstGauge::new(start).encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+/// A number of `/proc/self/status`.
+fn status_field(name: &str) -> Option<i64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Processor time, and when the process was started, seconds (proc(5): fields 14, 15 and 22 of `stat`).
+fn times() -> Option<(f64, f64)> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
+    let booted = fs::read_to_string("/proc/stat").ok()?;
+    let booted = booted.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse::<f64>().ok()?;
+    Some(((ticks(14)? + ticks(15)?) * TICK, booted + ticks(22)? * TICK))
+}
