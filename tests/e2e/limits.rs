@@ -122,7 +122,9 @@ async fn large_headers_and_messages_are_refused(db: TestDb) {
 async fn transfers_leave_room_for_other_requests(db: TestDb) {
     let glance = glance(&db, &["--max-in-flight", "1", "--max-transfers", "1", "--max-deadline-ms", "500"]);
     let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
-    let request = CreateImageRequest { image: Some(Image { name: "slow".into(), ..Image::default() }) };
+    let (disk_format, container_format) = ("raw".into(), "bare".into());
+    let image = Image { name: "slow".into(), disk_format, container_format, ..Image::default() };
+    let request = CreateImageRequest { image: Some(image) };
     let image = client.create_image(request).await.unwrap().into_inner();
     until_in_flight(&glance, 0);
     let mut slow = TcpStream::connect(glance.address()).unwrap();
@@ -138,7 +140,8 @@ async fn transfers_leave_room_for_other_requests(db: TestDb) {
     slow.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut answer = [0; 1024];
     let count = slow.read(&mut answer).unwrap();
-    assert!(String::from_utf8_lossy(&answer[..count]).starts_with("HTTP/1.1 204"));
+    let answer = String::from_utf8_lossy(&answer[..count]);
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
 }
 
 async fn whoever_sets_no_deadline_has_one(db: TestDb) {
