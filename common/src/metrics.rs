@@ -95,13 +95,13 @@ impl Default for Metrics {
 
 /// A request that was answered.
 #[derive(Debug)]
-pub struct Answered<'a> {
+pub struct Answered {
     /// `grpc` or `http`.
     pub protocol: &'static str,
     /// The gRPC method, or the HTTP method and the template of its path.
-    pub method: &'a str,
+    pub method: String,
     /// The name of its gRPC code, or the number of its HTTP status.
-    pub code: &'a str,
+    pub code: String,
     /// How long that took.
     pub duration: Duration,
     /// Its trace, if it is recorded.
@@ -110,10 +110,11 @@ pub struct Answered<'a> {
 
 impl Metrics {
     /// Counts a request.
-    pub fn answered(&self, answered: Answered<'_>) {
+    pub fn answered(&self, answered: Answered) {
         let Answered { protocol, method, code, duration, trace_id } = answered;
-        let (method, code) = (method.to_owned(), code.to_owned());
-        self.requests.get_or_create(&Outcome { protocol, method: method.clone(), code }).inc();
+        let outcome = Outcome { protocol, method, code };
+        self.requests.get_or_create(&outcome).inc();
+        let method = outcome.method;
         let durations = self.durations.get_or_create(&Method { protocol, method });
         durations.observe(duration.as_secs_f64(), trace_id.map(|trace_id| Trace { trace_id }), None);
     }

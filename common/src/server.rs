@@ -38,6 +38,9 @@ pub use incoming::Peer;
 /// How often the database is looked at.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// After how many looks at the database callers that have been away are forgotten: a walk through all of them.
+const TIDY: u64 = 60;
+
 /// How often clients are asked whether they are still there, and how long they may take to say so.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(20);
@@ -247,10 +250,14 @@ async fn heartbeat(
     edge: Edge,
 ) {
     let mut interval = tokio::time::interval(HEARTBEAT);
+    let mut beats = 0_u64;
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        edge.tidy();
+        beats += 1;
+        if beats.is_multiple_of(TIDY) {
+            edge.tidy();
+        }
         let now = db.heartbeat().await;
         if now != serving {
             tracing::info!(serving = now, "the database is {}", if now { "there" } else { "away" });

@@ -1,14 +1,9 @@
 //! What faults happen to: replicas of both services on one PostgreSQL.
 
-use std::{
-    collections::BTreeMap,
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
-use harness::{postgres::Cluster, service::Service};
+use harness::{http, postgres::Cluster, service::Service};
 use proto::{
     glance::v1::{CreateImageRequest, Image, image_service_client::ImageServiceClient},
     nova::v1::instance_service_client::InstanceServiceClient,
@@ -69,12 +64,12 @@ impl Replica {
     pub(crate) fn is_ready(&self) -> bool {
         self.service
             .admin()
-            .is_ok_and(|admin| get(admin, "/readyz").is_some_and(|answer| answer.contains(" 200 ")))
+            .is_ok_and(|admin| http::get(admin, "/readyz").is_ok_and(|answer| answer.contains(" 200 ")))
     }
 
     /// The sum of a counter over all its labels; 0 while it does not answer.
     pub(crate) fn counter(&self, name: &str) -> f64 {
-        let metrics = self.service.admin().ok().and_then(|admin| get(admin, "/metrics")).unwrap_or_default();
+        let metrics = self.service.admin().and_then(|admin| http::get(admin, "/metrics")).unwrap_or_default();
         let lines = metrics.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
         lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
@@ -83,15 +78,6 @@ impl Replica {
 fn start(binary: &str, arguments: &[String], listen: &str) -> anyhow::Result<Service> {
     let usual = ["--admin-listen", "127.0.0.1:0", "--listen", listen].map(str::to_owned);
     Service::start(binary, usual.iter().chain(arguments))
-}
-
-fn get(address: SocketAddr, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
 }
 
 /// Replicas of both services.

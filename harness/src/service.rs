@@ -101,6 +101,15 @@ impl Service {
         self.process.child.id()
     }
 
+    /// Memory that it uses now, bytes.
+    pub fn memory(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes =
+            line.and_then(|line| line.split_whitespace().next()).context("a process has memory")?;
+        Ok(kibibytes.parse::<u64>()? * 1024)
+    }
+
     /// What it wrote so far, to standard output and standard error.
     #[must_use]
     pub fn log(&self) -> String {

@@ -2,12 +2,12 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     time::Duration,
 };
 
 use common::{on_both_databases, testing::TestDb};
-use harness::service::Service;
+use harness::{http, service::Service};
 use proto::glance::v1::{
     CreateImageRequest, Image, ListImagesRequest, image_service_client::ImageServiceClient,
 };
@@ -34,23 +34,15 @@ fn of<T>(user: &str, message: T) -> Request<T> {
     request
 }
 
-/// An answer over HTTP.
-fn http(service: &Service, request: &str) -> String {
-    http_at(service.address(), request)
+/// What is at `path`, over HTTP.
+fn get(service: &Service, path: &str) -> String {
+    http::get(service.address(), path).unwrap()
 }
 
 /// Waits until so many requests are in flight: whoever comes then finds them there.
 fn until_in_flight(service: &Service, count: usize) {
     let (admin, line) = (service.admin().unwrap(), format!("imprint_requests_in_flight {count}\n"));
-    while !http_at(admin, "GET /metrics").contains(&line) {}
-}
-
-fn http_at(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    while !http::get(admin, "/metrics").unwrap().contains(&line) {}
 }
 
 async fn a_caller_has_a_rate_and_others_their_own(db: TestDb) {
@@ -77,7 +69,7 @@ async fn a_caller_has_a_rate_and_others_their_own(db: TestDb) {
     }
     assert!(is_refused);
     // Whoever names nobody is told apart by address, over HTTP, too.
-    let answers: Vec<String> = (0..20).map(|_| http(&glance, "GET /v2/images")).collect();
+    let answers: Vec<String> = (0..20).map(|_| get(&glance, "/v2/images")).collect();
     assert!(answers[0].starts_with("HTTP/1.1 200"), "{}", answers[0]);
     let refused = answers.iter().find(|answer| answer.starts_with("HTTP/1.1 429")).unwrap();
     assert!(refused.contains("retry-after: 1"), "{refused}");
@@ -96,7 +88,7 @@ async fn more_requests_than_allowed_are_refused_at_once(db: TestDb) {
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(refused.get_details_error_info().unwrap().reason, "OVERLOADED");
     assert!(refused.get_details_retry_info().unwrap().retry_delay.is_some());
-    let answer = http(&glance, "GET /v2/images");
+    let answer = get(&glance, "/v2/images");
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("OVERLOADED"), "{answer}");
     // Who looks whether it lives is answered.
     let health = tonic_health::pb::HealthCheckRequest { service: String::new() };
@@ -133,7 +125,7 @@ async fn transfers_leave_room_for_other_requests(db: TestDb) {
     write!(slow, "PUT {file} HTTP/1.1\r\nhost: x\r\n{kind}\r\ncontent-length: 2\r\n\r\n1").unwrap();
     until_in_flight(&glance, 1);
     // There is no room for another one, and there is for anything else.
-    let refused = http(&glance, &format!("GET {file}"));
+    let refused = get(&glance, &file);
     assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("OVERLOADED"), "{refused}");
     client.list_images(ListImagesRequest::default()).await.unwrap();
     slow.write_all(b"2").unwrap();
@@ -199,7 +191,7 @@ async fn whoever_never_reads_costs_a_connection() {
         let image = Image { name: "wide".into(), properties: properties.clone(), ..Image::default() };
         client.create_image(CreateImageRequest { image: Some(image) }).await.unwrap();
     }
-    let before = memory(&glance);
+    let before = glance.memory().unwrap();
     // Pipelined requests for 3 MB each, of which nothing is ever read.
     let never: Vec<TcpStream> = (0..20)
         .map(|_| {
@@ -213,14 +205,7 @@ async fn whoever_never_reads_costs_a_connection() {
     for _ in 0..50 {
         client.list_images(ListImagesRequest { page_size: 1, ..Default::default() }).await.unwrap();
     }
-    let grown = memory(&glance).saturating_sub(before);
+    let grown = glance.memory().unwrap().saturating_sub(before);
     assert!(grown < 300 << 20, "{} MiB for twenty connections", grown >> 20);
     drop(never);
-}
-
-/// Memory in use, bytes.
-fn memory(service: &Service) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
 }

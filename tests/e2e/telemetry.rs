@@ -3,14 +3,13 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use common::testing::TestDb;
-use harness::{service::Service, workspace};
+use harness::{http, service::Service, workspace};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -99,13 +98,9 @@ impl Services {
     }
 }
 
-/// What `path` answers, head and body.
+/// What is at `path`, head and body.
 fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    http::get(address, path).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,36 +57,27 @@ impl Seen {
         Self { way, method, started: Instant::now() }
     }
 
-    pub(super) fn count(&self, response: &Response, span: &Span) {
-        let status = response.status();
+    /// Counts the request, once.
+    pub(super) fn count(&mut self, response: &Response, span: &Span) {
+        let method = std::mem::take(&mut self.method);
         let (protocol, method, code) = match self.way {
             Way::Grpc => {
-                let code = response
-                    .headers()
-                    .get("grpc-status")
-                    .map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
+                let said = response.headers().get("grpc-status");
+                let code = said.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
                 // What nobody serves has any name that callers think of.
-                let is_known = code != Code::Unimplemented;
-                (
-                    "grpc",
-                    if is_known { self.method.clone() } else { OTHER.to_owned() },
-                    status::code_name(code).to_owned(),
-                )
+                let method = if code == Code::Unimplemented { OTHER.to_owned() } else { method };
+                ("grpc", method, status::code_name(code).to_owned())
             }
             Way::Http { .. } => {
-                let path = response.extensions().get::<MatchedPath>().map_or(OTHER, MatchedPath::as_str);
-                let is_known = path != OTHER && !matches!(status, StatusCode::METHOD_NOT_ALLOWED);
-                let method = if is_known { format!("{} {path}", self.method) } else { OTHER.to_owned() };
-                ("http", method, status.as_str().to_owned())
+                let path = response.extensions().get::<MatchedPath>();
+                let path = path.filter(|_| response.status() != StatusCode::METHOD_NOT_ALLOWED);
+                let method =
+                    path.map_or_else(|| OTHER.to_owned(), |path| format!("{method} {}", path.as_str()));
+                ("http", method, response.status().as_str().to_owned())
             }
         };
-        METRICS.answered(Answered {
-            protocol,
-            method: &method,
-            code: &code,
-            duration: self.started.elapsed(),
-            trace_id: telemetry::trace_id(span),
-        });
+        let (duration, trace_id) = (self.started.elapsed(), telemetry::trace_id(span));
+        METRICS.answered(Answered { protocol, method, code, duration, trace_id });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ten times as many requests as can be answered.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use tokio::time::sleep;
 
@@ -33,14 +33,14 @@ pub(super) async fn run(is_quick: bool, table: &mut Table) -> anyhow::Result<()>
         rests: true,
     };
     let peak = goodput(&world, &usual, PEAK).await?;
-    let pid = world.nova[0].service.pid();
-    let before = memory(pid)?;
+    let nova = &world.nova[0].service;
+    let before = nova.memory()?;
     let tenfold = Shape { clients: 10 * CLIENTS, ..usual };
     let load = Load::start(&tenfold, &in_turn(connections(&world, 10)?));
     let mut most = before;
     for _ in 0..seconds {
         sleep(Duration::from_secs(1)).await;
-        most = most.max(memory(pid)?);
+        most = most.max(nova.memory()?);
     }
     let outcome = load.end().await;
     let reached = per_second(outcome.acknowledged.len(), Duration::from_secs(seconds));
@@ -83,11 +83,4 @@ fn connections(
 > {
     let clients: Vec<Vec<_>> = (0..count).map(|_| world.clients()).collect::<anyhow::Result<_>>()?;
     Ok(clients.into_iter().flatten().collect())
-}
-
-/// Memory in use, bytes.
-fn memory(pid: u32) -> anyhow::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    Ok(line.split_whitespace().next().unwrap_or_default().parse::<u64>()? * 1024)
 }

@@ -1,0 +1,32 @@
+//! As much of HTTP/1.1 as it takes to ask what a program says of itself.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+/// How long connecting and each part of an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is at `path`: the whole answer, from its status to the end of its body.
+pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let mut stream = connect(address)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    answer(stream)
+}
+
+/// A connection on which nothing takes longer than 30 s.
+pub fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// All that comes on a connection until it is closed.
+pub fn answer(mut stream: TcpStream) -> anyhow::Result<String> {
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
