@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::{guard::Guard, program, workspace};
 
@@ -29,10 +29,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 pub struct Service {
     process: Process,
     address: SocketAddr,
+    /// Where it runs: a service that is not told where its files are keeps them there.
+    _folder: TempDir,
 }
 
 impl Service {
-    /// Builds the services if need be, starts `binary`, and waits until it listens.
+    /// Builds the services if need be, starts `binary` in a folder of its own, and waits until it listens.
     pub fn start<I>(binary: &str, arguments: I) -> anyhow::Result<Self>
     where
         I: IntoIterator<Item: AsRef<OsStr>>,
@@ -57,10 +59,11 @@ impl Service {
 
     /// Runs a program that says `binary listening on ADDRESS`, and waits until it does.
     pub fn run(binary: &str, command: &mut Command) -> anyhow::Result<Self> {
-        let (mut process, stdout) = Process::spawn(binary, command)?;
+        let folder = TempDir::new()?;
+        let (mut process, stdout) = Process::spawn(binary, command.current_dir(&folder))?;
         let announced = announced_address(stdout, binary, process.open_log()?);
         if let Ok(address) = announced.recv_timeout(START_PATIENCE) {
-            return Ok(Self { process, address });
+            return Ok(Self { process, address, _folder: folder });
         }
         let fate = match process.ended_within(EXIT_PATIENCE)? {
             Some(status) => format!("ended ({status}) before it listened"),
