@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -34,11 +35,8 @@ mod seen;
 
 pub use limits::Limits;
 
-use limits::{Admission, Place};
+use limits::{Admission, Entry, Place};
 use seen::{Seen, Way};
-
-/// Largest request message, bytes.
-pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 /// Lets a request in or refuses it, notes its deadline, ends it when that has passed, and completes the statuses that
 /// the gRPC library makes by itself with the reason and domain that every error has. Counts every answer.
@@ -56,6 +54,8 @@ struct Shared {
     domain: &'static str,
     admission: Admission,
     deadline: Duration,
+    /// Largest request message, bytes.
+    message: usize,
     is_transfer: IsTransfer,
 }
 
@@ -64,7 +64,8 @@ impl Edge {
     #[must_use]
     pub fn new(domain: &'static str, limits: &Limits, is_transfer: IsTransfer) -> Self {
         let admission = Admission::new(limits);
-        Self(Arc::new(Shared { domain, admission, deadline: limits.deadline, is_transfer }))
+        let Limits { deadline, message, .. } = *limits;
+        Self(Arc::new(Shared { domain, admission, deadline, message, is_transfer }))
     }
 
     /// Forgets what need not be remembered; to be called from time to time.
@@ -88,7 +89,10 @@ impl<S> Layer<S> for Edge {
     }
 }
 
-impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for Edged<S> {
+impl<S> Service<Request> for Edged<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
     type Response = http::Response<Held>;
     type Error = Infallible;
     type Future = Answer<S::Future>;
@@ -108,20 +112,30 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
-        let admitted = match deadline {
+        let entry = match deadline {
             // Nothing is begun for a caller who has stopped waiting.
-            Some(deadline) if deadline.remaining().is_zero() => Err(expired()),
-            _ if is_ours => self.shared.admission.admit(&request, is_transfer).map(Some),
-            _ => Ok(None),
+            Some(deadline) if deadline.remaining().is_zero() => Some(Entry::Never(expired())),
+            _ => is_ours.then(|| self.shared.admission.admit(&request, is_transfer)),
         };
-        let (place, refusal) = match admitted {
-            Ok(place) => (place, None),
-            Err(problem) => (None, Some(problem)),
+        let (work, place) = match entry {
+            None => (Work::Now { answer: span.in_scope(|| self.inner.call(request)) }, None),
+            Some(Entry::Now(place)) => {
+                (Work::Now { answer: span.in_scope(|| self.inner.call(request)) }, Some(place))
+            }
+            Some(Entry::Later(waiting)) => {
+                let mut inner = self.inner.clone();
+                let answer = async move {
+                    let place = waiting.await?;
+                    let Ok(response) = inner.call(request).await;
+                    Ok((response, place))
+                };
+                (Work::Later { answer: Box::pin(answer) }, None)
+            }
+            Some(Entry::Never(problem)) => (Work::None { problem: Some(problem) }, None),
         };
         Answer {
-            inner: refusal.is_none().then(|| span.in_scope(|| self.inner.call(request))),
-            refusal,
-            timer: deadline.map(|deadline| Box::pin(sleep_until(deadline.instant()))),
+            work,
+            timer: deadline.map(|deadline| sleep_until(deadline.instant())),
             place,
             seen,
             span,
@@ -136,21 +150,92 @@ impl Shared {
         let said = Deadline::from_headers(request.headers());
         if is_limited { Deadline::earlier(said, self.deadline) } else { said }
     }
+
+    fn complete(&self, response: Response) -> Response {
+        match incomplete(response.headers()) {
+            Some(status) => self.explain(&status).into_http(),
+            None => response,
+        }
+    }
+
+    fn explain(&self, status: &Status) -> Status {
+        let Self { domain, message, .. } = self;
+        let (description, sentence) = match status.code() {
+            // The library calls what it cannot decode an internal error; it is the caller's.
+            Code::Internal => (
+                Description::new(Code::InvalidArgument, "MALFORMED_MESSAGE"),
+                "the request is no valid message of its type: broken wire format, compression or UTF-8"
+                    .to_owned(),
+            ),
+            Code::OutOfRange => (
+                Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE").with("limit_bytes", message),
+                format!("the request is larger than {message} bytes"),
+            ),
+            // The library has no words for an unknown method, but some for a compression that it lacks.
+            Code::Unimplemented if !status.message().is_empty() => (
+                Description::new(Code::Unimplemented, "COMPRESSION_NOT_SUPPORTED"),
+                "this service takes no compressed messages".to_owned(),
+            ),
+            Code::Unimplemented => (
+                Description::new(Code::Unimplemented, "METHOD_NOT_FOUND"),
+                "this service has no such method; its reflection lists those it has".to_owned(),
+            ),
+            code => (Description::new(code, reason(code)), status.message().to_owned()),
+        };
+        status::status(domain, &sentence, description)
+    }
+}
+
+/// An answer to come once there is a place for its request, and that place.
+type Later = Pin<Box<dyn Future<Output = Result<(Response, Place), Problem>> + Send>>;
+
+pin_project! {
+    /// The work on a request.
+    #[project = Working]
+    enum Work<F> {
+        Now {
+            #[pin]
+            answer: F,
+        },
+        Later { answer: Later },
+        // None of it: the request is refused.
+        None { problem: Option<Problem> },
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Work<F> {
+    /// The answer, or why there is none; and the place that it was given on the way.
+    fn poll(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(Response, Option<Place>), Problem>> {
+        match self.project() {
+            Working::Now { answer } => answer.poll(context).map(|Ok(response)| Ok((response, None))),
+            Working::Later { answer } => {
+                answer.as_mut().poll(context).map_ok(|(response, place)| (response, Some(place)))
+            }
+            Working::None { problem } => Poll::Ready(Err(problem.take().unwrap_or_else(expired))),
+        }
+    }
 }
 
 pin_project! {
     /// An answer in time.
-    #[derive(Debug)]
     pub struct Answer<F> {
-        // None where the request is refused.
         #[pin]
-        inner: Option<F>,
-        refusal: Option<Problem>,
-        timer: Option<Pin<Box<Sleep>>>,
+        work: Work<F>,
+        #[pin]
+        timer: Option<Sleep>,
         place: Option<Place>,
         seen: Seen,
         span: Span,
         shared: Arc<Shared>,
+    }
+}
+
+impl<F> fmt::Debug for Answer<F> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Answer").field("seen", &self.seen).finish_non_exhaustive()
     }
 }
 
@@ -159,27 +244,27 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let domain = this.shared.domain;
-        let mut refusal = this.refusal.take();
-        let response = match this.inner.as_mut().as_pin_mut() {
-            None => None,
-            Some(answer) => match this.span.in_scope(|| answer.poll(context)) {
-                Poll::Ready(Ok(response)) => Some(complete(response, domain)),
-                Poll::Pending => {
-                    let timer = this.timer.as_mut().map(|timer| timer.as_mut().poll(context));
-                    if timer.is_none_or(|timer| timer.is_pending()) {
-                        return Poll::Pending;
-                    }
-                    this.inner.set(None);
-                    refusal = Some(expired());
-                    None
+        let answered = match this.span.in_scope(|| this.work.as_mut().poll(context)) {
+            Poll::Ready(answered) => answered,
+            Poll::Pending => {
+                let timer = this.timer.as_mut().as_pin_mut().map(|timer| timer.poll(context));
+                if timer.is_none_or(|timer| timer.is_pending()) {
+                    return Poll::Pending;
                 }
-            },
+                Err(expired())
+            }
         };
-        let response = response.unwrap_or_else(|| {
-            let problem = refusal.unwrap_or_else(expired);
-            this.seen.way.refuse(problem, domain)
-        });
+        let response = match answered {
+            Ok((response, place)) => {
+                *this.place = this.place.take().or(place);
+                this.shared.complete(response)
+            }
+            Err(problem) => {
+                // What is still under way ends here.
+                this.work.set(Work::None { problem: None });
+                this.seen.way.refuse(problem, this.shared.domain)
+            }
+        };
         this.seen.count(&response, this.span);
         let place = this.place.take();
         Poll::Ready(Ok(response.map(|body| Held { body, place })))
@@ -221,45 +306,12 @@ fn expired() -> Problem {
     Problem::new("the request took longer than its caller or this service allows", description)
 }
 
-fn complete(response: Response, domain: &'static str) -> Response {
-    match incomplete(response.headers()) {
-        Some(status) => explain(&status, domain).into_http(),
-        None => response,
-    }
-}
-
 /// The status of an answer that failed without a word of ours.
 fn incomplete(headers: &HeaderMap) -> Option<Status> {
     if headers.get("grpc-status")? == "0" || headers.contains_key("grpc-status-details-bin") {
         return None;
     }
     Status::from_header_map(headers)
-}
-
-fn explain(status: &Status, domain: &'static str) -> Status {
-    let (description, sentence) = match status.code() {
-        // The library calls what it cannot decode an internal error; it is the caller's.
-        Code::Internal => (
-            Description::new(Code::InvalidArgument, "MALFORMED_MESSAGE"),
-            "the request is no valid message of its type: broken wire format, compression or UTF-8"
-                .to_owned(),
-        ),
-        Code::OutOfRange => (
-            Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE").with("limit_bytes", MAX_MESSAGE),
-            format!("the request is larger than {MAX_MESSAGE} bytes"),
-        ),
-        // The library has no words for an unknown method, but some for a compression that it lacks.
-        Code::Unimplemented if !status.message().is_empty() => (
-            Description::new(Code::Unimplemented, "COMPRESSION_NOT_SUPPORTED"),
-            "this service takes no compressed messages".to_owned(),
-        ),
-        Code::Unimplemented => (
-            Description::new(Code::Unimplemented, "METHOD_NOT_FOUND"),
-            "this service has no such method; its reflection lists those it has".to_owned(),
-        ),
-        code => (Description::new(code, reason(code)), status.message().to_owned()),
-    };
-    status::status(domain, &sentence, description)
 }
 
 const fn reason(code: Code) -> &'static str {

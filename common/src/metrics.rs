@@ -167,7 +167,7 @@ impl Metrics {
         );
         registry.register(
             "imprint_queue_waiting",
-            "Requests that wait for the batch that they are done in",
+            "Requests that wait for the batch that they are done in, or for a place",
             self.queues.clone(),
         );
         // There from the start, so that a rate can be told from their first step on.

@@ -72,8 +72,13 @@ async fn goes_on(load: &Load, count: usize) -> Option<Duration> {
 async fn crash(times: usize, table: &mut Table) -> anyhow::Result<()> {
     let mut world = World::start(1).await?;
     world.add_nova(&world.glances(), &[])?;
-    let shape =
-        Shape { image_id: world.image().await?, clients: 8, deadline: DEADLINE, insists: true, rests: true };
+    let shape = Shape {
+        image_id: world.image().await?,
+        clients: 8,
+        deadline: DEADLINE,
+        insists: true,
+        is_patient: false,
+    };
     let load = Load::start(&shape, &in_turn(world.clients()?));
     for _ in 0..times {
         let random = Id::random().as_uuid().as_u128();
@@ -103,8 +108,13 @@ async fn crash(times: usize, table: &mut Table) -> anyhow::Result<()> {
 async fn database(table: &mut Table) -> anyhow::Result<()> {
     let mut world = World::start(1).await?;
     world.add_nova(&world.glances(), &[])?;
-    let shape =
-        Shape { image_id: world.image().await?, clients: 8, deadline: DEADLINE, insists: true, rests: true };
+    let shape = Shape {
+        image_id: world.image().await?,
+        clients: 8,
+        deadline: DEADLINE,
+        insists: true,
+        is_patient: false,
+    };
     let load = Load::start(&shape, &in_turn(world.clients()?));
     anyhow::ensure!(goes_on(&load, 100).await.is_some(), "there is no load");
     let before = [world.nova[0].service.pid(), world.glance[0].service.pid()];

@@ -11,11 +11,12 @@ use std::{
 use common::id::Id;
 use proto::nova::v1::{CreateInstanceRequest, instance_service_client::InstanceServiceClient};
 use tokio::task::JoinSet;
-use tonic::{Request, transport::Channel};
+use tonic::{Request, Status, transport::Channel};
+use tonic_types::StatusExt as _;
 
 use crate::ledger::{Ledger, Outcome};
 
-/// How long a client rests after a failure: as clients do that mean well.
+/// How long a client rests after a failure, unless it waits for as long as it is told.
 const REST: Duration = Duration::from_millis(20);
 
 /// Where the next request goes.
@@ -41,8 +42,8 @@ pub(crate) struct Shape {
     pub(crate) deadline: Duration,
     /// Whether a request that failed is sent again, with the same id, until it is acknowledged.
     pub(crate) insists: bool,
-    /// Whether clients rest after a failure.
-    pub(crate) rests: bool,
+    /// Whether clients rest after a failure for as long as they are told, as clients do that mean well.
+    pub(crate) is_patient: bool,
 }
 
 /// A load that is on.
@@ -101,10 +102,20 @@ impl Client {
         }
     }
 
+    /// How long to rest after a failure: not all for the same time, or they would come together again.
+    fn rest(&self, status: &Status, number: usize) -> Duration {
+        let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        let told = told.filter(|_| self.shape.is_patient);
+        told.map_or(REST, |told| {
+            told.mul_f64(0.5 + f64::from(u8::try_from(number % 100).unwrap_or(0)) / 100.0)
+        })
+    }
+
     /// Sends a request; whether it was acknowledged.
     async fn send(&self, request: &CreateInstanceRequest) -> bool {
         let sent = Instant::now();
-        let mut client = self.route.client(self.numbers.fetch_add(1, Ordering::Relaxed));
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let mut client = self.route.client(number);
         let mut message = Request::new(request.clone());
         message.set_timeout(self.shape.deadline);
         match client.create_instance(message).await {
@@ -116,9 +127,7 @@ impl Client {
             }
             Err(status) => {
                 self.ledger.failed(status.code(), sent.elapsed());
-                if self.shape.rests {
-                    tokio::time::sleep(REST).await;
-                }
+                tokio::time::sleep(self.rest(&status, number)).await;
                 false
             }
         }

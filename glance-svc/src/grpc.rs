@@ -3,7 +3,6 @@
 use common::{
     caller::{Caller, Identity},
     clock,
-    edge::MAX_MESSAGE,
     id::Id,
     page::{Key, Page},
     violations::Violations,
@@ -33,7 +32,7 @@ mod render;
 /// `glance.v1.ImageService` on `images`.
 #[must_use]
 pub fn image_service(images: Images, identity: Identity) -> ImageServiceServer<impl ImageService> {
-    ImageServiceServer::new(Api { images, identity }).max_decoding_message_size(MAX_MESSAGE)
+    ImageServiceServer::new(Api { images, identity })
 }
 
 struct Api {

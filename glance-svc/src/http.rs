@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    body::Bytes,
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, Method, header, request::Parts},
     response::{IntoResponse as _, Response},
@@ -12,7 +11,6 @@ use axum::{
 };
 use common::{
     caller::{Caller, Identity},
-    edge::MAX_MESSAGE,
     http::{self, Problem},
     id::Id,
     status::{Code, Description},
@@ -20,7 +18,7 @@ use common::{
 };
 use serde_json::Value;
 
-use crate::{error::Error, images::Images};
+use crate::{Terms, error::Error, images::Images};
 
 mod absent;
 mod attribute;
@@ -44,17 +42,20 @@ pub struct Api {
     identity: Identity,
     /// Where callers reach this service, if not where their request says.
     public_endpoint: Option<String>,
+    /// Largest body that is no data of an image, bytes.
+    message: usize,
 }
 
 /// A call of the API: its method, its path, and what answers it.
 type Route = (Method, &'static str, MethodRouter<Arc<Api>>);
 
 impl Api {
-    /// The API on `images`; version discovery points to `public_endpoint`, or to the host a request names.
+    /// The API on `images`; version discovery points to the public endpoint, or to the host a request names.
     #[must_use]
-    pub fn new(images: Images, identity: Identity, public_endpoint: Option<&str>) -> Self {
+    pub fn new(images: Images, terms: Terms<'_>) -> Self {
+        let Terms { identity, public_endpoint, message } = terms;
         let public_endpoint = public_endpoint.map(|url| url.trim_end_matches('/').to_owned());
-        Self { images, identity, public_endpoint }
+        Self { images, identity, public_endpoint, message }
     }
 
     /// Everything the API answers; `grpc` gets what is called as gRPC.
@@ -139,23 +140,17 @@ fn image_id(text: &str) -> Result<Id, Problem> {
     })
 }
 
-/// The body of a request, which is small.
-async fn body(request: Request) -> Result<Bytes, Problem> {
-    axum::body::to_bytes(request.into_body(), MAX_MESSAGE).await.map_err(|_| {
-        let description = Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
-        let sentence = format!("the body is larger than {MAX_MESSAGE} bytes, or broke off");
-        Problem::new(sentence, description.with("limit_bytes", MAX_MESSAGE))
-    })
-}
-
-/// The body of a request, which is JSON.
-async fn json(request: Request) -> Result<Value, Problem> {
-    parse_json(&body(request).await?)
-}
-
-fn parse_json(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| Violations::one("body", format!("is no JSON: {error}")).into())
+impl Api {
+    /// The body of a request, which is small, and JSON.
+    async fn json(&self, request: Request) -> Result<Value, Problem> {
+        let body = axum::body::to_bytes(request.into_body(), self.message).await.map_err(|_| {
+            let description = Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+            let sentence = format!("the body is larger than {} bytes, or broke off", self.message);
+            Problem::new(sentence, description.with("limit_bytes", self.message))
+        })?;
+        serde_json::from_slice(&body)
+            .map_err(|error| Violations::one("body", format!("is no JSON: {error}")).into())
+    }
 }
 
 /// The etags that `If-Match` names; empty for `*` and without it.

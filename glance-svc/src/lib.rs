@@ -19,11 +19,22 @@ pub mod images;
 pub mod list;
 pub mod store;
 
+/// What the edges go by.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'config> {
+    /// Who callers are.
+    pub identity: Identity,
+    /// Where callers reach this service, if not where their request says.
+    pub public_endpoint: Option<&'config str>,
+    /// Largest message, or body over HTTP, bytes.
+    pub message: usize,
+}
+
 /// Everything glance-svc serves: both edges on `images`, on one port.
 #[must_use]
-pub fn service(images: Images, identity: Identity, public_endpoint: Option<&str>, db: Db) -> server::Service {
-    let grpc = Routes::new(grpc::image_service(images.clone(), identity)).into_axum_router();
-    let router = http::Api::new(images, identity, public_endpoint).beside(grpc);
+pub fn service(images: Images, terms: Terms<'_>, db: Db) -> server::Service {
+    let grpc = grpc::image_service(images.clone(), terms.identity).max_decoding_message_size(terms.message);
+    let router = http::Api::new(images, terms).beside(Routes::new(grpc).into_axum_router());
     server::Service {
         program: "glance-svc",
         is_transfer: |request| {

@@ -8,6 +8,7 @@ use common::{
     telemetry,
 };
 use glance_svc::{
+    Terms,
     config::{Command, Config},
     data::DataStore,
     image::properties::Quota,
@@ -44,7 +45,12 @@ async fn main() -> anyhow::Result<()> {
     listeners.announce("glance-svc")?;
     let sweeping = images.clone();
     tokio::spawn(async move { sweeping.sweep().await });
-    let service = glance_svc::service(images, config.identity, config.public_endpoint.as_deref(), db);
+    let terms = Terms {
+        identity: config.identity,
+        public_endpoint: config.public_endpoint.as_deref(),
+        message: options.limits.message,
+    };
+    let service = glance_svc::service(images, terms, db);
     server::serve(listeners, service, options, shutdown).await?;
     Ok(())
 }

@@ -3,7 +3,6 @@
 use common::{
     caller::{Caller, Identity},
     db::Db,
-    edge::MAX_MESSAGE,
     server,
 };
 use proto::nova::v1::{
@@ -28,9 +27,9 @@ mod operation;
 mod parse;
 mod render;
 
-/// Everything nova-api-svc serves.
+/// Everything nova-api-svc serves; messages have at most `message` bytes.
 #[must_use]
-pub fn service(operations: Operations, identity: Identity, db: Db) -> server::Service {
+pub fn service(operations: Operations, identity: Identity, message: usize, db: Db) -> server::Service {
     let Pipeline { store, glance, .. } = operations.pipeline.clone();
     let flavors = flavor::Api { flavors: Flavors::new(store.clone()) };
     let instances = instance::Api {
@@ -38,8 +37,8 @@ pub fn service(operations: Operations, identity: Identity, db: Db) -> server::Se
         detector: Detector::new(store, glance),
         operations,
     };
-    let flavors = FlavorServiceServer::new(flavors).max_decoding_message_size(MAX_MESSAGE);
-    let instances = InstanceServiceServer::new(instances).max_decoding_message_size(MAX_MESSAGE);
+    let flavors = FlavorServiceServer::new(flavors).max_decoding_message_size(message);
+    let instances = InstanceServiceServer::new(instances).max_decoding_message_size(message);
     let known = move |request| introduce(identity, request);
     server::Service {
         program: "nova-api-svc",

@@ -53,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::spawn(async move { store.sweep(kept).await });
     let done_later = operations.clone();
     tokio::spawn(async move { done_later.do_jobs().await });
-    let service = grpc::service(operations, config.identity, db);
+    let service = grpc::service(operations, config.identity, options.limits.message, db);
     server::serve(listeners, service, options, shutdown).await?;
     Ok(())
 }

@@ -16,7 +16,8 @@ use tonic_types::StatusExt as _;
 
 on_both_databases!(
     a_caller_has_a_rate_and_others_their_own,
-    more_requests_than_allowed_are_refused_at_once,
+    more_requests_than_may_wait_are_refused_at_once,
+    a_request_waits_for_a_place_and_no_longer_than_it_may,
     large_headers_and_messages_are_refused,
     transfers_leave_room_for_other_requests,
     whoever_sets_no_deadline_has_one
@@ -41,8 +42,21 @@ fn get(service: &Service, path: &str) -> String {
 
 /// Waits until so many requests are in flight: whoever comes then finds them there.
 fn until_in_flight(service: &Service, count: usize) {
-    let (admin, line) = (service.admin().unwrap(), format!("imprint_requests_in_flight {count}\n"));
-    while !http::get(admin, "/metrics").unwrap().contains(&line) {}
+    until_measured(service, &format!("imprint_requests_in_flight {count}\n"));
+}
+
+/// Waits until the metrics have this line.
+fn until_measured(service: &Service, line: &str) {
+    let admin = service.admin().unwrap();
+    while !http::get(admin, "/metrics").unwrap().contains(line) {}
+}
+
+/// A request that stays in flight: its body does not end.
+fn endless(service: &Service) -> TcpStream {
+    let mut open = TcpStream::connect(service.address()).unwrap();
+    let head = "POST /v2/images HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    open.write_all(head.as_bytes()).unwrap();
+    open
 }
 
 async fn a_caller_has_a_rate_and_others_their_own(db: TestDb) {
@@ -76,12 +90,9 @@ async fn a_caller_has_a_rate_and_others_their_own(db: TestDb) {
     assert!(refused.contains("x-error-reason: RATE_LIMITED"), "{refused}");
 }
 
-async fn more_requests_than_allowed_are_refused_at_once(db: TestDb) {
-    let glance = glance(&db, &["--max-in-flight", "1"]);
-    // A body that does not end keeps its request in flight.
-    let mut open = TcpStream::connect(glance.address()).unwrap();
-    let head = "POST /v2/images HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
-    open.write_all(head.as_bytes()).unwrap();
+async fn more_requests_than_may_wait_are_refused_at_once(db: TestDb) {
+    let glance = glance(&db, &["--max-in-flight", "1", "--max-queued", "0"]);
+    let open = endless(&glance);
     until_in_flight(&glance, 1);
     let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
     let refused = client.list_images(ListImagesRequest::default()).await.unwrap_err();
@@ -99,20 +110,49 @@ async fn more_requests_than_allowed_are_refused_at_once(db: TestDb) {
     tokio::time::timeout(Duration::from_secs(20), answered).await.unwrap();
 }
 
+async fn a_request_waits_for_a_place_and_no_longer_than_it_may(db: TestDb) {
+    let patient = glance(&db, &["--max-in-flight", "1", "--max-queued", "1", "--max-queue-ms", "60000"]);
+    let open = endless(&patient);
+    until_in_flight(&patient, 1);
+    let mut client = ImageServiceClient::connect(patient.endpoint()).await.unwrap();
+    let waiting = tokio::spawn({
+        let mut client = client.clone();
+        async move { client.list_images(ListImagesRequest::default()).await }
+    });
+    until_measured(&patient, "imprint_queue_waiting{queue=\"requests\"} 1\n");
+    let refused = client.list_images(ListImagesRequest::default()).await.unwrap_err();
+    assert_eq!(refused.get_details_error_info().unwrap().reason, "OVERLOADED");
+    drop(open);
+    waiting.await.unwrap().unwrap();
+    until_measured(&patient, "imprint_queue_waiting{queue=\"requests\"} 0\n");
+
+    let impatient = glance(&db, &["--max-in-flight", "1", "--max-queue-ms", "50"]);
+    let open = endless(&impatient);
+    until_in_flight(&impatient, 1);
+    let mut client = ImageServiceClient::connect(impatient.endpoint()).await.unwrap();
+    let refused = client.list_images(ListImagesRequest::default()).await.unwrap_err();
+    assert_eq!(refused.get_details_error_info().unwrap().reason, "OVERLOADED");
+    drop(open);
+}
+
 async fn large_headers_and_messages_are_refused(db: TestDb) {
-    let glance = glance(&db, &["--max-header-bytes", "4096"]);
+    let glance = glance(&db, &["--max-header-bytes", "4096", "--max-message-bytes", "100000"]);
     let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
     let mut request = Request::new(ListImagesRequest::default());
     request.metadata_mut().insert("x-large", "a".repeat(8192).parse().unwrap());
     client.list_images(request).await.unwrap_err();
-    let image = Image { name: "a".repeat(5 << 20), ..Image::default() };
+    let image = Image { name: "a".repeat(100_001), ..Image::default() };
     let status = client.create_image(CreateImageRequest { image: Some(image) }).await.unwrap_err();
-    assert_eq!(status.get_details_error_info().unwrap().reason, "MESSAGE_TOO_LARGE");
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((&*info.reason, &*info.metadata["limit_bytes"]), ("MESSAGE_TOO_LARGE", "100000"));
     client.list_images(ListImagesRequest::default()).await.unwrap();
 }
 
 async fn transfers_leave_room_for_other_requests(db: TestDb) {
-    let glance = glance(&db, &["--max-in-flight", "1", "--max-transfers", "1", "--max-deadline-ms", "500"]);
+    let glance = glance(
+        &db,
+        &["--max-in-flight", "1", "--max-transfers", "1", "--max-queued", "0", "--max-deadline-ms", "500"],
+    );
     let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
     let (disk_format, container_format) = ("raw".into(), "bare".into());
     let image = Image { name: "slow".into(), disk_format, container_format, ..Image::default() };
@@ -138,10 +178,7 @@ async fn transfers_leave_room_for_other_requests(db: TestDb) {
 
 async fn whoever_sets_no_deadline_has_one(db: TestDb) {
     let glance = glance(&db, &["--max-deadline-ms", "300"]);
-    let mut open = TcpStream::connect(glance.address()).unwrap();
-    // The rest of the body never comes.
-    let head = "POST /v2/images HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
-    open.write_all(head.as_bytes()).unwrap();
+    let mut open = endless(&glance);
     open.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut answer = [0; 1024];
     let count = open.read(&mut answer).unwrap();

@@ -1,6 +1,7 @@
 //! How many requests are let in.
 
 use std::{
+    future::Future,
     hash::{BuildHasher as _, RandomState},
     num::NonZeroU32,
     sync::{
@@ -14,6 +15,11 @@ use axum::{extract::Request, http::HeaderValue};
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
+};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 
 use crate::{
@@ -33,15 +39,29 @@ pub struct Limits {
     pub in_flight: u32,
     /// Most requests at a time that bring or fetch data, which take as long as their callers like.
     pub transfers: u32,
+    /// Most requests of either kind that wait until there is a place.
+    pub queued: u32,
+    /// How long they wait.
+    pub queue_wait: Duration,
     /// Most requests of a caller a second, and at once.
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
     /// Longest that a request may take.
     pub deadline: Duration,
+    /// Largest request message, bytes; data of images comes in as many of them as it takes.
+    pub message: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { in_flight: 512, transfers: 128, rate: None, deadline: Duration::from_mins(1) }
+        Self {
+            in_flight: 512,
+            transfers: 128,
+            queued: 1024,
+            queue_wait: Duration::from_millis(500),
+            rate: None,
+            deadline: Duration::from_mins(1),
+            message: 4 * 1024 * 1024,
+        }
     }
 }
 
@@ -53,26 +73,104 @@ pub(super) struct Admission {
     callers: Option<Callers>,
 }
 
+/// Whether there is a place for a request.
+pub(super) enum Entry<W> {
+    /// There is.
+    Now(Place),
+    /// There may be one in time.
+    Later(W),
+    /// There is none.
+    Never(Problem),
+}
+
 /// Places for requests of a kind.
 #[derive(Debug)]
 struct Room {
-    taken: Arc<AtomicU32>,
-    most: u32,
+    places: Arc<Semaphore>,
+    queue: Arc<Queue>,
+    most_queued: u32,
+    patience: Duration,
+}
+
+/// Those who wait for a place.
+#[derive(Debug)]
+struct Queue {
+    length: AtomicU32,
+    gauge: Gauge,
+}
+
+/// A place in the queue.
+struct Queued(Arc<Queue>);
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.length.fetch_sub(1, Ordering::Relaxed);
+        self.0.gauge.dec();
+    }
+}
+
+/// A place among the requests in flight.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit) -> Self {
+        METRICS.in_flight.inc();
+        Self { _permit: permit }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        METRICS.in_flight.dec();
+    }
 }
 
 impl Room {
-    fn new(most: u32) -> Self {
-        Self { taken: Arc::default(), most }
+    fn new(name: &'static str, most: u32, limits: &Limits) -> Self {
+        let queue = Queue { length: AtomicU32::new(0), gauge: METRICS.queue(name) };
+        Self {
+            places: Arc::new(Semaphore::new(most as usize)),
+            queue: Arc::new(queue),
+            most_queued: limits.queued,
+            patience: limits.queue_wait,
+        }
     }
 
-    /// A place, if there is one.
-    fn place(&self) -> Option<Place> {
+    /// A place, or a place in the queue: whoever is refused comes again, which costs more than to let it wait.
+    fn enter(&self) -> Entry<impl Future<Output = Result<Place, Problem>> + Send + 'static> {
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Entry::Now(Place::new(permit));
+        }
         // Counted before it is compared: whoever comes at the same time sees it.
-        let before = self.taken.fetch_add(1, Ordering::Relaxed);
-        METRICS.in_flight.inc();
-        let place = Place(Arc::clone(&self.taken));
-        (before < self.most).then_some(place)
+        let before = self.queue.length.fetch_add(1, Ordering::Relaxed);
+        self.queue.gauge.inc();
+        let queued = Queued(Arc::clone(&self.queue));
+        if before >= self.most_queued {
+            return Entry::Never(overloaded());
+        }
+        let (places, patience) = (Arc::clone(&self.places), self.patience);
+        Entry::Later(async move {
+            let waited = timeout(patience, places.acquire_owned()).await;
+            drop(queued);
+            match waited {
+                Ok(Ok(permit)) => Ok(Place::new(permit)),
+                // In order, and no longer than this: who has waited for so long will soon have gone.
+                _ => Err(overloaded()),
+            }
+        })
     }
+}
+
+fn overloaded() -> Problem {
+    METRICS.shed("overload");
+    let description = Description::new(Code::Unavailable, "OVERLOADED");
+    Problem::new(
+        "this service has too many requests at the moment; try again",
+        description.detail(Detail::Retry(RETRY_AFTER)),
+    )
 }
 
 /// What each caller has used of its rate, by the hash of who it is.
@@ -84,17 +182,6 @@ struct Callers {
     rate: NonZeroU32,
 }
 
-/// A place among the requests in flight.
-#[derive(Debug)]
-pub(super) struct Place(Arc<AtomicU32>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-        METRICS.in_flight.dec();
-    }
-}
-
 impl Admission {
     pub(super) fn new(limits: &Limits) -> Self {
         let callers = limits.rate.map(|(rate, burst)| Callers {
@@ -103,24 +190,26 @@ impl Admission {
             clock: DefaultClock::default(),
             rate,
         });
-        Self { requests: Room::new(limits.in_flight), transfers: Room::new(limits.transfers), callers }
+        Self {
+            requests: Room::new("requests", limits.in_flight, limits),
+            transfers: Room::new("transfers", limits.transfers, limits),
+            callers,
+        }
     }
 
-    /// A place for the request, or why there is none.
-    pub(super) fn admit(&self, request: &Request, is_transfer: bool) -> Result<Place, Problem> {
-        let room = if is_transfer { &self.transfers } else { &self.requests };
-        let Some(place) = room.place() else {
-            METRICS.shed("overload");
-            let description = Description::new(Code::Unavailable, "OVERLOADED");
-            return Err(Problem::new(
-                "this service has too many requests at the moment; try again",
-                description.detail(Detail::Retry(RETRY_AFTER)),
-            ));
-        };
-        if let Some(callers) = &self.callers {
-            callers.check(request)?;
+    /// A place for the request, now or soon, or why there is none.
+    pub(super) fn admit(
+        &self,
+        request: &Request,
+        is_transfer: bool,
+    ) -> Entry<impl Future<Output = Result<Place, Problem>> + Send + 'static> {
+        // Before the queue: a caller that is too fast takes no place of others in it.
+        if let Some(callers) = &self.callers
+            && let Err(problem) = callers.check(request)
+        {
+            return Entry::Never(problem);
         }
-        Ok(place)
+        if is_transfer { &self.transfers } else { &self.requests }.enter()
     }
 
     /// Forgets callers that have been away for so long that they may do anything again.

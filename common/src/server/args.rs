@@ -50,15 +50,32 @@ pub struct ServerArgs {
           value_parser = clap::value_parser!(u32).range(1..=65_535))]
     pub max_concurrent_streams: u32,
 
-    /// Most requests at a time that bring or fetch the data of images; more are refused at once, to be tried again.
+    /// Most requests at a time that bring or fetch the data of images; more wait (see `--max-queued`).
     #[arg(long, env = "MAX_TRANSFERS", default_value_t = 128, value_name = "COUNT", help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_transfers: u32,
 
-    /// Most other requests at a time; more are refused at once, to be tried again.
+    /// Most other requests at a time; more wait (see `--max-queued`).
     #[arg(long, env = "MAX_IN_FLIGHT", default_value_t = 512, value_name = "COUNT", help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_in_flight: u32,
+
+    /// Most requests that wait until there is a place among those in flight, and as many transfers; more are refused
+    /// at once, to be tried again.
+    #[arg(long, env = "MAX_QUEUED", default_value_t = 1024, value_name = "COUNT", help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub max_queued: u32,
+
+    /// Longest that a request waits for a place, milliseconds; then it is refused, to be tried again.
+    #[arg(long, env = "MAX_QUEUE_MS", default_value_t = 500, value_name = "MS", help_heading = "Limits",
+          value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
+    pub max_queue_ms: u64,
+
+    /// Most bytes of a request's message, or of its body over HTTP. The data of an image comes in as many messages
+    /// as it takes.
+    #[arg(long, env = "MAX_MESSAGE_BYTES", default_value_t = 4_194_304, value_name = "BYTES", help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(65_536..=67_108_864))]
+    pub max_message_bytes: u32,
 
     /// Most bytes of the headers of a request.
     #[arg(long, env = "MAX_HEADER_BYTES", default_value_t = 16_384, value_name = "BYTES", help_heading = "Limits",
@@ -126,8 +143,11 @@ impl ServerArgs {
             limits: Limits {
                 in_flight: self.max_in_flight,
                 transfers: self.max_transfers,
+                queued: self.max_queued,
+                queue_wait: Duration::from_millis(self.max_queue_ms),
                 rate: NonZeroU32::new(self.rate_limit).zip(burst),
                 deadline: Duration::from_millis(self.max_deadline_ms),
+                message: self.max_message_bytes as usize,
             },
             max_connections: self.max_connections,
             max_concurrent_streams: self.max_concurrent_streams,

@@ -10,19 +10,19 @@ use common::{
     status::{Code, Description, StatusCode},
     violations::Violations,
 };
-use serde_json::{Value, json as object};
+use serde_json::{Value, json};
 
-use super::{By, Of, image_id, json};
+use super::{By, Of, image_id};
 use crate::{error::Error, image::access};
 
 pub(super) async fn import_methods(By(_): By) -> Json<Value> {
-    Json(object!({
+    Json(json!({
         "import-methods": {"description": "Import methods available.", "type": "array", "value": []}
     }))
 }
 
 pub(super) async fn usage(By(_): By) -> Json<Value> {
-    Json(object!({"usage": {}}))
+    Json(json!({"usage": {}}))
 }
 
 pub(super) async fn stores(By(_): By) -> Problem {
@@ -33,8 +33,8 @@ pub(super) async fn stage(By(_): By) -> Problem {
     missing("the import method glance-direct is not available; PUT the data to /file")
 }
 
-pub(super) async fn import(By(_): By, request: Request) -> Result<Problem, Problem> {
-    let body = json(request).await?;
+pub(super) async fn import(api: Of, By(_): By, request: Request) -> Result<Problem, Problem> {
+    let body = api.json(request).await?;
     let method = body.pointer("/method/name").and_then(Value::as_str);
     let problem = match method {
         None => "must be there: the name of an import method".to_owned(),
@@ -49,7 +49,7 @@ pub(super) async fn image_tasks(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     api.images.get(image_id(&id)?, &caller).await?;
-    Ok(Json(object!({"tasks": []})))
+    Ok(Json(json!({"tasks": []})))
 }
 
 pub(super) async fn locations(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Problem, Problem> {
@@ -60,7 +60,7 @@ pub(super) async fn locations(api: Of, By(caller): By, Path(id): Path<String>) -
 
 pub(super) async fn tasks(By(caller): By) -> Result<Json<Value>, Problem> {
     check_admin(&caller)?;
-    Ok(Json(object!({"tasks": [], "first": "/v2/tasks", "schema": "/v2/schemas/tasks"})))
+    Ok(Json(json!({"tasks": [], "first": "/v2/tasks", "schema": "/v2/schemas/tasks"})))
 }
 
 pub(super) async fn create_task(By(caller): By) -> Result<Problem, Problem> {

@@ -16,7 +16,7 @@ use serde_json::{Value, value::RawValue};
 use super::{
     Api, By, Of,
     attribute::{self, Name},
-    etags, if_match, image_id, json, media_type, no_content,
+    etags, if_match, image_id, media_type, no_content,
     patch::{self, Format},
     query::{self, ListImages},
     render, unsupported_media_type,
@@ -85,7 +85,7 @@ fn page_of(list: &ListImages, images: Vec<(Id, Box<RawValue>)>, has_next: bool) 
 
 pub(super) async fn create(api: Of, By(caller): By, request: Request) -> Result<Response, Problem> {
     let host = super::discovery::endpoint(&api, &request);
-    let body = json(request).await?;
+    let body = api.json(request).await?;
     let (image, problems) = new_image(&body, &caller)?;
     let created = api.images.create(image, problems, &caller).await?;
     let location = HeaderValue::try_from(format!("{host}/v2/images/{}", created.id)).ok();
@@ -148,7 +148,7 @@ pub(super) async fn update(
         return Ok(wrong_patch(media_type(request.headers())));
     };
     let etags = if_match(request.headers());
-    let patch = patch::parse(format, &json(request).await?)?;
+    let patch = patch::parse(format, &api.json(request).await?)?;
     let updated = api.images.update(id, etags, &caller, move |image| patch.apply(image)).await?;
     Ok(answer(&Snapshot::new(updated)))
 }

@@ -6,15 +6,15 @@ use axum::{
     response::Response,
 };
 use common::{http::Problem, text, violations::Violations};
-use serde_json::{Value, json as object};
+use serde_json::{Value, json};
 
-use super::{By, Of, image_id, json, no_content, render};
+use super::{By, Of, image_id, no_content, render};
 use crate::image::member::MemberStatus;
 
 pub(super) async fn list(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let members = api.images.list_members(image_id(&id)?, &caller).await?;
     let members: Vec<_> = members.iter().map(render::member).collect();
-    Ok(Json(object!({"members": members, "schema": "/v2/schemas/members"})))
+    Ok(Json(json!({"members": members, "schema": "/v2/schemas/members"})))
 }
 
 pub(super) async fn add(
@@ -24,7 +24,7 @@ pub(super) async fn add(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let id = image_id(&id)?;
-    let member_id = field(&json(request).await?, "member")?;
+    let member_id = field(&api.json(request).await?, "member")?;
     text::name(&member_id).map_err(|problem| Violations::one("member", problem))?;
     Ok(Json(render::member(&api.images.add_member(id, &member_id, &caller).await?)))
 }
@@ -44,7 +44,7 @@ pub(super) async fn update(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let id = image_id(&id)?;
-    let status = field(&json(request).await?, "status")?;
+    let status = field(&api.json(request).await?, "status")?;
     let known = MemberStatus::ALL.iter().find(|known| known.as_str() == status);
     let status = known.ok_or_else(|| Violations::one("status", "must be pending, accepted or rejected"))?;
     Ok(Json(render::member(&api.images.update_member(id, &member_id, *status, &caller).await?)))

@@ -4,6 +4,7 @@ use std::{collections::HashMap, future::pending, net::SocketAddr, path::Path};
 
 use common::{db::Db, server, testing::TestDb};
 use glance_svc::{
+    Terms,
     data::{DataStore, DataUrl},
     image::properties::Quota,
     images::{Images, Limits},
@@ -154,9 +155,11 @@ pub(crate) async fn serve_with(url: &str, settings: &Settings, folder: &Path) ->
     let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = glance_svc::service(images.clone(), settings.identity, settings.public_endpoint, db);
-    let listeners = server::Listeners::public(listener);
     let options = server::Options::default();
+    let Settings { identity, public_endpoint, .. } = *settings;
+    let terms = Terms { identity, public_endpoint, message: options.limits.message };
+    let service = glance_svc::service(images.clone(), terms, db);
+    let listeners = server::Listeners::public(listener);
     tokio::spawn(async move { server::serve(listeners, service, options, pending()).await.unwrap() });
     (address, images)
 }

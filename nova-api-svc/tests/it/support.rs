@@ -190,9 +190,10 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
     tokio::spawn(async move { done_later.do_jobs().await });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = grpc::service(operations, Identity::Development, db);
+    let options = server::Options::default();
+    let service = grpc::service(operations, Identity::Development, options.limits.message, db);
     let listeners = server::Listeners::public(listener);
-    tokio::spawn(server::serve(listeners, service, server::Options::default(), pending()));
+    tokio::spawn(server::serve(listeners, service, options, pending()));
     address
 }
 
