@@ -14,6 +14,7 @@ pub mod id;
 pub mod image;
 pub mod metrics;
 pub mod page;
+pub mod peer;
 pub mod server;
 pub mod status;
 pub mod system_metadata;

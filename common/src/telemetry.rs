@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, IsTerminal as _},
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -13,13 +14,16 @@ use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator as _},
     trace::{TraceContextExt as _, TracerProvider as _},
 };
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithTonicConfig as _};
 use opentelemetry_sdk::{
     Resource,
     propagation::TraceContextPropagator,
     trace::{Sampler, SdkTracerProvider},
 };
-use tonic::metadata::{MetadataKey, MetadataMap};
+use tonic::{
+    metadata::{MetadataKey, MetadataMap},
+    transport::{Channel, Endpoint, Uri},
+};
 use tracing::{Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{
@@ -27,6 +31,11 @@ use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
+};
+
+use crate::{
+    peer::{self, BadEndpoint, Peer},
+    tls::{self, Identity, Reloaded},
 };
 
 /// Whether requests have spans.
@@ -49,10 +58,27 @@ pub struct TelemetryArgs {
     )]
     pub log_format: LogFormat,
 
-    /// Collector that traces are sent to, over gRPC without TLS (OTLP), such as `http://127.0.0.1:4317`; none for no
-    /// traces.
+    /// Collector that traces are sent to, over gRPC (OTLP), such as `http://127.0.0.1:4317`; none for no traces.
     #[arg(long, env = "OTLP_ENDPOINT", value_name = "URL", help_heading = "Telemetry")]
     pub otlp_endpoint: Option<String>,
+
+    /// CA of the certificate of the collector, a file in PEM; for an https endpoint.
+    #[arg(
+        long,
+        env = "OTLP_CA",
+        value_name = "FILE",
+        requires = "otlp_endpoint",
+        help_heading = "Telemetry"
+    )]
+    pub otlp_ca: Option<PathBuf>,
+
+    /// Certificate to show to the collector, a file in PEM.
+    #[arg(long, env = "OTLP_CERT", value_name = "FILE", requires = "otlp_ca", help_heading = "Telemetry")]
+    pub otlp_cert: Option<PathBuf>,
+
+    /// Private key of that certificate, a file in PEM.
+    #[arg(long, env = "OTLP_KEY", value_name = "FILE", requires = "otlp_ca", help_heading = "Telemetry")]
+    pub otlp_key: Option<PathBuf>,
 
     /// Share of the requests that are traced, 0 to 1, unless their caller has decided (W3C traceparent).
     #[arg(
@@ -87,13 +113,27 @@ impl Drop for Telemetry {
     }
 }
 
+/// Why traces cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The endpoint of the collector cannot be one.
+    #[error("--otlp-endpoint {0}")]
+    Endpoint(#[from] BadEndpoint),
+    /// TLS to it cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// The exporter cannot be built.
+    #[error(transparent)]
+    Exporter(#[from] ExporterBuildError),
+}
+
 /// Starts logs and traces of `service`, until the value is dropped.
-pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, ExporterBuildError> {
+pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Error> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
     let is_verbose = filter.max_level_hint().is_none_or(|level| level > LevelFilter::INFO);
     let is_json = args.log_format == LogFormat::Json;
-    let provider =
-        args.otlp_endpoint.as_deref().map(|url| provider(url, args.trace_ratio, service)).transpose()?;
+    let provider = args.collector()?.map(|collector| provider(collector, args.trace_ratio, service));
+    let provider = provider.transpose()?;
     SPANS.store(is_verbose || is_json || provider.is_some(), Ordering::Relaxed);
     TRACES.store(provider.is_some(), Ordering::Relaxed);
 
@@ -113,8 +153,28 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Ex
     Ok(Telemetry(provider))
 }
 
-fn provider(url: &str, ratio: f64, service: &'static str) -> Result<SdkTracerProvider, ExporterBuildError> {
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(url).build()?;
+impl TelemetryArgs {
+    /// The way to the collector, if there is one.
+    fn collector(&self) -> Result<Option<Channel>, Error> {
+        let Some(endpoint) = &self.otlp_endpoint else { return Ok(None) };
+        let identity = Identity::of(self.otlp_cert.clone(), self.otlp_key.clone())?;
+        let client =
+            self.otlp_ca.clone().map(|ca| Reloaded::new(tls::Client { ca, identity })).transpose()?;
+        let Peer { origin, host, port, tls } = Peer::parse(endpoint, client.as_ref())?;
+        let connect = move |_: Uri| {
+            let (host, tls) = (host.clone(), tls.clone());
+            async move { peer::connect((host.as_str(), port), tls).await }
+        };
+        Ok(Some(Endpoint::from(origin).connect_with_connector_lazy(tower::service_fn(connect))))
+    }
+}
+
+fn provider(
+    collector: Channel,
+    ratio: f64,
+    service: &'static str,
+) -> Result<SdkTracerProvider, ExporterBuildError> {
+    let exporter = SpanExporter::builder().with_tonic().with_channel(collector).build()?;
     let resource = Resource::builder()
         .with_service_name(service)
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));

@@ -1,6 +1,6 @@
 //! What faults happen to: replicas of both services on one PostgreSQL.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use harness::{http, postgres::Cluster, service::Service};
@@ -170,6 +170,13 @@ pub(crate) struct Audit {
     pub(crate) missing: usize,
     pub(crate) half: usize,
     pub(crate) twice: usize,
+}
+
+impl fmt::Display for Audit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { missing, half, twice } = self;
+        write!(formatter, "{missing} missing, {twice} twice, {half} half")
+    }
 }
 
 impl Audit {

@@ -1,10 +1,11 @@
 //! Throwaway PostgreSQL clusters.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     hash::{BuildHasher as _, RandomState},
     net::TcpListener,
     ops::Range,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -123,6 +124,16 @@ impl Cluster {
         self.server.start(self.port)
     }
 
+    /// Starts it again with this certificate and its key, in PEM; from now on it takes no connection without TLS.
+    pub fn require_tls(&self, certificate: &str, key: &str) -> anyhow::Result<()> {
+        self.stop()?;
+        self.server.write("server.crt", certificate)?;
+        self.server.write("server.key", key)?;
+        self.server.write("pg_hba.conf", "hostssl all all 127.0.0.1/32 trust\n")?;
+        self.server.write("postgresql.auto.conf", "ssl = on\n")?;
+        self.start_again()
+    }
+
     fn start_on_free_port(&mut self) -> anyhow::Result<()> {
         for _ in 1..PORT_ATTEMPTS {
             self.port = free_port()?;
@@ -160,6 +171,15 @@ impl Server {
         initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]);
         program::run(initdb.args(["--no-sync", "--no-instructions"]))?;
         Ok(())
+    }
+
+    /// Writes a file of the cluster that nobody else may read: PostgreSQL demands it of its key.
+    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let file = self.data().join(name);
+        fs::write(&file, "")?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+        fs::write(&file, text)?;
+        self.account.map_or(Ok(()), |nobody| nobody.give(&file))
     }
 
     fn start(&self, port: u16) -> anyhow::Result<()> {

@@ -13,6 +13,7 @@ use common::{
     group::{Group, Limits},
     id::Id,
     image::ImageMeta,
+    peer::BadEndpoint,
     telemetry,
     text::NAME_LIMIT,
     tls::{self, Reloaded},
@@ -74,14 +75,10 @@ pub struct Image {
     pub meta: ImageMeta,
 }
 
-/// The endpoint of the catalogue cannot be one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must look like http://HOST:PORT, or https://HOST:PORT with a CA to check it with")]
-pub struct BadEndpoint;
-
 impl Glance {
-    /// The catalogue at `endpoint`, which may be several, separated by commas, such as `http://127.0.0.1:9292`; connects when it is first needed and
-    /// again whenever the connection is lost. A call takes at most `timeout`. https needs `tls`.
+    /// The catalogue at `endpoint`, which may be several, separated by commas, such as `http://127.0.0.1:9292`;
+    /// connects when it is first needed and again whenever the connection is lost. A call takes at most `timeout`.
+    /// https needs `tls`.
     pub fn new(
         endpoint: &str,
         timeout: Duration,

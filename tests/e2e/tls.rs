@@ -1,9 +1,13 @@
 //! TLS between clients and services and between the services, with certificates that change while they run.
 
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
-use common::{on_both_databases, testing::TestDb};
-use harness::service::Service;
+use common::{
+    on_both_databases,
+    testing::TestDb,
+    tls::{self, Source as _},
+};
+use harness::{postgres::Cluster, service::Service, workspace};
 use hyper_util::rt::TokioIo;
 use proto::{
     glance::v1::{self as glance, image_service_client::ImageServiceClient},
@@ -15,8 +19,11 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::world::create;
@@ -249,4 +256,56 @@ fn a_wrong_configuration_names_the_file_and_nothing_in_it() {
     });
     let said = error(key_as_certificate.collect());
     assert!(said.contains("one.key holds no certificate in PEM"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_is_reached_by_tls_and_known() {
+    let (authority, cluster) = (Authority::new(), Cluster::start().unwrap());
+    let (certificate, key) = authority.certify("postgres");
+    cluster.require_tls(&certificate, &key).unwrap();
+    let url = |authority: &Authority| {
+        let ca = authority.file("ca.pem");
+        format!("{}?sslmode=verify-full&sslrootcert={}", cluster.url("postgres"), ca.display())
+    };
+    let arguments = ["--listen", "127.0.0.1:0", "--database-url", &url(&authority)];
+    let glance = Service::start("glance-svc", arguments).unwrap();
+    let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
+    client.list_images(glance::ListImagesRequest::default()).await.unwrap();
+    // A server that somebody else certified is none of ours, nor is one without a certificate reached.
+    for url in [url(&Authority::new()), format!("{}?sslmode=disable", cluster.url("postgres"))] {
+        let mut migrate = Command::new(workspace::binary("glance-svc").unwrap());
+        let output = migrate.args(["migrate", "--database-url", &url]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("database"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_go_to_the_collector_by_tls() {
+    let (authority, db) = (Authority::new(), TestDb::sqlite());
+    for name in ["collector", "glance"] {
+        authority.certify(name);
+    }
+    let file = |name: &str| authority.file(name).display().to_string();
+    let identity =
+        tls::Identity { cert: authority.file("collector.pem"), key: authority.file("collector.key") };
+    let server = tls::Server { identity, client_ca: Some(authority.file("ca.pem")) };
+    let acceptor = TlsAcceptor::from(Arc::new(server.load().unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+
+    let (ca, cert, key) = (file("ca.pem"), file("glance.pem"), file("glance.key"));
+    let usual = ["--listen", "127.0.0.1:0", "--database-url", &db.url, "--otlp-endpoint", &endpoint];
+    let certified = ["--otlp-ca", &ca, "--otlp-cert", &cert, "--otlp-key", &key];
+    let glance = Service::start("glance-svc", usual.iter().chain(&certified)).unwrap();
+    let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
+    client.list_images(glance::ListImagesRequest::default()).await.unwrap();
+    let received = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut start = [0; 14];
+        // The handshake fails unless both sides are who they should be.
+        acceptor.accept(stream).await.unwrap().read_exact(&mut start).await.unwrap();
+        start
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_mins(1), received).await.unwrap(), *b"PRI * HTTP/2.0");
 }

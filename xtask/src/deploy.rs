@@ -7,6 +7,8 @@ use harness::{podman, tools, workspace};
 
 use crate::steps;
 
+use images::Build;
+
 mod drain;
 mod http;
 mod images;
@@ -19,6 +21,10 @@ pub(crate) struct Deploy {
     /// Run this step alone.
     #[arg(long, value_enum)]
     only: Option<Step>,
+
+    /// Put debug programs into the images, whatever their size: they take less time to build.
+    #[arg(long)]
+    quick: bool,
 }
 
 /// The steps, in their order.
@@ -33,7 +39,7 @@ enum Step {
 impl Deploy {
     /// Runs the steps up to the first that fails.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        steps::run(self.only, Step::title, Step::run)
+        steps::run(self.only, Step::title, |step| step.run(self.quick))
     }
 }
 
@@ -47,12 +53,12 @@ impl Step {
         }
     }
 
-    fn run(self) -> anyhow::Result<()> {
+    fn run(self, is_quick: bool) -> anyhow::Result<()> {
         match self {
             Self::Setup => set_up(),
             Self::Manifests => manifests::check_security(),
             Self::Wiring => manifests::check_wiring(),
-            Self::Pods => pods::run(),
+            Self::Pods => pods::run(if is_quick { Build::Debug } else { Build::Release }),
         }
     }
 }

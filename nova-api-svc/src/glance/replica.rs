@@ -1,21 +1,16 @@
 //! One replica of the catalogue: its connection, and how it has done lately.
 
 use std::{
-    io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use common::tls::{self, Reloaded};
-use hyper_util::rt::TokioIo;
+use common::peer::{Tls, connect};
 use proto::glance::v1::image_service_client::ImageServiceClient;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// How long connecting may take.
@@ -35,13 +30,6 @@ const REST: Duration = Duration::from_millis(500);
 
 /// Most failures in a row that count.
 const MOST_FAILURES: u32 = 10;
-
-/// TLS to the replicas, and the name in their certificates.
-#[derive(Debug, Clone)]
-pub(super) struct Tls {
-    pub(super) config: Arc<Reloaded<tls::Client>>,
-    pub(super) name: ServerName<'static>,
-}
 
 /// A replica.
 #[derive(Debug)]
@@ -131,20 +119,4 @@ impl Drop for Call<'_> {
     fn drop(&mut self) {
         self.replica.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Either kind of connection.
-type Connection = TokioIo<Box<dyn Stream>>;
-
-/// What a connection must be able to do.
-trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
-
-impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Stream for T {}
-
-async fn connect(address: SocketAddr, tls: Option<Tls>) -> io::Result<Connection> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let Some(Tls { config, name }) = tls else { return Ok(TokioIo::new(Box::new(stream))) };
-    let stream = TlsConnector::from(config.current()).connect(name, stream).await?;
-    Ok(TokioIo::new(Box::new(stream)))
 }

@@ -11,21 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::tls::{Client, Reloaded};
-use proto::glance::v1::image_service_client::ImageServiceClient;
-use rustls::pki_types::ServerName;
-use tokio::sync::watch;
-use tonic::{
-    Code, Response, Status,
-    transport::{Channel, Uri},
+use common::{
+    peer::{BadEndpoint, Peer},
+    tls::{Client, Reloaded},
 };
+use proto::glance::v1::image_service_client::ImageServiceClient;
+use tokio::sync::watch;
+use tonic::{Code, Response, Status, transport::Channel};
 use tower::retry::budget::{Budget as _, TpsBudget};
 
-use super::{
-    BadEndpoint,
-    metrics::CALLS,
-    replica::{Replica, Tls},
-};
+use super::{metrics::CALLS, replica::Replica};
 
 /// How often the name is looked up.
 const LOOK_UP: Duration = Duration::from_secs(5);
@@ -47,21 +42,13 @@ pub(super) struct Replicas(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    names: Vec<Name>,
+    /// What replicas are behind.
+    names: Vec<Peer>,
     /// `None` until the name has been looked up once.
     known: watch::Sender<Option<Arc<[Arc<Replica>]>>>,
     budget: TpsBudget,
     hasher: RandomState,
     calls: AtomicU64,
-}
-
-/// A name that replicas are behind.
-#[derive(Debug, Clone)]
-struct Name {
-    origin: Uri,
-    host: String,
-    port: u16,
-    tls: Option<Tls>,
 }
 
 /// Why a call has no answer.
@@ -76,7 +63,7 @@ pub(super) enum Failure {
 impl Replicas {
     /// The replicas behind `endpoints`, separated by commas, such as `http://glance:9292`; https needs `tls`.
     pub(super) fn new(endpoints: &str, tls: Option<&Arc<Reloaded<Client>>>) -> Result<Self, BadEndpoint> {
-        let names = endpoints.split(',').map(|endpoint| Name::parse(endpoint.trim(), tls));
+        let names = endpoints.split(',').map(|endpoint| Peer::parse(endpoint.trim(), tls));
         let inner = Arc::new(Inner {
             names: names.collect::<Result<_, _>>()?,
             known: watch::Sender::new(None),
@@ -84,7 +71,7 @@ impl Replicas {
             hasher: RandomState::new(),
             calls: AtomicU64::new(0),
         });
-        let addresses = inner.names.iter().map(Name::address);
+        let addresses = inner.names.iter().map(address);
         match addresses.collect::<Option<Vec<_>>>() {
             Some(addresses) => inner.know(inner.names.iter().cloned().zip(addresses).collect()),
             None => drop(tokio::spawn(look_up(Arc::downgrade(&inner)))),
@@ -196,49 +183,25 @@ impl Failure {
     }
 }
 
-impl Name {
-    fn parse(endpoint: &str, tls: Option<&Arc<Reloaded<Client>>>) -> Result<Self, BadEndpoint> {
-        let uri: Uri = endpoint.parse().map_err(|_| BadEndpoint)?;
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(BadEndpoint);
-        };
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().ok_or(BadEndpoint)?;
-        if uri.path() != "/" || uri.query().is_some() {
-            return Err(BadEndpoint);
-        }
-        let tls = match (scheme, tls) {
-            ("http", None) => None,
-            ("https", Some(config)) => {
-                let name = ServerName::try_from(host.clone()).map_err(|_| BadEndpoint)?;
-                Some(Tls { config: Arc::clone(config), name })
-            }
-            _ => return Err(BadEndpoint),
-        };
-        let origin = format!("http://{authority}").parse().map_err(|_| BadEndpoint)?;
-        Ok(Self { origin, host, port, tls })
-    }
+/// The address of a name, if it is one itself.
+fn address(name: &Peer) -> Option<SocketAddr> {
+    name.host.parse().ok().map(|ip| SocketAddr::new(ip, name.port))
+}
 
-    /// Its address, if it is one itself.
-    fn address(&self) -> Option<SocketAddr> {
-        self.host.parse().ok().map(|ip| SocketAddr::new(ip, self.port))
-    }
-
-    async fn look_up(&self) -> Vec<SocketAddr> {
-        match tokio::net::lookup_host((self.host.as_str(), self.port)).await {
-            Ok(addresses) => addresses.collect(),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(host = self.host, error, "the name of glance-svc cannot be looked up");
-                Vec::new()
-            }
+async fn addresses(name: &Peer) -> Vec<SocketAddr> {
+    match tokio::net::lookup_host((name.host.as_str(), name.port)).await {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(host = name.host, error, "the name of glance-svc cannot be looked up");
+            Vec::new()
         }
     }
 }
 
 impl Inner {
     /// Keeps the replicas at these addresses.
-    fn know(&self, mut found: Vec<(Name, SocketAddr)>) {
+    fn know(&self, mut found: Vec<(Peer, SocketAddr)>) {
         found.sort_unstable_by_key(|(_, address)| *address);
         found.dedup_by_key(|(_, address)| *address);
         self.known.send_if_modified(|known| {
@@ -247,7 +210,7 @@ impl Inner {
             if known.is_some() && before.iter().map(|replica| replica.address).eq(addresses) {
                 return false;
             }
-            let replica = |(name, address): &(Name, SocketAddr)| {
+            let replica = |(name, address): &(Peer, SocketAddr)| {
                 let same = before.iter().find(|replica| replica.address == *address);
                 let new = || Arc::new(Replica::new(*address, name.origin.clone(), name.tls.clone()));
                 same.cloned().unwrap_or_else(new)
@@ -263,7 +226,7 @@ async fn look_up(inner: Weak<Inner>) {
     while let Some(inner) = inner.upgrade() {
         let mut found = Vec::new();
         for name in &inner.names {
-            found.extend(name.look_up().await.into_iter().map(|address| (name.clone(), address)));
+            found.extend(addresses(name).await.into_iter().map(|address| (name.clone(), address)));
         }
         if !found.is_empty() || inner.known.borrow().is_none() {
             inner.know(found);

@@ -13,7 +13,11 @@ use anyhow::{Context as _, bail, ensure};
 use harness::{podman::Podman, program, tools};
 use serde_json::{Value, json};
 
-use super::{drain, http, images, manifests};
+use super::{
+    drain, http,
+    images::{self, Build},
+    manifests,
+};
 
 /// How long a pod may take to do what is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -24,9 +28,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const GRACE: &str = "30";
 
 /// Builds the images, starts the pods, uses them, and stops them with requests in flight. Nothing of it stays.
-pub(crate) fn run() -> anyhow::Result<()> {
+pub(crate) fn run(build: Build) -> anyhow::Result<()> {
     let podman = Podman::start()?;
-    images::build(&podman, ["glance-svc", "nova-api-svc"])?;
+    images::build(&podman, build, ["glance-svc", "nova-api-svc"])?;
     let rendered = manifests::render()?;
     let dev = rendered.iter().find(|file| file.ends_with("dev.yaml")).context("there is an overlay dev")?;
     // As the Service is called that nova-api asks for.
