@@ -43,7 +43,7 @@ impl Case {
     /// Lets it happen.
     pub(crate) async fn run(self, quick: bool, table: &mut Table) -> anyhow::Result<()> {
         match self {
-            Self::Crash => crash(if quick { 6 } else { 50 }, table).await,
+            Self::Crash => crash(50, table).await,
             Self::Database => database(table).await,
             Self::Network => network::run(if quick { 3 } else { 10 }, table).await,
             Self::Rolling => rolling::run(table).await,

@@ -19,7 +19,7 @@ use table::{Table, progress};
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask faults")]
 struct CommandLine {
-    /// Fewer crashes and shorter loads, which shows that everything works.
+    /// Shorter loads, which show that everything works.
     #[arg(long)]
     quick: bool,
 

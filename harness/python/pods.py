@@ -1,8 +1,8 @@
 """Prints what podman plays of a rendered overlay: one Deployment with what it mounts, reached from outside.
 
-    pods.py RENDERED DEPLOYMENT GRPC_PORT ADMIN_PORT
+    pods.py RENDERED DEPLOYMENT GRPC_PORT ADMIN_PORT [FOLDER...]
 
-Both ports are of 127.0.0.1.
+Both ports are of 127.0.0.1. Folders are those of this machine with the libraries of a program that is not static.
 """
 
 import pathlib
@@ -11,7 +11,7 @@ import sys
 import yaml
 
 
-def main(rendered, name, grpc, admin):
+def main(rendered, name, grpc, admin, *folders):
     resources = [each for each in yaml.safe_load_all(pathlib.Path(rendered).read_text()) if each]
     deployment = find(resources, "Deployment", name)
     pod = deployment["spec"]["template"]["spec"]
@@ -27,6 +27,10 @@ def main(rendered, name, grpc, admin):
         if "persistentVolumeClaim" in volume:
             needed.append(find(resources, "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]))
     apart(name, pod["volumes"], container["volumeMounts"])
+    for number, folder in enumerate(folders):
+        volume = f"{name}-libraries-{number}"
+        pod["volumes"].append({"name": volume, "hostPath": {"path": folder, "type": "Directory"}})
+        container["volumeMounts"].append({"name": volume, "mountPath": folder, "readOnly": True})
     print(yaml.safe_dump_all([*needed, deployment]))
 
 

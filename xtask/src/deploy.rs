@@ -22,7 +22,8 @@ pub(crate) struct Deploy {
     #[arg(long, value_enum)]
     only: Option<Step>,
 
-    /// Put debug programs into the images, whatever their size: they take less time to build.
+    /// Put debug programs into the images, whatever their size, and mount the libraries that they need: the tests
+    /// have built these already.
     #[arg(long)]
     quick: bool,
 }

@@ -1,4 +1,4 @@
-//! The images, made of static programs.
+//! The images of both services.
 
 use std::{
     env, fs,
@@ -31,8 +31,30 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 pub(crate) enum Build {
     /// Those that are to be shipped.
     Release,
-    /// Those that are built sooner.
+    /// Those that the tests have built already, and that need libraries.
     Debug,
+}
+
+impl Build {
+    /// Builds the programs; the folder that they are in then.
+    fn run(self, services: [&str; 2]) -> anyhow::Result<PathBuf> {
+        if self == Self::Debug {
+            workspace::build_services()?;
+            return Ok(workspace::target_directory()?.join("debug"));
+        }
+        let compiled = workspace::target_directory()?;
+        let mut cargo = workspace::cargo();
+        cargo.args(["build", "--release", "--locked", "--target", &target(), "--target-dir"]).arg(&compiled);
+        cargo.args(services.iter().flat_map(|service| ["--package", service]));
+        show(cargo.env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols"))?;
+        Ok(compiled.join(target()).join("release"))
+    }
+
+    /// The folders of this machine that the programs need in their pods.
+    pub(crate) fn folders(self) -> Vec<&'static str> {
+        let libraries = ["/lib", "/lib64"].into_iter().filter(|folder| Path::new(folder).is_dir());
+        libraries.filter(|_| self == Self::Debug).collect()
+    }
 }
 
 /// Builds the image of each of `services`, and looks at it.
@@ -49,25 +71,14 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", env::consts::ARCH)
 }
 
-/// What the Dockerfile takes: programs that need no library, and certificates.
+/// What the Dockerfile takes: programs, and certificates.
 fn context(build: Build, services: [&str; 2]) -> anyhow::Result<PathBuf> {
-    let compiled = workspace::target_directory()?;
-    let (profile, folder) = match build {
-        Build::Release => ("release", "release"),
-        Build::Debug => ("dev", "debug"),
-    };
-    let mut cargo = workspace::cargo();
-    cargo
-        .args(["build", "--profile", profile, "--locked", "--target", &target(), "--target-dir"])
-        .arg(&compiled);
-    cargo.args(services.iter().flat_map(|service| ["--package", service]));
-    show(cargo.env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols"))?;
-
+    let folder = build.run(services)?;
     let context = new_folder("context")?;
     let programs = context.join("target").join(target()).join("release");
     fs::create_dir_all(&programs)?;
     for service in services {
-        fs::copy(compiled.join(target()).join(folder).join(service), programs.join(service))?;
+        fs::copy(folder.join(service), programs.join(service))?;
     }
     fs::copy(AUTHORITIES, context.join("target/ca-certificates.crt"))?;
     fs::copy(workspace::root().join(".dockerignore"), context.join(".dockerignore"))?;

@@ -70,10 +70,16 @@ pub(crate) fn check_wiring() -> anyhow::Result<()> {
     show(script("manifests.py")?.arg(help).args(documents).args(rendered))
 }
 
-/// What podman plays of a rendered overlay: one Deployment, with its ports at these of 127.0.0.1.
-pub(crate) fn pod(rendered: &Path, deployment: &str, ports: [u16; 2]) -> anyhow::Result<String> {
+/// What podman plays of a rendered overlay: one Deployment, with its ports at these of 127.0.0.1, and with these
+/// folders of this machine.
+pub(crate) fn pod(
+    rendered: &Path,
+    deployment: &str,
+    ports: [u16; 2],
+    folders: &[&str],
+) -> anyhow::Result<String> {
     let [grpc, admin] = ports.map(|port| port.to_string());
-    program::run(script("pods.py")?.arg(rendered).args([deployment, &grpc, &admin]))
+    program::run(script("pods.py")?.arg(rendered).args([deployment, &grpc, &admin]).args(folders))
 }
 
 fn script(name: &str) -> anyhow::Result<Command> {

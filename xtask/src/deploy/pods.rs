@@ -34,8 +34,9 @@ pub(crate) fn run(build: Build) -> anyhow::Result<()> {
     let rendered = manifests::render()?;
     let dev = rendered.iter().find(|file| file.ends_with("dev.yaml")).context("there is an overlay dev")?;
     // As the Service is called that nova-api asks for.
-    let glance = Pod::start(&podman, dev, "glance", "glance-svc", "glance-headless")?;
-    let nova = Pod::start(&podman, dev, "nova-api", "nova-api-svc", "nova-api-headless")?;
+    let start = |deployment, program, alias| Pod::start(&podman, build, dev, [deployment, alias], program);
+    let glance = start("glance", "glance-svc", "glance-headless")?;
+    let nova = start("nova-api", "nova-api-svc", "nova-api-headless")?;
     for pod in [&glance, &nova] {
         pod.check_rights()?;
     }
@@ -58,13 +59,14 @@ pub(crate) struct Pod<'a> {
 impl<'a> Pod<'a> {
     fn start(
         podman: &'a Podman,
+        build: Build,
         rendered: &Path,
-        deployment: &str,
+        [deployment, alias]: [&str; 2],
         program: &'static str,
-        alias: &str,
     ) -> anyhow::Result<Self> {
         let [grpc, admin] = free_ports()?;
-        podman.play(&manifests::pod(rendered, deployment, [grpc.port(), admin.port()])?, alias)?;
+        let ports = [grpc.port(), admin.port()];
+        podman.play(&manifests::pod(rendered, deployment, ports, &build.folders())?, alias)?;
         let pod = Self { podman, container: podman.container(program)?, program, grpc, admin };
         pod.wait_until_ready()?;
         Ok(pod)
