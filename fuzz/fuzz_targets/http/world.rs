@@ -5,8 +5,9 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use common::{caller::Identity, db::Db};
+use common::{caller::Identity, db::Db, edge};
 use glance_svc::{
+    Terms,
     data::{DataStore, DataUrl},
     image::properties::Quota,
     images::{Images, Limits},
@@ -76,7 +77,9 @@ async fn serve(folder: &TempDir) -> Router {
     let data = DataStore::open(&data).expect("the folder of data can be made");
     let limits = Limits { properties: Quota(4), size: SIZE_CAP };
     let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits);
-    glance_svc::service(images, Identity::Development, None, db).routes.into_axum_router()
+    let message = edge::Limits::default().message;
+    let terms = Terms { identity: Identity::Development, public_endpoint: None, message };
+    glance_svc::service(images, terms, db).routes.into_axum_router()
 }
 
 fn request(method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
