@@ -114,15 +114,13 @@ where
         }
         let entry = match deadline {
             // Nothing is begun for a caller who has stopped waiting.
-            Some(deadline) if deadline.remaining().is_zero() => Some(Entry::Never(expired())),
-            _ => is_ours.then(|| self.shared.admission.admit(&request, is_transfer)),
+            Some(deadline) if deadline.remaining().is_zero() => Entry::Never(expired()),
+            _ if is_ours => self.shared.admission.admit(&request, is_transfer),
+            _ => Entry::Now(None),
         };
         let (work, place) = match entry {
-            None => (Work::Now { answer: span.in_scope(|| self.inner.call(request)) }, None),
-            Some(Entry::Now(place)) => {
-                (Work::Now { answer: span.in_scope(|| self.inner.call(request)) }, Some(place))
-            }
-            Some(Entry::Later(waiting)) => {
+            Entry::Now(place) => (Work::Now { answer: span.in_scope(|| self.inner.call(request)) }, place),
+            Entry::Later(waiting) => {
                 let mut inner = self.inner.clone();
                 let answer = async move {
                     let place = waiting.await?;
@@ -131,7 +129,7 @@ where
                 };
                 (Work::Later { answer: Box::pin(answer) }, None)
             }
-            Some(Entry::Never(problem)) => (Work::None { problem: Some(problem) }, None),
+            Entry::Never(problem) => (Work::None { problem: Some(problem) }, None),
         };
         Answer {
             work,

@@ -69,17 +69,17 @@ async fn goes_on(load: &Load, count: usize) -> Option<Duration> {
     Some(since.elapsed())
 }
 
-async fn crash(times: usize, table: &mut Table) -> anyhow::Result<()> {
+/// One replica of each service, and clients that send a request again until it is acknowledged.
+async fn under_load() -> anyhow::Result<(World, Load)> {
     let mut world = World::start(1).await?;
     world.add_nova(&world.glances(), &[])?;
-    let shape = Shape {
-        image_id: world.image().await?,
-        clients: 8,
-        deadline: DEADLINE,
-        insists: true,
-        is_patient: false,
-    };
+    let shape = Shape { insists: true, ..Shape::modest(world.image().await?, DEADLINE) };
     let load = Load::start(&shape, &in_turn(world.clients()?));
+    Ok((world, load))
+}
+
+async fn crash(times: usize, table: &mut Table) -> anyhow::Result<()> {
+    let (mut world, load) = under_load().await?;
     for _ in 0..times {
         let random = Id::random().as_uuid().as_u128();
         sleep(Duration::from_millis(u64::try_from(random % 300)?)).await;
@@ -100,16 +100,7 @@ async fn crash(times: usize, table: &mut Table) -> anyhow::Result<()> {
 }
 
 async fn database(table: &mut Table) -> anyhow::Result<()> {
-    let mut world = World::start(1).await?;
-    world.add_nova(&world.glances(), &[])?;
-    let shape = Shape {
-        image_id: world.image().await?,
-        clients: 8,
-        deadline: DEADLINE,
-        insists: true,
-        is_patient: false,
-    };
-    let load = Load::start(&shape, &in_turn(world.clients()?));
+    let (world, load) = under_load().await?;
     anyhow::ensure!(goes_on(&load, 100).await.is_some(), "there is no load");
     let before = [world.nova[0].service.pid(), world.glance[0].service.pid()];
     world.cluster.kill_hard()?;

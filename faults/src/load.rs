@@ -46,6 +46,13 @@ pub(crate) struct Shape {
     pub(crate) is_patient: bool,
 }
 
+impl Shape {
+    /// Few clients, which come again soon after a failure, with another request.
+    pub(crate) const fn modest(image_id: String, deadline: Duration) -> Self {
+        Self { image_id, clients: 8, deadline, insists: false, is_patient: false }
+    }
+}
+
 /// A load that is on.
 pub(crate) struct Load {
     pub(crate) ledger: Arc<Ledger>,

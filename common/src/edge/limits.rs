@@ -75,8 +75,8 @@ pub(super) struct Admission {
 
 /// Whether there is a place for a request.
 pub(super) enum Entry<W> {
-    /// There is.
-    Now(Place),
+    /// There is, or it needs none.
+    Now(Option<Place>),
     /// There may be one in time.
     Later(W),
     /// There is none.
@@ -142,7 +142,7 @@ impl Room {
     /// A place, or a place in the queue: whoever is refused comes again, which costs more than to let it wait.
     fn enter(&self) -> Entry<impl Future<Output = Result<Place, Problem>> + Send + 'static> {
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            return Entry::Now(Place::new(permit));
+            return Entry::Now(Some(Place::new(permit)));
         }
         // Counted before it is compared: whoever comes at the same time sees it.
         let before = self.queue.length.fetch_add(1, Ordering::Relaxed);

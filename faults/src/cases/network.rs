@@ -86,13 +86,7 @@ async fn suffer(
     seconds: u64,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let shape = Shape {
-        image_id: world.image().await?,
-        clients: 8,
-        deadline: DEADLINE,
-        insists: false,
-        is_patient: false,
-    };
+    let shape = Shape::modest(world.image().await?, DEADLINE);
     let tries = || world.nova[0].counter("imprint_glance_requests_total");
     let load = Load::start(&shape, &in_turn(world.clients()?));
     sleep(Duration::from_secs(1)).await;

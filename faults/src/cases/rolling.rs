@@ -43,13 +43,7 @@ pub(super) async fn run(table: &mut Table) -> anyhow::Result<()> {
         world.add_nova(&endpoints, &["--drain-delay-s", "1"])?;
     }
     let route = Arc::new(Balanced { clients: world.clients()?, ready: [true, true].map(AtomicBool::new) });
-    let shape = Shape {
-        image_id: world.image().await?,
-        clients: 8,
-        deadline: DEADLINE,
-        insists: false,
-        is_patient: false,
-    };
+    let shape = Shape::modest(world.image().await?, DEADLINE);
     let load = Load::start(&shape, &(Arc::clone(&route) as Arc<dyn Route>));
     for index in 0..2 {
         anyhow::ensure!(goes_on(&load, load.ledger.count()).await.is_some(), "there is no load");
