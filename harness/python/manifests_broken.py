@@ -28,6 +28,7 @@ BREAKS = [
     ("NetworkPolicy", "metrics", "spec.ingress.0.ports.0.port", "metrics", "has no port metrics"),
     ("NetworkPolicy", "nova-api-to-glance", "spec.egress.0.to.0.podSelector.matchLabels.a", "b", "selects no pods"),
     ("NetworkPolicy", "nova-api-to-glance", "spec.egress.0.ports.0.port", 9294, "has no port 9294"),
+    ("NetworkPolicy", "nova-api-to-glance", "spec.egress.0.ports.0.protocol", GONE, "names no protocol of port 9292"),
     ("NetworkPolicy", "from-gateway", "spec.podSelector.matchExpressions.0.values.1", "nova", "no pod has"),
     ("Deployment", "glance", f"{CONTAINER}.ports.1.name", "grpc", "has 2 ports grpc"),
     ("Deployment", "glance", f"{CONTAINER}.readinessProbe.grpc.port", 9294, "asks port 9294"),

@@ -149,6 +149,9 @@ def empty_selectors(overlay, policy, selector):
 
 def rule_ports(policy, rule, pods):
     for port in rule.get("ports", []):
+        # The server fills it in, and every apply after that would say that the policy changes.
+        if "protocol" not in port:
+            yield f"{title(policy)}: names no protocol of port {port['port']}"
         for pod in pods:
             # Nobody calls a Job.
             if pod.owner["kind"] == "Deployment" and not pod.has_port(port["port"]):

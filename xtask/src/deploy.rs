@@ -14,6 +14,7 @@ mod http;
 mod images;
 mod manifests;
 mod pods;
+mod source;
 
 /// Check the manifests and the Dockerfile, and run the pods that they describe.
 #[derive(Args)]
@@ -32,6 +33,7 @@ pub(crate) struct Deploy {
 #[derive(Clone, Copy, ValueEnum)]
 enum Step {
     Setup,
+    Source,
     Manifests,
     Wiring,
     Pods,
@@ -48,6 +50,7 @@ impl Step {
     fn title(self) -> &'static str {
         match self {
             Self::Setup => "set-up: podman, kubectl, linters",
+            Self::Source => "whether a build from source has all of the workspace",
             Self::Manifests => "rendering and security of the manifests, and the Dockerfile",
             Self::Wiring => "schemas of the manifests, and whether they fit together and to the programs",
             Self::Pods => "the pods, from outside",
@@ -57,6 +60,7 @@ impl Step {
     fn run(self, is_quick: bool) -> anyhow::Result<()> {
         match self {
             Self::Setup => set_up(),
+            Self::Source => source::check(),
             Self::Manifests => manifests::check_security(),
             Self::Wiring => manifests::check_wiring(),
             Self::Pods => pods::run(if is_quick { Build::Debug } else { Build::Release }),
