@@ -15,6 +15,9 @@ const ADMIN: &str = "admin";
 /// Roles of a member of a project (Glance's policy, `PROJECT_MEMBER`; a manager is a member).
 const MEMBERS: [&str; 2] = ["member", "manager"];
 
+/// Roles of who may read what a project owns (Nova's policy, `PROJECT_READER`; a member is a reader).
+const READERS: [&str; 3] = ["reader", "member", "manager"];
+
 /// The user and the project something was done by, as history keeps it; empty where the request named none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Actor {
@@ -113,12 +116,28 @@ impl Caller {
         !project.is_empty() && self.actor.project_id == project
     }
 
+    /// Whether it has that role, written in lower case.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
+    }
+
     /// Whether it may change what its project owns, and read data; a proxy that tells no roles vouches for
     /// members.
     #[must_use]
     pub fn is_member(&self) -> bool {
+        self.is_one_of(&MEMBERS)
+    }
+
+    /// Whether it may read what its project owns, by a role or as [`Caller::is_member`].
+    #[must_use]
+    pub fn is_reader(&self) -> bool {
+        self.is_one_of(&READERS)
+    }
+
+    fn is_one_of(&self, roles: &[&str]) -> bool {
         let is_untold = self.roles.iter().all(String::is_empty);
-        self.is_admin || is_untold || self.roles.iter().any(|role| MEMBERS.contains(&role.as_str()))
+        self.is_admin || is_untold || roles.iter().any(|role| self.has_role(role))
     }
 }
 

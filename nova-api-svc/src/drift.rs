@@ -22,7 +22,7 @@ use crate::{
     error::Error,
     glance::{Glance, Image},
     instance::{
-        Record,
+        Record, Scope,
         difference::{Difference, Kind, differences},
     },
     instances::there,
@@ -95,16 +95,17 @@ impl Detector {
         Self { store, glance }
     }
 
-    /// A page of drift.
+    /// A page of drift within `scope`.
     pub async fn list(
         &self,
         filter: &DriftFilter,
         page: &Page<DriftOrder>,
+        scope: &Scope,
         asking: Asking<'_>,
     ) -> Result<Drifts, Error> {
         match &filter.project_id {
-            Some(project_id) => self.of_project(project_id, filter, page, asking).await,
-            None => self.of_all(filter, page, asking).await,
+            Some(project_id) => self.of_project(project_id, filter, page, scope, asking).await,
+            None => self.of_all(filter, page, scope, asking).await,
         }
     }
 
@@ -113,6 +114,7 @@ impl Detector {
         &self,
         filter: &DriftFilter,
         page: &Page<DriftOrder>,
+        scope: &Scope,
         asking: Asking<'_>,
     ) -> Result<Drifts, Error> {
         let (mut first, mut after) = match page.after() {
@@ -121,14 +123,14 @@ impl Detector {
         };
         let (mut found, mut compared) = (Vec::new(), 0);
         loop {
-            let records = self.store.records_from(&filter.wanted, first, RECORDS).await?;
+            let records = self.store.records_from(&filter.wanted, first, RECORDS, scope).await?;
             let Some(last) = records.last().map(|record| record.id) else { return Ok((found, None)) };
             let drifted = self.drifted(&records, filter, asking).await?;
             for record in &records {
                 let from = after.take().filter(|_| record.id == first);
                 let Some(drifted) = drifted.get(&record.id) else { continue };
                 let room = i64::try_from(page.size - found.len() + 1).unwrap_or(i64::MAX);
-                let instances = self.store.instances_of_record(record.id, from, room).await?;
+                let instances = self.store.instances_of_record(record.id, from, room, scope).await?;
                 found.extend(
                     instances.into_iter().map(|instance| Drift { instance, drifted: Arc::clone(drifted) }),
                 );
@@ -153,6 +155,7 @@ impl Detector {
         project_id: &str,
         filter: &DriftFilter,
         page: &Page<DriftOrder>,
+        scope: &Scope,
         asking: Asking<'_>,
     ) -> Result<Drifts, Error> {
         let mut after = match page.after() {
@@ -162,7 +165,7 @@ impl Detector {
         let (mut found, mut walked) = (Vec::new(), 0);
         let mut known = HashMap::new();
         loop {
-            let instances = self.store.instances_of_project(project_id, after, INSTANCES).await?;
+            let instances = self.store.instances_of_project(project_id, after, INSTANCES, scope).await?;
             let Some(last) = instances.last() else { return Ok((found, None)) };
             after = Some((last.create_time, last.id));
             walked += instances.len();

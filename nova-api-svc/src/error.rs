@@ -44,7 +44,10 @@ pub enum Error {
     /// Nobody knows who is calling.
     #[error(transparent)]
     Caller(#[from] caller::Error),
-    /// There is no such instance.
+    /// The caller must not do that.
+    #[error("you may not {action}; it needs {needs}")]
+    NotPermitted { action: String, needs: &'static str },
+    /// There is no such instance, or the caller must not see it.
     #[error("no instance {0}")]
     InstanceNotFound(Id),
     /// There is no such flavor.
@@ -173,6 +176,9 @@ impl Failure for Error {
         match self {
             Self::Invalid(violations) => violations.describe(),
             Self::Caller(error) => error.describe(),
+            Self::NotPermitted { action, needs } => {
+                new(Code::PermissionDenied, "NOT_PERMITTED").with("action", action).with("needs", needs)
+            }
             Self::InstanceNotFound(id) => new(Code::NotFound, "INSTANCE_NOT_FOUND")
                 .with("instance_id", id)
                 .detail(Detail::Resource { kind: "nova.v1.Instance", name: id.to_string() }),

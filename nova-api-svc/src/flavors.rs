@@ -1,9 +1,9 @@
 //! What can be done with flavors.
 
 use chrono::{DateTime, Utc};
-use common::{flavor::Flavor, page::Page};
+use common::{caller::Caller, flavor::Flavor, page::Page};
 
-use crate::{error::Error, list::FlavorOrder, store::Store};
+use crate::{error::Error, instance::access::check_flavor_change, list::FlavorOrder, store::Store};
 
 /// A flavor and when it was added.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,13 @@ impl Flavors {
     }
 
     /// Adds a flavor; its number is given by the store.
-    pub async fn create(&self, flavor: Flavor, now: DateTime<Utc>) -> Result<StoredFlavor, Error> {
+    pub async fn create(
+        &self,
+        flavor: Flavor,
+        now: DateTime<Utc>,
+        caller: &Caller,
+    ) -> Result<StoredFlavor, Error> {
+        check_flavor_change(caller)?;
         self.store.insert_flavor(flavor, now).await
     }
 
@@ -43,7 +49,8 @@ impl Flavors {
     }
 
     /// Deletes a flavor; instances keep their copy.
-    pub async fn delete(&self, id: &str) -> Result<(), Error> {
+    pub async fn delete(&self, id: &str, caller: &Caller) -> Result<(), Error> {
+        check_flavor_change(caller)?;
         if self.store.delete_flavor(id).await? { Ok(()) } else { Err(Error::FlavorNotFound(id.to_owned())) }
     }
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use common::id::Id;
 
+pub mod access;
 pub mod afterwards;
 pub mod difference;
 pub mod names;
@@ -14,6 +15,7 @@ mod record;
 pub mod snapshot;
 mod task;
 
+pub use access::Scope;
 pub use operation::{Operation, Step, TaskState};
 pub use record::{Inherited, Record};
 pub use task::{Aim, Task};

@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     glance::Glance,
     instance::{
-        Instance, Operation, State, Step,
+        Instance, Operation, Scope, State, Step,
         afterwards::shelved_image,
         difference::{Difference, differences},
     },
@@ -42,23 +42,29 @@ impl Instances {
     }
 
     /// The instance with that id.
-    pub async fn get(&self, id: Id) -> Result<Instance, Error> {
-        self.store.instance(id).await?.ok_or(Error::InstanceNotFound(id))
+    pub async fn get(&self, id: Id, caller: &Caller) -> Result<Instance, Error> {
+        self.within(id, &Scope::read(caller)?).await
     }
 
-    /// A page of instances that may be one item too long, to see whether there is a next one.
+    async fn within(&self, id: Id, scope: &Scope) -> Result<Instance, Error> {
+        self.store.instance(id, scope).await?.ok_or(Error::InstanceNotFound(id))
+    }
+
+    /// A page of instances within `scope` that may be one item too long, to see whether there is a next one.
     pub async fn list(
         &self,
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
+        scope: &Scope,
     ) -> Result<Vec<Instance>, Error> {
-        self.store.list_instances(filter, page).await
+        self.store.list_instances(filter, page, scope).await
     }
 
     /// Deletes an instance with all its metadata, and the image it was put away in.
     pub async fn delete(&self, id: Id, caller: &Caller) -> Result<(), Error> {
+        let scope = Scope::change(caller)?;
         loop {
-            let before = self.get(id).await?;
+            let before = self.within(id, &scope).await?;
             let (actor, time) = (caller.actor.clone(), clock::now());
             let shelved = shelved_image(&before.record).filter(|_| before.state == State::ShelvedOffloaded);
             let job = shelved.map(|image_id| Job {
@@ -85,16 +91,21 @@ impl Instances {
     }
 
     /// A page of the history of an instance, as [`Instances::list`], also after it was deleted.
-    pub async fn history(&self, id: Id, page: &Page<HistoryOrder>) -> Result<Vec<Past>, Error> {
-        let past = self.store.history(id, page).await?;
+    pub async fn history(
+        &self,
+        id: Id,
+        page: &Page<HistoryOrder>,
+        scope: &Scope,
+    ) -> Result<Vec<Past>, Error> {
+        let past = self.store.history(id, page, scope).await?;
         if !past.is_empty() || page.after().is_some() {
             return Ok(past);
         }
-        match self.store.instance(id).await? {
+        match self.store.instance(id, scope).await? {
             Some(instance) if instance.revision == 1 => Ok(vec![Past::creation(&instance)]),
             // Something was done with it between the two looks, or it is gone.
             _ => {
-                let past = self.store.history(id, page).await?;
+                let past = self.store.history(id, page, scope).await?;
                 if past.is_empty() { Err(Error::InstanceNotFound(id)) } else { Ok(past) }
             }
         }
@@ -107,7 +118,7 @@ impl Instances {
         caller: &Caller,
         deadline: Option<Deadline>,
     ) -> Result<Comparison, Error> {
-        let record = self.get(id).await?.record;
+        let record = self.get(id, caller).await?.record;
         let (image_id, image_revision) = (record.image_id, record.image_revision);
         let (now, then) = tokio::join!(
             self.glance.image(image_id, caller, deadline),

@@ -222,6 +222,12 @@ impl InstanceFilter {
         self.record_columns.iter().any(|(condition, _)| *condition == IMAGE)
     }
 
+    /// Whether it names a project.
+    #[must_use]
+    pub fn names_a_project(&self) -> bool {
+        self.columns.iter().any(|(condition, _)| *condition == PROJECT)
+    }
+
     /// Whether it names a project or a reservation, whose instances an index has in the order of their creation.
     #[must_use]
     pub fn names_a_group(&self) -> bool {

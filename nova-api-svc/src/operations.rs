@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     error::Error,
     instance::{
-        Aim, Compute, Instance, Operation, Record, Step,
+        Aim, Compute, Instance, Operation, Record, Scope, Step,
         afterwards::{confirm_resize, edit, shelved_image, unshelve},
         snapshot::NonInheritable,
     },
@@ -138,12 +138,12 @@ impl Wish {
 impl Operations {
     /// Does something with an instance as it is.
     pub async fn run(&self, wish: &Wish, asked: &Asked<'_>) -> Result<Done, Error> {
-        let operation = wish.operation();
+        let (operation, scope) = (wish.operation(), Scope::change(asked.caller)?);
         for _ in 0..TRIES {
-            if let Some(done) = self.earlier(asked).await? {
+            if let Some(done) = self.earlier(asked, &scope).await? {
                 return Ok(done);
             }
-            let before = self.instance(asked.id).await?;
+            let before = self.instance(asked.id, &scope).await?;
             check_etag(&before, asked.etag)?;
             operation.check(&before)?;
             let plan = self.plan(wish, asked, &before).await?;
@@ -152,7 +152,7 @@ impl Operations {
             }
             let change = self.change(operation, asked, &before, plan);
             if self.pipeline.store.apply(&change).await? {
-                return self.settle(change).await;
+                return self.settle(change, &scope).await;
             }
         }
         Err(Error::Contended(asked.id))
@@ -178,15 +178,15 @@ impl Operations {
         }
     }
 
-    async fn instance(&self, id: Id) -> Result<Instance, Error> {
-        self.pipeline.store.instance(id).await?.ok_or(Error::InstanceNotFound(id))
+    async fn instance(&self, id: Id, scope: &Scope) -> Result<Instance, Error> {
+        self.pipeline.store.instance(id, scope).await?.ok_or(Error::InstanceNotFound(id))
     }
 
     /// What an earlier try of the request has done; what it left to be done is done now.
-    async fn earlier(&self, asked: &Asked<'_>) -> Result<Option<Done>, Error> {
-        let Some(request) = &asked.request else { return Ok(None) };
+    async fn earlier(&self, asked: &Asked<'_>, scope: &Scope) -> Result<Option<Done>, Error> {
+        let Some((request, scope)) = asked.request.as_ref().zip(scope.allowed()) else { return Ok(None) };
         let store = &self.pipeline.store;
-        let Some(entry) = store.earlier(asked.id, &request.id).await? else { return Ok(None) };
+        let Some(entry) = store.earlier(asked.id, &request.id, &scope).await? else { return Ok(None) };
         if entry.request.as_ref() != Some(request) {
             return Err(Error::RequestIdTaken(request.id.clone()));
         }
@@ -194,11 +194,11 @@ impl Operations {
             if let Some(job) = store.job(image_id).await? {
                 self.do_job(&job).await?;
             }
-            if let Some(problem) = store.failure(asked.id, image_id).await? {
+            if let Some(problem) = store.failure(asked.id, image_id, &scope).await? {
                 return Err(Error::GlanceRefused { id: image_id, problem });
             }
         }
-        Ok(Some(Done { instance: self.instance(asked.id).await?, image_id: entry.image_id }))
+        Ok(Some(Done { instance: self.instance(asked.id, &scope).await?, image_id: entry.image_id }))
     }
 
     /// What an operation changes: where nothing has to be waited for, all of it.
@@ -250,7 +250,7 @@ impl Operations {
     }
 
     /// Does what a change has left for glance-svc. An image that was to be deleted can wait.
-    async fn settle(&self, change: Change) -> Result<Done, Error> {
+    async fn settle(&self, change: Change, scope: &Scope) -> Result<Done, Error> {
         let image_id = change.entry.image_id;
         match &change.job {
             Some(job @ Job { action: Action::Create(_), .. }) => self.do_job(job).await?,
@@ -261,7 +261,7 @@ impl Operations {
                 return Ok(Done { instance, image_id });
             }
         }
-        Ok(Done { instance: self.instance(change.before.id).await?, image_id })
+        Ok(Done { instance: self.instance(change.before.id, scope).await?, image_id })
     }
 }
 

@@ -17,7 +17,7 @@ use common::{caller::Caller, clock, deadline::Deadline, flavor::Flavor, id::Id};
 use crate::{
     error::Error,
     glance::{Glance, Image},
-    instance::{Compute, Reservation, names::NameTemplate},
+    instance::{Compute, Reservation, Scope, names::NameTemplate},
     quota::Quota,
     store::{Claim, Creation, Provision, Store},
 };
@@ -54,8 +54,9 @@ impl Pipeline {
         caller: &Caller,
         deadline: Option<Deadline>,
     ) -> Result<Reservation, Error> {
+        let scope = Scope::create(caller)?;
         let claim = Claim::new(&request, &caller.actor, Id::random());
-        if let Some(before) = self.store.find_reservation(&claim).await? {
+        if let Some(before) = self.store.find_reservation(&claim, &scope).await? {
             return Ok(before);
         }
         let asking = self.glance.image(request.image_id, caller, deadline);
@@ -79,7 +80,7 @@ impl Pipeline {
         let reservation_id = claim.reservation_id().to_owned();
         let provision: Provision =
             Box::new(move |usage| provision::provision_instances(&plan, usage, &reservation_id, Id::now));
-        self.store.create(Creation { claim, quota, now, provision }).await
+        self.store.create(Creation { claim, scope, quota, now, provision }).await
     }
 
     pub(crate) async fn flavor(&self, id: &str) -> Result<Flavor, Error> {

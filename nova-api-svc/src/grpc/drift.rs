@@ -12,14 +12,20 @@ use proto::nova::v1::{self as pb, property_difference};
 use super::render;
 use crate::{
     drift::{Drift, DriftFilter},
-    instance::difference::{Difference, Kind},
+    instance::{
+        Scope,
+        difference::{Difference, Kind},
+    },
     instances::Comparison,
     list::DriftOrder,
     store::Wanted,
 };
 
-/// A filter and a page of drift.
-pub(super) fn request(message: &pb::ListDriftRequest) -> Result<(DriftFilter, Page<DriftOrder>), Violations> {
+/// A filter and a page of drift within `scope`.
+pub(super) fn request(
+    message: &pb::ListDriftRequest,
+    scope: &Scope,
+) -> Result<(DriftFilter, Page<DriftOrder>), Violations> {
     let mut violations = Violations::default();
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let image_id = given(&message.image_id).and_then(|id| violations.take("image_id", id.parse::<Id>()));
@@ -35,11 +41,11 @@ pub(super) fn request(message: &pb::ListDriftRequest) -> Result<(DriftFilter, Pa
     let filter = DriftFilter {
         wanted: Wanted { image_id, entry: message.value.clone().map(|value| (key, value)) },
         property: given(&message.property),
-        project_id: given(&message.project_id),
+        project_id: given(&message.project_id).or_else(|| scope.project().map(str::to_owned)),
     };
     let order = if filter.project_id.is_some() { "create_time" } else { "record_id, create_time" };
     let value = format!("{:?}", message.value);
-    let list = ["drift", &message.image_id, &message.property, &value, &message.project_id];
+    let list = ["drift", &scope.binding(), &message.image_id, &message.property, &value, &message.project_id];
     let default = (DriftOrder::Id, Direction::Ascending);
     let page = Page::parse(violations, message.page_size, &message.page_token, order, &list, default)?;
     Ok((filter, page))

@@ -9,7 +9,7 @@ use prost::Message;
 use proto::nova::v1::{self as pb, flavor_service_server::FlavorService};
 use tonic::{Request, Response};
 
-use super::{Answer, parse};
+use super::{Answer, caller, parse};
 use crate::{error::Error, flavors::Flavors, list::FLAVOR_ORDER};
 
 /// The service.
@@ -20,8 +20,9 @@ pub(super) struct Api {
 #[tonic::async_trait]
 impl FlavorService for Api {
     async fn create_flavor(&self, request: Request<pb::CreateFlavorRequest>) -> Answer<pb::Flavor> {
+        let caller = caller(&request);
         let flavor = parse::flavor(request.into_inner()).map_err(Error::from)?;
-        let created = self.flavors.create(flavor, clock::now()).await?;
+        let created = self.flavors.create(flavor, clock::now(), &caller).await?;
         Ok(Response::new(created.into()))
     }
 
@@ -48,8 +49,9 @@ impl FlavorService for Api {
     }
 
     async fn delete_flavor(&self, request: Request<pb::DeleteFlavorRequest>) -> Answer<()> {
+        let caller = caller(&request);
         let id = parse::flavor_id("id", request.into_inner().id).map_err(Error::from)?;
-        self.flavors.delete(&id).await?;
+        self.flavors.delete(&id, &caller).await?;
         Ok(Response::new(()))
     }
 }

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     drift::Detector,
     error::Error,
+    instance::Scope,
     instances::Instances,
     list::{DEFAULT_ORDER, HISTORY_ORDER, InstanceFilter},
     operations::{Done, Operations, Wish},
@@ -55,19 +56,22 @@ impl InstanceService for Api {
     }
 
     async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::Instance> {
-        let id = Id::from_field("id", &request.into_inner().id).map_err(Error::from)?;
-        let instance = self.instances.get(id).await?;
+        let ((caller, _), message) = open(request);
+        let id = Id::from_field("id", &message.id).map_err(Error::from)?;
+        let instance = self.instances.get(id, &caller).await?;
         Ok(Response::new(render::instance(&instance, pb::InstanceView::Full)))
     }
 
     async fn list_instances(&self, request: Request<pb::ListInstancesRequest>) -> Answer<EncodedInstances> {
-        let pb::ListInstancesRequest { page_size, page_token, filter, order_by } = request.into_inner();
+        let ((caller, _), message) = open(request);
+        let pb::ListInstancesRequest { page_size, page_token, filter, order_by, all_projects } = message;
         let mut problems = Violations::default();
         let instances = problems.take("filter", InstanceFilter::parse(&filter)).unwrap_or_default();
-        let page =
-            Page::parse(problems, page_size, &page_token, &order_by, &["instances", &filter], DEFAULT_ORDER)
-                .map_err(Error::from)?;
-        let listed = self.instances.list(&instances, &page).await?;
+        let scope = Scope::list(&caller, all_projects, instances.names_a_project())?;
+        let list = ["instances", &scope.binding(), &filter];
+        let page = Page::parse(problems, page_size, &page_token, &order_by, &list, DEFAULT_ORDER)
+            .map_err(Error::from)?;
+        let listed = self.instances.list(&instances, &page, &scope).await?;
         let mut messages = render::Messages::new(pb::InstanceView::Full);
         let (instances, next_page_token) = page.finish(
             listed,
@@ -165,13 +169,16 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::GetInstanceHistoryRequest>,
     ) -> Answer<pb::GetInstanceHistoryResponse> {
-        let pb::GetInstanceHistoryRequest { id, page_size, page_token } = request.into_inner();
+        let ((caller, _), message) = open(request);
+        let pb::GetInstanceHistoryRequest { id, page_size, page_token } = message;
+        let scope = Scope::read(&caller)?;
         let mut problems = Violations::default();
         let parsed = problems.take("id", id.parse::<Id>());
-        let page = Page::parse(problems, page_size, &page_token, "", &["history", &id], HISTORY_ORDER)
-            .map_err(Error::from)?;
+        let list = ["history", &scope.binding(), &id];
+        let page =
+            Page::parse(problems, page_size, &page_token, "", &list, HISTORY_ORDER).map_err(Error::from)?;
         let id = parsed.expect("a malformed id is a violation");
-        let past = self.instances.history(id, &page).await?;
+        let past = self.instances.history(id, &page, &scope).await?;
         let (entries, next_page_token) = page.finish(
             past,
             |past, _| Key::Integer(past.revision),
@@ -193,8 +200,9 @@ impl InstanceService for Api {
 
     async fn list_drift(&self, request: Request<pb::ListDriftRequest>) -> Answer<pb::ListDriftResponse> {
         let ((caller, deadline), message) = open(request);
-        let (filter, page) = drift::request(&message).map_err(Error::from)?;
-        let (drifts, next) = self.detector.list(&filter, &page, (&caller, deadline)).await?;
+        let scope = Scope::list(&caller, message.all_projects, !message.project_id.is_empty())?;
+        let (filter, page) = drift::request(&message, &scope).map_err(Error::from)?;
+        let (drifts, next) = self.detector.list(&filter, &page, &scope, (&caller, deadline)).await?;
         Ok(Response::new(pb::ListDriftResponse {
             drifts: drifts.iter().map(drift::drift).collect(),
             next_page_token: next.map(|keys| page.token(keys)).unwrap_or_default(),

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::Operations;
 use crate::{
     error::Error,
-    instance::{Compute, Instance, Operation, Step},
+    instance::{Compute, Instance, Operation, Scope, Step},
     store::{Action, Change, Entry, Job},
 };
 
@@ -75,7 +75,7 @@ impl Operations {
             self.end(job, Step::Finished, "", Instance::finish).await?;
         }
         // Its instance may have given it up while it was being registered.
-        if store.failure(job.instance_id, job.image_id).await?.is_some() {
+        if store.failure(job.instance_id, job.image_id, &Scope::internal()).await?.is_some() {
             self.pipeline.glance.delete(job.image_id, &job.caller).await?;
         }
         store.forget_job(job).await
@@ -96,8 +96,11 @@ impl Operations {
         message: &str,
         end: impl Fn(&Instance) -> Instance,
     ) -> Result<(), Error> {
+        let scope = Scope::internal();
         loop {
-            let Some(before) = self.pipeline.store.instance(job.instance_id).await? else { return Ok(()) };
+            let Some(before) = self.pipeline.store.instance(job.instance_id, &scope).await? else {
+                return Ok(());
+            };
             let waiting = before.task.as_ref().filter(|task| task.image_id == Some(job.image_id));
             let Some(operation) =
                 waiting.map(|task| task.operation).filter(|operation| makes_image(*operation))

@@ -7,7 +7,7 @@ use common::{clock, violations::Violations};
 use super::{Asked, Done, Operations, TRIES};
 use crate::{
     error::Error,
-    instance::{Instance, Operation, PowerState, Record, State, Step, TaskState},
+    instance::{Instance, Operation, PowerState, Record, Scope, State, Step, TaskState},
     store::Entry,
 };
 
@@ -45,11 +45,12 @@ const REPORTED: [State; 5] = [State::Active, State::Stopped, State::Paused, Stat
 impl Operations {
     /// Takes a report, if the instance still is where it was seen.
     pub async fn report(&self, asked: &Asked<'_>, report: &Report) -> Result<Done, Error> {
+        let scope = Scope::report(asked.caller)?;
         for _ in 0..TRIES {
-            if let Some(done) = self.earlier(asked).await? {
+            if let Some(done) = self.earlier(asked, &scope).await? {
                 return Ok(done);
             }
-            let before = self.instance(asked.id).await?;
+            let before = self.instance(asked.id, &scope).await?;
             let former = match report.outcome {
                 Some(Outcome::Failed) if before.task.is_some() => Some(self.former(&before).await?),
                 _ => None,
@@ -63,7 +64,7 @@ impl Operations {
             let job = Self::job_at_end(&entry, &before, caller);
             let change = self.written(&before, after, entry, job, None);
             if self.pipeline.store.apply(&change).await? {
-                return self.settle(change).await;
+                return self.settle(change, &scope).await;
             }
         }
         Err(Error::Contended(asked.id))

@@ -7,11 +7,11 @@ use sqlx::QueryBuilder;
 
 use super::{
     Store,
-    instance::{InstanceRow, RECORD},
+    instance::{InstanceRow, RECORD, push_scope},
 };
 use crate::{
     error::Error,
-    instance::{Instance, Reservation},
+    instance::{Instance, Reservation, Scope},
     pipeline::CreateInstance,
 };
 
@@ -70,8 +70,8 @@ impl std::fmt::LowerHex for HexBytes<'_> {
 }
 
 impl Store {
-    /// What an earlier request with the same id created; an error if that was another request.
-    pub async fn find_reservation(&self, claim: &Claim) -> Result<Option<Reservation>, Error> {
+    /// What an earlier request with the same id created within `scope`; an error if that was another request.
+    pub async fn find_reservation(&self, claim: &Claim, scope: &Scope) -> Result<Option<Reservation>, Error> {
         let Some(request_id) = &claim.request_id else { return Ok(None) };
         let row: Option<RequestRow> = on_db!(self.db, |connection| {
             sqlx::query_as(
@@ -87,21 +87,18 @@ impl Store {
         if before.fingerprint != claim.fingerprint {
             return Err(Error::RequestIdTaken(request_id.clone()));
         }
-        let instances = self.instances_of(&before.reservation_id).await?;
+        let instances = self.instances_of(&before.reservation_id, scope).await?;
         let requested = usize::try_from(before.requested_count).unwrap_or_default();
         Ok(Some(Reservation { id: before.reservation_id, requested, instances }))
     }
 
     /// The instances of a reservation, by launch index.
-    async fn instances_of(&self, reservation_id: &str) -> Result<Vec<Instance>, Error> {
+    async fn instances_of(&self, reservation_id: &str, scope: &Scope) -> Result<Vec<Instance>, Error> {
         let rows: Vec<InstanceRow> = on_db!(self.db, |connection| {
-            QueryBuilder::new(RECORD)
-                .push("reservation_id = ")
-                .push_bind(reservation_id)
-                .push(" ORDER BY launch_index")
-                .build_query_as()
-                .fetch_all(connection)
-                .await?
+            let mut query = QueryBuilder::new(RECORD);
+            query.push("reservation_id = ").push_bind(reservation_id);
+            push_scope(&mut query, scope);
+            query.push(" ORDER BY launch_index").build_query_as().fetch_all(connection).await?
         });
         self.complete(rows).await
     }

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    instance::{Instance, Record, Reservation},
+    instance::{Instance, Record, Reservation, Scope},
     quota::{Quota, Usage},
 };
 
@@ -58,6 +58,8 @@ macro_rules! write {
 pub struct Creation {
     /// What it claims first.
     pub claim: Claim,
+    /// What its caller finds of what it created before.
+    pub scope: Scope,
     /// What the project may use.
     pub quota: Quota,
     /// When.
@@ -126,7 +128,7 @@ impl Store {
         if let Some(reservation) = outcome? {
             return Ok(reservation);
         }
-        let before = self.find_reservation(&creation.claim).await?;
+        let before = self.find_reservation(&creation.claim, &creation.scope).await?;
         // Whoever was first has committed: its row is there, and rows of requests are never deleted.
         Ok(before.expect("a claim that failed belongs to an earlier request"))
     }

@@ -8,11 +8,12 @@ use sqlx::QueryBuilder;
 
 use super::{
     Store,
+    instance::push_scope,
     record::{RECORDS, StoredRecord},
 };
 use crate::{
     error::Error,
-    instance::{Record, State},
+    instance::{Record, Scope, State},
 };
 
 /// Which records are looked at.
@@ -72,12 +73,13 @@ impl Wanted {
 }
 
 impl Store {
-    /// The next records from `first` on, by id, that instances are made of, `limit` at most.
+    /// The next records from `first` on, by id, that instances within `scope` are made of, `limit` at most.
     pub async fn records_from(
         &self,
         wanted: &Wanted,
         first: Id,
         limit: i64,
+        scope: &Scope,
     ) -> Result<Vec<Arc<Record>>, Error> {
         let rows: Vec<StoredRecord> = on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(RECORDS);
@@ -96,32 +98,34 @@ impl Store {
                     .push_bind(first)
                     .push(")");
             }
-            query.push(
-                " AND EXISTS (SELECT 1 FROM instances i WHERE i.record_id = records.id) ORDER BY id LIMIT ",
-            );
+            query.push(" AND EXISTS (SELECT 1 FROM instances i WHERE i.record_id = records.id");
+            push_scope(&mut query, scope);
+            query.push(") ORDER BY id LIMIT ");
             query.push_bind(limit).build_query_as().fetch_all(connection).await?
         });
         rows.into_iter().map(StoredRecord::read).collect()
     }
 
-    /// The next instances of a record behind `after`, in the order of their creation, `limit` at most.
+    /// The next instances of a record within `scope` behind `after`, in the order of their creation, `limit` at most.
     pub async fn instances_of_record(
         &self,
         record_id: Id,
         after: Option<(DateTime<Utc>, Id)>,
         limit: i64,
+        scope: &Scope,
     ) -> Result<Vec<Place>, Error> {
-        self.places("record_id = ", &Key::Id(record_id), after, limit).await
+        self.places("record_id = ", &Key::Id(record_id), after, limit, scope).await
     }
 
-    /// The next instances of a project behind `after`, in the order of their creation, `limit` at most.
+    /// The next instances of a project, as far as it is within `scope`, behind `after`, in the order of their creation, `limit` at most.
     pub async fn instances_of_project(
         &self,
         project_id: &str,
         after: Option<(DateTime<Utc>, Id)>,
         limit: i64,
+        scope: &Scope,
     ) -> Result<Vec<Place>, Error> {
-        self.places("project_id = ", &Key::Text(project_id.to_owned()), after, limit).await
+        self.places("project_id = ", &Key::Text(project_id.to_owned()), after, limit, scope).await
     }
 
     async fn places(
@@ -130,10 +134,12 @@ impl Store {
         value: &Key,
         after: Option<(DateTime<Utc>, Id)>,
         limit: i64,
+        scope: &Scope,
     ) -> Result<Vec<Place>, Error> {
         let rows: Vec<PlaceRow> = on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(PLACE);
             value.push_bind(query.push(condition));
+            push_scope(&mut query, scope);
             if let Some((time, id)) = after {
                 query
                     .push(" AND (create_time, id) > (")

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use common::{caller::Actor, id::Id, on_db, page::Page};
-use sqlx::QueryBuilder;
+use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{
     Store,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    instance::{Instance, Operation, Record, State, Step},
+    instance::{Instance, Operation, Record, Scope, State, Step},
     list::HistoryOrder,
 };
 
@@ -119,12 +119,32 @@ impl Past {
     }
 }
 
+/// Adds the condition that the instance with that id is within `scope`, or was: its first entry says whose it was.
+fn push_scope<DB: Database>(query: &mut QueryBuilder<DB>, id: Id, scope: &Scope)
+where
+    for<'q> String: Encode<'q, DB> + Type<DB>,
+    for<'q> Id: Encode<'q, DB> + Type<DB>,
+{
+    if let Some(project) = scope.project() {
+        query.push(" AND ").push_bind(project.to_owned());
+        query.push(" IN (SELECT first.project_id FROM instance_history first WHERE first.instance_id = ");
+        query.push_bind(id).push(" AND first.revision = 1)");
+    }
+}
+
 impl Store {
-    /// A page of the history of an instance; empty for one that nothing was done with.
-    pub async fn history(&self, id: Id, page: &Page<HistoryOrder>) -> Result<Vec<Past>, Error> {
+    /// A page of the history of an instance within `scope`; empty for one that nothing was done with.
+    pub async fn history(
+        &self,
+        id: Id,
+        page: &Page<HistoryOrder>,
+        scope: &Scope,
+    ) -> Result<Vec<Past>, Error> {
         let rows: Vec<HistoryRow> = on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(ENTRY);
-            query.push_bind(id).push(" AND ");
+            query.push_bind(id);
+            push_scope(&mut query, id, scope);
+            query.push(" AND ");
             if !page.push_after(&mut query) {
                 query.push("TRUE");
             }
@@ -147,27 +167,25 @@ impl Store {
             .collect()
     }
 
-    /// What a request with this id did with an instance.
-    pub async fn earlier(&self, id: Id, request_id: &str) -> Result<Option<Entry>, Error> {
+    /// What a request with this id did with an instance within `scope`.
+    pub async fn earlier(&self, id: Id, request_id: &str, scope: &Scope) -> Result<Option<Entry>, Error> {
         let row: Option<HistoryRow> = on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(ENTRY);
             query.push_bind(id).push(" AND request_id = ").push_bind(request_id);
+            push_scope(&mut query, id, scope);
             query.build_query_as().fetch_optional(connection).await?
         });
         row.map(|row| row.entry().ok_or(Error::Corrupt(id))).transpose()
     }
 
-    /// Why making `image_id` of an instance has failed, if it has.
-    pub async fn failure(&self, id: Id, image_id: Id) -> Result<Option<String>, Error> {
+    /// Why making `image_id` of an instance within `scope` has failed, if it has.
+    pub async fn failure(&self, id: Id, image_id: Id, scope: &Scope) -> Result<Option<String>, Error> {
         Ok(on_db!(self.db, |connection| {
-            sqlx::query_scalar(
-                "SELECT message FROM instance_history WHERE instance_id = $1 AND image_id = $2 AND step = $3",
-            )
-            .bind(id)
-            .bind(image_id)
-            .bind(Step::Failed.as_str())
-            .fetch_optional(connection)
-            .await?
+            let mut query = QueryBuilder::new("SELECT message FROM instance_history WHERE instance_id = ");
+            query.push_bind(id).push(" AND image_id = ").push_bind(image_id);
+            query.push(" AND step = ").push_bind(Step::Failed.as_str());
+            push_scope(&mut query, id, scope);
+            query.build_query_scalar().fetch_optional(connection).await?
         }))
     }
 }

@@ -7,12 +7,12 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use common::{db::Micros, id::Id, on_db};
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::{Database, Encode, QueryBuilder, Type, types::Json};
 
 use super::{Store, jobs::caller, record::StoredRecord};
 use crate::{
     error::Error,
-    instance::{Compute, Instance, Operation, PowerState, Record, State, Task, TaskState},
+    instance::{Compute, Instance, Operation, PowerState, Record, Scope, State, Task, TaskState},
 };
 
 /// An instance with its metadata, in one row.
@@ -134,18 +134,28 @@ impl TaskRow {
     }
 }
 
+/// Adds the condition that an instance is within `scope`.
+pub(super) fn push_scope<DB: Database>(query: &mut QueryBuilder<DB>, scope: &Scope)
+where
+    for<'q> String: Encode<'q, DB> + Type<DB>,
+{
+    if let Some(project) = scope.project() {
+        query.push(" AND project_id = ").push_bind(project.to_owned());
+    }
+}
+
 impl Store {
-    /// The instance with that id.
-    pub async fn instance(&self, id: Id) -> Result<Option<Instance>, Error> {
+    /// The instance with that id, if it is within `scope`; an error if nothing may be done with it there.
+    pub async fn instance(&self, id: Id, scope: &Scope) -> Result<Option<Instance>, Error> {
         let row: Option<InstanceRow> = on_db!(self.db, |connection| {
-            QueryBuilder::new(RECORD)
-                .push("id = ")
-                .push_bind(id)
-                .build_query_as()
-                .fetch_optional(connection)
-                .await?
+            let mut query = QueryBuilder::new(RECORD);
+            query.push("id = ").push_bind(id);
+            push_scope(&mut query, scope);
+            query.build_query_as().fetch_optional(connection).await?
         });
-        Ok(self.complete(row.into_iter().collect()).await?.pop())
+        let instance = self.complete(row.into_iter().collect()).await?.pop();
+        instance.as_ref().map_or(Ok(()), |instance| scope.check(instance))?;
+        Ok(instance)
     }
 
     /// The instances of these rows, with the records that they are to have.

@@ -13,11 +13,11 @@ use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{
     Store,
-    instance::{InstanceRow, RECORD},
+    instance::{InstanceRow, RECORD, push_scope},
 };
 use crate::{
     error::Error,
-    instance::Instance,
+    instance::{Instance, Scope},
     list::{InstanceFilter, InstanceOrder},
 };
 
@@ -26,20 +26,21 @@ use crate::{
 const WALK: i64 = 1000;
 
 impl Store {
-    /// A page of instances: one statement, or a second one where the first finds too few.
+    /// A page of instances within `scope`: one statement, or a second one where the first finds too few.
     pub async fn list_instances(
         &self,
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
+        scope: &Scope,
     ) -> Result<Vec<Instance>, Error> {
-        let rows = if !is_merged(filter, page) {
-            self.list_plainly(filter, page).await?
+        let rows = if !is_merged(filter, page, scope) {
+            self.list_plainly(filter, page, scope).await?
         } else if filter.names_an_image() {
-            self.list_by_record(filter, page).await?
+            self.list_by_record(filter, page, scope).await?
         } else {
-            match self.walk(filter, page).await? {
+            match self.walk(filter, page, scope).await? {
                 full if full.len() > page.size => full,
-                _ => self.list_by_record(filter, page).await?,
+                _ => self.list_by_record(filter, page, scope).await?,
             }
         };
         self.complete(rows).await
@@ -50,12 +51,13 @@ impl Store {
         &self,
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
+        scope: &Scope,
     ) -> Result<Vec<InstanceRow>, DbError> {
         Ok(on_db!(self.db, |connection| {
             // The page is found by its ids, so that records and metadata are read for its instances alone.
             let mut query = QueryBuilder::new(RECORD);
             query.push("id IN (SELECT id FROM instances WHERE ");
-            push_conditions(&mut query, filter, page);
+            push_conditions(&mut query, filter, page, scope);
             if filter.is_about_records() {
                 query.push(" AND record_id IN (");
                 push_records(&mut query, filter);
@@ -73,11 +75,12 @@ impl Store {
         &self,
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
+        scope: &Scope,
     ) -> Result<Vec<InstanceRow>, DbError> {
         Ok(on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(RECORD);
             query.push("id IN (SELECT id FROM (SELECT id, record_id, create_time FROM instances WHERE ");
-            push_conditions(&mut query, filter, page);
+            push_conditions(&mut query, filter, page, scope);
             page.push_order(&mut query);
             query.push(" LIMIT ").push_bind(WALK).push(") AS walked WHERE TRUE");
             // Each record is looked at by its key: there may be too many that match to list them.
@@ -103,6 +106,7 @@ impl Store {
         &self,
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
+        scope: &Scope,
     ) -> Result<Vec<InstanceRow>, DbError> {
         Ok(on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new("WITH wanted AS (");
@@ -111,7 +115,7 @@ impl Store {
                 "), first AS (SELECT id AS record_id, (SELECT i.id FROM instances i WHERE record_id = ",
             );
             query.push("wanted.id AND ");
-            push_conditions(&mut query, filter, page);
+            push_conditions(&mut query, filter, page, scope);
             page.push_order(&mut query);
             query.push(" LIMIT 1) AS id FROM wanted), foremost AS (SELECT record_id FROM (SELECT ");
             query.push(
@@ -125,7 +129,7 @@ impl Store {
                 "CROSS JOIN LATERAL (SELECT id, create_time FROM instances i WHERE i.record_id = ",
             ));
             query.push("foremost.record_id AND ");
-            push_conditions(&mut query, filter, page);
+            push_conditions(&mut query, filter, page, scope);
             push_end(&mut query, page);
             query.push(connection.pick(")", ") AS page"));
             push_end(&mut query, page);
@@ -137,10 +141,10 @@ impl Store {
 }
 
 /// Whether the page is made from the records that match, which know the order of creation alone.
-fn is_merged(filter: &InstanceFilter, page: &Page<InstanceOrder>) -> bool {
+fn is_merged(filter: &InstanceFilter, page: &Page<InstanceOrder>, scope: &Scope) -> bool {
     let by_time = page.order.keys().first().is_some_and(|(key, _)| *key == InstanceOrder::CreateTime);
     let by_id = page.order.keys().get(1).is_some_and(|(key, _)| *key == InstanceOrder::Id);
-    by_time && by_id && filter.is_about_records() && !filter.names_a_group()
+    by_time && by_id && filter.is_about_records() && !filter.names_a_group() && scope.project().is_none()
 }
 
 /// Adds the conditions on instances: behind the page before, and those of the filter.
@@ -148,6 +152,7 @@ fn push_conditions<DB: Database>(
     query: &mut QueryBuilder<DB>,
     filter: &InstanceFilter,
     page: &Page<InstanceOrder>,
+    scope: &Scope,
 ) where
     for<'q> String: Encode<'q, DB> + Type<DB>,
     for<'q> i64: Encode<'q, DB> + Type<DB>,
@@ -159,6 +164,7 @@ fn push_conditions<DB: Database>(
         query.push("TRUE");
     }
     push_all(query, &filter.columns);
+    push_scope(query, scope);
 }
 
 /// Adds the query of the records that match.

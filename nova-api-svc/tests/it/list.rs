@@ -236,6 +236,7 @@ async fn everything_bad_is_told_at_once(db: TestDb) {
         page_token: "none".to_owned(),
         filter: "x".to_owned(),
         order_by: "x".to_owned(),
+        ..ListInstancesRequest::default()
     };
     let told: BTreeSet<_> = fields(&nova.list(request).await.unwrap_err()).into_iter().collect();
     assert!(told.into_iter().eq(["filter", "order_by", "page_size", "page_token"]));

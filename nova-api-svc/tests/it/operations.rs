@@ -16,7 +16,7 @@ use tonic::{Code, Request, Status};
 
 use crate::{
     glance::map,
-    support::{Nova, Settings, assert_error, made_by, of},
+    support::{Nova, Settings, assert_error, made_as, made_by, of},
 };
 
 mod drift;
@@ -77,7 +77,7 @@ impl Nova {
     }
 
     async fn report(&self, request: ReportInstanceStateRequest) -> Result<Instance, Status> {
-        Ok(self.instances().report_instance_state(made_by("agent", "service", request)).await?.into_inner())
+        Ok(self.instances().report_instance_state(by_an_agent(request)).await?.into_inner())
     }
 
     /// Reports that the task of an instance has ended.
@@ -111,11 +111,11 @@ impl Nova {
         self.instances().compare_instance(by_alice(request)).await.unwrap().into_inner()
     }
 
-    /// The ids of the instances in a list of drift, page by page.
+    /// A list of drift, as an operator sees it, page by page.
     async fn drift(&self, mut request: ListDriftRequest) -> Vec<proto::nova::v1::Drift> {
         let mut drifts = Vec::new();
         loop {
-            let page = self.instances().list_drift(by_alice(request.clone())).await.unwrap().into_inner();
+            let page = self.instances().list_drift(request.clone()).await.unwrap().into_inner();
             drifts.extend(page.drifts);
             if page.next_page_token.is_empty() {
                 return drifts;
@@ -129,6 +129,10 @@ impl Nova {
         let created = self.create_one(of(image)).await;
         if created.state() == State::Active { created } else { self.activate(&created).await }
     }
+}
+
+fn by_an_agent<T>(message: T) -> Request<T> {
+    made_as("agent", "service", "service", message)
 }
 
 fn by_alice<T>(message: T) -> Request<T> {

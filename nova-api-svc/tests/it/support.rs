@@ -234,6 +234,13 @@ pub(crate) fn made_by<T>(user: &str, project: &str, message: T) -> Request<T> {
     request
 }
 
+/// A request made by a user with these roles in a project.
+pub(crate) fn made_as<T>(user: &str, project: &str, roles: &str, message: T) -> Request<T> {
+    let mut request = made_by(user, project, message);
+    request.metadata_mut().insert("x-roles", roles.parse().unwrap());
+    request
+}
+
 /// The values of an error, by name.
 #[derive(Debug)]
 pub(crate) struct Values(HashMap<String, String>);

@@ -1,0 +1,164 @@
+//! Who may see and change an instance, and who flavors: the defaults of Nova's policy (current release).
+//!
+//! | role | of its own project | of others |
+//! |---|---|---|
+//! | reader | reads | nothing |
+//! | member, manager | reads and changes | nothing |
+//! | service | reads and reports | reads and reports |
+//! | admin | everything | everything |
+
+use common::caller::Caller;
+
+use super::Instance;
+use crate::error::Error;
+
+/// Which instances somebody sees, and with which of them it may do what it wants. Nobody but this file makes one, and
+/// everything the store reads of instances, their history and their requests asks for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    seen: Reach,
+    allowed: Option<Reach>,
+    /// What is wanted, and who may.
+    action: &'static str,
+    needs: &'static str,
+}
+
+/// Some instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reach {
+    Project(String),
+    All,
+}
+
+impl Scope {
+    /// What a caller reads one by one: what its project owns; all, for an operator and for what runs the instances.
+    pub fn read(caller: &Caller) -> Result<Self, Error> {
+        let seen = seen(caller, "read instances")?;
+        Ok(Self { allowed: Some(seen.clone()), seen, action: "read", needs: READER })
+    }
+
+    /// What a caller changes: what its project owns, if it is a member; all, for an operator.
+    pub fn change(caller: &Caller) -> Result<Self, Error> {
+        let seen = seen(caller, "change instances")?;
+        let allowed = match caller.project() {
+            _ if caller.is_admin => Some(Reach::All),
+            Some(project) if caller.is_member() => Some(Reach::Project(project.to_owned())),
+            _ => None,
+        };
+        Ok(Self { seen, allowed, action: "change", needs: OWNER })
+    }
+
+    /// What a caller reports on: all, for what runs the instances and for an operator; nothing, for others.
+    pub fn report(caller: &Caller) -> Result<Self, Error> {
+        let seen = seen(caller, "report instances")?;
+        let allowed = sees_all(caller).then_some(Reach::All);
+        Ok(Self { seen, allowed, action: "report the state of", needs: SERVICE })
+    }
+
+    /// What a list shows: what the caller's project owns. Whoever sees all is shown all if it asks for
+    /// `all_projects` or names a project, or has none itself (Nova, `all_tenants`).
+    pub fn list(caller: &Caller, all_projects: bool, names_project: bool) -> Result<Self, Error> {
+        let seen = seen(caller, "list instances")?;
+        if all_projects && seen != Reach::All {
+            let action = "list instances of all projects".to_owned();
+            return Err(Error::NotPermitted { action, needs: SERVICE });
+        }
+        let seen = match caller.project() {
+            Some(project) if !all_projects && !names_project => Reach::Project(project.to_owned()),
+            _ => seen,
+        };
+        Ok(Self { allowed: Some(seen.clone()), seen, action: "list", needs: READER })
+    }
+
+    /// What a caller creates, and finds of what it has created: instances of its own project.
+    pub fn create(caller: &Caller) -> Result<Self, Error> {
+        let needs = match caller.project() {
+            _ if !caller.is_member() => MEMBER,
+            None if !caller.is_admin => PROJECT,
+            project => {
+                let own = Reach::Project(project.unwrap_or_default().to_owned());
+                return Ok(Self { seen: own.clone(), allowed: Some(own), action: "create", needs: MEMBER });
+            }
+        };
+        Err(Error::NotPermitted { action: "create instances".to_owned(), needs })
+    }
+
+    /// All instances, for what the service does by itself, on behalf of nobody who is waiting: jobs and sweeps.
+    #[must_use]
+    pub const fn internal() -> Self {
+        Self { seen: Reach::All, allowed: Some(Reach::All), action: "work on", needs: ADMIN }
+    }
+
+    /// The only project whose instances are seen; `None` if all are.
+    #[must_use]
+    pub fn project(&self) -> Option<&str> {
+        match &self.seen {
+            Reach::All => None,
+            Reach::Project(project) => Some(project),
+        }
+    }
+
+    /// That part of it with which the caller may do what it wants; `None` if that is nothing.
+    #[must_use]
+    pub fn allowed(&self) -> Option<Self> {
+        let seen = self.allowed.clone()?;
+        Some(Self { seen, ..self.clone() })
+    }
+
+    /// Refuses an instance that the caller sees, but must not do with what it wants.
+    pub fn check(&self, instance: &Instance) -> Result<(), Error> {
+        let is_allowed = match &self.allowed {
+            Some(Reach::All) => true,
+            Some(Reach::Project(project)) => **project == *instance.project_id,
+            None => false,
+        };
+        if is_allowed {
+            return Ok(());
+        }
+        let action = format!("{} instance {}", self.action, instance.id);
+        Err(Error::NotPermitted { action, needs: self.needs })
+    }
+
+    /// What a page token of a list within this scope is bound to: nobody goes on with a list of somebody else.
+    #[must_use]
+    pub fn binding(&self) -> String {
+        self.project().map_or_else(|| "all projects".to_owned(), |project| format!("project {project}"))
+    }
+}
+
+/// Whether `caller` sees the instances of all projects: it is an operator, or runs them.
+fn sees_all(caller: &Caller) -> bool {
+    caller.is_admin || caller.has_role(ROLE_OF_SERVICES)
+}
+
+/// What `caller` sees, or why it must not `action` at all.
+fn seen(caller: &Caller, action: &str) -> Result<Reach, Error> {
+    if sees_all(caller) {
+        return Ok(Reach::All);
+    }
+    let needs = match caller.project() {
+        Some(project) if caller.is_reader() => return Ok(Reach::Project(project.to_owned())),
+        Some(_) => READER,
+        None => PROJECT,
+    };
+    Err(Error::NotPermitted { action: action.to_owned(), needs })
+}
+
+/// Whether `caller` may add and delete flavors, which everybody reads.
+pub fn check_flavor_change(caller: &Caller) -> Result<(), Error> {
+    if caller.is_admin {
+        return Ok(());
+    }
+    Err(Error::NotPermitted { action: "change flavors".to_owned(), needs: ADMIN })
+}
+
+/// Role of what runs the instances, and of other services (Nova's policy, `service_role`).
+const ROLE_OF_SERVICES: &str = "service";
+
+/// What a refused caller would have to be.
+const ADMIN: &str = "the role admin";
+const MEMBER: &str = "the role member";
+const OWNER: &str = "the role member in the project that owns it, or the role admin";
+const PROJECT: &str = "a project";
+const READER: &str = "the role reader";
+const SERVICE: &str = "the role service or admin";
