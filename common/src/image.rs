@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+pub mod properties;
+
 /// Free properties of an image, by name.
 pub type Properties = BTreeMap<String, String>;
 

@@ -55,7 +55,8 @@ pub struct Config {
     #[arg(long, env = "PUBLIC_ENDPOINT", value_name = "URL")]
     pub public_endpoint: Option<String>,
 
-    /// Most properties an image may have; negative for any number.
+    /// Most properties an image may have, not counting those that an image of an instance has besides the instance's;
+    /// negative for any number.
     #[arg(
         long,
         env = "IMAGE_PROPERTY_QUOTA",

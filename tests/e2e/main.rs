@@ -17,6 +17,7 @@ mod openapi;
 mod operations;
 mod process;
 mod readme;
+mod records;
 mod replicas;
 mod retry;
 mod telemetry;

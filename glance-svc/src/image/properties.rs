@@ -2,57 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use common::{image::Properties, text, violations::Violations};
+pub use common::image::properties::{TOTAL_LIMIT, VALUE_LIMIT, check_reserved};
+use common::{
+    image::{
+        Properties,
+        properties::{check_name, check_value, measure},
+    },
+    text,
+    violations::Violations,
+};
 
 use crate::error::Error;
-
-/// Longest value, bytes (Glance keeps them in a TEXT column of MySQL).
-pub const VALUE_LIMIT: usize = 65_535;
-
-/// Most bytes of all names and values of an image: its history shows them twice in one answer, old and new, and
-/// clients refuse answers above 4 MiB.
-pub const TOTAL_LIMIT: usize = 1_572_864;
-
-/// Names that start like this belong to Glance itself.
-const RESERVED_PREFIX: &str = "os_glance";
-
-/// Names that cannot be properties, sorted: base attributes of an image, in this API and in Glance's.
-const RESERVED: [&str; 34] = [
-    "checksum",
-    "container_format",
-    "create_time",
-    "created_at",
-    "deleted",
-    "deleted_at",
-    "direct_url",
-    "disk_format",
-    "etag",
-    "file",
-    "id",
-    "is_public",
-    "location",
-    "locations",
-    "min_disk",
-    "min_ram",
-    "name",
-    "os_hash_algo",
-    "os_hash_value",
-    "os_hidden",
-    "owner",
-    "properties",
-    "protected",
-    "revision",
-    "schema",
-    "self",
-    "size",
-    "status",
-    "stores",
-    "tags",
-    "update_time",
-    "updated_at",
-    "virtual_size",
-    "visibility",
-];
 
 /// How many properties an image may have; negative for any number (Glance, `image_property_quota`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,15 +60,22 @@ impl PropertyUpdate {
 impl Quota {
     /// Refuses growth only: an image above the quota can still shrink and change.
     pub fn check_growth(self, before: &Properties, properties: &Properties) -> Result<(), Error> {
-        if properties.len() > before.len() {
-            self.check(properties)?;
+        let (old, new) = (measure(before), measure(properties));
+        if new.0 > old.0 {
+            self.check_count(new.0)?;
         }
-        if total_bytes(properties) > total_bytes(before) { check_total(properties) } else { Ok(()) }
+        if new.1 > old.1 { check_bytes(new.1) } else { Ok(()) }
     }
 
-    /// Refuses `properties` if they are too many.
+    /// Refuses `properties` if they are too many, or larger in all than [`TOTAL_LIMIT`]. What a service adds does not
+    /// count.
     pub fn check(self, properties: &Properties) -> Result<(), Error> {
-        let attempted = properties.len();
+        let (count, bytes) = measure(properties);
+        self.check_count(count)?;
+        check_bytes(bytes)
+    }
+
+    fn check_count(self, attempted: usize) -> Result<(), Error> {
         match usize::try_from(self.0) {
             Ok(maximum) if attempted > maximum => {
                 Err(Error::Quota { resource: "properties", attempted, maximum })
@@ -118,17 +85,11 @@ impl Quota {
     }
 }
 
-/// Refuses `properties` if they are larger in all than [`TOTAL_LIMIT`].
-pub fn check_total(properties: &Properties) -> Result<(), Error> {
-    let attempted = total_bytes(properties);
+fn check_bytes(attempted: usize) -> Result<(), Error> {
     if attempted > TOTAL_LIMIT {
         return Err(Error::Quota { resource: "bytes of properties", attempted, maximum: TOTAL_LIMIT });
     }
     Ok(())
-}
-
-fn total_bytes(properties: &Properties) -> usize {
-    properties.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
 /// Notes what is wrong with names and values.
@@ -149,46 +110,12 @@ pub fn check_entry(field: &str, name: &str, value: &str, violations: &mut Violat
     }
 }
 
-fn check_name(name: &str) -> Result<(), String> {
-    if name.is_empty() {
-        return Err(format!("the name is empty: 1 to {} characters", text::NAME_LIMIT));
-    }
-    text::optional_name(name).map_err(|problem| format!("the name {problem}"))?;
-    check_reserved(name)
-}
-
-/// Notes that a name cannot be a property's: it is a base attribute's, or Glance's own.
-pub fn check_reserved(name: &str) -> Result<(), String> {
-    if RESERVED.binary_search(&name).is_ok() {
-        return Err("is the name of a base attribute, which cannot be a property".to_owned());
-    }
-    if name.starts_with(RESERVED_PREFIX) {
-        return Err(format!("names that start with {RESERVED_PREFIX} are reserved"));
-    }
-    Ok(())
-}
-
-fn check_value(value: &str) -> Result<(), String> {
-    if value.len() > VALUE_LIMIT {
-        return Err(format!("the value has {} bytes, at most {VALUE_LIMIT} are allowed", value.len()));
-    }
-    if value.contains('\0') {
-        return Err("the value must not contain NUL".to_owned());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn properties(names: &[&str]) -> Properties {
         names.iter().map(|name| ((*name).to_owned(), "v".to_owned())).collect()
-    }
-
-    #[test]
-    fn reserved_names_are_sorted() {
-        assert!(RESERVED.is_sorted());
     }
 
     #[test]
@@ -200,7 +127,7 @@ mod tests {
             assert!(!check(&properties(&[bad]), "set").is_empty(), "{bad:?}");
         }
         let widest = "名".repeat(255);
-        for good in ["a", " ", "kernel_id", "base_image_ref", "os_glanc", "trait:X", &widest] {
+        for good in ["a", " ", "kernel_id", "base_image_ref", "revision", "os_glanc", "trait:X", &widest] {
             assert!(check(&properties(&[good]), "set").is_empty(), "{good:?}");
         }
         let value = |value: String| Properties::from([("a".to_owned(), value)]);

@@ -4,7 +4,7 @@ use common::violations::Violations;
 
 use super::{
     AMAZON_FORMATS, Attribute, Image, Status, TAG_LIMIT,
-    properties::{PropertyUpdate, Quota, check, check_total},
+    properties::{PropertyUpdate, Quota, check},
 };
 use crate::error::Error;
 
@@ -32,7 +32,6 @@ pub fn register(mut image: Image, problems: Violations, quota: Quota) -> Result<
     violations.append(check(&image.properties, "properties"));
     violations.check()?;
     quota.check(&image.properties)?;
-    check_total(&image.properties)?;
     check_tag_quota(&image, 0)?;
     Ok(image)
 }

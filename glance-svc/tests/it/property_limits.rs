@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use common::{on_both_databases, testing::TestDb};
-use proto::glance::v1::{Image, ListImageRevisionsRequest, UpdateImagePropertiesRequest};
+use proto::glance::v1::{
+    Image, ListImageRevisionsRequest, UpdateImagePropertiesRequest, image_change::Subject,
+};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -18,6 +20,7 @@ on_both_databases!(
     takes_names_that_are_almost_reserved,
     lists_what_fits_of_many_violations,
     takes_as_many_as_the_quota_allows,
+    what_a_service_adds_is_outside_the_quota,
     refuses_only_growth_above_the_quota,
     counts_the_replacement_when_it_purges,
     limits_the_bytes_of_all_properties,
@@ -50,11 +53,6 @@ async fn refuses_bad_names(db: TestDb) {
         "size",
         "checksum",
         "tags",
-        "properties",
-        "revision",
-        "etag",
-        "create_time",
-        "update_time",
         "created_at",
         "updated_at",
         "deleted",
@@ -65,7 +63,6 @@ async fn refuses_bad_names(db: TestDb) {
         "self",
         "file",
         "schema",
-        "is_public",
         "virtual_size",
         "os_hash_algo",
         "os_hash_value",
@@ -138,9 +135,50 @@ async fn takes_names_that_are_almost_reserved(db: TestDb) {
         (" ", "x"),
         ("hw_scsi_model", "x"),
         ("min-ram", "x"),
+        ("properties", "x"),
+        ("is_public", "x"),
+        ("revision", "x"),
+        ("etag", "x"),
+        ("create_time", "x"),
+        ("update_time", "x"),
+        ("members", "x"),
     ];
     let id = glance.named("cirros").await.id;
-    assert_eq!(glance.set(&id, &pairs).await.unwrap().properties.len(), pairs.len());
+    let changed = glance.set(&id, &pairs).await.unwrap();
+    assert_eq!(changed.properties, setting("", &pairs).set);
+    assert_eq!((changed.revision, glance.get(&id).await.unwrap()), (2, changed.clone()));
+    for (name, _) in pairs {
+        assert_eq!(glance.find(&format!("properties.\"{name}\" = x")).await, ["cirros"], "{name}");
+    }
+    for change in glance.revisions(&id).await.remove(0).changes {
+        assert!(matches!(change.subject, Some(Subject::Property(_))), "{change:?}");
+    }
+}
+
+async fn what_a_service_adds_is_outside_the_quota(db: TestDb) {
+    let glance = Glance::start(db).await;
+    let long = "é".repeat(255);
+    let added = [
+        ("base_image_ref", long.as_str()),
+        ("image_type", "snapshot"),
+        ("instance_uuid", "i"),
+        ("kernel_id", "k"),
+        ("owner_id", &long),
+        ("ramdisk_id", "r"),
+        ("user_id", &long),
+    ];
+    for most in [numbered(128), weighing(1_572_864, 'x')] {
+        let mut properties = most;
+        let full = glance.create(Image { properties: properties.clone(), ..named("full") }).await.unwrap();
+        let grown = glance.set(&full.id, &added).await.unwrap();
+        properties.extend(setting("", &added).set);
+        assert_eq!(grown.properties, properties);
+        let whole =
+            glance.create(Image { properties: properties.clone(), ..named("snapshot") }).await.unwrap();
+        assert_eq!(whole.properties, properties);
+        let refused = glance.set(&full.id, &[("kernel_id", &"é".repeat(256))]).await.unwrap_err();
+        assert_error(&refused, Code::ResourceExhausted, "IMAGE_QUOTA_EXCEEDED");
+    }
 }
 
 async fn lists_what_fits_of_many_violations(db: TestDb) {

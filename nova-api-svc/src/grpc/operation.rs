@@ -6,6 +6,7 @@ use common::{
     caller::Caller,
     deadline::Deadline,
     id::Id,
+    image::properties::{check_name, check_reserved, check_value},
     text::{self, NAME_LIMIT},
     violations::Violations,
 };
@@ -20,36 +21,6 @@ use crate::{
 
 /// Entries that follow from image and flavor, and are no properties to be edited.
 const BASE: [&str; 5] = ["min_ram", "min_disk", "disk_format", "container_format", "base_image_ref"];
-
-/// Names that no property of an image can have: a snapshot could not be registered.
-const RESERVED: [&str; 26] = [
-    "id",
-    "name",
-    "owner",
-    "status",
-    "visibility",
-    "protected",
-    "os_hidden",
-    "size",
-    "virtual_size",
-    "checksum",
-    "os_hash_algo",
-    "os_hash_value",
-    "tags",
-    "locations",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-    "deleted",
-    "direct_url",
-    "self",
-    "file",
-    "schema",
-    "is_public",
-    "location",
-    "members",
-    "stores",
-];
 
 /// What every request has: who asks, of which instance, on which conditions.
 pub(super) struct Common<'a> {
@@ -82,9 +53,10 @@ impl<'a> Common<'a> {
 pub(super) fn snapshot(name: &str, metadata: &BTreeMap<String, String>) -> Violations {
     let mut violations = Violations::default();
     violations.take("name", text::name(name));
-    for name in metadata.keys() {
-        if let Err(problem) = text::name(name) {
-            violations.add(text::map_key("metadata", name), format!("the name {problem}"));
+    for (name, value) in metadata {
+        // The path is made only for what is wrong.
+        for problem in [check_name(name), check_value(value)].into_iter().filter_map(Result::err) {
+            violations.add(text::map_key("metadata", name), problem);
         }
     }
     violations
@@ -132,10 +104,7 @@ fn editable(name: &str) -> Result<(), String> {
     if BASE.contains(&name) {
         return Err("follows from image and flavor and cannot be edited; RebuildInstance and ResizeInstance change it".to_owned());
     }
-    if RESERVED.contains(&name) || name.starts_with("os_glance") {
-        return Err("is reserved: no image has a property of that name".to_owned());
-    }
-    Ok(())
+    check_reserved(name)
 }
 
 /// What is reported of an instance.

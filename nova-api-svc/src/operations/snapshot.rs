@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use common::{clock, id::Id};
+use common::{clock, id::Id, text::NAME_LIMIT};
 
 use super::{Asked, Operations, Plan};
 use crate::{
@@ -24,9 +24,7 @@ impl Operations {
     }
 
     pub(super) fn shelve(&self, asked: &Asked<'_>, before: &Instance) -> Plan {
-        // Nova's name for it.
-        let name = format!("{}-shelved", before.name);
-        let job = self.registration(asked, before, name, &BTreeMap::new());
+        let job = self.registration(asked, before, shelved_name(&before.name), &BTreeMap::new());
         let target = shelve(&before.record, job.image_id, &before.host, job.create_time);
         let aim = Aim { target: Some(Arc::new(target)), image_id: Some(job.image_id), meanwhile: None };
         Plan { aim, job: Some(job), quota: None }
@@ -50,4 +48,10 @@ impl Operations {
             create_time: clock::now(),
         }
     }
+}
+
+/// Nova's name of the image of an instance that is put away; a long name makes room for the end.
+fn shelved_name(name: &str) -> String {
+    const END: &str = "-shelved";
+    name.chars().take(NAME_LIMIT - END.len()).chain(END.chars()).collect()
 }

@@ -15,6 +15,7 @@ on_both_databases!(
     amazon_formats_need_no_second_one,
     takes_any_text,
     names_with_special_characters_are_found_and_changed,
+    names_that_only_grpc_has_fields_of_are_properties,
     who_registers_an_image_owns_it,
     only_operators_give_an_image_away_or_publish_it,
     one_who_may_only_read_registers_nothing,
@@ -193,4 +194,17 @@ async fn one_who_may_only_read_registers_nothing(db: TestDb) {
     world.http(Who::new("x", "owner", "")).create(json!({"name": "a"})).await;
     world.http(Who::new("x", "owner", "Manager")).create(json!({"name": "b"})).await;
     assert_eq!(world.http(Who::READER).list("sort=name:asc").await, ["a", "b"]);
+}
+
+async fn names_that_only_grpc_has_fields_of_are_properties(db: TestDb) {
+    let http = World::start(db).await.http(Who::OWNER);
+    for name in ["properties", "is_public", "revision", "etag", "create_time", "update_time", "members"] {
+        let id = id_of(&http.create(json!({"name": "n", name: "abc"})).await);
+        assert_eq!(http.show(&id).await[name], "abc");
+        assert_eq!(http.list(&format!("{name}=abc")).await.len(), 1, "{name}");
+        assert_eq!(http.set(&id, name, json!("def")).await.is(200).json()[name], "def");
+        assert_eq!(http.list(&format!("{name}=abc")).await.len(), 0, "{name}");
+        let patch = json!([{"op": "remove", "path": format!("/{name}")}]);
+        assert_eq!(http.patch(&id, patch).await.is(200).json().get(name), None);
+    }
 }

@@ -13,7 +13,7 @@ on_both_databases!(
     properties_are_strings,
 );
 
-const READ_ONLY: [&str; 24] = [
+const READ_ONLY: [&str; 21] = [
     "id",
     "status",
     "size",
@@ -32,12 +32,9 @@ const READ_ONLY: [&str; 24] = [
     "locations",
     "deleted",
     "deleted_at",
-    "is_public",
     "os_glance",
     "os_glance_import_task",
     "os_glanceful",
-    "revision",
-    "etag",
 ];
 
 async fn refuses_what_only_the_service_sets(db: TestDb) {

@@ -9,6 +9,7 @@ on_both_databases!(
     only_the_named_properties_change,
     an_edit_can_be_made_to_depend_on_what_was_seen,
     what_no_image_has_cannot_be_set,
+    names_of_fields_of_an_image_are_properties,
     edits_at_once_through_two_replicas_all_survive,
 );
 
@@ -80,6 +81,31 @@ async fn what_no_image_has_cannot_be_set(db: TestDb) {
     assert_eq!(fields(&refused), expected);
     assert_eq!(fields(&nova.edit(edit_of(&instance, &[], &[])).await.unwrap_err()), ["set"]);
     assert_eq!(nova.get(&instance.id).await.unwrap(), instance);
+}
+
+async fn names_of_fields_of_an_image_are_properties(db: TestDb) {
+    let nova = alone(db).await;
+    let instance = nova.active(&nova.glance.with(&[("revision", "abc")])).await;
+    assert_eq!(instance.system_metadata["image_revision"], "abc");
+    let set = map(&[
+        ("properties", "1"),
+        ("is_public", "2"),
+        ("revision", "3"),
+        ("etag", "4"),
+        ("create_time", "5"),
+        ("update_time", "6"),
+        ("members", "7"),
+    ]);
+    let edited = nova.edit(UpdateInstanceImagePropertiesRequest {
+        id: instance.id.clone(),
+        set: set.clone(),
+        ..Default::default()
+    });
+    assert_eq!(edited.await.unwrap().image_revision, instance.image_revision);
+    let request =
+        SnapshotInstanceRequest { id: instance.id, name: "backup".to_owned(), ..Default::default() };
+    let made = nova.glance.find(&nova.snapshot(request).await.unwrap().image_id).unwrap();
+    assert!(set.iter().all(|(name, value)| made.properties.get(name) == Some(value)), "{made:?}");
 }
 
 async fn edits_at_once_through_two_replicas_all_survive(db: TestDb) {

@@ -1,8 +1,10 @@
 //! Instances that are put away and brought back.
 
+use proto::nova::v1::CreateInstanceRequest;
+
 use super::*;
 
-on_both_databases!(an_instance_comes_back_as_it_was, an_agent_puts_away);
+on_both_databases!(an_instance_comes_back_as_it_was, a_long_name_is_cut, an_agent_puts_away);
 
 async fn an_instance_comes_back_as_it_was(db: TestDb) {
     let nova = alone(db).await;
@@ -21,6 +23,17 @@ async fn an_instance_comes_back_as_it_was(db: TestDb) {
     let shelved = nova.shelve(&instance.id).await.unwrap();
     nova.delete(&instance.id).await.unwrap();
     assert!(nova.glance.find(&shelved.system_metadata["shelved_image_id"]).is_some());
+}
+
+async fn a_long_name_is_cut(db: TestDb) {
+    let nova = alone(db).await;
+    let image = nova.glance.with(&[]);
+    for (characters, kept) in [(247, 247), (248, 247), (255, 247)] {
+        let request = CreateInstanceRequest { name: "é".repeat(characters), ..of(&image) };
+        let shelved = nova.shelve(&nova.create_one(request).await.id).await.unwrap();
+        let made = nova.glance.find(&shelved.system_metadata["shelved_image_id"]).unwrap();
+        assert_eq!(made.name, format!("{}-shelved", "é".repeat(kept)));
+    }
 }
 
 async fn an_agent_puts_away(db: TestDb) {

@@ -1,10 +1,11 @@
 //! Images that are made of instances.
 
 use super::*;
-use crate::glance::Mood;
+use crate::{glance::Mood, support::fields};
 
 on_both_databases!(
     a_snapshot_is_made_of_the_record,
+    metadata_that_no_image_can_have_is_refused,
     an_agent_uploads_a_snapshot,
     a_snapshot_that_is_refused_leaves_the_instance_as_it_was,
     a_snapshot_is_not_lost_when_the_catalogue_is_away,
@@ -59,6 +60,20 @@ async fn a_snapshot_is_made_of_the_record(db: TestDb) {
     assert_eq!((made.min_ram, made.min_disk), (64, 20));
     assert_eq!((made.disk_format.as_str(), made.container_format.as_str()), ("vhd", "bare"));
     assert_eq!(content(&done.instance.unwrap()), content(&instance));
+}
+
+async fn metadata_that_no_image_can_have_is_refused(db: TestDb) {
+    let nova = alone(db).await;
+    let instance = nova.active(&nova.glance.with(&[])).await;
+    let long = "x".repeat(65_536);
+    let metadata =
+        map(&[("a", long.as_str()), ("b", "\0"), ("os_glance_x", ""), ("revision", ""), ("status", "")]);
+    let request = SnapshotInstanceRequest { metadata, ..named(&instance.id, "") };
+    let refused = nova.snapshot(request).await.unwrap_err();
+    let expected =
+        [r#"metadata["a"]"#, r#"metadata["b"]"#, r#"metadata["os_glance_x"]"#, r#"metadata["status"]"#];
+    assert_eq!(fields(&refused), expected);
+    assert_eq!(nova.get(&instance.id).await.unwrap(), instance);
 }
 
 async fn an_agent_uploads_a_snapshot(db: TestDb) {

@@ -1,0 +1,130 @@
+//! What a property may be called and hold, and how many there may be: one table for both services.
+
+use super::Properties;
+use crate::text;
+
+/// Longest value, bytes (Glance keeps them in a TEXT column of MySQL).
+pub const VALUE_LIMIT: usize = 65_535;
+
+/// Most properties of an image, unless glance-svc is configured otherwise, and of the record of an instance (Glance,
+/// `image_property_quota`).
+pub const COUNT_LIMIT: usize = 128;
+
+/// Most bytes of all names and values of an image: its history shows them twice in one answer, old and new, and
+/// clients refuse answers above 4 MiB.
+pub const TOTAL_LIMIT: usize = 1_572_864;
+
+/// Names that start like this belong to Glance itself.
+pub const RESERVED_PREFIX: &str = "os_glance";
+
+/// Names that cannot be properties, sorted: base attributes of an image, and what Glance keeps for itself (current
+/// release: `_base_properties`, `_readonly_properties`, `_reserved_properties`, `_disallowed_properties`).
+pub const RESERVED: [&str; 28] = [
+    "checksum",
+    "container_format",
+    "created_at",
+    "deleted",
+    "deleted_at",
+    "direct_url",
+    "disk_format",
+    "file",
+    "id",
+    "location",
+    "locations",
+    "min_disk",
+    "min_ram",
+    "name",
+    "os_hash_algo",
+    "os_hash_value",
+    "os_hidden",
+    "owner",
+    "protected",
+    "schema",
+    "self",
+    "size",
+    "status",
+    "stores",
+    "tags",
+    "updated_at",
+    "virtual_size",
+    "visibility",
+];
+
+/// Properties that an image of an instance has besides those of the instance, sorted. They are outside every limit of
+/// number and bytes: an instance of an image that has as many as are allowed can be made an image again.
+pub const ADDED: [&str; 7] =
+    ["base_image_ref", "image_type", "instance_uuid", "kernel_id", "owner_id", "ramdisk_id", "user_id"];
+
+/// The problem with a name that no property can have.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() {
+        return Err(format!("the name is empty: 1 to {} characters", text::NAME_LIMIT));
+    }
+    text::optional_name(name).map_err(|problem| format!("the name {problem}"))?;
+    check_reserved(name)
+}
+
+/// The problem with a name that is a base attribute's, or Glance's own.
+pub fn check_reserved(name: &str) -> Result<(), String> {
+    if RESERVED.binary_search(&name).is_ok() {
+        return Err("is the name of a base attribute, which cannot be a property".to_owned());
+    }
+    if name.starts_with(RESERVED_PREFIX) {
+        return Err(format!("names that start with {RESERVED_PREFIX} are reserved"));
+    }
+    Ok(())
+}
+
+/// The problem with a value that no property can have.
+pub fn check_value(value: &str) -> Result<(), String> {
+    if value.len() > VALUE_LIMIT {
+        return Err(format!("the value has {} bytes, at most {VALUE_LIMIT} are allowed", value.len()));
+    }
+    if value.contains('\0') {
+        return Err("the value must not contain NUL".to_owned());
+    }
+    Ok(())
+}
+
+/// How many properties count, and their bytes: all but those that a service adds, whose values have at most 255
+/// characters.
+#[must_use]
+pub fn measure(properties: &Properties) -> (usize, usize) {
+    let counted = properties.iter().filter(|(name, value)| !is_added(name, value));
+    counted.fold((0, 0), |(count, bytes), (name, value)| (count + 1, bytes + name.len() + value.len()))
+}
+
+fn is_added(name: &str, value: &str) -> bool {
+    ADDED.binary_search(&name).is_ok() && value.chars().nth(text::NAME_LIMIT).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted() {
+        assert!(RESERVED.is_sorted() && ADDED.is_sorted());
+        assert!(ADDED.iter().all(|name| check_name(name).is_ok()));
+    }
+
+    #[test]
+    fn names_of_real_catalogues_are_properties() {
+        for name in ["properties", "is_public", "revision", "etag", "create_time", "update_time", "members"] {
+            check_name(name).unwrap();
+        }
+        for name in ["", "a\0", "os_glance", "os_glance_x", "status", "stores", &"x".repeat(256)] {
+            check_name(name).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_a_service_adds_does_not_count() {
+        let of = |entries: &[(&str, &str)]| {
+            measure(&entries.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+        };
+        assert_eq!(of(&[("a", "xyz"), ("é", ""), ("user_id", "alice")]), (2, 6));
+        assert_eq!(of(&[("owner_id", &"é".repeat(255))]), (0, 0));
+        assert_eq!(of(&[("owner_id", &"é".repeat(256))]), (1, 520));
+    }
+}
