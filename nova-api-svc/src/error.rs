@@ -126,6 +126,9 @@ pub enum Error {
     /// Others change an instance again and again.
     #[error("instance {0} is being changed by others again and again; try again")]
     Contended(Id),
+    /// Other requests with the same id are begun and refused, again and again.
+    #[error("request_id {} is being used by other requests again and again; try again", quoted(.0))]
+    RequestContended(String),
     /// The database failed or is away.
     #[error(transparent)]
     Database(#[from] db::Error),
@@ -257,6 +260,7 @@ impl Failure for Error {
                 .with("flavor_id", flavor_id)
                 .detail(self.bad_field("flavor_id")),
             Self::Contended(id) => retry(Code::Aborted, "CONTENDED").with("instance_id", id),
+            Self::RequestContended(id) => retry(Code::Aborted, "CONTENDED").with("request_id", id),
             Self::Database(error) => error.describe(),
             Self::Corrupt(_) => new(Code::Internal, "INTERNAL"),
         }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use common::id::Id;
+use serde::Serialize;
 
 pub mod access;
 pub mod afterwards;
@@ -21,7 +22,7 @@ pub use record::{Inherited, Record};
 pub use task::{Aim, Task};
 
 /// Where an instance stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum State {
     /// Recorded, not yet running.
     Building,
@@ -52,7 +53,7 @@ pub enum Compute {
 }
 
 /// Whether an instance runs, as its hypervisor says (Nova, `power_state`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum PowerState {
     /// Nobody said.
     #[default]

@@ -1,17 +1,16 @@
-//! What can be asked of instances once they are created, and how they end.
+//! What can be asked of instances once they are created.
 
-use common::{caller::Caller, clock, deadline::Deadline, id::Id, page::Page};
+use common::{caller::Caller, deadline::Deadline, id::Id, page::Page};
 
 use crate::{
     error::Error,
     glance::Glance,
     instance::{
-        Instance, Operation, Scope, State, Step,
-        afterwards::shelved_image,
+        Instance, Scope,
         difference::{Difference, differences},
     },
     list::{HistoryOrder, InstanceFilter, InstanceOrder},
-    store::{Action, Change, Entry, Job, Past, Store},
+    store::{Past, Store},
 };
 
 /// The instances.
@@ -58,36 +57,6 @@ impl Instances {
         scope: &Scope,
     ) -> Result<Vec<Instance>, Error> {
         self.store.list_instances(filter, page, scope).await
-    }
-
-    /// Deletes an instance with all its metadata, and the image it was put away in.
-    pub async fn delete(&self, id: Id, caller: &Caller) -> Result<(), Error> {
-        let scope = Scope::change(caller)?;
-        loop {
-            let before = self.within(id, &scope).await?;
-            let (actor, time) = (caller.actor.clone(), clock::now());
-            let shelved = shelved_image(&before.record).filter(|_| before.state == State::ShelvedOffloaded);
-            let job = shelved.map(|image_id| Job {
-                image_id,
-                instance_id: id,
-                action: Action::Delete,
-                caller: caller.clone(),
-                create_time: time,
-            });
-            let entry = Entry {
-                operation: Operation::Delete,
-                step: Step::Finished,
-                actor,
-                time,
-                image_id: None,
-                message: String::new(),
-                request: None,
-            };
-            let change = Change { before, after: None, entry, job, done: None, quota: None };
-            if self.store.apply(&change).await? {
-                return Ok(());
-            }
-        }
     }
 
     /// A page of the history of an instance, as [`Instances::list`], also after it was deleted.

@@ -1,5 +1,5 @@
 //! What is done with instances that are there. Each operation reads the instance, decides as a pure function what
-//! becomes of it, and writes that in one transaction, if nobody else was faster.
+//! becomes of it, and writes that in one transaction. Those that are about one instance queue up for that.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,9 +15,11 @@ use crate::{
     },
     pipeline::Pipeline,
     quota::Quota,
-    store::{Action, Change, Entry, Job, Request},
+    store::{Action, Change, Decided, Entry, Job, Request},
 };
 
+mod delete;
+mod earlier;
 mod jobs;
 mod rebuild;
 mod report;
@@ -26,8 +28,11 @@ mod snapshot;
 
 pub use report::{Outcome, Report};
 
-/// How often an operation looks again at an instance that others change meanwhile.
-const TRIES: usize = 20;
+use earlier::{Decision, Instead};
+use rebuild::Source;
+
+/// How often an operation asks glance-svc again, because the image of its instance became another one meanwhile.
+const TRIES: usize = 10;
 
 /// What is done with instances.
 #[derive(Debug, Clone)]
@@ -138,67 +143,76 @@ impl Wish {
 impl Operations {
     /// Does something with an instance as it is.
     pub async fn run(&self, wish: &Wish, asked: &Asked<'_>) -> Result<Done, Error> {
-        let (operation, scope) = (wish.operation(), Scope::change(asked.caller)?);
+        let (scope, mut source) = (Scope::change(asked.caller)?, None);
         for _ in 0..TRIES {
-            if let Some(done) = self.earlier(asked, &scope).await? {
-                return Ok(done);
-            }
-            let before = self.instance(asked.id, &scope).await?;
-            check_etag(&before, asked.etag)?;
-            operation.check(&before)?;
-            let plan = self.plan(wish, asked, &before).await?;
-            if operation == Operation::UpdateImageProperties && plan.aim.keeps(&before) {
-                return Ok(Done { instance: before, image_id: None });
-            }
-            let change = self.change(operation, asked, &before, plan);
-            if self.pipeline.store.apply(&change).await? {
-                return self.settle(change, &scope).await;
+            let seen = source.as_ref();
+            let decide = || self.decide(wish, asked, &scope, seen);
+            match self.pipeline.store.change(asked.id, decide).await? {
+                Decided::Change(change) => return self.settle(*change, &scope).await,
+                Decided::Nothing(Instead::Done(done)) => return Ok(*done),
+                Decided::Nothing(Instead::Earlier(entry)) => return self.repeat(asked, &scope, *entry).await,
+                Decided::Nothing(Instead::Ask(before)) => {
+                    source = Some(self.source(wish, asked, &before).await?);
+                }
             }
         }
         Err(Error::Contended(asked.id))
     }
 
-    /// What is to become of an instance.
-    async fn plan(&self, wish: &Wish, asked: &Asked<'_>, before: &Instance) -> Result<Plan, Error> {
-        match wish {
-            Wish::Snapshot { name, metadata } => Ok(self.snapshot(asked, before, name, metadata)),
+    /// What is to be done with an instance as it is.
+    async fn decide(
+        &self,
+        wish: &Wish,
+        asked: &Asked<'_>,
+        scope: &Scope,
+        source: Option<&Source>,
+    ) -> Decision {
+        let before = match self.look(asked, scope).await? {
+            Ok(before) => before,
+            Err(instead) => return Ok(Decided::Nothing(instead)),
+        };
+        let operation = wish.operation();
+        operation.check(&before)?;
+        let Some(plan) = self.plan(wish, asked, &before, source).await? else {
+            return Ok(Decided::Nothing(Instead::Ask(Box::new(before))));
+        };
+        if operation == Operation::UpdateImageProperties && plan.aim.keeps(&before) {
+            return Ok(Decided::Nothing(Instead::done(before)));
+        }
+        Ok(Decided::Change(Box::new(self.change(operation, asked, &before, plan))))
+    }
+
+    /// What is to become of an instance; `None` if glance-svc must be asked first.
+    async fn plan(
+        &self,
+        wish: &Wish,
+        asked: &Asked<'_>,
+        before: &Instance,
+        source: Option<&Source>,
+    ) -> Result<Option<Plan>, Error> {
+        Ok(Some(match wish {
+            Wish::Snapshot { name, metadata } => self.snapshot(asked, before, name, metadata),
             Wish::Rebuild { image_id, auto_disk_config } => {
-                self.rebuild(asked, before, *image_id, *auto_disk_config).await
+                match source.filter(|source| source.is_of(*image_id, before)) {
+                    Some(source) => rebuild::plan(before, source, *auto_disk_config)?,
+                    None => return Ok(None),
+                }
             }
-            Wish::Resize { flavor_id } => self.resize(before, flavor_id).await,
-            Wish::ConfirmResize => Ok(Plan::to(confirm_resize(&before.record))),
-            Wish::RevertResize => Ok(Plan::to(Arc::unwrap_or_clone(self.former(before).await?))),
-            Wish::UpdateImageProperties { set, remove } => Ok(Plan::to(edit(&before.record, set, remove))),
-            Wish::Shelve => Ok(self.shelve(asked, before)),
+            Wish::Resize { flavor_id } => self.resize(before, flavor_id).await?,
+            Wish::ConfirmResize => Plan::to(confirm_resize(&before.record)),
+            Wish::RevertResize => Plan::to(Arc::unwrap_or_clone(self.former(before).await?)),
+            Wish::UpdateImageProperties { set, remove } => Plan::to(edit(&before.record, set, remove)),
+            Wish::Shelve => self.shelve(asked, before),
             Wish::Unshelve => {
                 let plan = Plan::to(unshelve(&before.record));
                 let image_id = shelved_image(&before.record);
-                Ok(Plan { aim: Aim { image_id, ..plan.aim }, ..plan })
+                Plan { aim: Aim { image_id, ..plan.aim }, ..plan }
             }
-        }
+        }))
     }
 
     async fn instance(&self, id: Id, scope: &Scope) -> Result<Instance, Error> {
         self.pipeline.store.instance(id, scope).await?.ok_or(Error::InstanceNotFound(id))
-    }
-
-    /// What an earlier try of the request has done; what it left to be done is done now.
-    async fn earlier(&self, asked: &Asked<'_>, scope: &Scope) -> Result<Option<Done>, Error> {
-        let Some((request, scope)) = asked.request.as_ref().zip(scope.allowed()) else { return Ok(None) };
-        let store = &self.pipeline.store;
-        let Some(entry) = store.earlier(asked.id, &request.id, &scope).await? else { return Ok(None) };
-        if entry.request.as_ref() != Some(request) {
-            return Err(Error::RequestIdTaken(request.id.clone()));
-        }
-        if let Some(image_id) = entry.image_id {
-            if let Some(job) = store.job(image_id).await? {
-                self.do_job(&job).await?;
-            }
-            if let Some(problem) = store.failure(asked.id, image_id, &scope).await? {
-                return Err(Error::GlanceRefused { id: image_id, problem });
-            }
-        }
-        Ok(Some(Done { instance: self.instance(asked.id, &scope).await?, image_id: entry.image_id }))
     }
 
     /// What an operation changes: where nothing has to be waited for, all of it.
@@ -263,12 +277,4 @@ impl Operations {
         }
         Ok(Done { instance: self.instance(change.before.id, scope).await?, image_id })
     }
-}
-
-fn check_etag(instance: &Instance, given: &str) -> Result<(), Error> {
-    let current = instance.etag();
-    if given.is_empty() || given == current {
-        return Ok(());
-    }
-    Err(Error::StaleEtag { id: instance.id, given: given.to_owned(), current })
 }

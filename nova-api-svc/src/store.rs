@@ -16,6 +16,7 @@ mod record;
 mod rows;
 mod statements;
 mod sweep;
+mod turns;
 
 pub use change::{Change, Entry, Request};
 pub use claim::Claim;
@@ -23,6 +24,7 @@ pub use create::{Creation, Provision};
 pub use drift::{Place, Wanted};
 pub use history::Past;
 pub use jobs::{Action, Job};
+pub use turns::Decided;
 
 /// The schema.
 pub static MIGRATIONS: Migrations = Migrations {
@@ -36,12 +38,14 @@ pub struct Store {
     db: Db,
     creations: create::Creations,
     flavors: flavor::Flavors,
+    turns: turns::Turns,
 }
 
 impl Store {
     /// A store in `db`.
     #[must_use]
     pub fn new(db: Db) -> Self {
-        Self { creations: create::creations(db.clone()), flavors: flavor::flavors(db.clone()), db }
+        let (creations, flavors) = (create::creations(db.clone()), flavor::flavors(db.clone()));
+        Self { creations, flavors, turns: turns::Turns::default(), db }
     }
 }

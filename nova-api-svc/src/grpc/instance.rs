@@ -23,7 +23,7 @@ use super::{
 use crate::{
     drift::Detector,
     error::Error,
-    instance::Scope,
+    instance::{Operation, Scope},
     instances::Instances,
     list::{DEFAULT_ORDER, HISTORY_ORDER, InstanceFilter},
     operations::{Done, Operations, Wish},
@@ -83,9 +83,11 @@ impl InstanceService for Api {
     }
 
     async fn delete_instance(&self, request: Request<pb::DeleteInstanceRequest>) -> Answer<()> {
-        let ((caller, _), message) = open(request);
-        let id = Id::from_field("id", &message.id).map_err(Error::from)?;
-        self.instances.delete(id, &caller).await?;
+        let ((caller, deadline), pb::DeleteInstanceRequest { id, request_id, etag }) = open(request);
+        let common = Common { id, request_id, etag: &etag, caller: &caller, deadline };
+        let said = Operation::Delete.name();
+        let asked = common.asked(Violations::default(), &said).map_err(Error::from)?;
+        self.operations.delete(&asked).await?;
         Ok(Response::new(()))
     }
 
@@ -157,11 +159,10 @@ impl InstanceService for Api {
     ) -> Answer<pb::Instance> {
         let ((caller, deadline), message) = open(request);
         let parsed = operation::report(&message);
-        let said = format!("{message:?}");
-        let common =
-            Common { id: message.id, request_id: message.request_id, etag: "", caller: &caller, deadline };
+        let pb::ReportInstanceStateRequest { id, request_id, etag, .. } = message;
+        let common = Common { id, request_id, etag: &etag, caller: &caller, deadline };
         let problems = parsed.as_ref().err().cloned().unwrap_or_default();
-        let asked = common.asked(problems, &said).map_err(Error::from)?;
+        let asked = common.asked(problems, &parsed.as_ref().ok()).map_err(Error::from)?;
         answer(self.operations.report(&asked, &parsed.map_err(Error::from)?).await)
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// What is done with an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each is the RPC with that name")]
@@ -31,7 +33,7 @@ pub enum Step {
 }
 
 /// What somebody has to do (Nova, `task_state`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "each is Nova's task state with that name")]
 pub enum TaskState {
     ImageSnapshot,

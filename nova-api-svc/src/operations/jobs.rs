@@ -10,7 +10,7 @@ use super::Operations;
 use crate::{
     error::Error,
     instance::{Compute, Instance, Operation, Scope, Step},
-    store::{Action, Change, Entry, Job},
+    store::{Action, Change, Decided, Entry, Job},
 };
 
 /// How often jobs that nobody has done are looked for, and how old they are then.
@@ -83,8 +83,7 @@ impl Operations {
 
     /// There will be no image: the instance is as it was before.
     async fn refused(&self, job: &Job, problem: &str) -> Result<(), Error> {
-        let give_up = |waiting: &Instance| waiting.fail(waiting.record.clone());
-        self.end(job, Step::Failed, problem, give_up).await?;
+        self.end(job, Step::Failed, problem, |waiting| waiting.fail(waiting.record.clone())).await?;
         self.pipeline.store.forget_job(job).await
     }
 
@@ -94,33 +93,36 @@ impl Operations {
         job: &Job,
         step: Step,
         message: &str,
-        end: impl Fn(&Instance) -> Instance,
+        end: fn(&Instance) -> Instance,
     ) -> Result<(), Error> {
-        let scope = Scope::internal();
-        loop {
-            let Some(before) = self.pipeline.store.instance(job.instance_id, &scope).await? else {
-                return Ok(());
-            };
-            let waiting = before.task.as_ref().filter(|task| task.image_id == Some(job.image_id));
-            let Some(operation) =
-                waiting.map(|task| task.operation).filter(|operation| makes_image(*operation))
-            else {
-                return Ok(());
-            };
-            let entry = Entry {
-                operation,
-                step,
-                actor: job.caller.actor.clone(),
-                time: clock::now(),
-                image_id: Some(job.image_id),
-                message: message.to_owned(),
-                request: None,
-            };
-            let change = self.written(&before, end(&before), entry, None, None);
-            if self.pipeline.store.apply(&Change { done: Some(job.image_id), ..change }).await? {
-                return Ok(());
-            }
-        }
+        let decide = || self.decide_end(job, step, message, end);
+        self.pipeline.store.change(job.instance_id, decide).await.map(drop)
+    }
+
+    async fn decide_end(
+        &self,
+        job: &Job,
+        step: Step,
+        message: &str,
+        end: fn(&Instance) -> Instance,
+    ) -> Result<Decided<()>, Error> {
+        let Some(before) = self.pipeline.store.instance(job.instance_id, &Scope::internal()).await? else {
+            return Ok(Decided::Nothing(()));
+        };
+        let waiting = before.task.as_ref().filter(|task| task.image_id == Some(job.image_id));
+        let operation = waiting.map(|task| task.operation).filter(|operation| makes_image(*operation));
+        let Some(operation) = operation else { return Ok(Decided::Nothing(())) };
+        let entry = Entry {
+            operation,
+            step,
+            actor: job.caller.actor.clone(),
+            time: clock::now(),
+            image_id: Some(job.image_id),
+            message: message.to_owned(),
+            request: None,
+        };
+        let change = self.written(&before, end(&before), entry, None, None);
+        Ok(Decided::Change(Box::new(Change { done: Some(job.image_id), ..change })))
     }
 }
 

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use common::{clock, violations::Violations};
+use serde::Serialize;
 
-use super::{Asked, Done, Operations, TRIES};
+use super::{
+    Asked, Done, Operations,
+    earlier::{Decision, Instead},
+};
 use crate::{
     error::Error,
     instance::{Instance, Operation, PowerState, Record, Scope, State, Step, TaskState},
-    store::Entry,
+    store::{Decided, Entry},
 };
 
-/// What is said of an instance.
-#[derive(Debug, Clone)]
+/// What is said of an instance. A retry is told by all of it.
+#[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// The state that it is about.
     pub seen_state: State,
@@ -31,7 +35,7 @@ pub struct Report {
 }
 
 /// How a task ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Outcome {
     /// It was done.
     Succeeded,
@@ -46,28 +50,32 @@ impl Operations {
     /// Takes a report, if the instance still is where it was seen.
     pub async fn report(&self, asked: &Asked<'_>, report: &Report) -> Result<Done, Error> {
         let scope = Scope::report(asked.caller)?;
-        for _ in 0..TRIES {
-            if let Some(done) = self.earlier(asked, &scope).await? {
-                return Ok(done);
-            }
-            let before = self.instance(asked.id, &scope).await?;
-            let former = match report.outcome {
-                Some(Outcome::Failed) if before.task.is_some() => Some(self.former(&before).await?),
-                _ => None,
-            };
-            let after = report.apply(&before, former)?;
-            if after == before && report.message.is_empty() {
-                return Ok(Done { instance: before, image_id: None });
-            }
-            let entry = entry(asked, report, &before);
-            let caller = before.task.as_ref().map_or(asked.caller, |task| &task.caller);
-            let job = Self::job_at_end(&entry, &before, caller);
-            let change = self.written(&before, after, entry, job, None);
-            if self.pipeline.store.apply(&change).await? {
-                return self.settle(change, &scope).await;
-            }
+        let decide = || self.decide_report(asked, &scope, report);
+        match self.pipeline.store.change(asked.id, decide).await? {
+            Decided::Change(change) => self.settle(*change, &scope).await,
+            Decided::Nothing(Instead::Done(done)) => Ok(*done),
+            Decided::Nothing(Instead::Earlier(entry)) => self.repeat(asked, &scope, *entry).await,
+            Decided::Nothing(Instead::Ask(_)) => Err(Error::Contended(asked.id)),
         }
-        Err(Error::Contended(asked.id))
+    }
+
+    async fn decide_report(&self, asked: &Asked<'_>, scope: &Scope, report: &Report) -> Decision {
+        let before = match self.look(asked, scope).await? {
+            Ok(before) => before,
+            Err(instead) => return Ok(Decided::Nothing(instead)),
+        };
+        let former = match report.outcome {
+            Some(Outcome::Failed) if before.task.is_some() => Some(self.former(&before).await?),
+            _ => None,
+        };
+        let after = report.apply(&before, former)?;
+        if after == before && report.message.is_empty() {
+            return Ok(Decided::Nothing(Instead::done(before)));
+        }
+        let entry = entry(asked, report, &before);
+        let caller = before.task.as_ref().map_or(asked.caller, |task| &task.caller);
+        let job = Self::job_at_end(&entry, &before, caller);
+        Ok(Decided::Change(Box::new(self.written(&before, after, entry, job, None))))
     }
 }
 

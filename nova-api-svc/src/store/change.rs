@@ -186,7 +186,7 @@ pub(super) fn creation(instance: &Instance) -> Entry {
 
 impl Store {
     /// Writes a change; `false`, and nothing is written, if the instance is not what it was before any more.
-    pub async fn apply(&self, change: &Change) -> Result<bool, Error> {
+    pub(super) async fn apply(&self, change: &Change) -> Result<bool, Error> {
         retrying(|| self.try_apply(change)).await
     }
 

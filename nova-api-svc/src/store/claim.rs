@@ -47,6 +47,11 @@ impl Claim {
         }
     }
 
+    /// What no two requests that create something have in common.
+    pub(super) fn key(&self) -> (&str, Option<&str>) {
+        (&self.project_id, self.request_id.as_deref())
+    }
+
     /// The id of the reservation to be.
     #[must_use]
     pub fn reservation_id(&self) -> &str {

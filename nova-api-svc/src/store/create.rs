@@ -35,6 +35,9 @@ use crate::{
 /// request id or a quota may be locked by another replica.
 const LIMITS: Limits = Limits { name: "creates", batch: 128, patience: Duration::from_millis(20) };
 
+/// How often a request looks again whether its id is free.
+const TRIES: usize = 5;
+
 /// As many records as are remembered to be there, 16 bytes each.
 const KNOWN_RECORDS: usize = 10_000;
 
@@ -121,16 +124,20 @@ impl KnownRecords {
 
 impl Store {
     /// Records what a request lays out. Another request with the same id that came first wins: what it created is
-    /// the answer.
+    /// the answer. If that one was refused, or was so long ago that it is forgotten by now, this one is tried in its
+    /// own right.
     pub async fn create(&self, creation: Creation) -> Result<Reservation, Error> {
         let creation = Arc::new(creation);
-        let outcome = self.creations.submit(Arc::clone(&creation)).await.map_err(db::Error::from)?;
-        if let Some(reservation) = outcome? {
-            return Ok(reservation);
+        for _ in 0..TRIES {
+            let outcome = self.creations.submit(Arc::clone(&creation)).await.map_err(db::Error::from)?;
+            if let Some(reservation) = outcome? {
+                return Ok(reservation);
+            }
+            if let Some(before) = self.find_reservation(&creation.claim, &creation.scope).await? {
+                return Ok(before);
+            }
         }
-        let before = self.find_reservation(&creation.claim, &creation.scope).await?;
-        // Whoever was first has committed: its row is there, and rows of requests are never deleted.
-        Ok(before.expect("a claim that failed belongs to an earlier request"))
+        Err(Error::RequestContended(creation.claim.request_id.clone().unwrap_or_default()))
     }
 
     /// What `project_id` uses, if anything is limited.
@@ -152,7 +159,7 @@ impl Writer {
             .map(|creation| creation.claim.project_id.as_str())
             .collect();
         if claims.is_empty() && limited.is_empty() {
-            let outcomes = provision_all(batch, &HashSet::new(), &mut BTreeMap::new());
+            let (outcomes, _) = provision_all(batch, &HashSet::new(), &mut BTreeMap::new());
             self.write_all(&outcomes).await?;
             return Ok(outcomes);
         }
@@ -165,7 +172,7 @@ impl Writer {
             for project_id in &limited {
                 usages.insert(*project_id, usage!(&mut *tx, *project_id));
             }
-            let outcomes = provision_all(batch, &claimed, &mut usages);
+            let (outcomes, heirs) = provision_all(batch, &claimed, &mut usages);
             if !outcomes.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
                 // Nothing is created: what was claimed and locked for it is rolled back.
                 return Ok(outcomes);
@@ -173,6 +180,10 @@ impl Writer {
             let refused = ClaimRow::of(refused(batch, &outcomes));
             if !refused.is_empty() {
                 give_up_claims!(tx, &refused);
+            }
+            if !heirs.is_empty() {
+                // They hold: those that were given up are this transaction's own.
+                let _ = claim!(tx, &ClaimRow::of(heirs.into_iter()));
             }
             let instances = instances_of(&outcomes);
             write!(tx, instances, records_of(&instances));
@@ -201,25 +212,40 @@ impl Writer {
     }
 }
 
-/// Lays out every request whose claim holds, one after the other: each sees what the ones before it use.
-fn provision_all(
-    batch: &[Arc<Creation>],
+/// Lays out every request whose claim holds, one after the other: each sees what the ones before it use. When one is
+/// refused, the next one with the same id takes its place; those that did are given as well.
+fn provision_all<'a>(
+    batch: &'a [Arc<Creation>],
     claimed: &HashSet<String>,
     usages: &mut BTreeMap<&str, Usage>,
-) -> Vec<Outcome> {
-    let provision = |creation: &Arc<Creation>| {
-        let claim = &creation.claim;
-        if claim.request_id.is_some() && !claimed.contains(&claim.reservation_id) {
-            return Ok(None);
+) -> (Vec<Outcome>, Vec<&'a Creation>) {
+    let (mut outcomes, mut heirs, mut free) = (Vec::with_capacity(batch.len()), Vec::new(), HashSet::new());
+    for creation in batch {
+        let (claim, key) = (&creation.claim, creation.claim.key());
+        let is_first = claim.request_id.is_none() || claimed.contains(&claim.reservation_id);
+        if !is_first && !free.contains(&key) {
+            outcomes.push(Ok(None));
+            continue;
         }
-        let usage = usages.get_mut(claim.project_id.as_str()).filter(|_| creation.quota.is_limited());
-        let reservation = (creation.provision)(usage.as_deref().unwrap_or(&Usage::default()))?;
-        if let Some(usage) = usage {
-            usage.add(&reservation.instances);
+        let outcome = provision_one(creation, usages);
+        if outcome.is_err() {
+            free.insert(key);
+        } else if free.remove(&key) {
+            heirs.push(&**creation);
         }
-        Ok(Some(reservation))
-    };
-    batch.iter().map(provision).collect()
+        outcomes.push(outcome.map(Some));
+    }
+    (outcomes, heirs)
+}
+
+fn provision_one(creation: &Creation, usages: &mut BTreeMap<&str, Usage>) -> Result<Reservation, Error> {
+    let project_id = creation.claim.project_id.as_str();
+    let usage = usages.get_mut(project_id).filter(|_| creation.quota.is_limited());
+    let reservation = (creation.provision)(usage.as_deref().unwrap_or(&Usage::default()))?;
+    if let Some(usage) = usage {
+        usage.add(&reservation.instances);
+    }
+    Ok(reservation)
 }
 
 /// The requests that were refused after they had claimed what they need.

@@ -99,7 +99,7 @@ async fn assert_away(channel: Channel) {
         instances.create_instance(retry).await.unwrap_err(),
         instances.get_instance(GetInstanceRequest { id: id.clone() }).await.unwrap_err(),
         instances.list_instances(ListInstancesRequest::default()).await.unwrap_err(),
-        instances.delete_instance(DeleteInstanceRequest { id }).await.unwrap_err(),
+        instances.delete_instance(DeleteInstanceRequest { id, ..Default::default() }).await.unwrap_err(),
         flavors.create_flavor(CreateFlavorRequest { flavor: Some(flavor) }).await.unwrap_err(),
         flavors.get_flavor(GetFlavorRequest { id: "1".to_owned() }).await.unwrap_err(),
         flavors.list_flavors(ListFlavorsRequest::default()).await.unwrap_err(),

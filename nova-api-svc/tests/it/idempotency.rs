@@ -1,5 +1,7 @@
 //! A retry with the same request id creates nothing new, and a dry run creates nothing at all.
 
+use std::collections::BTreeSet;
+
 use common::{on_both_databases, testing::TestDb};
 use nova_api_svc::quota::Quota;
 use proto::{
@@ -11,7 +13,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     glance::{Mood, map},
-    support::{NOTHING, Nova, Settings, assert_error, made_by, of, several},
+    support::{NOTHING, Nova, Settings, assert_error, made_by, of, reason, several},
 };
 
 on_both_databases!(
@@ -25,6 +27,7 @@ on_both_databases!(
     a_retry_needs_no_glance_and_not_the_old_image,
     a_retry_works_when_the_flavor_is_gone_and_the_quota_used_up,
     a_retry_of_a_failure_tries_again,
+    a_request_that_is_refused_leaves_its_id_to_those_beside_it,
     a_retry_of_a_partial_batch_says_what_was_asked_for,
     a_retry_of_a_large_batch_is_as_basic_as_the_first_answer,
     a_dry_run_says_what_would_be_written,
@@ -189,6 +192,36 @@ async fn a_retry_of_a_failure_tries_again(db: TestDb) {
     assert_eq!(nova.rows().await, NOTHING);
     nova.glance.add(Image { min_ram: 0, ..image.clone() });
     nova.create(with_id("1", &image)).await.unwrap();
+}
+
+async fn a_request_that_is_refused_leaves_its_id_to_those_beside_it(db: TestDb) {
+    let quota = Quota { instances: Some(1), ..Quota::default() };
+    let nova = Nova::start_with(db, Settings { quota, ..Settings::default() }).await;
+    let image = nova.glance.with(&[]);
+    // As many rounds as it takes for several to share a transaction, the refused one first.
+    for round in 0..25 {
+        let project = format!("p{round}");
+        let creating: Vec<_> = (0..16)
+            .map(|number| {
+                let count = if number % 4 == 3 { 1 } else { 2 };
+                let request = CreateInstanceRequest { min_count: count, ..with_id("1", &image) };
+                let (mut instances, request) = (nova.instances(), made_by("alice", &project, request));
+                tokio::spawn(async move { (count, instances.create_instance(request).await) })
+            })
+            .collect();
+        let mut reservations = BTreeSet::new();
+        for create in creating {
+            match create.await.unwrap() {
+                (1, created) => drop(reservations.insert(created.unwrap().into_inner().reservation_id)),
+                (_, created) => {
+                    let reason = reason(&created.unwrap_err());
+                    assert!(["QUOTA_EXCEEDED", "REQUEST_ID_TAKEN"].contains(&&*reason), "{reason}");
+                }
+            }
+        }
+        assert_eq!(reservations.len(), 1, "all four are one request");
+    }
+    assert_eq!(nova.rows().await.3, 25);
 }
 
 async fn a_retry_of_a_partial_batch_says_what_was_asked_for(db: TestDb) {

@@ -169,7 +169,7 @@ async fn ids_of_the_wrong_form_are_told_with_their_field(db: TestDb) {
         let id = id.to_owned();
         let get = GetInstanceRequest { id: id.clone() };
         assert_violation(&nova.instances().get_instance(get).await.unwrap_err(), "id", "must be a UUID");
-        let delete = DeleteInstanceRequest { id: id.clone() };
+        let delete = DeleteInstanceRequest { id: id.clone(), ..Default::default() };
         assert_violation(
             &nova.instances().delete_instance(delete).await.unwrap_err(),
             "id",

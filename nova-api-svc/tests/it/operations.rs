@@ -5,11 +5,12 @@ use nova_api_svc::instance::Compute;
 use proto::{
     glance::v1::Image,
     nova::v1::{
-        CompareInstanceRequest, CompareInstanceResponse, ConfirmResizeRequest, GetInstanceHistoryRequest,
-        Instance, InstanceHistoryEntry, ListDriftRequest, RebuildInstanceRequest, ReportInstanceStateRequest,
-        ResizeInstanceRequest, RevertResizeRequest, ShelveInstanceRequest, SnapshotInstanceRequest,
-        SnapshotInstanceResponse, UnshelveInstanceRequest, UpdateInstanceImagePropertiesRequest,
-        instance::State, report_instance_state_request::Result as Outcome,
+        CompareInstanceRequest, CompareInstanceResponse, ConfirmResizeRequest, DeleteInstanceRequest,
+        GetInstanceHistoryRequest, Instance, InstanceHistoryEntry, ListDriftRequest, RebuildInstanceRequest,
+        ReportInstanceStateRequest, ResizeInstanceRequest, RevertResizeRequest, ShelveInstanceRequest,
+        SnapshotInstanceRequest, SnapshotInstanceResponse, UnshelveInstanceRequest,
+        UpdateInstanceImagePropertiesRequest, instance::State,
+        report_instance_state_request::Result as Outcome,
     },
 };
 use tonic::{Code, Request, Status};
@@ -19,6 +20,7 @@ use crate::{
     support::{Nova, Settings, assert_error, made_as, made_by, of},
 };
 
+mod contention;
 mod drift;
 mod history;
 mod model;

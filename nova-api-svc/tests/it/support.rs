@@ -83,6 +83,12 @@ impl Nova {
         InstanceServiceClient::new(self.channel.clone())
     }
 
+    /// Clients of this replica and of another one on the same database.
+    pub(crate) async fn replicas(&self, settings: &Settings) -> [InstanceServiceClient<Channel>; 2] {
+        let address = serve(&self.db.url, &self.glance.endpoint(), settings).await;
+        [self.instances(), InstanceServiceClient::new(connect(address).await)]
+    }
+
     pub(crate) fn flavors(&self) -> FlavorServiceClient<Channel> {
         FlavorServiceClient::new(self.channel.clone())
     }
@@ -112,7 +118,7 @@ impl Nova {
     }
 
     pub(crate) async fn delete(&self, id: &str) -> Result<(), Status> {
-        let request = DeleteInstanceRequest { id: id.to_owned() };
+        let request = DeleteInstanceRequest { id: id.to_owned(), ..Default::default() };
         self.instances().delete_instance(request).await.map(tonic::Response::into_inner)
     }
 

@@ -51,6 +51,8 @@ async fn a_report_about_another_state_is_refused(db: TestDb) {
     };
     let stopped = nova.report(safe(State::Stopped)).await.unwrap();
     assert_eq!(nova.report(safe(State::Stopped)).await.unwrap(), stopped);
+    let again = ReportInstanceStateRequest { id: active.id.to_uppercase(), ..safe(State::Stopped) };
+    assert_eq!(nova.report(again).await.unwrap(), stopped, "the id in other letters is the same id");
     let taken = nova.report(safe(State::Error)).await.unwrap_err();
     assert_error(&taken, Code::AlreadyExists, "REQUEST_ID_TAKEN");
 }

@@ -1,0 +1,47 @@
+//! How instances end.
+
+use common::clock;
+
+use super::{Asked, Operations, earlier::Decision};
+use crate::{
+    error::Error,
+    instance::{Instance, Operation, Scope, Step, afterwards::shelved_image},
+    store::{Action, Change, Decided, Entry, Job},
+};
+
+impl Operations {
+    /// Deletes an instance with all its metadata, and the image it was put away in. Its history stays, so that a retry
+    /// is told by its request id.
+    pub async fn delete(&self, asked: &Asked<'_>) -> Result<(), Error> {
+        let scope = Scope::change(asked.caller)?;
+        self.pipeline.store.change(asked.id, || self.decide_deletion(asked, &scope)).await.map(drop)
+    }
+
+    async fn decide_deletion(&self, asked: &Asked<'_>, scope: &Scope) -> Decision {
+        Ok(match self.look(asked, scope).await? {
+            Ok(before) => Decided::Change(Box::new(deletion(asked, before))),
+            Err(earlier) => Decided::Nothing(earlier),
+        })
+    }
+}
+
+fn deletion(asked: &Asked<'_>, before: Instance) -> Change {
+    let time = clock::now();
+    let job = shelved_image(&before.record).map(|image_id| Job {
+        image_id,
+        instance_id: before.id,
+        action: Action::Delete,
+        caller: asked.caller.clone(),
+        create_time: time,
+    });
+    let entry = Entry {
+        operation: Operation::Delete,
+        step: Step::Finished,
+        actor: asked.caller.actor.clone(),
+        time,
+        image_id: None,
+        message: String::new(),
+        request: asked.request.clone(),
+    };
+    Change { before, after: None, entry, job, done: None, quota: None }
+}

@@ -1,0 +1,75 @@
+//! What there is to be seen before an instance is changed: the instance, or what an earlier try of the request did.
+
+use super::{Asked, Done, Operations};
+use crate::{
+    error::Error,
+    instance::{Instance, Scope},
+    store::{Decided, Entry},
+};
+
+/// What comes of a request that is about one instance.
+pub(super) type Decision = Result<Decided<Instead>, Error>;
+
+/// What is done instead of a change.
+#[derive(Debug)]
+pub(super) enum Instead {
+    /// Nothing: the instance is so already.
+    Done(Box<Done>),
+    /// What an earlier try of the request left undone.
+    Earlier(Box<Entry>),
+    /// glance-svc is asked for the image that the instance is to be made from.
+    Ask(Box<Instance>),
+}
+
+impl Instead {
+    pub(super) fn done(instance: Instance) -> Self {
+        Self::Done(Box::new(Done { instance, image_id: None }))
+    }
+}
+
+impl Operations {
+    /// The instance, if it has the etag that it must have.
+    pub(super) async fn look(
+        &self,
+        asked: &Asked<'_>,
+        scope: &Scope,
+    ) -> Result<Result<Instance, Instead>, Error> {
+        let store = &self.pipeline.store;
+        // First the instance, then its history: a try that ends in between makes another revision of it, which is
+        // noticed when a change is written.
+        let instance = store.instance(asked.id, scope).await?;
+        if let Some((request, allowed)) = asked.request.as_ref().zip(scope.allowed())
+            && let Some(entry) = store.earlier(asked.id, &request.id, &allowed).await?
+        {
+            if entry.request.as_ref() != Some(request) {
+                return Err(Error::RequestIdTaken(request.id.clone()));
+            }
+            return Ok(Err(Instead::Earlier(Box::new(entry))));
+        }
+        let instance = instance.ok_or(Error::InstanceNotFound(asked.id))?;
+        check_etag(&instance, asked.etag)?;
+        Ok(Ok(instance))
+    }
+
+    /// What an earlier try of the request has done; what it left to be done is done now.
+    pub(super) async fn repeat(&self, asked: &Asked<'_>, scope: &Scope, entry: Entry) -> Result<Done, Error> {
+        let store = &self.pipeline.store;
+        if let Some(image_id) = entry.image_id {
+            if let Some(job) = store.job(image_id).await? {
+                self.do_job(&job).await?;
+            }
+            if let Some(problem) = store.failure(asked.id, image_id, scope).await? {
+                return Err(Error::GlanceRefused { id: image_id, problem });
+            }
+        }
+        Ok(Done { instance: self.instance(asked.id, scope).await?, image_id: entry.image_id })
+    }
+}
+
+fn check_etag(instance: &Instance, given: &str) -> Result<(), Error> {
+    let current = instance.etag();
+    if given.is_empty() || given == current {
+        return Ok(());
+    }
+    Err(Error::StaleEtag { id: instance.id, given: given.to_owned(), current })
+}
