@@ -70,7 +70,8 @@ pub fn image_of(
     let ImageMeta { mut properties, min_ram, min_disk, disk_format, container_format } =
         image_from_system_metadata(&record.system_metadata.entries);
     properties.retain(|name, _| !left_out.holds(name));
-    let owner = if project_id.is_empty() { &instance.project_id } else { project_id };
+    // As libvirt's driver did in Icehouse: whoever asked, the image is the owner's. What nobody owns, everybody sees.
+    let owner = if instance.project_id.is_empty() { project_id } else { &instance.project_id };
     let base = record.system_metadata.entries.get(BASE_IMAGE_REF).cloned();
     let kernels = [("kernel_id", &record.kernel_id), ("ramdisk_id", &record.ramdisk_id)];
     let kernels = kernels.into_iter().filter(|(_, id)| !id.is_empty());

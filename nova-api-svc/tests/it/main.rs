@@ -2,6 +2,7 @@
 //! the image catalogue, is a double on the network.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod access;
 mod batch;
 mod boot;
 mod checks;
