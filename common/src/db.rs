@@ -16,7 +16,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool, SqlitePool,
+    Connection as _, Executor as _, PgConnection, PgPool, Pool, SqlitePool,
     migrate::{MigrateError, Migrator},
     pool::PoolOptions,
     postgres::PgConnectOptions,
@@ -27,15 +27,19 @@ use tokio::{sync::watch, time::timeout};
 
 mod dialect;
 mod error;
+mod lease;
 mod micros;
 mod rows;
+mod transactions;
 
 pub use dialect::{Dialect, Many};
 pub use error::{Error, Transient, all_or_each, retrying};
+pub use lease::{Engine, Lease, Leased};
 pub use micros::Micros;
 pub use rows::{as_micros, as_text, json};
 
 use error::is_unavailable;
+use transactions::Transactions;
 
 /// How long a request queues up for a connection; its caller's deadline is usually shorter.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -76,6 +80,8 @@ struct Inner {
     is_migrated: AtomicBool,
     /// Whether the database was there when it was last looked at.
     serving: watch::Sender<bool>,
+    /// The transactions that are open.
+    transactions: Arc<Transactions>,
 }
 
 /// The connections of one of the two databases.
@@ -131,7 +137,8 @@ impl Db {
         };
         let (migrates, is_migrated) = (AtomicBool::new(true), AtomicBool::new(false));
         let serving = watch::Sender::new(false);
-        Ok(Self(Arc::new(Inner { pools, migrations, migrates, is_migrated, serving })))
+        let transactions = Arc::default();
+        Ok(Self(Arc::new(Inner { pools, migrations, migrates, is_migrated, serving, transactions })))
     }
 
     /// Somebody else brings the schema up to date.
@@ -164,7 +171,7 @@ impl Db {
         let Migrations { sqlite, postgres } = self.0.migrations;
         match &self.0.pools {
             Pools::Sqlite { writer, .. } => migrate_sqlite(writer, &tolerant(sqlite)).await,
-            Pools::Postgres { heartbeat, .. } => tolerant(postgres).run(heartbeat).await,
+            Pools::Postgres { heartbeat, .. } => migrate_postgres(heartbeat, &tolerant(postgres)).await,
         }
     }
 
@@ -210,20 +217,35 @@ impl Db {
                 }
             };
         }
-        let serving = timeout(HEARTBEAT_TIMEOUT, self.answers()).await.unwrap_or(false);
+        let serving = timeout(HEARTBEAT_TIMEOUT, self.answers()).await.is_ok_and(|answered| answered.is_ok());
         self.0.serving.send_replace(serving);
         serving
     }
 
-    async fn answers(&self) -> bool {
+    async fn answers(&self) -> Result<(), sqlx::Error> {
         const ANY_MIGRATION: &str = "SELECT version FROM _sqlx_migrations LIMIT 1";
-        let answered = match &self.0.pools {
-            Pools::Sqlite { heartbeat, .. } => sqlx::query(ANY_MIGRATION).execute(heartbeat).await.map(drop),
-            Pools::Postgres { heartbeat, .. } => {
-                sqlx::query(ANY_MIGRATION).execute(heartbeat).await.map(drop)
+        let transactions = Arc::clone(&self.0.transactions);
+        match &self.0.pools {
+            Pools::Sqlite { heartbeat, .. } => {
+                let mut lease = Lease::new(heartbeat.acquire().await?, transactions);
+                sqlx::query(ANY_MIGRATION).execute(&mut *lease).await?;
+                lease.end();
             }
-        };
-        answered.is_ok()
+            Pools::Postgres { heartbeat, .. } => {
+                let mut lease = Lease::new(heartbeat.acquire().await?, transactions);
+                sqlx::query(ANY_MIGRATION).execute(&mut *lease).await?;
+                self.0.transactions.look(&mut lease).await;
+                lease.end();
+            }
+        }
+        Ok(())
+    }
+
+    /// How long the oldest transaction of this service has been open: of this process, and on PostgreSQL of all its
+    /// replicas, as the server knew at the last heartbeat.
+    #[must_use]
+    pub fn oldest_transaction(&self) -> Duration {
+        self.0.transactions.oldest()
     }
 
     /// The connections, while the database is there and has its schema.
@@ -231,15 +253,44 @@ impl Db {
         if *self.0.serving.borrow() { Ok(&self.0.pools) } else { Err(Error::Unavailable(None)) }
     }
 
-    /// Waits for a connection, in the order of arrival, as long as the database is there.
-    pub async fn connection<T>(
-        &self,
-        acquire: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, Error> {
+    /// A connection to read from.
+    pub async fn reader(&self) -> Result<Leased, Error> {
+        Ok(match self.pools()? {
+            Pools::Sqlite { reader, .. } => Leased::Sqlite(self.lease(reader).await?),
+            Pools::Postgres { pool, .. } => Leased::Postgres(self.lease(pool).await?),
+        })
+    }
+
+    /// A connection to write with.
+    pub async fn writer(&self) -> Result<Leased, Error> {
+        Ok(match self.pools()? {
+            Pools::Sqlite { writer, .. } => Leased::Sqlite(self.lease(writer).await?),
+            Pools::Postgres { pool, .. } => Leased::Postgres(self.lease(pool).await?),
+        })
+    }
+
+    /// A connection with a transaction, which is rolled back unless it is committed.
+    pub async fn transaction(&self) -> Result<Leased, Error> {
+        let mut leased = self.writer().await?;
+        match &mut leased {
+            Leased::Sqlite(lease) => self.while_there(lease.begin()).await?,
+            Leased::Postgres(lease) => self.while_there(lease.begin()).await?,
+        }
+        Ok(leased)
+    }
+
+    /// Waits for a connection, in the order of arrival.
+    async fn lease<DB: Engine>(&self, pool: &Pool<DB>) -> Result<Lease<DB>, Error> {
+        let connection = self.while_there(pool.acquire()).await?;
+        Ok(Lease::new(connection, Arc::clone(&self.0.transactions)))
+    }
+
+    /// Waits as long as the database is there.
+    async fn while_there<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
         let mut serving = self.0.serving.subscribe();
         tokio::select! {
             biased;
-            acquired = acquire => Ok(acquired?),
+            done = work => Ok(done?),
             _ = serving.wait_for(|serving| !serving) => Err(Error::Unavailable(None)),
         }
     }
@@ -269,10 +320,19 @@ fn tolerant(migrator: &Migrator) -> Migrator {
     Migrator { migrations: migrator.migrations.clone(), ignore_missing: true, ..Migrator::DEFAULT }
 }
 
-/// The migrator locks a PostgreSQL database by itself, and an SQLite database not at all.
-async fn migrate_sqlite(writer: &SqlitePool, migrator: &Migrator) -> Result<(), MigrateError> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+/// The migrator locks a PostgreSQL database by itself, for the session, which is over if the migration fails.
+async fn migrate_postgres(pool: &PgPool, migrator: &Migrator) -> Result<(), MigrateError> {
+    let mut connection = pool.acquire().await?;
+    connection.close_on_drop();
     // `run` would do, but its future is not `Send` for a borrowed connection.
+    migrator.run_direct(None, &mut *connection, false).await
+}
+
+/// The migrator does not lock an SQLite database.
+async fn migrate_sqlite(writer: &SqlitePool, migrator: &Migrator) -> Result<(), MigrateError> {
+    let mut connection = writer.acquire().await?;
+    connection.close_on_drop();
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     migrator.run_direct(None, &mut *transaction, false).await?;
     Ok(transaction.commit().await?)
 }
@@ -306,6 +366,11 @@ fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
     let options = PgConnectOptions::from_str(url).map_err(|_| {
         OpenError::Url("must look like postgres://user:password@host:5432/database".to_owned())
     })?;
+    // The server's views tell by it whose a session is.
+    let options = match options.get_application_name() {
+        Some(_) => options,
+        None => options.application_name(&program()),
+    };
     let pool = |connections, patience| {
         PoolOptions::new()
             .max_connections(connections)
@@ -333,20 +398,17 @@ fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
     Ok(Pools::Postgres { pool: pool(max_connections, QUEUE_TIMEOUT), heartbeat: pool(1, HEARTBEAT_TIMEOUT) })
 }
 
+/// The name of this program.
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    path.file_name().map_or_else(|| "imprint".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 /// Runs `$body` with a connection to read from; one statement sees one state of the database.
 #[macro_export]
 macro_rules! on_db {
     ($db:expr, |$connection:ident| $body:expr) => {
-        match $db.pools()? {
-            $crate::db::Pools::Sqlite { reader, .. } => {
-                let $connection = &mut *$db.connection(reader.acquire()).await?;
-                $body
-            }
-            $crate::db::Pools::Postgres { pool, .. } => {
-                let $connection = &mut *$db.connection(pool.acquire()).await?;
-                $body
-            }
-        }
+        $crate::on_lease!($db.reader(), |$connection| $body)
     };
 }
 
@@ -354,33 +416,43 @@ macro_rules! on_db {
 #[macro_export]
 macro_rules! on_writer {
     ($db:expr, |$connection:ident| $body:expr) => {
-        match $db.pools()? {
-            $crate::db::Pools::Sqlite { writer, .. } => {
-                let $connection = &mut *$db.connection(writer.acquire()).await?;
-                $body
+        $crate::on_lease!($db.writer(), |$connection| $body)
+    };
+}
+
+/// Runs `$body` with a connection on loan.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! on_lease {
+    ($leased:expr, |$connection:ident| $body:expr) => {
+        match $leased.await? {
+            $crate::db::Leased::Sqlite(mut lease) => {
+                let $connection = &mut *lease;
+                let value = $body;
+                lease.end();
+                value
             }
-            $crate::db::Pools::Postgres { pool, .. } => {
-                let $connection = &mut *$db.connection(pool.acquire()).await?;
-                $body
+            $crate::db::Leased::Postgres(mut lease) => {
+                let $connection = &mut *lease;
+                let value = $body;
+                lease.end();
+                value
             }
         }
     };
 }
 
-/// Runs `$body` in a transaction and commits it; leaving `$body` early (`?`, `return`) rolls back.
+/// Runs `$body` in a transaction and commits it; leaving `$body` early (`?`, `return`, a caller that leaves) rolls back.
 #[macro_export]
 macro_rules! in_transaction {
     ($db:expr, |$tx:ident| $body:expr) => {
-        match $db.pools()? {
-            $crate::db::Pools::Sqlite { writer, .. } => {
-                // Lock now: a transaction that reads before it writes fails when another one wrote meanwhile.
-                let mut $tx = $db.connection(writer.begin_with("BEGIN IMMEDIATE")).await?;
+        match $db.transaction().await? {
+            $crate::db::Leased::Sqlite(mut $tx) => {
                 let value = $body;
                 $tx.commit().await?;
                 value
             }
-            $crate::db::Pools::Postgres { pool, .. } => {
-                let mut $tx = $db.connection(pool.begin()).await?;
+            $crate::db::Leased::Postgres(mut $tx) => {
                 let value = $body;
                 $tx.commit().await?;
                 value

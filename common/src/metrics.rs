@@ -40,6 +40,8 @@ pub struct Metrics {
     reloads: Family<Reload, Counter>,
     /// Transactions that were run again, because others were in their way.
     pub transaction_retries: Counter,
+    /// Connections to the database that were closed, since nobody could tell what they were in the middle of.
+    pub connections_discarded: Counter,
     queues: Family<Queue, Gauge>,
 }
 
@@ -88,6 +90,7 @@ impl Default for Metrics {
             connections_refused: Counter::default(),
             reloads: Family::default(),
             transaction_retries: Counter::default(),
+            connections_discarded: Counter::default(),
             queues: Family::default(),
         }
     }
@@ -164,6 +167,11 @@ impl Metrics {
             "imprint_transaction_retries",
             "Transactions that were run again because others were in their way",
             self.transaction_retries.clone(),
+        );
+        registry.register(
+            "imprint_database_connections_discarded",
+            "Connections to the database that were closed because a request had left them in use",
+            self.connections_discarded.clone(),
         );
         registry.register(
             "imprint_queue_waiting",

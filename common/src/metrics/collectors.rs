@@ -36,6 +36,13 @@ impl Collector for Database {
         };
         gauge(&mut encoder, "imprint_database_up", "Whether the database is there", is_up)?;
         gauge(&mut encoder, "imprint_database_connections_max", "Most connections to the database", most)?;
+        let metric = encoder.encode_descriptor(
+            "imprint_database_oldest_transaction_seconds",
+            "How long the oldest transaction of this service has been open, seconds",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(self.0.oldest_transaction().as_secs_f64()).encode(metric)?;
         let mut metric = encoder.encode_descriptor(
             "imprint_database_connections",
             "Connections to the database",

@@ -12,6 +12,7 @@ mod filter;
 mod formats;
 mod history;
 mod http;
+mod leases;
 mod list_model;
 mod list_scale;
 mod members;

@@ -2,7 +2,7 @@
 //! form that this one reads fastest.
 
 use common::db::{Micros, json};
-use sqlx::{Connection as _, PgConnection, QueryBuilder, SqliteConnection};
+use sqlx::{Executor as _, PgConnection, QueryBuilder, SqliteConnection};
 
 use super::rows::InstanceRow;
 
@@ -20,8 +20,9 @@ impl WriteInstances for SqliteConnection {
         if rows.len() < ROWS {
             return write_few(self, rows).await;
         }
+        // All or nothing, in a transaction or without one, which this begins and RELEASE commits.
+        self.execute("SAVEPOINT instances").await?;
         // Taking JSON apart takes as long as all the rest; a statement of one length stays prepared.
-        let mut transaction = self.begin().await?;
         let chunks = rows.chunks_exact(ROWS);
         let rest = chunks.remainder();
         for chunk in chunks {
@@ -39,12 +40,12 @@ impl WriteInstances for SqliteConnection {
                 values.push_bind(row.record_id).push_bind(row.state).push_bind(row.compute);
                 values.push_bind(Micros(row.create_time)).push_bind(Micros(row.update_time));
             });
-            query.build().execute(&mut *transaction).await?;
+            query.build().execute(&mut *self).await?;
         }
         if !rest.is_empty() {
-            write_few(&mut transaction, rest).await?;
+            write_few(self, rest).await?;
         }
-        transaction.commit().await
+        self.execute("RELEASE instances").await.map(drop)
     }
 }
 

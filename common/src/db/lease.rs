@@ -1,0 +1,169 @@
+//! Connections as they are handed out: whatever becomes of the request that has one, nobody gets it next who could be
+//! in its transaction. See docs/decisions/0007-connections-are-proved-idle.md.
+
+use std::{
+    future::Future,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::{Database, Executor as _, PgConnection, Postgres, Sqlite, SqliteConnection, pool::PoolConnection};
+use tokio::{runtime::Handle, time::timeout};
+
+use super::{
+    Error,
+    transactions::{Opened, Transactions},
+};
+use crate::metrics::METRICS;
+
+/// How long a connection that was left in the middle of something may take to come to an end of it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A database whose transactions we begin and end ourselves. The drivers keep count of theirs, and their counts are
+/// wrong once a future is dropped, or once SQLite has rolled back by itself.
+pub trait Engine: Database {
+    /// Begins a transaction.
+    const BEGIN: &'static str;
+
+    /// Ends one that may be open. Succeeds only if none is open afterwards, and the connection can begin the next one.
+    const ROLLBACK: &'static str;
+
+    /// The same where none should be open. Succeeds without a warning if none is.
+    const IDLE: &'static str;
+
+    /// Runs a statement without values, after all that is on its way.
+    fn run(
+        connection: &mut Self::Connection,
+        statement: &'static str,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
+impl Engine for Sqlite {
+    // Lock now: a transaction that reads before it writes fails when another one wrote meanwhile.
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    // An error where SQLite has rolled back by itself: the disk is full, say, and the connection is not to be trusted.
+    const ROLLBACK: &'static str = "ROLLBACK";
+    const IDLE: &'static str = "BEGIN; ROLLBACK";
+
+    async fn run(connection: &mut SqliteConnection, statement: &'static str) -> Result<(), sqlx::Error> {
+        connection.execute(statement).await.map(drop)
+    }
+}
+
+impl Engine for Postgres {
+    const BEGIN: &'static str = "BEGIN";
+    // A server that has become a standby refuses READ WRITE.
+    const ROLLBACK: &'static str = "ROLLBACK; BEGIN READ WRITE; ROLLBACK";
+    const IDLE: &'static str = "BEGIN READ WRITE; ROLLBACK";
+
+    async fn run(connection: &mut PgConnection, statement: &'static str) -> Result<(), sqlx::Error> {
+        connection.execute(statement).await.map(drop)
+    }
+}
+
+/// A connection of either database.
+#[derive(Debug)]
+pub enum Leased {
+    /// To SQLite.
+    Sqlite(Lease<Sqlite>),
+    /// To PostgreSQL.
+    Postgres(Lease<Postgres>),
+}
+
+/// A connection on loan. It goes back to its pool as it is only by [`Lease::end`] and [`Lease::commit`]. If it is
+/// dropped in any other way (an error, a panic, a caller that has left, at whatever await), it goes back once it is
+/// proved that nothing is under way and no transaction is open; if that fails or takes too long, it is closed.
+#[derive(Debug)]
+pub struct Lease<DB: Engine> {
+    /// None once it was given back.
+    connection: Option<PoolConnection<DB>>,
+    /// There from before BEGIN is sent.
+    opened: Option<Opened>,
+    transactions: Arc<Transactions>,
+}
+
+impl<DB: Engine> Lease<DB> {
+    pub(super) const fn new(connection: PoolConnection<DB>, transactions: Arc<Transactions>) -> Self {
+        Self { connection: Some(connection), opened: None, transactions }
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        self.opened = Some(Transactions::open(&self.transactions));
+        DB::run(self, DB::BEGIN).await
+    }
+
+    /// Commits the transaction. Whoever leaves before the answer does not learn whether it was committed.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        DB::run(&mut self, "COMMIT").await?;
+        self.end();
+        Ok(())
+    }
+
+    /// Gives the connection back: all its statements have ended, and so has its transaction.
+    pub fn end(mut self) {
+        drop(self.connection.take());
+    }
+}
+
+impl<DB: Engine> Deref for Lease<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        self.connection.as_ref().expect("only what consumes the lease takes it")
+    }
+}
+
+impl<DB: Engine> DerefMut for Lease<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        self.connection.as_mut().expect("only what consumes the lease takes it")
+    }
+}
+
+impl<DB: Engine> Drop for Lease<DB> {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        let doubtful = Doubtful { connection: Some(connection), opened: self.opened.take() };
+        // A task of its own, which no caller can leave; there are as many at most as there are connections.
+        if let Ok(runtime) = Handle::try_current() {
+            drop(runtime.spawn(doubtful.settle()));
+        }
+    }
+}
+
+/// A connection of which nobody knows what it is in the middle of. Closed unless it is settled.
+struct Doubtful<DB: Engine> {
+    connection: Option<PoolConnection<DB>>,
+    opened: Option<Opened>,
+}
+
+impl<DB: Engine> Doubtful<DB> {
+    /// Ends what is open, and gives the connection back if that succeeds.
+    async fn settle(mut self) {
+        let proof = if self.opened.is_some() { DB::ROLLBACK } else { DB::IDLE };
+        let Some(connection) = &mut self.connection else { return };
+        match timeout(PATIENCE, DB::run(connection, proof)).await {
+            Ok(Ok(())) => drop(self.connection.take()),
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "closing a connection to the database that was left in use");
+            }
+            Err(_) => {
+                tracing::warn!("closing a connection to the database that is still busy after {PATIENCE:?}");
+            }
+        }
+    }
+}
+
+impl<DB: Engine> Drop for Doubtful<DB> {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        METRICS.connections_discarded.inc();
+        if Handle::try_current().is_ok() {
+            // In good order, and before the pool opens another one in its place.
+            connection.close_on_drop();
+        } else {
+            drop(connection.detach());
+        }
+    }
+}
