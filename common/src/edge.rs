@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     fmt,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,12 +12,10 @@ use std::{
 };
 
 use axum::{
-    body::{Body, Bytes},
     extract::Request,
     http::{self, HeaderMap},
     response::Response,
 };
-use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
@@ -30,9 +29,13 @@ use crate::{
     telemetry,
 };
 
+mod held;
 mod limits;
 mod seen;
+#[cfg(test)]
+mod tests;
 
+pub use held::Held;
 pub use limits::Limits;
 
 use limits::{Admission, Entry, Place};
@@ -119,7 +122,11 @@ where
             _ => Entry::Now(None),
         };
         let (work, place) = match entry {
-            Entry::Now(place) => (Work::Now { answer: span.in_scope(|| self.inner.call(request)) }, place),
+            Entry::Now(place) => {
+                let answer = caught(|| span.in_scope(|| self.inner.call(request)));
+                let work = answer.map(|answer| Work::Now { answer });
+                (work.unwrap_or_else(|problem| Work::None { problem: Some(problem) }), place)
+            }
             Entry::Later(waiting) => {
                 let mut inner = self.inner.clone();
                 let answer = async move {
@@ -242,7 +249,8 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let answered = match this.span.in_scope(|| this.work.as_mut().poll(context)) {
+        let polled = caught(|| this.span.in_scope(|| this.work.as_mut().poll(context)));
+        let answered = match polled.unwrap_or_else(|problem| Poll::Ready(Err(problem))) {
             Poll::Ready(answered) => answered,
             Poll::Pending => {
                 let timer = this.timer.as_mut().as_pin_mut().map(|timer| timer.poll(context));
@@ -264,39 +272,18 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
             }
         };
         this.seen.count(&response, this.span);
-        let place = this.place.take();
-        Poll::Ready(Ok(response.map(|body| Held { body, place })))
+        let (place, way, domain) = (this.place.take(), this.seen.way, this.shared.domain);
+        Poll::Ready(Ok(response.map(|body| Held::new(body, place, way, domain))))
     }
 }
 
-pin_project! {
-    /// The body of an answer, which is in flight until it has been sent.
-    #[derive(Debug)]
-    pub struct Held {
-        #[pin]
-        body: Body,
-        place: Option<Place>,
-    }
-}
-
-impl http_body::Body for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.project().body.poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// Does a part of the work on a request; a panic in it is a problem of this request alone.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Problem> {
+    // What has panicked is dropped, and not looked at again.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+        let description = Description::new(Code::Internal, "INTERNAL");
+        Problem::new("internal error; the service's log says more", description)
+    })
 }
 
 fn expired() -> Problem {

@@ -21,9 +21,9 @@ use crate::{metrics::METRICS, telemetry};
 /// Answers of a batch to come, in the order of its items.
 type Answers<R> = Pin<Box<dyn Future<Output = Vec<R>> + Send>>;
 
-/// The work was begun and never ended; nobody knows what became of it.
+/// The work was begun and never ended: it panicked, and nobody knows what became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the work was lost")]
+#[error("the work on the request panicked")]
 pub struct Lost;
 
 /// How work is grouped.
@@ -115,16 +115,20 @@ impl<T: Send + 'static, R: Send + 'static> Inner<T, R> {
             // Requests that are ready to run may join.
             yield_now().await;
             let Some(Batch { items, senders, span }) = self.next() else { return };
-            let answers = span.in_scope(|| (self.work)(items));
+            let group = Arc::clone(&self);
             let answering = async move {
-                for (answer, sender) in answers.await.into_iter().zip(senders) {
+                let answers = (group.work)(items).await;
+                for (answer, sender) in answers.into_iter().zip(senders) {
                     // A caller that has gone needs no answer.
                     let _ = sender.send(answer);
                 }
             };
             let batch = tokio::spawn(answering.instrument(span));
-            // A batch that panicked has dropped its senders; one that is late goes on by itself.
-            let _ = timeout(self.limits.patience, batch).await;
+            // One that is late goes on by itself; one that panicked has dropped its senders.
+            if let Ok(Err(error)) = timeout(self.limits.patience, batch).await {
+                let name = self.limits.name;
+                tracing::error!(error = &error as &dyn std::error::Error, name, "a batch of requests was lost");
+            }
         }
     }
 
@@ -237,6 +241,16 @@ mod tests {
         for task in tasks {
             task.await.unwrap().unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_panics_before_its_first_await_is_lost_and_the_next_is_done() {
+        let group = Group::new(LIMITS, |items: Vec<u32>| {
+            assert_ne!(items, [13], "unlucky");
+            std::future::ready(items)
+        });
+        assert_eq!(group.submit(13).await, Err(Lost));
+        assert_eq!(group.submit(14).await, Ok(14));
     }
 
     #[tokio::test]

@@ -38,6 +38,8 @@ pub struct Metrics {
     /// Connections that were refused, because there were too many.
     pub connections_refused: Counter,
     reloads: Family<Reload, Counter>,
+    /// Panics, of requests and of everything else.
+    pub panics: Counter,
     /// Transactions that were run again, because others were in their way.
     pub transaction_retries: Counter,
     /// Connections to the database that were closed, since nobody could tell what they were in the middle of.
@@ -89,6 +91,7 @@ impl Default for Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             reloads: Family::default(),
+            panics: Counter::default(),
             transaction_retries: Counter::default(),
             connections_discarded: Counter::default(),
             queues: Family::default(),
@@ -162,6 +165,7 @@ impl Metrics {
             "Connections that were refused because there were too many",
             self.connections_refused.clone(),
         );
+        registry.register("imprint_panics", "Panics, each of them a fault of the program", self.panics.clone());
         registry.register("imprint_tls_reloads", "Certificates that were read again", self.reloads.clone());
         registry.register(
             "imprint_transaction_retries",

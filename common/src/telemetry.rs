@@ -2,7 +2,9 @@
 //! JSON, in verbose logs, or in traces.
 
 use std::{
+    backtrace::Backtrace,
     io::{self, IsTerminal as _},
+    panic::{self, PanicHookInfo},
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -34,6 +36,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    metrics::METRICS,
     peer::{self, BadEndpoint, Peer},
     tls::{self, Identity, Reloaded},
 };
@@ -150,7 +153,16 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Er
         tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).with_filter(levels)
     });
     tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces).init();
+    panic::set_hook(Box::new(log_panic));
     Ok(Telemetry(provider))
+}
+
+/// A panic goes where everything goes, with the request that it happened in, and is counted.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    METRICS.panics.inc();
+    let location = panic.location().map(ToString::to_string);
+    let message = panic.payload_as_str().unwrap_or_default();
+    tracing::error!(location, backtrace = %Backtrace::capture(), "panicked: {message}");
 }
 
 impl TelemetryArgs {

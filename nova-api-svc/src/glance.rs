@@ -9,6 +9,7 @@ use std::{
 
 use common::{
     caller::Caller,
+    db,
     deadline::Deadline,
     group::{Group, Limits},
     id::Id,
@@ -96,7 +97,7 @@ impl Glance {
         let question = Question { id, caller: caller.clone(), timeout };
         match tokio::time::timeout(timeout, self.questions.submit(question)).await {
             Err(_) => Err(Error::GlanceTimeout(timeout.as_millis())),
-            Ok(answer) => answer.unwrap_or(Err(Error::GlanceUnavailable(None))),
+            Ok(answer) => answer.map_err(db::Error::from)?,
         }
     }
 }

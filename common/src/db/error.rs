@@ -28,6 +28,9 @@ pub enum Error {
     /// It refused a statement; trying again does not help.
     #[error("the database failed")]
     Failed(#[source] Arc<sqlx::Error>),
+    /// What was done for several requests at once ended in a panic.
+    #[error(transparent)]
+    Lost(#[from] Lost),
 }
 
 impl From<sqlx::Error> for Error {
@@ -39,12 +42,6 @@ impl From<sqlx::Error> for Error {
         } else {
             Self::Failed(Arc::new(error))
         }
-    }
-}
-
-impl From<Lost> for Error {
-    fn from(_: Lost) -> Self {
-        Self::Unavailable(None)
     }
 }
 
@@ -113,7 +110,7 @@ impl Error {
             Self::Unavailable(_) | Self::Conflict(_) => {
                 Description::new(Code::Unavailable, "DATABASE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
             }
-            Self::Failed(_) => Description::new(Code::Internal, "INTERNAL"),
+            Self::Failed(_) | Self::Lost(_) => Description::new(Code::Internal, "INTERNAL"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
 use tonic::Code;
@@ -46,6 +46,9 @@ pub(super) struct Seen {
     /// The path of a gRPC method, or the method of HTTP.
     method: String,
     started: Instant,
+    /// For the log of what should not have happened.
+    uri: Uri,
+    request_id: Option<HeaderValue>,
 }
 
 impl Seen {
@@ -54,11 +57,31 @@ impl Seen {
             Way::Grpc => request.uri().path().trim_start_matches('/').to_owned(),
             Way::Http { .. } => request.method().as_str().to_owned(),
         };
-        Self { way, method, started: Instant::now() }
+        let request_id = request.headers().get("x-request-id").cloned();
+        Self { way, method, started: Instant::now(), uri: request.uri().clone(), request_id }
+    }
+
+    /// Logs what should not have happened to the request, which need not have a span.
+    pub(super) fn report(&self, what: &str) {
+        let id = self.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+        tracing::error!(method = self.method, path = self.uri.path(), request_id = id, "{what}");
+    }
+
+    fn is_internal(&self, response: &Response) -> bool {
+        match self.way {
+            Way::Grpc => {
+                let said = response.headers().get("grpc-status");
+                said.is_some_and(|code| Code::from_bytes(code.as_bytes()) == Code::Internal)
+            }
+            Way::Http { .. } => response.status() == StatusCode::INTERNAL_SERVER_ERROR,
+        }
     }
 
     /// Counts the request, once.
     pub(super) fn count(&mut self, response: &Response, span: &Span) {
+        if self.is_internal(response) {
+            self.report("the request was answered with an internal error");
+        }
         let method = std::mem::take(&mut self.method);
         let (protocol, method, code) = match self.way {
             Way::Grpc => {
