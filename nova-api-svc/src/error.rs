@@ -12,12 +12,16 @@ use common::{
 use tonic::Status as GrpcStatus;
 
 use crate::{
+    glance::retry_after,
     instance::{Operation, State, TaskState},
     quota::Shortage,
 };
 
 /// What a caller is told to wait before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The longest that a caller is told to wait, whatever glance-svc says.
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
 /// What an image was wanted for; it decides whose fault its absence is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +105,19 @@ pub enum Error {
     /// glance-svc will not do what an operation needs.
     #[error("glance-svc refuses image {id}: {}; nothing was changed", clip(.problem, 600))]
     GlanceRefused { id: Id, problem: String },
+    /// An operation was begun and goes on, but glance-svc does not let it come to its end for now.
+    #[error(
+        "{} of instance {id} has begun and goes on by itself, but image {image_id} is not registered yet ({}); \
+         send it again with the same request_id, or read the instance",
+        .operation.name(), .cause.describe().reason
+    )]
+    Begun {
+        id: Id,
+        operation: Operation,
+        image_id: Id,
+        #[source]
+        cause: Box<Self>,
+    },
     /// The instance is somewhere else, or something is being done with it.
     #[error(
         "instance {id} is {state}{}; {} needs {}; now it allows {}",
@@ -233,12 +250,22 @@ impl Failure for Error {
             Self::RequestIdTaken(id) => new(Code::AlreadyExists, "REQUEST_ID_TAKEN")
                 .with("request_id", id)
                 .detail(Detail::Resource { kind: "nova.v1.CreateInstanceRequest", name: id.clone() }),
-            Self::GlanceUnavailable(_) => retry(Code::Unavailable, "GLANCE_UNAVAILABLE"),
+            Self::GlanceUnavailable(status) => Description::new(Code::Unavailable, "GLANCE_UNAVAILABLE")
+                .detail(Detail::Retry(told(status.as_ref()).unwrap_or(RETRY_AFTER))),
             Self::GlanceTimeout(milliseconds) => {
                 retry(Code::DeadlineExceeded, "GLANCE_TIMEOUT").with("timeout_ms", milliseconds)
             }
             Self::GlanceAnswer(_) => retry(Code::Unavailable, "GLANCE_BAD_ANSWER"),
             Self::GlanceRefused { id, problem } => refused("IMAGE_REFUSED", id).with("problem", problem),
+            Self::Begun { id, operation, image_id, cause } => {
+                let cause = cause.describe();
+                new(Code::Unavailable, "OPERATION_BEGUN")
+                    .with("instance_id", id)
+                    .with("operation", operation.name())
+                    .with("image_id", image_id)
+                    .with("cause", cause.reason)
+                    .detail(cause.detail)
+            }
             Self::WrongState { id, operation, state, task_state, needed, allowed } => {
                 precondition("WRONG_STATE", id)
                     .with("operation", operation.name())
@@ -276,6 +303,21 @@ impl Error {
             Description::new(Code::InvalidArgument, "IMAGE_NOT_FOUND").detail(self.bad_field(usage.field()))
         };
         description.with("image_id", id).with("field", usage.field())
+    }
+
+    /// Whether the same may well succeed later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self.describe().detail, Detail::Retry(_))
+    }
+
+    /// When to try again, if glance-svc says so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::GlanceUnavailable(status) => told(status.as_ref()),
+            _ => None,
+        }
     }
 
     /// The whole error as the problem of one field.
@@ -326,6 +368,11 @@ fn refused(reason: &'static str, image_id: &Id) -> Description {
     Description::new(Code::FailedPrecondition, reason)
         .with("image_id", image_id)
         .detail(Detail::Precondition { rule: reason, subject: format!("image/{image_id}") })
+}
+
+/// When to try again, as glance-svc says, within reason.
+fn told(status: Option<&GrpcStatus>) -> Option<Duration> {
+    status.and_then(retry_after).map(|told| told.clamp(Duration::from_millis(1), LONGEST_RETRY))
 }
 
 fn retry(code: Code, reason: &'static str) -> Description {

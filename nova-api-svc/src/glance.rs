@@ -22,19 +22,19 @@ use common::{
 use futures_util::future::join_all;
 use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
 use tonic::{Code, Request, Status, TimeoutExpired, metadata::AsciiMetadataValue, transport::Channel};
-use tonic_types::StatusExt as _;
 
-use crate::{
-    error::{Error, ImageUse},
-    instance::snapshot::NewImage,
-};
+use crate::error::{Error, ImageUse};
 
+mod change;
 mod metrics;
+mod refusal;
 mod replica;
 mod replicas;
 
+pub use change::Deleted;
 pub use metrics::register as register_metrics;
 
+pub(crate) use refusal::retry_after;
 use replicas::{Failure, Replicas};
 
 type Client = ImageServiceClient<Channel>;
@@ -115,70 +115,10 @@ impl Glance {
         ask_at(&self.replicas, id, revision, caller, timeout).await
     }
 
-    /// Registers an image with this id; one that is or was there counts as registered: ids are random.
-    pub async fn create(&self, id: Id, image: &NewImage, caller: &Caller) -> Result<(), Error> {
-        let message = pb::CreateImageRequest { image: Some(new_image(id, image)) };
-        let call = |mut client: Client, timeout| {
-            let request = request(message.clone(), caller, timeout);
-            async move { client.create_image(request).await }
-        };
-        self.done(id, Code::AlreadyExists, self.replicas.call(self.timeout, call)).await
-    }
-
-    /// Deletes an image; one that is not there counts as deleted.
-    pub async fn delete(&self, id: Id, caller: &Caller) -> Result<(), Error> {
-        let message = pb::DeleteImageRequest { id: id.to_string(), etag: String::new() };
-        let call = |mut client: Client, timeout| {
-            let request = request(message.clone(), caller, timeout);
-            async move { client.delete_image(request).await }
-        };
-        self.done(id, Code::NotFound, self.replicas.call(self.timeout, call)).await
-    }
-
-    /// The end of a change, which `before` says that an earlier try has made.
-    async fn done<T>(
-        &self,
-        id: Id,
-        before: Code,
-        change: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<(), Error> {
-        let started = Instant::now();
-        match change.await {
-            Err(Failure::Timeout) => Err(Error::GlanceTimeout(self.timeout.as_millis())),
-            Ok(_) => Ok(()),
-            Err(Failure::Status(status)) if status.code() == before => Ok(()),
-            Err(Failure::Status(status)) => match status.code() {
-                Code::InvalidArgument
-                | Code::PermissionDenied
-                | Code::FailedPrecondition
-                | Code::ResourceExhausted
-                | Code::Unauthenticated => Err(Error::GlanceRefused { id, problem: problem(&status) }),
-                _ => Err(peer_error(id, status, started.elapsed())),
-            },
-        }
-    }
-}
-
-/// Why the catalogue refuses: in its own words, if these are meant for people.
-fn problem(status: &Status) -> String {
-    match status.get_details_error_info() {
-        Some(info) if info.domain == "glance" => status.message().to_owned(),
-        _ => status.code().description().to_owned(),
-    }
-}
-
-fn new_image(id: Id, image: &NewImage) -> pb::Image {
-    pb::Image {
-        id: id.to_string(),
-        name: image.name.clone(),
-        visibility: pb::image::Visibility::Private.into(),
-        owner: image.owner.clone(),
-        min_ram: image.min_ram,
-        min_disk: image.min_disk,
-        disk_format: image.disk_format.clone(),
-        container_format: image.container_format.clone(),
-        properties: image.properties.clone(),
-        ..pb::Image::default()
+    /// The longest that a call takes.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
     }
 }
 
@@ -246,9 +186,7 @@ fn peer_error(id: Id, status: Status, elapsed: Duration) -> Error {
         Code::NotFound => Error::NoSuchImage { usage: ImageUse::Boot, id: id.to_string() },
         Code::DeadlineExceeded => Error::GlanceTimeout(elapsed.as_millis()),
         Code::Cancelled if is_timeout(&status) => Error::GlanceTimeout(elapsed.as_millis()),
-        Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::Cancelled => {
-            Error::GlanceUnavailable(Some(status))
-        }
+        code if change::is_passing(code) => Error::GlanceUnavailable(Some(status)),
         _ => Error::GlanceAnswer(Some(status)),
     }
 }

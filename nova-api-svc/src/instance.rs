@@ -10,6 +10,7 @@ use serde::Serialize;
 pub mod access;
 pub mod afterwards;
 pub mod difference;
+pub mod images;
 pub mod names;
 mod operation;
 mod record;

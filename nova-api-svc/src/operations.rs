@@ -11,16 +11,18 @@ use crate::{
     instance::{
         Aim, Compute, Instance, Operation, Record, Scope, Step,
         afterwards::{confirm_resize, edit, shelved_image, unshelve},
+        images::left,
         snapshot::NonInheritable,
     },
     pipeline::Pipeline,
     quota::Quota,
-    store::{Action, Change, Decided, Entry, Job, Request},
+    store::{Change, Decided, Entry, Job, Request},
 };
 
 mod delete;
 mod earlier;
 mod jobs;
+mod outcome;
 mod rebuild;
 mod report;
 mod resize;
@@ -104,6 +106,15 @@ pub struct Done {
     pub instance: Instance,
     /// The image that was made of it.
     pub image_id: Option<Id>,
+    /// Properties of that image which have but the beginning of their values.
+    pub truncated: Vec<String>,
+}
+
+impl Done {
+    /// An instance that no image was made of.
+    const fn without_image(instance: Instance) -> Self {
+        Self { instance, image_id: None, truncated: Vec::new() }
+    }
 }
 
 /// What an operation is to do.
@@ -148,9 +159,11 @@ impl Operations {
             let seen = source.as_ref();
             let decide = || self.decide(wish, asked, &scope, seen);
             match self.pipeline.store.change(asked.id, decide).await? {
-                Decided::Change(change) => return self.settle(*change, &scope).await,
+                Decided::Change(change) => return self.settle(*change, asked, &scope).await,
                 Decided::Nothing(Instead::Done(done)) => return Ok(*done),
-                Decided::Nothing(Instead::Earlier(entry)) => return self.repeat(asked, &scope, *entry).await,
+                Decided::Nothing(Instead::Earlier(earlier)) => {
+                    return self.repeat(asked, &scope, *earlier).await;
+                }
                 Decided::Nothing(Instead::Ask(before)) => {
                     source = Some(self.source(wish, asked, &before).await?);
                 }
@@ -234,7 +247,7 @@ impl Operations {
             message: String::new(),
             request: asked.request.clone(),
         };
-        let job = plan.job.or_else(|| Self::job_at_end(&entry, before, asked.caller));
+        let job = plan.job.or_else(|| self.job_at_end(&entry, before, &after, asked.caller));
         self.written(before, after, entry, job, plan.quota)
     }
 
@@ -251,30 +264,9 @@ impl Operations {
         Change { before: before.clone(), after: Some(after), entry, job, done: None, quota }
     }
 
-    /// What becomes of the image at the end of an operation: that of an instance that is back has served, that of a
-    /// snapshot which failed is none.
-    fn job_at_end(entry: &Entry, before: &Instance, caller: &Caller) -> Option<Job> {
-        let is_left = matches!(
-            (entry.operation, entry.step),
-            (Operation::Unshelve, Step::Finished) | (Operation::Snapshot | Operation::Shelve, Step::Failed)
-        );
-        let image_id = entry.image_id.filter(|_| is_left)?;
-        let (caller, create_time) = (caller.clone(), entry.time);
-        Some(Job { image_id, instance_id: before.id, action: Action::Delete, caller, create_time })
-    }
-
-    /// Does what a change has left for glance-svc. An image that was to be deleted can wait.
-    async fn settle(&self, change: Change, scope: &Scope) -> Result<Done, Error> {
-        let image_id = change.entry.image_id;
-        match &change.job {
-            Some(job @ Job { action: Action::Create(_), .. }) => self.do_job(job).await?,
-            Some(job) => self.do_job_later(job).await,
-            None => {
-                let after = change.after.map(|after| Instance { revision: after.revision + 1, ..after });
-                let instance = after.ok_or(Error::InstanceNotFound(change.before.id))?;
-                return Ok(Done { instance, image_id });
-            }
-        }
-        Ok(Done { instance: self.instance(change.before.id, scope).await?, image_id })
+    /// What deletes the image that a change leaves to nobody.
+    fn job_at_end(&self, entry: &Entry, before: &Instance, after: &Instance, caller: &Caller) -> Option<Job> {
+        let left = left(before, Some(after), (entry.operation, entry.step))?;
+        Some(Job::deletion(before.id, left, caller, entry.time, self.lease()))
     }
 }

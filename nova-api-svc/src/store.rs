@@ -10,6 +10,7 @@ mod flavor;
 mod history;
 mod instance;
 mod instances;
+mod job;
 mod jobs;
 mod list;
 mod record;
@@ -22,8 +23,8 @@ pub use change::{Change, Entry, Request};
 pub use claim::Claim;
 pub use create::{Creation, Provision};
 pub use drift::{Place, Wanted};
-pub use history::Past;
-pub use jobs::{Action, Job};
+pub use history::{Earlier, Past};
+pub use job::{Action, Due, Job, Registration};
 pub use turns::Decided;
 
 /// The schema.

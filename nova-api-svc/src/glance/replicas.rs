@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tonic::{Code, Response, Status, transport::Channel};
 use tower::retry::budget::{Budget as _, TpsBudget};
 
-use super::{metrics::CALLS, replica::Replica};
+use super::{metrics::CALLS, refusal::retry_after, replica::Replica};
 
 /// How often the name is looked up.
 const LOOK_UP: Duration = Duration::from_secs(5);
@@ -102,10 +102,10 @@ impl Replicas {
             let patience = if is_last || known.len() < 2 { left } else { left / 2 };
             let failure = match self.try_once(replica, patience, &call).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) if is_last || !failure.is_of_the_transport() => return Err(failure),
+                Err(failure) if is_last => return Err(failure),
                 Err(failure) => failure,
             };
-            let pause = PAUSE * number;
+            let Some(pause) = self.pause(&failure, number) else { return Err(failure) };
             if end <= Instant::now() + pause {
                 return Err(failure);
             }
@@ -147,6 +147,23 @@ impl Replicas {
         outcome
     }
 
+    /// How long to wait until the next try; `None` if nothing says that it may do better. Those who are told to come
+    /// again wait up to half as long again, or all of them would come at once.
+    fn pause(&self, failure: &Failure, number: u32) -> Option<Duration> {
+        match failure {
+            Failure::Status(status) if !failure.is_of_the_transport() => {
+                let told = retry_after(status)?.min(MEMORY);
+                let random = u32::try_from(self.random() & 0xFFFF).unwrap_or_default();
+                Some(told + told / 2 * random / 0x1_0000)
+            }
+            _ => Some(PAUSE * number),
+        }
+    }
+
+    fn random(&self) -> u64 {
+        self.0.hasher.hash_one(self.0.calls.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// The replicas, once their name has been looked up.
     async fn known(&self) -> Arc<[Arc<Replica>]> {
         let mut known = self.0.known.subscribe();
@@ -160,8 +177,7 @@ impl Replicas {
         let rested: Vec<_> = others().filter(|replica| !replica.rests()).collect();
         let rested = if rested.is_empty() { others().collect() } else { rested };
         let candidates = if rested.is_empty() { known.iter().collect() } else { rested };
-        let random = self.0.hasher.hash_one(self.0.calls.fetch_add(1, Ordering::Relaxed));
-        let (count, random) = (candidates.len(), usize::try_from(random >> 1).unwrap_or_default());
+        let (count, random) = (candidates.len(), usize::try_from(self.random() >> 1).unwrap_or_default());
         if count == 0 {
             return None;
         }

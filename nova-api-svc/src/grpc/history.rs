@@ -37,6 +37,7 @@ pub(super) fn entry(instance_id: Id, past: &Past) -> pb::InstanceHistoryEntry {
         message: entry.message.clone(),
         snapshot_image_id: entry.image_id.map(|id| id.to_string()).unwrap_or_default(),
         request_id: entry.request.as_ref().map(|request| request.id.clone()).unwrap_or_default(),
+        truncated_properties: past.registration.truncated.clone(),
     }
 }
 

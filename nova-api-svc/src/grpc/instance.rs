@@ -102,6 +102,7 @@ impl InstanceService for Api {
         Ok(Response::new(pb::SnapshotInstanceResponse {
             image_id: done.image_id.map(|id| id.to_string()).unwrap_or_default(),
             instance: Some(full(&done)),
+            truncated_properties: done.truncated,
         }))
     }
 

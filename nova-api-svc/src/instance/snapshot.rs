@@ -3,15 +3,25 @@
 use std::{collections::BTreeMap, convert::Infallible, str::FromStr};
 
 use common::{
+    id::Id,
     image::{ImageMeta, Properties},
-    system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, image_from_system_metadata},
+    system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, first_characters, image_from_system_metadata},
 };
 use serde::{Deserialize, Serialize};
 
 use super::Instance;
 
-/// Properties that no image inherits (Nova, `NON_INHERITABLE_IMAGE_PROPERTIES`); `*` stands for any ending.
-const NEVER: [&str; 3] = ["img_signature*", "cinder_encryption_key_*", "os_glance*"];
+/// Properties that no image inherits; `*` stands for any ending: Nova's `NON_INHERITABLE_IMAGE_PROPERTIES`, and its
+/// `SM_SKIP_KEYS` (2015, 26b1f71), which describe the devices of the image's own first boot and no others.
+const NEVER: [&str; 7] = [
+    "img_signature*",
+    "cinder_encryption_key_*",
+    "os_glance*",
+    "mappings",
+    "img_mappings",
+    "block_device_mapping",
+    "img_block_device_mapping",
+];
 
 /// An image to be registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +40,29 @@ pub struct NewImage {
     pub container_format: String,
     /// Its properties.
     pub properties: Properties,
+    /// Those of them that have but the beginning of their values, because the instance remembers no more.
+    #[serde(default)]
+    pub truncated: Vec<String>,
+    /// The image and its revision that have the whole values; `None` once they were asked for.
+    #[serde(default)]
+    pub whole_in: Option<(Id, i64)>,
+}
+
+impl NewImage {
+    /// The image with the whole values of another one, as far as it has them.
+    #[must_use]
+    pub fn completed(mut self, whole: &Properties) -> Self {
+        let Self { properties, truncated, whole_in, .. } = &mut self;
+        *whole_in = None;
+        truncated.retain(|name| match (properties.get_mut(name), whole.get(name)) {
+            (Some(cut), Some(whole)) if first_characters(whole) == cut => {
+                cut.clone_from(whole);
+                false
+            }
+            _ => true,
+        });
+        self
+    }
 }
 
 /// Properties that images of instances do not inherit, beside those that none inherits: names separated by commas,
@@ -88,7 +121,10 @@ pub fn image_of(
     ];
     properties.extend(added.map(|(name, value)| (name.to_owned(), value)));
     properties.extend(metadata.clone());
+    let truncated = truncated(instance, &properties);
     NewImage {
+        whole_in: (!truncated.is_empty()).then_some((record.image_id, record.image_revision)),
+        truncated,
         name,
         owner: owner.to_owned(),
         min_ram: min_ram.unwrap_or(0),
@@ -97,4 +133,14 @@ pub fn image_of(
         container_format: container_format.unwrap_or_default(),
         properties,
     }
+}
+
+/// The properties that have their values of the record, which are but the beginnings of the image's.
+fn truncated(instance: &Instance, properties: &Properties) -> Vec<String> {
+    let remembered = &instance.record.system_metadata;
+    let of_record = remembered.truncated.iter().filter_map(|key| {
+        let (name, value) = (key.strip_prefix(IMAGE_PREFIX)?, remembered.entries.get(key)?);
+        (properties.get(name) == Some(value)).then(|| name.to_owned())
+    });
+    of_record.collect()
 }

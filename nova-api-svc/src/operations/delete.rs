@@ -1,17 +1,19 @@
 //! How instances end.
 
+use std::time::Duration;
+
 use common::clock;
 
 use super::{Asked, Operations, earlier::Decision};
 use crate::{
     error::Error,
-    instance::{Instance, Operation, Scope, Step, afterwards::shelved_image},
-    store::{Action, Change, Decided, Entry, Job},
+    instance::{Instance, Operation, Scope, Step, images::left},
+    store::{Change, Decided, Entry, Job},
 };
 
 impl Operations {
-    /// Deletes an instance with all its metadata, and the image it was put away in. Its history stays, so that a retry
-    /// is told by its request id.
+    /// Deletes an instance with all its metadata, the image it was put away in, and one that is still being made of it,
+    /// both later. Its history stays, so that a retry is told by its request id.
     pub async fn delete(&self, asked: &Asked<'_>) -> Result<(), Error> {
         let scope = Scope::change(asked.caller)?;
         self.pipeline.store.change(asked.id, || self.decide_deletion(asked, &scope)).await.map(drop)
@@ -27,13 +29,8 @@ impl Operations {
 
 fn deletion(asked: &Asked<'_>, before: Instance) -> Change {
     let time = clock::now();
-    let job = shelved_image(&before.record).map(|image_id| Job {
-        image_id,
-        instance_id: before.id,
-        action: Action::Delete,
-        caller: asked.caller.clone(),
-        create_time: time,
-    });
+    let left = left(&before, None, (Operation::Delete, Step::Finished));
+    let job = left.map(|left| Job::deletion(before.id, left, asked.caller, time, Duration::ZERO));
     let entry = Entry {
         operation: Operation::Delete,
         step: Step::Finished,

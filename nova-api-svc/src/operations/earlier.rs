@@ -4,7 +4,7 @@ use super::{Asked, Done, Operations};
 use crate::{
     error::Error,
     instance::{Instance, Scope},
-    store::{Decided, Entry},
+    store::{Decided, Earlier},
 };
 
 /// What comes of a request that is about one instance.
@@ -16,14 +16,14 @@ pub(super) enum Instead {
     /// Nothing: the instance is so already.
     Done(Box<Done>),
     /// What an earlier try of the request left undone.
-    Earlier(Box<Entry>),
+    Earlier(Box<Earlier>),
     /// glance-svc is asked for the image that the instance is to be made from.
     Ask(Box<Instance>),
 }
 
 impl Instead {
     pub(super) fn done(instance: Instance) -> Self {
-        Self::Done(Box::new(Done { instance, image_id: None }))
+        Self::Done(Box::new(Done::without_image(instance)))
     }
 }
 
@@ -39,30 +39,16 @@ impl Operations {
         // noticed when a change is written.
         let instance = store.instance(asked.id, scope).await?;
         if let Some((request, allowed)) = asked.request.as_ref().zip(scope.allowed())
-            && let Some(entry) = store.earlier(asked.id, &request.id, &allowed).await?
+            && let Some(earlier) = store.earlier(asked.id, &request.id, &allowed).await?
         {
-            if entry.request.as_ref() != Some(request) {
+            if earlier.entry.request.as_ref() != Some(request) {
                 return Err(Error::RequestIdTaken(request.id.clone()));
             }
-            return Ok(Err(Instead::Earlier(Box::new(entry))));
+            return Ok(Err(Instead::Earlier(Box::new(earlier))));
         }
         let instance = instance.ok_or(Error::InstanceNotFound(asked.id))?;
         check_etag(&instance, asked.etag)?;
         Ok(Ok(instance))
-    }
-
-    /// What an earlier try of the request has done; what it left to be done is done now.
-    pub(super) async fn repeat(&self, asked: &Asked<'_>, scope: &Scope, entry: Entry) -> Result<Done, Error> {
-        let store = &self.pipeline.store;
-        if let Some(image_id) = entry.image_id {
-            if let Some(job) = store.job(image_id).await? {
-                self.do_job(&job).await?;
-            }
-            if let Some(problem) = store.failure(asked.id, image_id, scope).await? {
-                return Err(Error::GlanceRefused { id: image_id, problem });
-            }
-        }
-        Ok(Done { instance: self.instance(asked.id, scope).await?, image_id: entry.image_id })
     }
 }
 

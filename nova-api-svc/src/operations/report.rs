@@ -52,9 +52,9 @@ impl Operations {
         let scope = Scope::report(asked.caller)?;
         let decide = || self.decide_report(asked, &scope, report);
         match self.pipeline.store.change(asked.id, decide).await? {
-            Decided::Change(change) => self.settle(*change, &scope).await,
+            Decided::Change(change) => self.settle(*change, asked, &scope).await,
             Decided::Nothing(Instead::Done(done)) => Ok(*done),
-            Decided::Nothing(Instead::Earlier(entry)) => self.repeat(asked, &scope, *entry).await,
+            Decided::Nothing(Instead::Earlier(earlier)) => self.repeat(asked, &scope, *earlier).await,
             Decided::Nothing(Instead::Ask(_)) => Err(Error::Contended(asked.id)),
         }
     }
@@ -74,7 +74,7 @@ impl Operations {
         }
         let entry = entry(asked, report, &before);
         let caller = before.task.as_ref().map_or(asked.caller, |task| &task.caller);
-        let job = Self::job_at_end(&entry, &before, caller);
+        let job = self.job_at_end(&entry, &before, &after, caller);
         Ok(Decided::Change(Box::new(self.written(&before, after, entry, job, None))))
     }
 }

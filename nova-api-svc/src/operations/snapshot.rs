@@ -43,9 +43,12 @@ impl Operations {
         Job {
             image_id: Id::random(),
             instance_id: instance.id,
+            revision: 0,
             action: Action::Create(Box::new(image)),
             caller: asked.caller.clone(),
             create_time: clock::now(),
+            attempts: 1,
+            lease: self.lease(),
         }
     }
 }

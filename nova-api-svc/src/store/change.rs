@@ -17,7 +17,8 @@ use super::{
     Store,
     claim::fingerprint,
     history::insert_history,
-    jobs::{Job, insert_job},
+    job::{Job, Registration, micros},
+    jobs::{end_job, insert, insert_job, now, replace},
     rows::{EntryRow, RecordRow},
     statements::{insert_entries, insert_records, known_records, lock_projects, usage, write_records},
 };
@@ -93,8 +94,8 @@ pub struct Change {
     pub entry: Entry,
     /// What glance-svc is to be asked for.
     pub job: Option<Job>,
-    /// The job that is done with it.
-    pub done: Option<Id>,
+    /// The job that is done with it, and what came of that.
+    pub done: Option<(Job, Registration)>,
     /// What the project may use, where the change makes it use more.
     pub quota: Option<Quota>,
 }
@@ -217,14 +218,11 @@ impl Store {
             if let Some(task) = change.task() {
                 write_task!(tx, before.id, task);
             }
-            if let Some(done) = change.done {
-                sqlx::query("DELETE FROM image_jobs WHERE image_id = $1")
-                    .bind(done)
-                    .execute(&mut *tx)
-                    .await?;
+            if let Some((job, registration)) = &change.done {
+                end_job!(tx, job, registration);
             }
             if let Some(job) = &change.job {
-                insert_job!(tx, job);
+                insert_job!(tx, job, before.revision + 1);
             }
         });
         Ok(true)

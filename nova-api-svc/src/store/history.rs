@@ -9,6 +9,7 @@ use sqlx::{Database, Encode, QueryBuilder, Type};
 use super::{
     Store,
     change::{Entry, Request, creation},
+    job::Registration,
 };
 use crate::{
     error::Error,
@@ -48,8 +49,8 @@ macro_rules! insert_history {
 pub(super) use insert_history;
 
 const ENTRY: &str = "SELECT instance_id, revision, create_time, user_id, project_id, operation, step, old_state, \
-                     new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint \
-                     FROM instance_history WHERE instance_id = ";
+                     new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint, \
+                     image_problem, truncated_properties FROM instance_history WHERE instance_id = ";
 
 /// A change of an instance, as history tells it.
 #[derive(Debug, Clone)]
@@ -62,6 +63,17 @@ pub struct Past {
     pub states: (Option<State>, Option<State>),
     /// The records before and after.
     pub records: (Option<Arc<Record>>, Option<Arc<Record>>),
+    /// What came of the image that it was to make.
+    pub registration: Registration,
+}
+
+/// What an earlier try of a request has done.
+#[derive(Debug, Clone)]
+pub struct Earlier {
+    /// The revision of the instance that it made.
+    pub revision: i64,
+    /// What was done.
+    pub entry: Entry,
 }
 
 #[derive(sqlx::FromRow)]
@@ -81,6 +93,8 @@ struct HistoryRow {
     message: String,
     request_id: Option<String>,
     fingerprint: Option<String>,
+    image_problem: Option<String>,
+    truncated_properties: Option<String>,
 }
 
 impl HistoryRow {
@@ -100,6 +114,10 @@ impl HistoryRow {
         })
     }
 
+    fn registration(&self) -> Option<Registration> {
+        Registration::read(self.image_problem.as_ref(), self.truncated_properties.as_ref())
+    }
+
     fn states(&self) -> (Option<State>, Option<State>) {
         let state = |name: &Option<String>| State::from_name(name.as_deref()?);
         (state(&self.old_state), state(&self.new_state))
@@ -115,6 +133,7 @@ impl Past {
             entry: creation(instance),
             states: (None, Some(instance.state)),
             records: (None, Some(Arc::clone(&instance.record))),
+            registration: Registration::default(),
         }
     }
 }
@@ -162,30 +181,33 @@ impl Store {
                     entry: row.entry().ok_or(Error::Corrupt(row.instance_id))?,
                     states: row.states(),
                     records: (record(row.old_record_id), record(row.new_record_id)),
+                    registration: row.registration().ok_or(Error::Corrupt(row.instance_id))?,
                 })
             })
             .collect()
     }
 
     /// What a request with this id did with an instance within `scope`.
-    pub async fn earlier(&self, id: Id, request_id: &str, scope: &Scope) -> Result<Option<Entry>, Error> {
+    pub async fn earlier(&self, id: Id, request_id: &str, scope: &Scope) -> Result<Option<Earlier>, Error> {
         let row: Option<HistoryRow> = on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(ENTRY);
             query.push_bind(id).push(" AND request_id = ").push_bind(request_id);
             push_scope(&mut query, id, scope);
             query.build_query_as().fetch_optional(connection).await?
         });
-        row.map(|row| row.entry().ok_or(Error::Corrupt(id))).transpose()
+        let earlier = |row: HistoryRow| Some(Earlier { revision: row.revision, entry: row.entry()? });
+        row.map(|row| earlier(row).ok_or(Error::Corrupt(id))).transpose()
     }
 
-    /// Why making `image_id` of an instance within `scope` has failed, if it has.
-    pub async fn failure(&self, id: Id, image_id: Id, scope: &Scope) -> Result<Option<String>, Error> {
-        Ok(on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new("SELECT message FROM instance_history WHERE instance_id = ");
-            query.push_bind(id).push(" AND image_id = ").push_bind(image_id);
-            query.push(" AND step = ").push_bind(Step::Failed.as_str());
+    /// What came of the image that a revision of an instance within `scope` was to make.
+    pub async fn registration(&self, id: Id, revision: i64, scope: &Scope) -> Result<Registration, Error> {
+        let row: Option<HistoryRow> = on_db!(self.db, |connection| {
+            let mut query = QueryBuilder::new(ENTRY);
+            query.push_bind(id).push(" AND revision = ").push_bind(revision);
             push_scope(&mut query, id, scope);
-            query.build_query_scalar().fetch_optional(connection).await?
-        }))
+            query.build_query_as().fetch_optional(connection).await?
+        });
+        let registration = |row: HistoryRow| row.registration().ok_or(Error::Corrupt(id));
+        row.map_or_else(|| Ok(Registration::default()), registration)
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use common::{db::Micros, id::Id, on_db};
 use sqlx::{Database, Encode, QueryBuilder, Type, types::Json};
 
-use super::{Store, jobs::caller, record::StoredRecord};
+use super::{Store, job::caller, record::StoredRecord};
 use crate::{
     error::Error,
     instance::{Compute, Instance, Operation, PowerState, Record, Scope, State, Task, TaskState},

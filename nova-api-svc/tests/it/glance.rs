@@ -36,6 +36,10 @@ pub(crate) enum Mood {
     Hanging,
     /// It always fails.
     Failing(Status),
+    /// It fails that many times, and is well then.
+    FailingFirst(usize, Status),
+    /// It does what it is asked for, and its answers are lost.
+    Unheard,
     /// It fails for the image of that id.
     FailingFor(String, Status),
     /// It changes what it knows before it answers.
@@ -64,6 +68,8 @@ struct Shared {
     revisions: Mutex<Vec<Image>>,
     mood: Mutex<Mood>,
     calls: Mutex<Vec<Call>>,
+    /// How often images were to be registered and to be deleted.
+    changes: Mutex<(usize, usize)>,
 }
 
 impl Glance {
@@ -79,6 +85,7 @@ impl Glance {
             revisions: Mutex::default(),
             mood: Mutex::new(Mood::Well),
             calls: Mutex::default(),
+            changes: Mutex::default(),
         }));
         let service = ImageServiceServer::new(glance.clone());
         let incoming = TcpListenerStream::new(listener);
@@ -138,6 +145,12 @@ impl Glance {
         self.0.images.lock().unwrap().remove(&image.id);
     }
 
+    /// Forgets an image and all that it ever was.
+    pub(crate) fn lose(&self, image: &Image) {
+        self.forget(image);
+        self.0.revisions.lock().unwrap().retain(|known| known.id != image.id);
+    }
+
     pub(crate) fn be(&self, mood: Mood) {
         *self.0.mood.lock().unwrap() = mood;
     }
@@ -147,13 +160,36 @@ impl Glance {
         self.0.calls.lock().unwrap().clone()
     }
 
-    /// Misbehaves when images are to be changed.
+    /// How often images were to be registered and to be deleted.
+    pub(crate) fn changes(&self) -> (usize, usize) {
+        *self.0.changes.lock().unwrap()
+    }
+
+    /// Misbehaves when it does so always.
     async fn check_mood(&self) -> Result<(), Status> {
-        let mood = self.0.mood.lock().unwrap().clone();
+        let mood = {
+            let mut mood = self.0.mood.lock().unwrap();
+            let now = mood.clone();
+            if let Mood::FailingFirst(times, status) = &now {
+                *mood = match times {
+                    1 => Mood::Well,
+                    times => Mood::FailingFirst(times - 1, status.clone()),
+                };
+            }
+            now
+        };
         match mood {
             Mood::Hanging => pending().await,
-            Mood::Failing(status) => Err(status),
-            Mood::Well | Mood::FailingFor(..) | Mood::Twisting(_) => Ok(()),
+            Mood::Failing(status) | Mood::FailingFirst(_, status) => Err(status),
+            Mood::Well | Mood::Unheard | Mood::FailingFor(..) | Mood::Twisting(_) => Ok(()),
+        }
+    }
+
+    /// The answer to a change that was made, if it can be heard.
+    fn answer<T>(&self, answer: T) -> Result<Response<T>, Status> {
+        match *self.0.mood.lock().unwrap() {
+            Mood::Unheard => Err(Status::unavailable("SECRET the connection is lost")),
+            _ => Ok(Response::new(answer)),
         }
     }
 
@@ -203,6 +239,7 @@ pub(crate) fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
 impl ImageService for Glance {
     async fn get_image(&self, request: Request<GetImageRequest>) -> Result<Response<EncodedImage>, Status> {
         self.note(&request);
+        self.check_mood().await?;
         let mood = self.0.mood.lock().unwrap().clone();
         let GetImageRequest { id, revision } = request.get_ref();
         let image = match revision {
@@ -214,15 +251,13 @@ impl ImageService for Glance {
         };
         let image = || image.ok_or_else(|| Status::not_found("SECRET the peer's own words"));
         match mood {
-            Mood::Hanging => pending().await,
-            Mood::Failing(status) => Err(status),
             Mood::FailingFor(id, status) if id == request.get_ref().id => Err(status),
-            Mood::Well | Mood::FailingFor(..) => Ok(Response::new(image()?.into())),
             Mood::Twisting(twist) => {
                 let mut image = image()?;
                 twist(&mut image);
                 Ok(Response::new(image.into()))
             }
+            _ => Ok(Response::new(image()?.into())),
         }
     }
 
@@ -230,13 +265,14 @@ impl ImageService for Glance {
         &self,
         request: Request<CreateImageRequest>,
     ) -> Result<Response<EncodedImage>, Status> {
+        self.0.changes.lock().unwrap().0 += 1;
         self.check_mood().await?;
         let image = request.into_inner().image.unwrap();
         let is_known = self.0.revisions.lock().unwrap().iter().any(|known| known.id == image.id);
         if is_known {
             return Err(Status::already_exists("SECRET the peer's own words"));
         }
-        Ok(Response::new(self.add(Image { status: ImageStatus::Queued.into(), ..image }).into()))
+        self.answer(self.add(Image { status: ImageStatus::Queued.into(), ..image }).into())
     }
 
     async fn list_images(&self, _: Request<ListImagesRequest>) -> Result<Response<EncodedImages>, Status> {
@@ -255,9 +291,11 @@ impl ImageService for Glance {
     }
 
     async fn delete_image(&self, request: Request<DeleteImageRequest>) -> Result<Response<()>, Status> {
+        self.0.changes.lock().unwrap().1 += 1;
         self.check_mood().await?;
         let deleted = self.0.images.lock().unwrap().remove(&request.get_ref().id);
-        deleted.map(|_| Response::new(())).ok_or_else(|| Status::not_found("SECRET the peer's own words"))
+        deleted.ok_or_else(|| Status::not_found("SECRET the peer's own words"))?;
+        self.answer(())
     }
 
     async fn list_image_revisions(

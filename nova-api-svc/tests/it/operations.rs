@@ -1,7 +1,9 @@
 //! What is done with instances that are there.
 
-use common::{on_both_databases, testing::TestDb};
-use nova_api_svc::instance::Compute;
+use std::time::Duration;
+
+use common::{db::Db, on_both_databases, testing::TestDb};
+use nova_api_svc::{instance::Compute, operations::Operations, store::MIGRATIONS};
 use proto::{
     glance::v1::Image,
     nova::v1::{
@@ -14,15 +16,18 @@ use proto::{
     },
 };
 use tonic::{Code, Request, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     glance::map,
-    support::{Nova, Settings, assert_error, made_as, made_by, of},
+    support::{Nova, Settings, assert_error, execute, made_as, made_by, of, operations},
 };
 
 mod contention;
 mod drift;
 mod history;
+mod images;
+mod jobs;
 mod model;
 mod properties;
 mod rebuild;
@@ -30,6 +35,55 @@ mod report;
 mod resize;
 mod shelve;
 mod snapshot;
+mod whole;
+
+/// A status of glance-svc with its reason, which may say when to try again.
+fn told(code: Code, reason: &str, delay: Option<Duration>) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, "glance", []);
+    if delay.is_some() {
+        details.set_retry_info(delay);
+    }
+    Status::with_error_details(code, "its own words", details)
+}
+
+/// What glance-svc answers whoever asks too often.
+fn rate_limited() -> Status {
+    told(Code::ResourceExhausted, "RATE_LIMITED", Some(Duration::from_millis(10)))
+}
+
+/// Nova that does jobs only when the test has its worker do them.
+async fn idle(db: TestDb, compute: Compute) -> (Nova, Worker) {
+    let settings = Settings { compute, does_jobs: false, ..Settings::default() };
+    let nova = Nova::start_with(db, settings).await;
+    let worker = Worker::of(&nova, compute).await;
+    (nova, worker)
+}
+
+/// A replica of Nova that does jobs, in the hands of a test.
+struct Worker {
+    operations: Operations,
+    url: String,
+}
+
+impl Worker {
+    async fn of(nova: &Nova, compute: Compute) -> Self {
+        let db = Db::open(&nova.db.url, 16, &MIGRATIONS).unwrap();
+        db.migrate().await.unwrap();
+        let settings = Settings { compute, ..Settings::default() };
+        Self { operations: operations(&db, &nova.glance.endpoint(), &settings), url: nova.db.url.clone() }
+    }
+
+    /// Does the jobs that may be done; gives their number.
+    async fn work(&self) -> usize {
+        self.operations.do_due_jobs().await.unwrap()
+    }
+
+    /// Does all jobs, as if they had rested for long enough.
+    async fn work_later(&self) -> usize {
+        execute(&self.url, "UPDATE image_jobs SET next_try = 0").await;
+        self.work().await
+    }
+}
 
 /// Nova with nobody who runs its instances.
 async fn alone(db: TestDb) -> Nova {
@@ -71,6 +125,18 @@ impl Nova {
     async fn shelve(&self, id: &str) -> Result<Instance, Status> {
         let request = ShelveInstanceRequest { id: id.to_owned(), ..Default::default() };
         Ok(self.instances().shelve_instance(by_alice(request)).await?.into_inner())
+    }
+
+    /// Puts an instance away, which needs more than one try.
+    async fn shelve_again(&self, id: &str, request_id: &str) -> Result<Instance, Status> {
+        let (id, request_id) = (id.to_owned(), request_id.to_owned());
+        let request = ShelveInstanceRequest { id, request_id, ..Default::default() };
+        Ok(self.instances().shelve_instance(by_alice(request)).await?.into_inner())
+    }
+
+    /// How many jobs there are.
+    async fn jobs(&self) -> i64 {
+        self.sql::<(i64,)>("SELECT COUNT(*) FROM image_jobs").await[0].0
     }
 
     async fn unshelve(&self, id: &str) -> Result<Instance, Status> {
@@ -149,6 +215,26 @@ fn seen(instance: &Instance) -> ReportInstanceStateRequest {
         seen_task_state: instance.task.as_ref().map_or(0, |task| task.state),
         ..Default::default()
     }
+}
+
+/// A request for a snapshot.
+fn named(id: &str, request_id: &str) -> SnapshotInstanceRequest {
+    SnapshotInstanceRequest {
+        id: id.to_owned(),
+        name: "backup".to_owned(),
+        request_id: request_id.to_owned(),
+        ..Default::default()
+    }
+}
+
+/// Checks that something was begun and goes on; gives the image that it makes.
+#[track_caller]
+fn assert_begun(status: &Status, operation: &str, cause: &str) -> String {
+    let values = assert_error(status, Code::Unavailable, "OPERATION_BEGUN");
+    assert_eq!((&values["operation"], &values["cause"]), (operation, cause));
+    assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+    assert!(status.message().contains("has begun"), "{status:?}");
+    values["image_id"].to_owned()
 }
 
 /// An instance without what every change changes.

@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) glance_endpoint: Option<String>,
     pub(crate) compute: Compute,
     pub(crate) left_out: &'static str,
+    /// Whether it does jobs that nobody else does.
+    pub(crate) does_jobs: bool,
 }
 
 impl Default for Settings {
@@ -50,6 +52,7 @@ impl Default for Settings {
             glance_endpoint: None,
             compute: Compute::Agent,
             left_out: "cache_in_nova,bittorrent",
+            does_jobs: true,
         }
     }
 }
@@ -184,16 +187,11 @@ impl Nova {
 pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings) -> SocketAddr {
     let db = Db::open(url, 16, &MIGRATIONS).unwrap();
     db.migrate_or_wait().await.unwrap();
-    let pipeline = Pipeline {
-        glance: GlanceClient::new(glance_endpoint, settings.glance_timeout, None).unwrap(),
-        store: Store::new(db.clone()),
-        quota: settings.quota,
-        template: settings.template.parse().unwrap(),
-        compute: settings.compute,
-    };
-    let operations = Operations { pipeline, left_out: settings.left_out.parse().unwrap() };
-    let done_later = operations.clone();
-    tokio::spawn(async move { done_later.do_jobs().await });
+    let operations = operations(&db, glance_endpoint, settings);
+    if settings.does_jobs {
+        let done_later = operations.clone();
+        tokio::spawn(async move { done_later.do_jobs().await });
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let options = server::Options::default();
@@ -201,6 +199,18 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
     let listeners = server::Listeners::public(listener);
     tokio::spawn(server::serve(listeners, service, options, pending()));
     address
+}
+
+/// What is done with the instances in a database.
+pub(crate) fn operations(db: &Db, glance_endpoint: &str, settings: &Settings) -> Operations {
+    let pipeline = Pipeline {
+        glance: GlanceClient::new(glance_endpoint, settings.glance_timeout, None).unwrap(),
+        store: Store::new(db.clone()),
+        quota: settings.quota,
+        template: settings.template.parse().unwrap(),
+        compute: settings.compute,
+    };
+    Operations { pipeline, left_out: settings.left_out.parse().unwrap() }
 }
 
 /// Runs statements on the database at `url`.

@@ -1,0 +1,144 @@
+//! Images that are registered and deleted: each change does no harm if it is made twice.
+
+use std::time::{Duration, Instant};
+
+use common::{caller::Caller, id::Id};
+use proto::glance::v1 as pb;
+use tonic::Code;
+
+use super::{
+    Client, Glance, is_timeout,
+    refusal::{OF_A_CHANGE, OF_A_DELETION, refusal},
+    replicas::Failure,
+    request,
+};
+use crate::{error::Error, instance::snapshot::NewImage};
+
+/// What became of an image that was to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone.
+    Yes,
+    /// It was not there.
+    WasNotThere,
+    /// It is theirs who protect it, who own it now, or who have uploaded its data.
+    Kept,
+}
+
+impl Glance {
+    /// Registers an image with this id; one that is or was there counts as registered: ids are random.
+    pub async fn create(
+        &self,
+        id: Id,
+        image: &NewImage,
+        caller: &Caller,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        let message = pb::CreateImageRequest { image: Some(new_image(id, image)) };
+        let call = |mut client: Client, timeout| {
+            let request = request(message.clone(), caller, timeout);
+            async move { client.create_image(request).await }
+        };
+        let started = Instant::now();
+        match self.replicas.call(timeout, call).await {
+            Ok(_) => Ok(()),
+            Err(Failure::Status(status)) if status.code() == Code::AlreadyExists => Ok(()),
+            Err(failure) => match refused(&failure, OF_A_CHANGE) {
+                Some(problem) => Err(Error::GlanceRefused { id, problem }),
+                None => Err(for_now(failure, started.elapsed())),
+            },
+        }
+    }
+
+    /// Deletes an image.
+    pub async fn delete(&self, id: Id, caller: &Caller, timeout: Duration) -> Result<Deleted, Error> {
+        self.delete_at(id, String::new(), caller, timeout).await
+    }
+
+    /// Deletes an image if nobody has uploaded its data.
+    pub async fn delete_unfinished(
+        &self,
+        id: Id,
+        caller: &Caller,
+        timeout: Duration,
+    ) -> Result<Deleted, Error> {
+        let started = Instant::now();
+        let message = pb::GetImageRequest { id: id.to_string(), revision: 0 };
+        let call = |mut client: Client, timeout| {
+            let request = request(message.clone(), caller, timeout);
+            async move { client.get_image(request).await }
+        };
+        match self.replicas.call(timeout, call).await {
+            Ok(image) if matches!(image.status(), pb::image::Status::Queued | pb::image::Status::Saving) => {
+                let left = timeout.saturating_sub(started.elapsed());
+                self.delete_at(id, image.etag, caller, left).await
+            }
+            Ok(_) => Ok(Deleted::Kept),
+            Err(Failure::Status(status)) if status.code() == Code::NotFound => Ok(Deleted::WasNotThere),
+            Err(failure) => Err(for_now(failure, started.elapsed())),
+        }
+    }
+
+    /// Deletes an image if it has that etag; whatever it has, if none is given.
+    async fn delete_at(
+        &self,
+        id: Id,
+        etag: String,
+        caller: &Caller,
+        timeout: Duration,
+    ) -> Result<Deleted, Error> {
+        let message = pb::DeleteImageRequest { id: id.to_string(), etag };
+        let call = |mut client: Client, timeout| {
+            let request = request(message.clone(), caller, timeout);
+            async move { client.delete_image(request).await }
+        };
+        let started = Instant::now();
+        match self.replicas.call(timeout, call).await {
+            Ok(()) => Ok(Deleted::Yes),
+            Err(Failure::Status(status)) if status.code() == Code::NotFound => Ok(Deleted::WasNotThere),
+            Err(failure) if refused(&failure, OF_A_DELETION).is_some() => Ok(Deleted::Kept),
+            Err(failure) => Err(for_now(failure, started.elapsed())),
+        }
+    }
+}
+
+fn refused(failure: &Failure, codes: &[Code]) -> Option<String> {
+    match failure {
+        Failure::Timeout => None,
+        Failure::Status(status) => refusal(status, codes),
+    }
+}
+
+/// A change that may well be made later.
+fn for_now(failure: Failure, elapsed: Duration) -> Error {
+    let status = match failure {
+        Failure::Timeout => return Error::GlanceTimeout(elapsed.as_millis()),
+        Failure::Status(status) => status,
+    };
+    match status.code() {
+        Code::DeadlineExceeded => Error::GlanceTimeout(elapsed.as_millis()),
+        Code::Cancelled if is_timeout(&status) => Error::GlanceTimeout(elapsed.as_millis()),
+        code if is_passing(code) => Error::GlanceUnavailable(Some(status)),
+        _ => Error::GlanceAnswer(Some(status)),
+    }
+}
+
+/// Whether a code tells of load or of a connection, and not of what was asked for.
+pub(super) const fn is_passing(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::Cancelled)
+}
+
+fn new_image(id: Id, image: &NewImage) -> pb::Image {
+    pb::Image {
+        id: id.to_string(),
+        name: image.name.clone(),
+        visibility: pb::image::Visibility::Private.into(),
+        owner: image.owner.clone(),
+        min_ram: image.min_ram,
+        min_disk: image.min_disk,
+        disk_format: image.disk_format.clone(),
+        container_format: image.container_format.clone(),
+        properties: image.properties.clone(),
+        ..pb::Image::default()
+    }
+}
