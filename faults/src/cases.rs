@@ -20,6 +20,7 @@ use crate::{
 mod network;
 mod overload;
 mod rolling;
+mod shelve;
 
 /// How long clients wait for an answer, where nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -35,6 +36,8 @@ pub(crate) enum Case {
     Network,
     /// Everything is restarted, one replica after the other.
     Rolling,
+    /// Instances are put away while glance-svc is not heard or nova-api-svc crashes, and cannot be brought back at once.
+    Shelve,
     /// Ten times as many requests as can be answered.
     Overload,
 }
@@ -47,6 +50,7 @@ impl Case {
             Self::Database => database(table).await,
             Self::Network => network::run(if quick { 3 } else { 10 }, table).await,
             Self::Rolling => rolling::run(table).await,
+            Self::Shelve => shelve::run(if quick { 2 } else { 10 }, table).await,
             Self::Overload => overload::run(quick, table).await,
         }
     }

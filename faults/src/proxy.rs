@@ -27,6 +27,8 @@ pub(crate) enum Weather {
     Hole,
     /// Answers arrive a second late.
     Late,
+    /// What is asked for arrives, answers are lost.
+    Unheard,
 }
 
 /// How late answers are.
@@ -77,7 +79,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, weather: Arc<Ato
             return;
         }
         let now = weather.load(Ordering::Relaxed);
-        if now == Weather::Hole as u8 {
+        if now == Weather::Hole as u8 || is_answer && now == Weather::Unheard as u8 {
             continue;
         }
         if is_answer && now == Weather::Late as u8 {

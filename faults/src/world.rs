@@ -1,6 +1,11 @@
 //! What faults happen to: replicas of both services on one PostgreSQL.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use harness::{http, postgres::Cluster, service::Service};
@@ -16,6 +21,9 @@ use crate::ledger::Outcome;
 
 /// How long starting again may take until the next try: the port may be in use for a moment.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long images may wait for glance-svc once it is there.
+const REST: Duration = Duration::from_mins(2);
 
 /// A service that can be started again where it was.
 pub(crate) struct Replica {
@@ -140,6 +148,20 @@ impl World {
             ..Image::default()
         };
         Ok(images.create_image(CreateImageRequest { image: Some(image) }).await?.into_inner().id)
+    }
+
+    /// Waits until glance-svc is asked for nothing any more; whether that is soon.
+    pub(crate) async fn comes_to_rest(&self) -> anyhow::Result<bool> {
+        let mut connection = PgConnection::connect(&self.url("postgres")).await?;
+        let since = Instant::now();
+        while since.elapsed() < REST {
+            let jobs = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM image_jobs");
+            if jobs.fetch_one(&mut connection).await? == 0 {
+                return Ok(true);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(false)
     }
 
     /// What is wrong with what the database has, after what clients were told: instances that are missing, twice, or
