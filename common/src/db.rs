@@ -25,6 +25,7 @@ use sqlx::{
 
 use tokio::{sync::watch, time::timeout};
 
+mod clock;
 mod dialect;
 mod error;
 mod lease;

@@ -127,7 +127,11 @@ impl<T: Send + 'static, R: Send + 'static> Inner<T, R> {
             // One that is late goes on by itself; one that panicked has dropped its senders.
             if let Ok(Err(error)) = timeout(self.limits.patience, batch).await {
                 let name = self.limits.name;
-                tracing::error!(error = &error as &dyn std::error::Error, name, "a batch of requests was lost");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    name,
+                    "a batch of requests was lost"
+                );
             }
         }
     }

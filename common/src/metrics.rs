@@ -165,7 +165,11 @@ impl Metrics {
             "Connections that were refused because there were too many",
             self.connections_refused.clone(),
         );
-        registry.register("imprint_panics", "Panics, each of them a fault of the program", self.panics.clone());
+        registry.register(
+            "imprint_panics",
+            "Panics, each of them a fault of the program",
+            self.panics.clone(),
+        );
         registry.register("imprint_tls_reloads", "Certificates that were read again", self.reloads.clone());
         registry.register(
             "imprint_transaction_retries",

@@ -14,6 +14,7 @@ use common::{
 use crate::{
     instance::{Compute, names::NameTemplate, snapshot::NonInheritable},
     quota::Quota,
+    store::Kept,
 };
 
 /// The compute API of Imprint: creates instances from images and keeps the image's properties with them.
@@ -98,6 +99,11 @@ pub struct Config {
           value_parser = clap::value_parser!(u16).range(0..=36_500))]
     pub deleted_history_days: u16,
 
+    /// How long the request ids of creates are kept, hours: a retry that comes later creates anew.
+    #[arg(long, env = "REQUEST_ID_RETENTION_HOURS", default_value_t = 24, value_name = "HOURS",
+          value_parser = clap::value_parser!(u32).range(1..=876_000))]
+    pub request_id_retention_hours: u32,
+
     /// What each project may use.
     #[command(flatten)]
     pub quota: QuotaArgs,
@@ -176,10 +182,13 @@ impl Config {
         Reloaded::new(tls::Client { ca, identity }).map(Some)
     }
 
-    /// How long the history of deleted instances is kept.
+    /// How long what nothing needs any more is kept.
     #[must_use]
-    pub fn deleted_history(&self) -> TimeDelta {
-        TimeDelta::days(self.deleted_history_days.into())
+    pub fn kept(&self) -> Kept {
+        Kept {
+            deleted_history: TimeDelta::days(self.deleted_history_days.into()),
+            requests: TimeDelta::hours(self.request_id_retention_hours.into()),
+        }
     }
 }
 

@@ -36,7 +36,7 @@ async fn main() -> anyhow::Result<()> {
         db.skip_migrations();
     }
     db.migrate_or_wait().await?;
-    let (store, kept) = (Store::new(db.clone()), config.deleted_history());
+    let (store, kept) = (Store::new(db.clone()), config.kept());
     let pipeline = Pipeline {
         glance: Glance::new(&config.glance_endpoint, config.glance_timeout(), config.glance_tls()?.as_ref())
             .with_context(|| format!("glance endpoint {:?}", config.glance_endpoint))?,

@@ -231,12 +231,12 @@ impl Operations {
     /// What an operation changes: where nothing has to be waited for, all of it.
     fn change(&self, operation: Operation, asked: &Asked<'_>, before: &Instance, plan: Plan) -> Change {
         let (now, image_id) = (clock::now(), plan.aim.image_id);
-        let begun = before.begin(operation, plan.aim, asked.caller, now);
-        let is_awaited = self.pipeline.compute == Compute::Agent && begun.task_state().is_some();
-        let (after, step) = if is_awaited || plan.job.is_some() {
-            (begun, Step::Started)
-        } else {
-            (begun.finish(), Step::Finished)
+        let is_awaited = self.pipeline.compute == Compute::Agent || plan.job.is_some();
+        let begin = |aim| before.begin(operation, aim, asked.caller, now);
+        let (after, step) = match plan.aim {
+            aim if operation.is_immediate() => (before.with(aim), Step::Finished),
+            aim if is_awaited => (begin(aim), Step::Started),
+            aim => (begin(aim).finish(), Step::Finished),
         };
         let entry = Entry {
             operation,

@@ -80,7 +80,7 @@ impl Pipeline {
         let reservation_id = claim.reservation_id().to_owned();
         let provision: Provision =
             Box::new(move |usage| provision::provision_instances(&plan, usage, &reservation_id, Id::now));
-        self.store.create(Creation { claim, scope, quota, now, provision }).await
+        self.store.create(Creation { claim, scope, quota, provision }).await
     }
 
     pub(crate) async fn flavor(&self, id: &str) -> Result<Flavor, Error> {

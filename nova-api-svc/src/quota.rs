@@ -13,7 +13,7 @@ pub struct Quota {
     pub ram_mb: Option<i64>,
 }
 
-/// What a project uses.
+/// What a project uses; of an instance that is resized, the larger of both flavors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Usage {
     /// Instances.

@@ -25,6 +25,7 @@ pub use create::{Creation, Provision};
 pub use drift::{Place, Wanted};
 pub use history::{Earlier, Past};
 pub use job::{Action, Due, Job, Registration};
+pub use sweep::Kept;
 pub use turns::Decided;
 
 /// The schema.

@@ -56,9 +56,8 @@ async fn a_panic_is_answered_as_an_internal_error_over_http() {
 
 /// A body that panics when it is asked for more.
 fn unlucky() -> Response {
-    let frames = std::iter::from_fn(|| -> Option<Result<&str, Infallible>> {
-        panic!("in the middle of an answer")
-    });
+    let frames =
+        std::iter::from_fn(|| -> Option<Result<&str, Infallible>> { panic!("in the middle of an answer") });
     Response::new(Body::from_stream(tokio_stream::iter(frames)))
 }
 

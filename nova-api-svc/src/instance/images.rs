@@ -25,7 +25,9 @@ impl Operation {
 /// an instance which is back or gone, and that of a snapshot or a shelving which did not come to its good end.
 #[must_use]
 pub fn left(before: &Instance, after: Option<&Instance>, done: (Operation, Step)) -> Option<Left> {
-    served(before, after).or_else(|| given_up(before, after, done))
+    // What is rebuilt gets another disk: the old one, which nobody may have seen since, is left to its project.
+    let is_rebuilt = done.0 == Operation::Rebuild;
+    served(before, after).filter(|_| !is_rebuilt).or_else(|| given_up(before, after, done))
 }
 
 /// The image that an instance was put away in, and is no more.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use common::{caller::Caller, id::Id};
 
-use super::{Instance, Operation, Record, State, TaskState};
+use super::{Instance, Operation, Record, State, TaskState, afterwards::shelved_image};
 use crate::error::Error;
 
 /// What is being done with an instance, what it will be, and what it was.
@@ -97,6 +97,12 @@ impl Operation {
         RULES.iter().find(|rule| rule.operation == self)
     }
 
+    /// Whether nobody has to do anything for it.
+    #[must_use]
+    pub fn is_immediate(self) -> bool {
+        self.rule().is_none_or(|rule| rule.task.is_none())
+    }
+
     /// Refuses an instance that is somewhere else, or with which something is being done.
     pub fn check(self, instance: &Instance) -> Result<(), Error> {
         let from = self.rule().map_or(&[][..], |rule| rule.from);
@@ -143,13 +149,37 @@ impl Instance {
         }
     }
 
+    /// The instance once an operation is done that nobody has to do anything for: what waits goes on waiting.
+    #[must_use]
+    pub fn with(&self, aim: Aim) -> Self {
+        Self { record: aim.target.unwrap_or_else(|| Arc::clone(&self.record)), ..self.clone() }
+    }
+
+    /// The state that an instance in error was in, if no other one can follow: what it was resized from, or put away in,
+    /// is kept.
+    #[must_use]
+    pub fn broken(&self) -> Option<State> {
+        if self.state != Failed {
+            return None;
+        }
+        let was_resized = self.task.as_ref().is_some_and(|task| self.is_resized(task));
+        let was_shelved = || shelved_image(&self.record).map(|_| ShelvedOffloaded);
+        was_resized.then_some(Resized).or_else(was_shelved)
+    }
+
+    /// Whether it waits, or waited when `task` began, for its resize to be confirmed or reverted.
+    fn is_resized(&self, task: &Task) -> bool {
+        // In error, a task began either in error or, as the resize that it keeps says, somewhere else.
+        self.state == Resized || self.state == Failed && task.former_state != Failed
+    }
+
     /// The instance once its task is done.
     #[must_use]
     pub fn finish(&self) -> Self {
         let Some(task) = &self.task else { return self.clone() };
         let state = match task.operation.rule().map(|rule| &rule.to) {
             Some(Arrival::To(state)) => *state,
-            Some(Arrival::Recovered) if task.former_state == Failed => Active,
+            Some(Arrival::Recovered) if self.state == Failed => Active,
             _ => task.former_state,
         };
         let record = task.target.as_ref().unwrap_or(&self.record);
@@ -162,7 +192,7 @@ impl Instance {
     #[must_use]
     pub fn fail(&self, former: Arc<Record>) -> Self {
         match &self.task {
-            Some(task) if self.state == Resized => {
+            Some(task) if self.is_resized(task) => {
                 let operation = Operation::Resize;
                 let task = Task { operation, state: None, target: None, ..task.clone() };
                 Self { task: Some(task), ..self.clone() }

@@ -8,7 +8,10 @@ use super::{Asked, Operations, Plan, Wish};
 use crate::{
     error::Error,
     glance::Image,
-    instance::{Instance, afterwards::rebuild},
+    instance::{
+        Instance,
+        afterwards::{confirm_resize, rebuild, unshelve},
+    },
     pipeline::checks,
 };
 
@@ -54,5 +57,7 @@ pub(super) fn plan(
     auto_disk_config: Option<bool>,
 ) -> Result<Plan, Error> {
     checks::check_requested_image(&source.image, &before.record.flavor)?;
-    Ok(Plan::to(rebuild(&before.record, &source.image, &source.boot, auto_disk_config)))
+    // One in error may have been resized or put away: it stays what it is, and begins anew.
+    let record = unshelve(&confirm_resize(&before.record));
+    Ok(Plan::to(rebuild(&record, &source.image, &source.boot, auto_disk_config)))
 }

@@ -64,7 +64,7 @@ impl Operations {
             Ok(before) => before,
             Err(instead) => return Ok(Decided::Nothing(instead)),
         };
-        let former = match report.outcome {
+        let former = match report.outcome(&before) {
             Some(Outcome::Failed) if before.task.is_some() => Some(self.former(&before).await?),
             _ => None,
         };
@@ -80,8 +80,9 @@ impl Operations {
 }
 
 fn entry(asked: &Asked<'_>, report: &Report, before: &Instance) -> Entry {
-    let task = before.task.as_ref().filter(|_| report.outcome.is_some());
-    let step = match report.outcome {
+    let outcome = report.outcome(before);
+    let task = before.task.as_ref().filter(|_| outcome.is_some());
+    let step = match outcome {
         Some(Outcome::Failed) => Step::Failed,
         _ => Step::Finished,
     };
@@ -97,13 +98,21 @@ fn entry(asked: &Asked<'_>, report: &Report, before: &Instance) -> Entry {
 }
 
 impl Report {
+    /// How a task ended: one during which the instance comes to be in error has failed (Nova, `vm_state` ERROR and no
+    /// `task_state`).
+    fn outcome(&self, before: &Instance) -> Option<Outcome> {
+        let breaks = self.state == Some(State::Error) && before.state != State::Error;
+        let fails = breaks && before.task_state().is_some();
+        self.outcome.or(fails.then_some(Outcome::Failed))
+    }
+
     /// The instance after it, or why it cannot be.
     fn apply(&self, before: &Instance, former: Option<Arc<Record>>) -> Result<Instance, Error> {
         let (id, state, task_state) = (before.id, before.state, before.task_state());
         if (self.seen_state, self.seen_task_state) != (state, task_state) {
             return Err(Error::StateChanged { id, state, task_state });
         }
-        let ended = match (self.outcome, former) {
+        let ended = match (self.outcome(before), former) {
             (Some(_), _) if task_state.is_none() => {
                 return Err(wrong("result", "needs a task that ends, and the instance has none"));
             }
@@ -119,21 +128,24 @@ impl Report {
         Ok(after)
     }
 
-    /// The state after it.
+    /// The state after it. An instance can be in error wherever it was; what it was resized from, or put away in, is
+    /// kept, and so it only comes back to there.
     fn arrive(&self, before: &Instance, ended: &Instance) -> Result<State, Error> {
         let Some(state) = self.state.filter(|state| *state != ended.state) else { return Ok(ended.state) };
-        let allowed: &[State] = match ended.state {
-            _ if before.task_state().is_some() && self.outcome.is_none() => &[],
-            State::Building => &[State::Active, State::Error],
-            State::Resized | State::ShelvedOffloaded => &[],
-            _ => &REPORTED,
+        let allowed: &[State] = match (ended.state, ended.broken()) {
+            _ if before.task_state().is_some() && self.outcome(before).is_none() => &[State::Error],
+            (State::Building, _) => &[State::Active, State::Error],
+            (State::Resized | State::ShelvedOffloaded, _) => &[State::Error],
+            (_, Some(State::Resized)) => &[State::Resized],
+            (_, Some(_)) => &[State::ShelvedOffloaded],
+            (_, None) => &REPORTED,
         };
         if allowed.contains(&state) {
             return Ok(state);
         }
         let possible: Vec<_> = allowed.iter().map(ToString::to_string).collect();
-        let possible = if possible.is_empty() { "no other".to_owned() } else { possible.join(", ") };
-        Err(wrong("state", &format!("{state} does not follow {}: {possible} would", ended.state)))
+        let problem = format!("{state} does not follow {}: {} would", ended.state, possible.join(", "));
+        Err(wrong("state", &problem))
     }
 }
 

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
 use common::{
     db::{self, Db, Dialect as _, Many, all_or_each, json},
     group::{Group, Limits},
@@ -65,8 +64,6 @@ pub struct Creation {
     pub scope: Scope,
     /// What the project may use.
     pub quota: Quota,
-    /// When.
-    pub now: DateTime<Utc>,
     /// Lays the instances out.
     pub provision: Provision,
 }

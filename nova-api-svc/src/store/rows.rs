@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use common::{
-    db::{as_micros, as_text},
-    id::Id,
-};
+use common::{db::as_micros, id::Id};
 use serde::Serialize;
 
 use super::Creation;
@@ -20,8 +17,6 @@ pub(super) struct ClaimRow<'a> {
     fingerprint: &'a str,
     reservation_id: &'a str,
     requested_count: usize,
-    #[serde(serialize_with = "as_text")]
-    create_time: DateTime<Utc>,
 }
 
 impl<'a> ClaimRow<'a> {
@@ -37,7 +32,6 @@ impl<'a> ClaimRow<'a> {
                     fingerprint: &claim.fingerprint,
                     reservation_id: &claim.reservation_id,
                     requested_count: claim.requested,
-                    create_time: creation.now,
                 })
             })
             .collect();

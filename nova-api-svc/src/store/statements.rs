@@ -1,21 +1,21 @@
 //! The statements of the transaction that creates instances. Macros, because the two drivers' transactions are two
 //! types. Rows arrive as one JSON text, see [`rows`](super::rows).
 
-/// Claims request ids; gives the reservations whose claims hold.
+/// Claims request ids, at a time that the database says; gives the reservations whose claims hold.
 macro_rules! claim {
     ($tx:ident, $claims:expr) => {{
         let statement = $tx.pick(
             "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, requested_count, \
              create_time) \
              SELECT value ->> 'project_id', value ->> 'request_id', value ->> 'fingerprint', \
-             value ->> 'reservation_id', value ->> 'requested_count', value ->> 'create_time' \
-             FROM json_each($1) WHERE TRUE \
+             value ->> 'reservation_id', value ->> 'requested_count', \
+             strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now') FROM json_each($1) WHERE TRUE \
              ON CONFLICT (project_id, request_id) DO NOTHING RETURNING reservation_id",
             "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, requested_count, \
              create_time) \
-             SELECT project_id, request_id, fingerprint, reservation_id, requested_count, create_time \
+             SELECT project_id, request_id, fingerprint, reservation_id, requested_count, now() \
              FROM json_to_recordset($1::json) AS claim (project_id text, request_id text, fingerprint text, \
-             reservation_id text, requested_count integer, create_time timestamptz) \
+             reservation_id text, requested_count integer) \
              ON CONFLICT (project_id, request_id) DO NOTHING RETURNING reservation_id",
         );
         let claimed: Vec<String> =
@@ -54,13 +54,20 @@ macro_rules! lock_projects {
     };
 }
 
-/// What a project uses.
+/// What a project uses. Of an instance that is resized, from the beginning until that is confirmed or reverted, the
+/// larger of both flavors: it must be possible to go on as well as back.
 macro_rules! usage {
     ($executor:expr, $project_id:expr) => {
         sqlx::query_as::<_, Usage>(
-            "SELECT COUNT(*) AS instances, CAST(COALESCE(SUM(vcpus), 0) AS BIGINT) AS cores, \
-             CAST(COALESCE(SUM(memory_mb), 0) AS BIGINT) AS ram_mb \
-             FROM instances JOIN records ON records.id = instances.record_id WHERE project_id = $1",
+            "SELECT COUNT(*) AS instances, \
+             CAST(COALESCE(SUM(CASE WHEN other.vcpus > own.vcpus THEN other.vcpus ELSE own.vcpus END), 0) AS BIGINT) \
+             AS cores, CAST(COALESCE(SUM(CASE WHEN other.memory_mb > own.memory_mb THEN other.memory_mb \
+             ELSE own.memory_mb END), 0) AS BIGINT) AS ram_mb \
+             FROM instances JOIN records AS own ON own.id = instances.record_id \
+             LEFT JOIN instance_tasks AS task ON task.instance_id = instances.id \
+             LEFT JOIN records AS other ON other.id = CASE WHEN task.operation = 'resize' \
+             THEN COALESCE(task.target_record_id, task.former_record_id) ELSE task.former_record_id END \
+             WHERE instances.project_id = $1",
         )
         .bind($project_id)
         .fetch_one($executor)

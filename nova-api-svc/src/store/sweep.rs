@@ -1,10 +1,10 @@
-//! Collects records that no instance is made of any more, without stopping whoever creates instances.
+//! Collects records that no instance is made of any more, and what is older than it is to be kept, without stopping
+//! whoever creates instances.
 
 use std::{convert::Infallible, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{
-    clock,
     db::{Dialect as _, Error as DbError, Many, retrying},
     id::{Id, NIL},
     in_transaction, on_db,
@@ -19,6 +19,15 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// As many records as are looked at in one statement, and removed in one transaction.
 const STEP: usize = 500;
 
+/// How long what nothing needs any more is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// The history of deleted instances.
+    pub deleted_history: TimeDelta,
+    /// What requests with an id have created: as long, a retry answers with that.
+    pub requests: TimeDelta,
+}
+
 /// Whether an instance, what is being done with one, or history refers to a record.
 macro_rules! is_used {
     () => {
@@ -31,15 +40,47 @@ macro_rules! is_used {
 }
 
 impl Store {
-    /// Removes the history of instances that were deleted longer ago than `kept`, and records that nothing refers to,
-    /// again and again.
-    pub async fn sweep(&self, kept: TimeDelta) -> Infallible {
+    /// Removes what is older than `kept` says, and records that nothing refers to, again and again.
+    pub async fn sweep(&self, kept: Kept) -> Infallible {
         loop {
             sleep(INTERVAL).await;
-            if let Err(error) = self.sweep_once(clock::now() - kept).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "unused records are left for later");
+            if let Err(error) = self.sweep_all(kept).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what is old is left for later");
             }
         }
+    }
+
+    async fn sweep_all(&self, kept: Kept) -> Result<(), DbError> {
+        let now = self.db.now().await?;
+        self.forget_requests(now - kept.requests).await?;
+        self.sweep_once(now - kept.deleted_history).await.map(drop)
+    }
+
+    /// Removes what is known of requests from before `time`: a retry of one of these is a new request. Gives their
+    /// number.
+    pub async fn forget_requests(&self, time: DateTime<Utc>) -> Result<u64, DbError> {
+        let mut forgotten = 0;
+        loop {
+            let some = retrying(|| self.forget_some_requests(time)).await?;
+            if some == 0 {
+                return Ok(forgotten);
+            }
+            forgotten += some;
+        }
+    }
+
+    async fn forget_some_requests(&self, time: DateTime<Utc>) -> Result<u64, DbError> {
+        Ok(in_transaction!(self.db, |tx| {
+            sqlx::query(
+                "DELETE FROM create_requests WHERE (project_id, request_id) IN (SELECT project_id, request_id \
+                 FROM create_requests WHERE create_time <= $1 ORDER BY create_time LIMIT $2)",
+            )
+            .bind(time)
+            .bind(i64::try_from(STEP).unwrap_or(i64::MAX))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected()
+        }))
     }
 
     /// Removes the history of instances that were deleted before `time`, then the records that nothing refers to;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use common::{on_both_databases, testing::TestDb};
+use chrono::TimeDelta;
+use common::{clock, on_both_databases, testing::TestDb};
 use nova_api_svc::quota::Quota;
 use proto::{
     glance::v1::Image,
@@ -13,7 +14,8 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     glance::{Mood, map},
-    support::{NOTHING, Nova, Settings, assert_error, made_by, of, reason, several},
+    records::store,
+    support::{NOTHING, Nova, Settings, assert_error, execute, made_by, of, reason, several},
 };
 
 on_both_databases!(
@@ -32,6 +34,8 @@ on_both_databases!(
     a_retry_of_a_large_batch_is_as_basic_as_the_first_answer,
     a_dry_run_says_what_would_be_written,
     a_dry_run_does_not_use_up_its_request_id,
+    what_is_known_of_requests_is_forgotten_after_a_while,
+    old_requests_are_forgotten_a_few_at_a_time,
 );
 
 fn with_id(request_id: &str, image: &Image) -> CreateInstanceRequest {
@@ -284,4 +288,30 @@ async fn a_dry_run_does_not_use_up_its_request_id(db: TestDb) {
     assert_eq!(nova.rows().await, NOTHING);
     let other = CreateInstanceRequest { name: "db".to_owned(), ..with_id("1", &image) };
     nova.create(other).await.unwrap();
+}
+
+async fn what_is_known_of_requests_is_forgotten_after_a_while(db: TestDb) {
+    let nova = Nova::start(db).await;
+    let image = nova.glance.with(&[]);
+    let first = nova.create(with_id("1", &image)).await.unwrap();
+    let store = store(&nova).await;
+    let (day, now) = (TimeDelta::days(1), clock::now());
+    assert_eq!(store.forget_requests(now - day).await.unwrap(), 0);
+    assert_eq!(nova.create(with_id("1", &image)).await.unwrap(), first);
+    assert_eq!(store.forget_requests(now + day).await.unwrap(), 1);
+    let second = nova.create(with_id("1", &image)).await.unwrap();
+    assert_ne!(second.reservation_id, first.reservation_id);
+    assert_eq!(nova.create(with_id("1", &image)).await.unwrap(), second);
+}
+
+async fn old_requests_are_forgotten_a_few_at_a_time(db: TestDb) {
+    let nova = Nova::start(db).await;
+    let image = nova.glance.with(&[]);
+    nova.create(with_id("new", &image)).await.unwrap();
+    let time = "2026-01-01T00:00:00+00:00";
+    let rows: Vec<_> = (0..1203).map(|number| format!("('p', 'r{number}', '', 'r', 1, '{time}')")).collect();
+    execute(&nova.db.url, &format!("INSERT INTO create_requests VALUES {}", rows.join(", "))).await;
+    let store = store(&nova).await;
+    assert_eq!(store.forget_requests(clock::now() - TimeDelta::hours(1)).await.unwrap(), 1203);
+    assert_eq!(nova.rows().await.3, 1);
 }

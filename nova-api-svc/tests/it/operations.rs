@@ -30,6 +30,7 @@ mod images;
 mod jobs;
 mod model;
 mod properties;
+mod quota;
 mod rebuild;
 mod report;
 mod resize;

@@ -66,7 +66,15 @@ struct Play<'a> {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let states = [State::Active, State::Stopped, State::Paused, State::Suspended, State::Error];
+    let states = [
+        State::Active,
+        State::Stopped,
+        State::Paused,
+        State::Suspended,
+        State::Error,
+        State::Resized,
+        State::ShelvedOffloaded,
+    ];
     let outcome = prop_oneof![4 => Just(Outcome::Succeeded), 1 => Just(Outcome::Failed)];
     prop_oneof![
         2 => Just(Act::Snapshot),
@@ -78,7 +86,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0..3_u8).prop_map(Act::Remove),
         2 => Just(Act::Shelve),
         3 => Just(Act::Unshelve),
-        3 => proptest::sample::select(states.to_vec()).prop_map(Act::Report),
+        4 => proptest::sample::select(states.to_vec()).prop_map(Act::Report),
+        2 => Just(Act::Report(State::Error)),
         9 => outcome.prop_map(Act::End),
         2 => (0..IMAGES, 0..3_u8, any::<u8>()).prop_map(|(image, name, value)| Act::ChangeImage(image, name, value)),
         1 => (0..IMAGES).prop_map(Act::ForgetImage),
@@ -140,7 +149,8 @@ async fn play(
         resize: BTreeMap::new(),
     };
     let revision = instance.revision;
-    let model = Model { state: State::Active, body, doing: None, saved: None, images: 0, revision };
+    let model =
+        Model { state: State::Active, body, doing: None, saved: None, broken: None, images: 0, revision };
     let mut play = Play { nova, flavors, images, model, id: instance.id, has_agent };
     for act in acts {
         play.step(&act).await?;
@@ -266,7 +276,7 @@ impl Play<'_> {
                 let arrival = if self.model.state == Error { Active } else { self.model.state };
                 (
                     TaskState::Rebuilding,
-                    Body { image: (image.id, image.revision), entries, ..before },
+                    Body { image: (image.id, image.revision), entries, resize: BTreeMap::new(), ..before },
                     arrival,
                 )
             }
@@ -340,7 +350,7 @@ impl Play<'_> {
         let mut entries = found.system_metadata.clone();
         entries.retain(|key, _| !key.starts_with("shelved_"));
         let is_shelved = entries.len() < found.system_metadata.len();
-        prop_assert_eq!(is_shelved, model.state == State::ShelvedOffloaded);
+        prop_assert_eq!(is_shelved, model.broken.unwrap_or(model.state) == State::ShelvedOffloaded);
         prop_assert_eq!(entries, self.entries());
         let flavor = found.flavor.unwrap();
         prop_assert_eq!(flavor.id, FLAVORS[model.body.flavor]);

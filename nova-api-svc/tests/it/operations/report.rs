@@ -1,6 +1,6 @@
 //! What is reported by whatever runs the instances.
 
-use proto::nova::v1::PowerState;
+use proto::nova::v1::{PowerState, instance_history_entry::Step};
 
 use super::*;
 use crate::support::fields;
@@ -9,7 +9,96 @@ on_both_databases!(
     a_report_tells_state_host_and_power,
     a_report_about_another_state_is_refused,
     a_report_that_makes_no_sense_is_refused,
+    a_resized_instance_that_fails_keeps_the_way_back,
+    an_instance_that_fails_while_it_is_put_away_keeps_its_image,
+    an_instance_that_fails_during_a_task_has_none,
+    a_rebuild_begins_anew_what_has_failed,
 );
+
+fn in_error(instance: &Instance) -> ReportInstanceStateRequest {
+    ReportInstanceStateRequest { state: State::Error.into(), ..seen(instance) }
+}
+
+async fn a_resized_instance_that_fails_keeps_the_way_back(db: TestDb) {
+    let nova = alone(db).await;
+    let instance = nova.active(&nova.glance.with(&[])).await;
+    let resized = nova.resize(&instance.id, "3").await.unwrap();
+    let failed = nova.report(in_error(&resized)).await.unwrap();
+    assert_eq!((failed.state(), failed.task.clone()), (State::Error, None));
+    assert_eq!(failed.system_metadata, resized.system_metadata);
+    assert_wrong_state(&nova.revert(&instance.id).await.unwrap_err(), "ERROR", "");
+    let set = map(&[("p", "1")]);
+    let edit = UpdateInstanceImagePropertiesRequest { id: instance.id.clone(), set, ..Default::default() };
+    let edited = nova.edit(edit).await.unwrap();
+    assert_eq!((edited.state(), edited.task.clone()), (State::Error, None));
+    let active = ReportInstanceStateRequest { state: State::Active.into(), ..seen(&edited) };
+    assert_eq!(fields(&nova.report(active.clone()).await.unwrap_err()), ["state"]);
+    let back = ReportInstanceStateRequest { state: State::Resized.into(), ..active };
+    assert_eq!(nova.report(back).await.unwrap().state(), State::Resized);
+    let reverted = nova.revert(&instance.id).await.unwrap();
+    assert_eq!(content(&reverted), content(&instance));
+}
+
+async fn an_instance_that_fails_while_it_is_put_away_keeps_its_image(db: TestDb) {
+    let nova = alone(db).await;
+    let instance = nova.active(&nova.glance.with(&[])).await;
+    let shelved = nova.shelve(&instance.id).await.unwrap();
+    let made = shelved.system_metadata["shelved_image_id"].clone();
+    let failed = nova.report(in_error(&shelved)).await.unwrap();
+    assert_wrong_state(&nova.unshelve(&instance.id).await.unwrap_err(), "ERROR", "");
+    let stopped = ReportInstanceStateRequest { state: State::Stopped.into(), ..seen(&failed) };
+    assert_eq!(fields(&nova.report(stopped).await.unwrap_err()), ["state"]);
+    assert!(nova.glance.find(&made).is_some());
+    let back = ReportInstanceStateRequest { state: State::ShelvedOffloaded.into(), ..seen(&failed) };
+    nova.report(back).await.unwrap();
+    let back = nova.unshelve(&instance.id).await.unwrap();
+    assert_eq!(content(&back), content(&instance));
+}
+
+async fn an_instance_that_fails_during_a_task_has_none(db: TestDb) {
+    let nova = Nova::start(db).await;
+    let instance = nova.active(&nova.glance.with(&[])).await;
+    let begun = nova.resize(&instance.id, "3").await.unwrap();
+    let failed = nova.report(in_error(&begun)).await.unwrap();
+    let expected = Instance { state: State::Error.into(), ..content(&instance) };
+    assert_eq!(content(&failed), expected);
+    let active = ReportInstanceStateRequest { state: State::Active.into(), ..seen(&failed) };
+    nova.report(active).await.unwrap();
+    let begun = nova.resize(&instance.id, "3").await.unwrap();
+    let resized = nova.end(&begun, Outcome::Succeeded).await;
+    let begun = nova.confirm(&instance.id).await.unwrap();
+    let result = Outcome::Failed.into();
+    let failed = nova.report(ReportInstanceStateRequest { result, ..in_error(&begun) }).await.unwrap();
+    assert_eq!(content(&failed), Instance { state: State::Error.into(), ..content(&resized) });
+    let history = nova.history(&instance.id).await;
+    assert_eq!(history.last().unwrap().step(), Step::Failed);
+}
+
+async fn a_rebuild_begins_anew_what_has_failed(db: TestDb) {
+    let nova = Nova::start(db).await;
+    let image = nova.glance.with(&[]);
+    let instance = nova.active(&image).await;
+    nova.resize(&instance.id, "3").await.unwrap();
+    let resized = nova.end(&nova.get(&instance.id).await.unwrap(), Outcome::Succeeded).await;
+    let failed = nova.report(in_error(&resized)).await.unwrap();
+    let begun = nova.rebuild(&instance.id, "").await.unwrap();
+    assert_eq!(content(&nova.end(&begun, Outcome::Failed).await), content(&failed));
+    let begun = nova.rebuild(&instance.id, "").await.unwrap();
+    let rebuilt = nova.end(&begun, Outcome::Succeeded).await;
+    assert_eq!((rebuilt.state(), rebuilt.task.clone()), (State::Active, None));
+    assert!(!rebuilt.system_metadata.keys().any(|key| key.starts_with("old_") || key.starts_with("new_")));
+    assert_eq!(rebuilt.flavor.as_ref().unwrap().id, "3");
+    assert_wrong_state(&nova.revert(&instance.id).await.unwrap_err(), "ACTIVE", "");
+
+    nova.shelve(&instance.id).await.unwrap();
+    let shelved = nova.end(&nova.get(&instance.id).await.unwrap(), Outcome::Succeeded).await;
+    nova.report(in_error(&shelved)).await.unwrap();
+    let begun = nova.rebuild(&instance.id, "").await.unwrap();
+    let again = nova.end(&begun, Outcome::Succeeded).await;
+    assert_eq!(again.state(), State::Active);
+    assert_eq!(again.system_metadata, rebuilt.system_metadata);
+    assert!(nova.glance.find(&shelved.system_metadata["shelved_image_id"]).is_some());
+}
 
 async fn a_report_tells_state_host_and_power(db: TestDb) {
     let nova = Nova::start(db).await;
@@ -81,7 +170,7 @@ async fn a_report_that_makes_no_sense_is_refused(db: TestDb) {
     assert_eq!(fields(&nova.report(ended).await.unwrap_err()), ["result"]);
     let active = nova.activate(&created).await;
     let begun = nova.rebuild(&active.id, "").await.unwrap();
-    let meanwhile = report(State::Error, Outcome::Unspecified, &begun);
+    let meanwhile = report(State::Stopped, Outcome::Unspecified, &begun);
     assert_eq!(fields(&nova.report(meanwhile).await.unwrap_err()), ["state"]);
     let resized = report(State::Resized, Outcome::Succeeded, &begun);
     assert_eq!(fields(&nova.report(resized).await.unwrap_err()), ["state"]);

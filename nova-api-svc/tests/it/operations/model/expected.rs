@@ -33,6 +33,8 @@ pub(super) struct Model {
     pub(super) doing: Option<Doing>,
     /// State and body before a resize.
     pub(super) saved: Option<(State, Body)>,
+    /// What an instance in error was, if it only comes back to there.
+    pub(super) broken: Option<State>,
     /// Images that were made of it and are there.
     pub(super) images: usize,
     pub(super) revision: i64,
@@ -49,16 +51,30 @@ impl Model {
         self.revision += i64::from(self.body.entries != before);
     }
 
-    /// Takes a report outside of a task.
+    /// Takes a report that does not end a task as it should.
     pub(super) fn report(&mut self, state: State) -> Result<(), &'static str> {
         if state == self.state {
             return Ok(());
         }
-        let is_settled = matches!(self.state, State::Resized | State::ShelvedOffloaded);
-        if self.doing.is_some() || is_settled {
+        let settled = [State::Resized, State::ShelvedOffloaded];
+        if state == State::Error {
+            if self.doing.is_some() {
+                self.end(Outcome::Failed)?;
+            } else {
+                self.revision += 1;
+            }
+            self.broken = Some(self.state).filter(|state| settled.contains(state));
+            self.state = state;
+            return Ok(());
+        }
+        let follows = match self.broken {
+            Some(broken) => state == broken,
+            None => !settled.contains(&state) && !settled.contains(&self.state),
+        };
+        if self.doing.is_some() || !follows {
             return Err("INVALID_REQUEST");
         }
-        self.state = state;
+        (self.state, self.broken) = (state, None);
         self.revision += 1;
         Ok(())
     }
@@ -73,8 +89,8 @@ impl Model {
         if outcome == Outcome::Succeeded {
             (self.state, self.body) = (arrival, target);
             self.images -= usize::from(task == TaskState::Unshelving);
-            if ends_resize {
-                self.saved = None;
+            if ends_resize || task == TaskState::Rebuilding {
+                (self.saved, self.broken) = (None, None);
             }
         } else if task == TaskState::ResizePrep {
             self.body = self.saved.take().unwrap().1;
