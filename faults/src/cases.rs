@@ -17,6 +17,7 @@ use crate::{
     world::World,
 };
 
+mod leave;
 mod network;
 mod overload;
 mod rolling;
@@ -30,6 +31,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) enum Case {
     /// Either service is killed, again and again.
     Crash,
+    /// Clients leave before they are answered, and then both services are killed.
+    Leave,
     /// PostgreSQL crashes and is started again.
     Database,
     /// glance-svc is frozen, black-holed, late; one of three replicas is dead.
@@ -47,6 +50,7 @@ impl Case {
     pub(crate) async fn run(self, quick: bool, table: &mut Table) -> anyhow::Result<()> {
         match self {
             Self::Crash => crash(50, table).await,
+            Self::Leave => leave::run(if quick { 2 } else { 10 }, table).await,
             Self::Database => database(table).await,
             Self::Network => network::run(if quick { 3 } else { 10 }, table).await,
             Self::Rolling => rolling::run(table).await,

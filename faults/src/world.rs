@@ -111,7 +111,7 @@ impl World {
         Ok(world)
     }
 
-    fn url(&self, database: &str) -> String {
+    pub(crate) fn url(&self, database: &str) -> String {
         self.cluster.url(database)
     }
 

@@ -12,6 +12,7 @@ mod database_is_away;
 mod documents;
 mod glance_is_away;
 mod http;
+mod leaving;
 mod limits;
 mod openapi;
 mod operations;

@@ -58,6 +58,16 @@ impl World {
         self.glance = start_glance(&self.glance_db.url, self.data.path(), &address);
     }
 
+    /// The URL of glance's database.
+    pub(crate) fn glance_url(&self) -> &str {
+        &self.glance_db.url
+    }
+
+    /// The URL of nova's database.
+    pub(crate) fn nova_url(&self) -> &str {
+        &self.nova_db.url
+    }
+
     pub(crate) async fn images(&self) -> ImageServiceClient<Channel> {
         ImageServiceClient::connect(self.glance.endpoint()).await.unwrap()
     }
