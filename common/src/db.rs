@@ -51,6 +51,9 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long SQLite waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Rows that SQLite reads before they are wanted: a row may have some MB.
+const ROWS_AHEAD: usize = 8;
+
 /// A connection that was idle for longer is tried before it is used: the database may have restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
@@ -349,6 +352,7 @@ fn open_sqlite(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
     let options = options
         .create_if_missing(true)
         .foreign_keys(true)
+        .row_buffer_size(ROWS_AHEAD)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT);

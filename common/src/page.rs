@@ -12,8 +12,10 @@ use sqlx::{Database, Encode, QueryBuilder, Type};
 use crate::{db::Micros, id::Id, violations::Violations};
 
 mod order;
+mod read;
 
 pub use order::{Direction, Order};
+pub use read::Read;
 
 /// Items of a page whose size was not given.
 pub const DEFAULT_SIZE: usize = 25;
@@ -222,37 +224,6 @@ impl<K: SortKey> Page<K> {
         for<'q> i64: Encode<'q, DB> + Type<DB>,
     {
         query.push(" LIMIT ").push_bind(i64::try_from(self.size + 1).unwrap_or(i64::MAX));
-    }
-
-    /// Renders what was read, up to the end of the page, and gives the token of the next page, empty if there is
-    /// none. `key` reads a sort key of an item, `bytes` measures what `render` makes of it.
-    pub fn finish<T, M>(
-        &self,
-        items: Vec<T>,
-        key: impl Fn(&T, K) -> Key,
-        mut render: impl FnMut(T) -> M,
-        bytes: impl Fn(&M) -> usize,
-    ) -> (Vec<M>, String) {
-        let read = items.len();
-        let mut rendered = Vec::new();
-        let mut after = Vec::new();
-        let mut total = 0;
-        for item in items.into_iter().take(self.size) {
-            let keys = self.order.keys().iter().map(|(name, _)| key(&item, *name)).collect();
-            let message = render(item);
-            total += bytes(&message);
-            // A page never is empty while there is an item: its reader would not get on.
-            if total > MAX_BYTES && !rendered.is_empty() {
-                break;
-            }
-            rendered.push(message);
-            after = keys;
-        }
-        let is_last = rendered.len() == read;
-        if is_last {
-            return (rendered, String::new());
-        }
-        (rendered, self.token(after))
     }
 
     /// The sort keys of the last item of the page before, if there was one.

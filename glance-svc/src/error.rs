@@ -6,6 +6,7 @@ use common::{
     caller, db,
     http::Problem,
     id::Id,
+    image::properties::Excess,
     status::{Code, Description, Detail, Failure, StatusCode},
     violations::Violations,
 };
@@ -139,6 +140,12 @@ impl db::Transient for Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error.into())
+    }
+}
+
+impl From<Excess> for Error {
+    fn from(Excess { resource, attempted, maximum }: Excess) -> Self {
+        Self::Quota { resource, attempted, maximum }
     }
 }
 

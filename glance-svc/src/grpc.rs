@@ -78,8 +78,7 @@ impl ImageService for Api {
         let page = Page::parse(problems, page_size, &page_token, &order_by, &list, DEFAULT_ORDER)
             .map_err(Error::from)?;
         let listed = self.images.list(&images, &page, &caller).await?;
-        let encoded = listed.into_iter().map(|image| Ok((render::encode(&image)?, image)));
-        let encoded = encoded.collect::<Result<Vec<_>, Error>>()?;
+        let encoded = listed.try_map(|image| Ok::<_, Error>((render::encode(&image)?, image)))?;
         let (images, next_page_token) =
             page.finish(encoded, |(_, image), by| by.key(&image.rest), |(message, _)| message, Vec::len);
         Ok(Response::new(render::images(&images, next_page_token)))

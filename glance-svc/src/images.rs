@@ -2,7 +2,14 @@
 
 use std::sync::Arc;
 
-use common::{caller::Caller, clock, id::Id, page::Page, text::clip, violations::Violations};
+use common::{
+    caller::Caller,
+    clock,
+    id::Id,
+    page::{Page, Read},
+    text::clip,
+    violations::Violations,
+};
 
 use crate::{
     data::DataStore,
@@ -100,13 +107,13 @@ impl Images {
         Ok(then)
     }
 
-    /// A page of images that may be one item too long, to see whether there is a next one.
+    /// A page of images that may be one item too long, to see whether there is a next one, or end early.
     pub async fn list(
         &self,
         filter: &ImageFilter,
         page: &Page<ImageOrder>,
         caller: &Caller,
-    ) -> Result<Vec<Listed>, Error> {
+    ) -> Result<Read<Listed>, Error> {
         self.store.list(filter, &Scope::of(caller), page).await
     }
 
@@ -205,10 +212,10 @@ impl Images {
         id: Id,
         page: &Page<RevisionOrder>,
         caller: &Caller,
-    ) -> Result<Vec<Revision>, Error> {
+    ) -> Result<Read<Revision>, Error> {
         self.check_history(id, caller).await?;
         let revisions = self.store.list_revisions(id, page).await?;
-        if revisions.is_empty() { Err(Error::NotFound(id)) } else { Ok(revisions) }
+        if revisions.items.is_empty() { Err(Error::NotFound(id)) } else { Ok(revisions) }
     }
 
     /// History names users, and values that have been removed since: it is for those who manage the image.

@@ -8,7 +8,7 @@ use common::{
     db::{self, Db, Migrations, retrying},
     id::Id,
     in_transaction, on_db,
-    page::Page,
+    page::{Page, Read},
 };
 use sqlx::{QueryBuilder, types::Json};
 
@@ -215,9 +215,9 @@ impl Store {
         rows.into_iter().map(Revision::try_from).collect()
     }
 
-    /// A page of revisions.
-    pub async fn list_revisions(&self, id: Id, page: &Page<RevisionOrder>) -> Result<Vec<Revision>, Error> {
-        let rows: Vec<RevisionRow> = on_db!(self.db, |pool| {
+    /// A page of revisions, as many as an answer holds.
+    pub async fn list_revisions(&self, id: Id, page: &Page<RevisionOrder>) -> Result<Read<Revision>, Error> {
+        let rows: Read<RevisionRow> = on_db!(self.db, |pool| {
             let mut query = QueryBuilder::new(
                 "SELECT image_id, revision, create_time, user_id, project_id, action, changes \
                  FROM image_revisions WHERE ",
@@ -228,8 +228,8 @@ impl Store {
             query.push("image_id = ").push_bind(id);
             page.push_order(&mut query);
             page.push_limit(&mut query);
-            query.build_query_as().fetch_all(pool).await?
+            Read::within(query.build_query_as().fetch(pool), RevisionRow::bytes).await?
         });
-        rows.into_iter().map(Revision::try_from).collect()
+        rows.try_map(Revision::try_from)
     }
 }

@@ -14,7 +14,7 @@ use common::{
     caller::Caller,
     deadline::Deadline,
     id::{Id, NIL},
-    page::{Key, Page},
+    page::{Key, MAX_BYTES, Page},
 };
 use futures_util::future::try_join_all;
 
@@ -38,6 +38,9 @@ const MOST_RECORDS: usize = 1000;
 
 /// As many instances of a project as are looked at once.
 const INSTANCES: i64 = 1000;
+
+/// As many of them as have their records compared at once: a record may have some 300 kB.
+const STEP: usize = 32;
 
 /// As many of them as are looked at for a page.
 const MOST_INSTANCES: usize = 10_000;
@@ -77,6 +80,44 @@ pub struct Drifted {
 
 /// Instances that drifted, and behind which keys the next page begins, if there is one.
 pub type Drifts = (Vec<Drift>, Option<Vec<Key>>);
+
+/// What a page has so far.
+#[derive(Default)]
+struct Found {
+    drifts: Vec<Drift>,
+    bytes: usize,
+}
+
+impl Found {
+    /// Adds what an answer of `size` items has room for; `false`, and nothing is added, if it is full. A page never
+    /// is empty while there is an item.
+    fn add(&mut self, size: usize, instance: Place, drifted: &Arc<Drifted>) -> bool {
+        self.bytes += instance.bytes() + drifted.bytes();
+        let is_too_large = self.bytes > MAX_BYTES && !self.drifts.is_empty();
+        let has_room = self.drifts.len() < size && !is_too_large;
+        if has_room {
+            self.drifts.push(Drift { instance, drifted: Arc::clone(drifted) });
+        }
+        has_room
+    }
+
+    /// The page, whose successor begins behind its last instance.
+    fn page(self, keys: impl Fn(&Place) -> Vec<Key>) -> Drifts {
+        let last = self.drifts.last().map(|drift| keys(&drift.instance));
+        (self.drifts, last)
+    }
+}
+
+impl Drifted {
+    /// About how many bytes an answer needs for it, rather too many.
+    fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let each = |found: &Difference| {
+            found.property.len() + text(&found.instance_value) + text(&found.image_value) + 32
+        };
+        self.differences.iter().map(each).sum()
+    }
+}
 
 /// Looks for drift.
 #[derive(Debug, Clone)]
@@ -121,29 +162,25 @@ impl Detector {
             Some([Key::Id(record), Key::Micros(time), Key::Id(id)]) => (*record, Some((*time, *id))),
             _ => (Id::from(NIL), None),
         };
-        let (mut found, mut compared) = (Vec::new(), 0);
+        let (mut found, mut compared) = (Found::default(), 0);
         loop {
             let records = self.store.records_from(&filter.wanted, first, RECORDS, scope).await?;
-            let Some(last) = records.last().map(|record| record.id) else { return Ok((found, None)) };
+            let Some(last) = records.last().map(|record| record.id) else { return Ok((found.drifts, None)) };
             let drifted = self.drifted(&records, filter, asking).await?;
             for record in &records {
                 let from = after.take().filter(|_| record.id == first);
                 let Some(drifted) = drifted.get(&record.id) else { continue };
-                let room = i64::try_from(page.size - found.len() + 1).unwrap_or(i64::MAX);
-                let instances = self.store.instances_of_record(record.id, from, room, scope).await?;
-                found.extend(
-                    instances.into_iter().map(|instance| Drift { instance, drifted: Arc::clone(drifted) }),
-                );
-                if found.len() > page.size {
-                    found.truncate(page.size);
-                    let keys = found.last().map(|drift| keys_of_record(&drift.instance));
-                    return Ok((found, keys));
+                let room = i64::try_from(page.size - found.drifts.len() + 1).unwrap_or(i64::MAX);
+                for instance in self.store.instances_of_record(record.id, from, room, scope).await? {
+                    if !found.add(page.size, instance, drifted) {
+                        return Ok(found.page(keys_of_record));
+                    }
                 }
             }
-            let Some(next) = last.next() else { return Ok((found, None)) };
+            let Some(next) = last.next() else { return Ok((found.drifts, None)) };
             compared += records.len();
             if compared >= MOST_RECORDS {
-                return Ok((found, Some(before_record(next))));
+                return Ok((found.drifts, Some(before_record(next))));
             }
             first = next;
         }
@@ -162,24 +199,24 @@ impl Detector {
             Some([Key::Micros(time), Key::Id(id)]) => Some((*time, *id)),
             _ => None,
         };
-        let (mut found, mut walked) = (Vec::new(), 0);
+        let (mut found, mut walked) = (Found::default(), 0);
         let mut known = HashMap::new();
         loop {
             let instances = self.store.instances_of_project(project_id, after, INSTANCES, scope).await?;
-            let Some(last) = instances.last() else { return Ok((found, None)) };
+            let Some(last) = instances.last() else { return Ok((found.drifts, None)) };
             after = Some((last.create_time, last.id));
             walked += instances.len();
-            self.learn(&instances, filter, asking, &mut known).await?;
-            for instance in instances {
-                let Some(Some(drifted)) = known.get(&instance.record_id) else { continue };
-                if found.len() == page.size {
-                    let keys = found.last().map(|drift: &Drift| keys_of_project(&drift.instance));
-                    return Ok((found, keys));
+            for step in instances.chunks(STEP) {
+                self.learn(step, filter, asking, &mut known).await?;
+                for instance in step {
+                    let Some(Some(drifted)) = known.get(&instance.record_id) else { continue };
+                    if !found.add(page.size, instance.clone(), drifted) {
+                        return Ok(found.page(keys_of_project));
+                    }
                 }
-                found.push(Drift { instance, drifted: Arc::clone(drifted) });
             }
             if walked >= MOST_INSTANCES {
-                return Ok((found, after.map(|(time, id)| vec![Key::Micros(time), Key::Id(id)])));
+                return Ok((found.drifts, after.map(|(time, id)| vec![Key::Micros(time), Key::Id(id)])));
             }
         }
     }
@@ -194,6 +231,9 @@ impl Detector {
     ) -> Result<(), Error> {
         let new: BTreeSet<_> =
             instances.iter().map(|place| place.record_id).filter(|id| !known.contains_key(id)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
         let records = self.store.records(new.iter().copied().collect()).await?;
         let wanted: Vec<_> = records.into_values().filter(|record| filter.wanted.holds(record)).collect();
         let mut drifted = self.drifted(&wanted, filter, asking).await?;

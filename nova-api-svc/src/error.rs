@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::{
     caller, db,
     id::Id,
+    image::properties::Excess,
     status::{Code, Description, Detail, Failure},
     text::clip,
     violations::{Violation, Violations},
@@ -36,6 +37,10 @@ pub enum ImageUse {
     KernelOfImage,
     /// Property `ramdisk_id` of the image.
     RamdiskOfImage,
+    /// Property `kernel_id` that the request sets.
+    KernelOfEdit,
+    /// Property `ramdisk_id` that the request sets.
+    RamdiskOfEdit,
 }
 
 /// Why a request failed.
@@ -140,6 +145,15 @@ pub enum Error {
     /// The instance has that flavor.
     #[error("flavor_id: instance {id} has flavor {} already", quoted(.flavor_id))]
     SameFlavor { id: Id, flavor_id: String },
+    /// The flavor has no root disk, and the instance has one.
+    #[error(
+        "resize to zero disk flavor is not allowed: instance {id} has a root disk of {root_gb} GiB, flavor {} none",
+        quoted(.flavor_id)
+    )]
+    CannotResizeDisk { id: Id, flavor_id: String, root_gb: i32 },
+    /// The record of an instance would have more properties than an image may have.
+    #[error("{} {} are more than the {} an instance may have", .0.attempted, .0.resource, .0.maximum)]
+    PropertyLimit(Excess),
     /// Others change an instance again and again.
     #[error("instance {0} is being changed by others again and again; try again")]
     Contended(Id),
@@ -164,6 +178,8 @@ impl ImageUse {
             Self::Ramdisk => "ramdisk_id",
             Self::KernelOfImage => "property kernel_id of the image",
             Self::RamdiskOfImage => "property ramdisk_id of the image",
+            Self::KernelOfEdit => r#"set["kernel_id"]"#,
+            Self::RamdiskOfEdit => r#"set["ramdisk_id"]"#,
         }
     }
 
@@ -179,6 +195,12 @@ impl db::Transient for Error {
             Self::Database(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+impl From<Excess> for Error {
+    fn from(excess: Excess) -> Self {
+        Self::PropertyLimit(excess)
     }
 }
 
@@ -217,22 +239,16 @@ impl Failure for Error {
                 refused("IMAGE_NOT_ACTIVE", id).with("status", status).with("needed", "ACTIVE")
             }
             Self::MemoryTooSmall { id, flavor_id, needed, available } => {
-                refused("FLAVOR_MEMORY_TOO_SMALL", id)
-                    .with("flavor_id", flavor_id)
-                    .with("needed_mb", needed)
-                    .with("available_mb", available)
+                let sizes = [("needed_mb", *needed), ("available_mb", i64::from(*available))];
+                too_small("FLAVOR_MEMORY_TOO_SMALL", id, flavor_id, sizes)
             }
             Self::DiskSmallerThanImage { id, flavor_id, needed, available } => {
-                refused("FLAVOR_DISK_SMALLER_THAN_IMAGE", id)
-                    .with("flavor_id", flavor_id)
-                    .with("needed_bytes", needed)
-                    .with("available_bytes", available)
+                let sizes = [("needed_bytes", *needed), ("available_bytes", *available)];
+                too_small("FLAVOR_DISK_SMALLER_THAN_IMAGE", id, flavor_id, sizes)
             }
             Self::DiskSmallerThanMinDisk { id, flavor_id, needed, available } => {
-                refused("FLAVOR_DISK_SMALLER_THAN_MIN_DISK", id)
-                    .with("flavor_id", flavor_id)
-                    .with("needed_gb", needed)
-                    .with("available_gb", available)
+                let sizes = [("needed_gb", *needed), ("available_gb", i64::from(*available))];
+                too_small("FLAVOR_DISK_SMALLER_THAN_MIN_DISK", id, flavor_id, sizes)
             }
             Self::AutoDiskConfigDisabled(id) => refused("AUTO_DISK_CONFIG_DISABLED", id),
             Self::MetadataLimit { attempted, maximum } => {
@@ -286,6 +302,10 @@ impl Failure for Error {
                 .with("instance_id", id)
                 .with("flavor_id", flavor_id)
                 .detail(self.bad_field("flavor_id")),
+            Self::CannotResizeDisk { id, flavor_id, root_gb } => {
+                precondition("CANNOT_RESIZE_DISK", id).with("flavor_id", flavor_id).with("root_gb", root_gb)
+            }
+            Self::PropertyLimit(excess) => too_many_properties(excess),
             Self::Contended(id) => retry(Code::Aborted, "CONTENDED").with("instance_id", id),
             Self::RequestContended(id) => retry(Code::Aborted, "CONTENDED").with("request_id", id),
             Self::Database(error) => error.describe(),
@@ -377,4 +397,23 @@ fn told(status: Option<&GrpcStatus>) -> Option<Duration> {
 
 fn retry(code: Code, reason: &'static str) -> Description {
     Description::new(code, reason).detail(Detail::Retry(RETRY_AFTER))
+}
+
+/// The flavor is too small for the image.
+fn too_small(
+    reason: &'static str,
+    image_id: &Id,
+    flavor_id: &str,
+    sizes: [(&'static str, i64); 2],
+) -> Description {
+    let description = refused(reason, image_id).with("flavor_id", flavor_id);
+    sizes.into_iter().fold(description, |description, (name, size)| description.with(name, size))
+}
+
+fn too_many_properties(excess: &Excess) -> Description {
+    Description::new(Code::ResourceExhausted, "PROPERTY_LIMIT_EXCEEDED")
+        .with("resource", excess.resource)
+        .with("attempted", excess.attempted)
+        .with("maximum", excess.maximum)
+        .detail(Detail::Quota { subject: "instance image properties".to_owned() })
 }

@@ -19,7 +19,7 @@ mod task;
 
 pub use access::Scope;
 pub use operation::{Operation, Step, TaskState};
-pub use record::{Inherited, Record};
+pub use record::{Inherited, Needs, Record};
 pub use task::{Aim, Task};
 
 /// Where an instance stands.

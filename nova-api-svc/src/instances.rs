@@ -1,6 +1,11 @@
 //! What can be asked of instances once they are created.
 
-use common::{caller::Caller, deadline::Deadline, id::Id, page::Page};
+use common::{
+    caller::Caller,
+    deadline::Deadline,
+    id::Id,
+    page::{Page, Read},
+};
 
 use crate::{
     error::Error,
@@ -65,17 +70,17 @@ impl Instances {
         id: Id,
         page: &Page<HistoryOrder>,
         scope: &Scope,
-    ) -> Result<Vec<Past>, Error> {
+    ) -> Result<Read<Past>, Error> {
         let past = self.store.history(id, page, scope).await?;
-        if !past.is_empty() || page.after().is_some() {
+        if !past.items.is_empty() || page.after().is_some() {
             return Ok(past);
         }
         match self.store.instance(id, scope).await? {
-            Some(instance) if instance.revision == 1 => Ok(vec![Past::creation(&instance)]),
+            Some(instance) if instance.revision == 1 => Ok(vec![Past::creation(&instance)].into()),
             // Something was done with it between the two looks, or it is gone.
             _ => {
                 let past = self.store.history(id, page, scope).await?;
-                if past.is_empty() { Err(Error::InstanceNotFound(id)) } else { Ok(past) }
+                if past.items.is_empty() { Err(Error::InstanceNotFound(id)) } else { Ok(past) }
             }
         }
     }

@@ -1,7 +1,10 @@
 //! What is done with instances that are there. Each operation reads the instance, decides as a pure function what
 //! becomes of it, and writes that in one transaction. Those that are about one instance queue up for that.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use common::{caller::Caller, clock, deadline::Deadline, id::Id};
 use serde::Serialize;
@@ -9,8 +12,8 @@ use serde::Serialize;
 use crate::{
     error::Error,
     instance::{
-        Aim, Compute, Instance, Operation, Record, Scope, Step,
-        afterwards::{confirm_resize, edit, shelved_image, unshelve},
+        Aim, Compute, Instance, Needs, Operation, Record, Scope, Step,
+        afterwards::{confirm_resize, shelved_image, unshelve},
         images::left,
         snapshot::NonInheritable,
     },
@@ -21,6 +24,7 @@ use crate::{
 
 mod delete;
 mod earlier;
+mod edit;
 mod jobs;
 mod outcome;
 mod rebuild;
@@ -31,7 +35,6 @@ mod snapshot;
 pub use report::{Outcome, Report};
 
 use earlier::{Decision, Instead};
-use rebuild::Source;
 
 /// How often an operation asks glance-svc again, because the image of its instance became another one meanwhile.
 const TRIES: usize = 10;
@@ -115,6 +118,17 @@ impl Done {
     const fn without_image(instance: Instance) -> Self {
         Self { instance, image_id: None, truncated: Vec::new() }
     }
+}
+
+/// What glance-svc said before an operation: nobody waits for it while an instance is being changed.
+#[derive(Debug)]
+enum Source {
+    /// What an instance is to be made from again.
+    Rebuild(rebuild::Source),
+    /// Images that are there, of a kernel and a ramdisk.
+    Boot(BTreeSet<Id>),
+    /// What the image at a revision asks for, if it is there.
+    Needs(Id, i64, Option<Needs>),
 }
 
 /// What an operation is to do.
@@ -206,15 +220,21 @@ impl Operations {
         Ok(Some(match wish {
             Wish::Snapshot { name, metadata } => self.snapshot(asked, before, name, metadata),
             Wish::Rebuild { image_id, auto_disk_config } => {
-                match source.filter(|source| source.is_of(*image_id, before)) {
-                    Some(source) => rebuild::plan(before, source, *auto_disk_config)?,
+                match rebuild::plan(before, source, *image_id, *auto_disk_config)? {
+                    Some(plan) => plan,
                     None => return Ok(None),
                 }
             }
-            Wish::Resize { flavor_id } => self.resize(before, flavor_id).await?,
+            Wish::Resize { flavor_id } => match self.resize(before, flavor_id, source).await? {
+                Some(plan) => plan,
+                None => return Ok(None),
+            },
             Wish::ConfirmResize => Plan::to(confirm_resize(&before.record)),
             Wish::RevertResize => Plan::to(Arc::unwrap_or_clone(self.former(before).await?)),
-            Wish::UpdateImageProperties { set, remove } => Plan::to(edit(&before.record, set, remove)),
+            Wish::UpdateImageProperties { set, remove } => match edit::plan(before, set, remove, source)? {
+                Some(plan) => plan,
+                None => return Ok(None),
+            },
             Wish::Shelve => self.shelve(asked, before),
             Wish::Unshelve => {
                 let plan = Plan::to(unshelve(&before.record));
@@ -222,6 +242,20 @@ impl Operations {
                 Plan { aim: Aim { image_id, ..plan.aim }, ..plan }
             }
         }))
+    }
+
+    /// Asks glance-svc for what an operation needs to know of an instance as it is.
+    async fn source(&self, wish: &Wish, asked: &Asked<'_>, before: &Instance) -> Result<Source, Error> {
+        match wish {
+            Wish::Rebuild { image_id, auto_disk_config } => {
+                let made_from = self.rebuild_source(asked, before, *image_id, *auto_disk_config).await?;
+                Ok(Source::Rebuild(made_from))
+            }
+            Wish::UpdateImageProperties { set, remove } => {
+                Ok(Source::Boot(self.boot_images(asked, before, set, remove).await?))
+            }
+            _ => Ok(self.needs(asked, before).await),
+        }
     }
 
     async fn instance(&self, id: Id, scope: &Scope) -> Result<Instance, Error> {

@@ -55,6 +55,29 @@ pub const RESERVED: [&str; 28] = [
 pub const ADDED: [&str; 7] =
     ["base_image_ref", "image_type", "instance_uuid", "kernel_id", "owner_id", "ramdisk_id", "user_id"];
 
+/// A limit that properties exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Excess {
+    /// Of what there is too much.
+    pub resource: &'static str,
+    /// How much there would be.
+    pub attempted: usize,
+    /// How much is allowed.
+    pub maximum: usize,
+}
+
+/// Refuses properties that are more than `quota` and more than before, or larger than [`TOTAL_LIMIT`] and larger than
+/// before: what is above a limit can still shrink and change.
+pub fn check_growth(before: &Properties, after: &Properties, quota: Option<usize>) -> Result<(), Excess> {
+    let (old, new) = (measure(before), measure(after));
+    let limits = [
+        ("properties", old.0, new.0, quota.unwrap_or(usize::MAX)),
+        ("bytes of properties", old.1, new.1, TOTAL_LIMIT),
+    ];
+    let exceeded = limits.into_iter().find(|(_, old, new, maximum)| new > old && new > maximum);
+    exceeded.map_or(Ok(()), |(resource, _, attempted, maximum)| Err(Excess { resource, attempted, maximum }))
+}
+
 /// The problem with a name that no property can have.
 pub fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
@@ -88,8 +111,7 @@ pub fn check_value(value: &str) -> Result<(), String> {
 
 /// How many properties count, and their bytes: all but those that a service adds, whose values have at most 255
 /// characters.
-#[must_use]
-pub fn measure(properties: &Properties) -> (usize, usize) {
+fn measure(properties: &Properties) -> (usize, usize) {
     let counted = properties.iter().filter(|(name, value)| !is_added(name, value));
     counted.fold((0, 0), |(count, bytes), (name, value)| (count + 1, bytes + name.len() + value.len()))
 }

@@ -98,3 +98,22 @@ fn a_page_stays_below_what_clients_accept_and_is_never_empty() {
     assert_eq!(kept.len(), 1);
     assert!(!token.is_empty());
 }
+
+#[tokio::test]
+async fn no_more_is_read_than_an_answer_holds() {
+    let read = async |sizes: &[usize]| {
+        let rows = tokio_stream::iter(sizes.iter().copied().map(Ok::<_, ()>));
+        Read::within(rows, |size| *size).await.unwrap()
+    };
+    let all = Read { items: vec![1, 2], is_cut: false };
+    assert_eq!(read(&[1, 2]).await, all);
+    assert_eq!(read(&[MAX_BYTES, 1, 0]).await, Read { items: vec![MAX_BYTES], is_cut: true });
+    assert_eq!(read(&[MAX_BYTES + 1, 1]).await, Read { items: vec![MAX_BYTES + 1], is_cut: true });
+    assert_eq!(read(&[MAX_BYTES + 1]).await, Read { items: vec![MAX_BYTES + 1], is_cut: false });
+    assert_eq!(read(&[]).await, Read { items: vec![], is_cut: false });
+
+    let page = parse(10, "", "", "").unwrap();
+    let cut = Read { items: vec![(1, "a".to_owned())], is_cut: true };
+    let (kept, token) = page.finish(cut, key, |item| item, |_| 1);
+    assert!(kept.len() == 1 && !token.is_empty(), "the page says that there is a next one");
+}

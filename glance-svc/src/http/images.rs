@@ -9,7 +9,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use common::{clock, http::Problem, id::Id, page::Page, violations::Violations};
+use common::{
+    clock,
+    http::Problem,
+    id::Id,
+    page::{Page, Read},
+    violations::Violations,
+};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
@@ -45,9 +51,11 @@ pub(super) async fn list(api: Of, By(caller): By, RawQuery(query): RawQuery) -> 
     };
     let key = behind.as_ref().map(|image| |order: ImageOrder| order.key(image));
     let page = Page::behind(list.limit, list.order.clone(), key);
-    let listed =
-        if list.limit == 0 { Vec::new() } else { api.images.list(&list.filter, &page, &caller).await? };
-    let listed = listed.into_iter().map(Listed::image).collect::<Result<Vec<_>, _>>()?;
+    let listed = if list.limit == 0 {
+        Read::from(Vec::new())
+    } else {
+        api.images.list(&list.filter, &page, &caller).await?.try_map(Listed::image)?
+    };
     let (images, next) =
         page.finish(listed, |image, by| by.key(image), render_item, |(_, json)| json.get().len());
     Ok(Json(page_of(&list, images, !next.is_empty())).into_response())

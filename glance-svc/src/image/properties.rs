@@ -6,7 +6,7 @@ pub use common::image::properties::{TOTAL_LIMIT, VALUE_LIMIT, check_reserved};
 use common::{
     image::{
         Properties,
-        properties::{check_name, check_value, measure},
+        properties::{check_growth, check_name, check_value},
     },
     text,
     violations::Violations,
@@ -60,36 +60,14 @@ impl PropertyUpdate {
 impl Quota {
     /// Refuses growth only: an image above the quota can still shrink and change.
     pub fn check_growth(self, before: &Properties, properties: &Properties) -> Result<(), Error> {
-        let (old, new) = (measure(before), measure(properties));
-        if new.0 > old.0 {
-            self.check_count(new.0)?;
-        }
-        if new.1 > old.1 { check_bytes(new.1) } else { Ok(()) }
+        Ok(check_growth(before, properties, usize::try_from(self.0).ok())?)
     }
 
     /// Refuses `properties` if they are too many, or larger in all than [`TOTAL_LIMIT`]. What a service adds does not
     /// count.
     pub fn check(self, properties: &Properties) -> Result<(), Error> {
-        let (count, bytes) = measure(properties);
-        self.check_count(count)?;
-        check_bytes(bytes)
+        self.check_growth(&Properties::new(), properties)
     }
-
-    fn check_count(self, attempted: usize) -> Result<(), Error> {
-        match usize::try_from(self.0) {
-            Ok(maximum) if attempted > maximum => {
-                Err(Error::Quota { resource: "properties", attempted, maximum })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn check_bytes(attempted: usize) -> Result<(), Error> {
-    if attempted > TOTAL_LIMIT {
-        return Err(Error::Quota { resource: "bytes of properties", attempted, maximum: TOTAL_LIMIT });
-    }
-    Ok(())
 }
 
 /// Notes what is wrong with names and values.

@@ -8,7 +8,7 @@
 use chrono::{DateTime, Utc};
 use common::{
     on_db,
-    page::{Direction, Page},
+    page::{Direction, Page, Read},
 };
 
 use super::{Store, rows::ImageRow};
@@ -37,24 +37,26 @@ struct List<'a> {
 }
 
 impl Store {
-    /// A page of images: one statement, whatever its size, and one to choose the way to it if there are several.
+    /// A page of images, as many as an answer holds: one statement, whatever its size, and one to choose the way to it
+    /// if there are several.
     pub async fn list(
         &self,
         filter: &ImageFilter,
         scope: &Scope,
         page: &Page<ImageOrder>,
-    ) -> Result<Vec<Listed>, Error> {
+    ) -> Result<Read<Listed>, Error> {
         let list = List::new(filter, scope, page);
         if list.parts.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Read::from(Vec::new()));
         }
         let way = self.way(&list).await?;
-        let rows: Vec<ImageRow> = on_db!(self.db, |connection| {
+        let rows: Read<ImageRow> = on_db!(self.db, |connection| {
             let mut query = Statement::new(&list).page(&way);
             // PostgreSQL is to plan it for these values; and there are too many different ones to remember.
-            query.build_query_as().persistent(false).fetch_all(connection).await?
+            let rows = query.build_query_as().persistent(false).fetch(connection);
+            Read::within(rows, ImageRow::bytes).await?
         });
-        rows.into_iter().map(Listed::try_from).collect()
+        rows.try_map(Listed::try_from)
     }
 
     /// The way to read the list along.

@@ -54,6 +54,12 @@ impl ImageRow {
     pub(super) const fn revision(&self) -> i64 {
         self.revision
     }
+
+    /// About how many bytes an answer needs for it.
+    pub(super) fn bytes(&self) -> usize {
+        let tags: usize = self.tags.iter().map(String::len).sum();
+        self.properties.get().len() + self.name.len() + self.owner.len() + tags
+    }
 }
 
 impl TryFrom<ImageRow> for Image {
@@ -139,6 +145,14 @@ pub(super) struct RevisionRow {
     project_id: String,
     action: String,
     changes: Json<Vec<Change>>,
+}
+
+impl RevisionRow {
+    /// About how many bytes an answer needs for it.
+    pub(super) fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.changes.iter().map(|change| text(&change.old) + text(&change.new)).sum()
+    }
 }
 
 impl TryFrom<RevisionRow> for Revision {

@@ -14,10 +14,13 @@ use common::{
     },
 };
 
-use super::{Record, State};
+use super::{Needs, Record, State};
 use crate::{
     glance::Image,
-    pipeline::{checks::Boot, populate::inherit_properties_from_image},
+    pipeline::{
+        checks::{Boot, NULL_KERNEL},
+        populate::inherit_properties_from_image,
+    },
 };
 
 /// Prefix of the entries of the flavor before a resize (Icehouse, `save_flavor_info(…, 'old_')`).
@@ -38,12 +41,14 @@ const SHELVED: [&str; 3] = ["shelved_at", SHELVED_IMAGE, "shelved_host"];
 /// What the record says of its image, for the checks that a new flavor must pass.
 #[must_use]
 pub fn image_of(record: &Record) -> Image {
+    let Needs { min_disk, size } = record.needs();
+    let meta = image_from_system_metadata(&record.system_metadata.entries);
     Image {
         id: record.image_id,
         revision: record.image_revision,
         status: "ACTIVE",
-        size: None,
-        meta: image_from_system_metadata(&record.system_metadata.entries),
+        size,
+        meta: ImageMeta { min_disk: Some(min_disk), ..meta },
     }
 }
 
@@ -61,13 +66,14 @@ pub fn rebuild(record: &Record, image: &Image, boot: &Boot, auto_disk_config: Op
         ramdisk_id: boot.ramdisk_id(),
         inherited: inherit_properties_from_image(&image.meta.properties, auto_disk_config),
         system_metadata,
+        needs: Some(Needs::from(image)),
         ..record.clone()
     }
     .with_id()
 }
 
 /// A record while it is resized, and once it is: Icehouse's `_prep_resize` and `_finish_resize`. `image_min_disk`
-/// follows the new flavor by the article's rule, which Nova forgets.
+/// follows the new flavor by the article's rule on what the image itself asks for, which Nova forgets.
 #[must_use]
 pub fn resize(record: &Record, flavor: &Flavor, state: State) -> (Record, Record) {
     let mut meanwhile = record.clone();
@@ -79,8 +85,8 @@ pub fn resize(record: &Record, flavor: &Flavor, state: State) -> (Record, Record
     let entries = &mut target.system_metadata.entries;
     entries.extend(flavor_entries(OLD, &record.flavor));
     entries.extend(flavor.system_metadata());
-    let ImageMeta { disk_format, min_disk: before, .. } = image_from_system_metadata(entries);
-    let min_disk = min_disk(disk_format.as_deref(), before, flavor.root_gb);
+    let disk_format = image_from_system_metadata(entries).disk_format;
+    let min_disk = min_disk(disk_format.as_deref(), Some(record.needs().min_disk), flavor.root_gb);
     entries.insert(format!("{IMAGE_PREFIX}min_disk"), min_disk.to_string());
     target.flavor = flavor.clone();
     (meanwhile.with_id(), target.with_id())
@@ -146,6 +152,26 @@ pub fn edit(record: &Record, set: &BTreeMap<String, String>, remove: &[String]) 
     }
     edited.inherited.auto_disk_config = inherited.auto_disk_config;
     edited.with_id()
+}
+
+/// Kernel and ramdisk of a record of which the properties that are `named` were edited: of those, what a create would
+/// make of the properties; the others stay. A kernel that means neither hides the ramdisk's property.
+#[must_use]
+pub fn boot_of_edit(record: &Record, edited: &Record, named: impl Fn(&str) -> bool) -> (String, String) {
+    let property = |record: &Record, name: &str| {
+        let value = record.system_metadata.entries.get(&format!("{IMAGE_PREFIX}{name}"));
+        value.cloned().unwrap_or_default()
+    };
+    let is_null = |kernel: &str| kernel == NULL_KERNEL;
+    let was_hidden = record.kernel_id.is_empty() && is_null(&property(record, "kernel_id"));
+    let kernel = if named("kernel_id") { property(edited, "kernel_id") } else { record.kernel_id.clone() };
+    let is_hidden = is_null(&kernel) || (was_hidden && !named("kernel_id"));
+    if is_hidden {
+        return (String::new(), String::new());
+    }
+    let is_derived = named("ramdisk_id") || was_hidden;
+    let ramdisk = if is_derived { property(edited, "ramdisk_id") } else { record.ramdisk_id.clone() };
+    (kernel, ramdisk)
 }
 
 fn flavor_entries(prefix: &str, flavor: &Flavor) -> impl Iterator<Item = (String, String)> {

@@ -33,6 +33,15 @@ pub enum Kind {
     Truncated,
 }
 
+/// The entry that a resize changes.
+const MIN_DISK: &str = "image_min_disk";
+
+/// Whether a record, of an earlier release, may have its `min_disk` from the root disk of a flavor
+/// before.
+const fn is_min_disk_unknown(record: &Record) -> bool {
+    record.needs.is_none() && record.flavor.root_gb == 0
+}
+
 /// What a record says otherwise than a record that were made from `image` now, by name.
 #[must_use]
 pub fn differences(record: &Record, image: &Image) -> Vec<Difference> {
@@ -42,6 +51,7 @@ pub fn differences(record: &Record, image: &Image) -> Vec<Difference> {
     let keys: BTreeSet<_> =
         kept.keys().filter(|key| key.starts_with(IMAGE_PREFIX)).chain(fresh.entries.keys()).collect();
     keys.into_iter()
+        .filter(|key| !(key.as_str() == MIN_DISK && is_min_disk_unknown(record)))
         .filter_map(|key| {
             let property = key.strip_prefix(IMAGE_PREFIX)?.to_owned();
             let (old, new) = (kept.get(key).cloned(), fresh.entries.get(key).cloned());

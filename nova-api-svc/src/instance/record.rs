@@ -1,8 +1,14 @@
 //! What an instance was made of: a value, kept once for all instances made of the same.
 
-use common::{flavor::Flavor, id::Id, system_metadata::SystemMetadata};
+use common::{
+    flavor::Flavor,
+    id::Id,
+    system_metadata::{SystemMetadata, image_from_system_metadata},
+};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+
+use crate::glance::Image;
 
 /// What an instance was made of: a pure function of the revision of an image, a flavor, and what the request puts in
 /// place of the image's properties.
@@ -24,6 +30,24 @@ pub struct Record {
     pub inherited: Inherited,
     /// What it remembers of image and flavor.
     pub system_metadata: SystemMetadata,
+    /// What the image itself asks for; not known of records that earlier releases wrote.
+    pub needs: Option<Needs>,
+}
+
+/// What an image itself asks for. `image_min_disk` of the system metadata is what a snapshot needs, the larger of
+/// that and the flavor's root disk, and says nothing about other flavors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Needs {
+    /// Root disk, GiB.
+    pub min_disk: i64,
+    /// Size of the data, bytes; `None` if nobody knows.
+    pub size: Option<i64>,
+}
+
+impl From<&Image> for Needs {
+    fn from(image: &Image) -> Self {
+        Self { min_disk: image.meta.min_disk.unwrap_or(0), size: image.size }
+    }
 }
 
 /// What an instance inherits from properties of its image, verbatim; empty where the image has none.
@@ -50,10 +74,32 @@ impl Record {
             (self.image_id, self.image_revision, &self.kernel_id, &self.ramdisk_id),
             (&self.inherited, &self.system_metadata.entries, &self.system_metadata.truncated),
         );
-        let json = serde_json::to_vec(&content).expect("a record is plain data");
+        // Ids are kept: what earlier releases did not know is no part of a record that does not know it.
+        let json = match &self.needs {
+            None => serde_json::to_vec(&content),
+            Some(needs) => serde_json::to_vec(&(content, needs)),
+        };
+        let json = json.expect("a record is plain data");
         let hash = Sha256::digest(json);
         let id = Id::from_hash(hash.first_chunk().expect("SHA-256 has 32 bytes"));
         Self { id, ..self }
+    }
+
+    /// What the image asks for. Where that is not known, as much of it as is certain: a `min_disk` above the root
+    /// disk is the image's own.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.needs.unwrap_or_else(|| {
+            let min_disk = image_from_system_metadata(&self.system_metadata.entries).min_disk;
+            let own = min_disk.filter(|min_disk| *min_disk > i64::from(self.flavor.root_gb));
+            Needs { min_disk: own.unwrap_or(0), size: None }
+        })
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.system_metadata.entries.iter().map(|(key, value)| key.len() + value.len()).sum()
     }
 }
 
@@ -85,6 +131,7 @@ mod tests {
             ramdisk_id: String::new(),
             inherited: Inherited::default(),
             system_metadata,
+            needs: None,
         }
         .with_id()
     }
@@ -93,7 +140,7 @@ mod tests {
     fn the_id_is_that_of_the_content() {
         let record = record();
         assert_eq!(record.clone().with_id(), record);
-        let changes: [fn(&mut Record); 8] = [
+        let changes: [fn(&mut Record); 10] = [
             |record| record.image_id = Id::random(),
             |record| record.image_revision = 2,
             |record| record.kernel_id = "a".into(),
@@ -102,6 +149,8 @@ mod tests {
             |record| record.inherited.auto_disk_config = true,
             |record| record.system_metadata.set_default("image_a", "1"),
             |record| record.system_metadata.truncated.extend(["image_a".to_owned()]),
+            |record| record.needs = Some(Needs::default()),
+            |record| record.needs = Some(Needs { min_disk: 0, size: Some(0) }),
         ];
         let mut ids: std::collections::BTreeSet<_> = [record.id].into();
         for change in changes {
@@ -109,6 +158,19 @@ mod tests {
             change(&mut another);
             assert!(ids.insert(another.with_id().id));
         }
+    }
+
+    #[test]
+    fn what_is_certain_of_an_old_record_is_known() {
+        let mut record = record();
+        for (entry, root_gb, own) in [("20", 20, 0), ("5", 20, 0), ("20", 0, 20), ("0", 0, 0), ("junk", 0, 0)]
+        {
+            record.system_metadata.entries.insert("image_min_disk".into(), entry.into());
+            record.flavor.root_gb = root_gb;
+            assert_eq!(record.needs(), Needs { min_disk: own, size: None }, "{entry} on {root_gb}");
+        }
+        record.needs = Some(Needs { min_disk: 7, size: Some(8) });
+        assert_eq!(record.needs(), Needs { min_disk: 7, size: Some(8) });
     }
 
     #[test]

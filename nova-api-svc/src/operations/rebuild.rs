@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::id::Id;
 
-use super::{Asked, Operations, Plan, Wish};
+use super::{Asked, Operations, Plan};
 use crate::{
     error::Error,
     glance::Image,
@@ -24,23 +24,20 @@ pub(super) struct Source {
 
 impl Source {
     /// Whether it is what an instance is to be made from, if that is `image_id`, or else its own image.
-    pub(super) fn is_of(&self, image_id: Option<Id>, before: &Instance) -> bool {
+    fn is_of(&self, image_id: Option<Id>, before: &Instance) -> bool {
         self.image.id == image_id.unwrap_or(before.record.image_id)
     }
 }
 
 impl Operations {
     /// Asks glance-svc for what an instance is to be made from, after the checks of a create.
-    pub(super) async fn source(
+    pub(super) async fn rebuild_source(
         &self,
-        wish: &Wish,
         asked: &Asked<'_>,
         before: &Instance,
+        image_id: Option<Id>,
+        auto_disk_config: Option<bool>,
     ) -> Result<Source, Error> {
-        let (image_id, auto_disk_config) = match wish {
-            Wish::Rebuild { image_id, auto_disk_config } => (*image_id, *auto_disk_config),
-            _ => (None, None),
-        };
         let (record, caller, deadline) = (&before.record, asked.caller, asked.deadline);
         let image = self.pipeline.glance.image(image_id.unwrap_or(record.image_id), caller, deadline).await?;
         checks::check_auto_disk_config(auto_disk_config, &image)?;
@@ -50,14 +47,20 @@ impl Operations {
     }
 }
 
-/// What becomes of an instance that is made from `source`; its flavor may be another one than when that was checked.
+/// What becomes of an instance that is made from `source`, unless that is another image by now; its flavor may be another
+/// one than when that was checked.
 pub(super) fn plan(
     before: &Instance,
-    source: &Source,
+    source: Option<&super::Source>,
+    image_id: Option<Id>,
     auto_disk_config: Option<bool>,
-) -> Result<Plan, Error> {
+) -> Result<Option<Plan>, Error> {
+    let Some(super::Source::Rebuild(source)) = source else { return Ok(None) };
+    if !source.is_of(image_id, before) {
+        return Ok(None);
+    }
     checks::check_requested_image(&source.image, &before.record.flavor)?;
     // One in error may have been resized or put away: it stays what it is, and begins anew.
     let record = unshelve(&confirm_resize(&before.record));
-    Ok(Plan::to(rebuild(&record, &source.image, &source.boot, auto_disk_config)))
+    Ok(Some(Plan::to(rebuild(&record, &source.image, &source.boot, auto_disk_config))))
 }

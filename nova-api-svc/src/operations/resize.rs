@@ -1,12 +1,12 @@
 //! Instances that get another flavor.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use super::{Operations, Plan};
+use super::{Asked, Operations, Plan, Source};
 use crate::{
     error::Error,
     instance::{
-        Aim, Instance, Record,
+        Aim, Instance, Needs, Record,
         afterwards::{image_of, resize},
     },
     pipeline::checks,
@@ -14,23 +14,53 @@ use crate::{
 };
 
 impl Operations {
-    pub(super) async fn resize(&self, before: &Instance, flavor_id: &str) -> Result<Plan, Error> {
-        let record = &before.record;
+    pub(super) async fn resize(
+        &self,
+        before: &Instance,
+        flavor_id: &str,
+        source: Option<&Source>,
+    ) -> Result<Option<Plan>, Error> {
+        let Some(record) = with_needs(&before.record, source) else { return Ok(None) };
+        let record = record.as_ref();
         let flavor = self.pipeline.flavor(flavor_id).await?;
         if flavor.instance_type_id == record.flavor.instance_type_id {
             return Err(Error::SameFlavor { id: before.id, flavor_id: flavor_id.to_owned() });
         }
+        checks::check_root_disk(before.id, &record.flavor, &flavor)?;
         checks::check_requested_image(&image_of(record), &flavor)?;
         let (meanwhile, target) = resize(record, &flavor, before.state);
         let plan = Plan::to(target);
         let aim = Aim { meanwhile: Some(Arc::new(meanwhile)), ..plan.aim };
         let quota = Some(self.pipeline.quota).filter(Quota::is_limited);
-        Ok(Plan { aim, quota, ..plan })
+        Ok(Some(Plan { aim, quota, ..plan }))
+    }
+
+    /// Asks glance-svc what the image of an instance asks for, as long as it is there: an operation does not need it.
+    pub(super) async fn needs(&self, asked: &Asked<'_>, before: &Instance) -> Source {
+        let (id, revision) = (before.record.image_id, before.record.image_revision);
+        let image = self.pipeline.glance.image_at(id, revision, asked.caller, asked.deadline).await;
+        Source::Needs(id, revision, image.ok().map(|image| Needs::from(&*image)))
     }
 
     /// The record that the task of an instance goes back to.
     pub(super) async fn former(&self, instance: &Instance) -> Result<Arc<Record>, Error> {
         let id = instance.task.as_ref().map(|task| task.former_record).ok_or(Error::Corrupt(instance.id))?;
         self.pipeline.store.records(vec![id]).await?.remove(&id).ok_or(Error::Corrupt(instance.id))
+    }
+}
+
+/// The record, with what its image asks for; `None` if glance-svc is to be asked, since a record of an earlier release
+/// does not know it.
+fn with_needs<'a>(record: &'a Record, source: Option<&Source>) -> Option<Cow<'a, Record>> {
+    if record.needs.is_some() {
+        return Some(Cow::Borrowed(record));
+    }
+    match source {
+        Some(Source::Needs(id, revision, needs))
+            if (*id, *revision) == (record.image_id, record.image_revision) =>
+        {
+            Some(Cow::Owned(Record { needs: *needs, ..record.clone() }))
+        }
+        _ => None,
     }
 }

@@ -140,6 +140,16 @@ pub fn check_requested_image(image: &Image, flavor: &Flavor) -> Result<(), Error
     Ok(())
 }
 
+/// Nova's rule for smaller root disks: none at all is refused. A disk that the image fits on is not; whatever runs the
+/// instance may still be unable to make it smaller, and says so.
+pub fn check_root_disk(instance_id: Id, before: &Flavor, after: &Flavor) -> Result<(), Error> {
+    if after.root_gb == 0 && before.root_gb != 0 {
+        let (flavor_id, root_gb) = (after.flavorid.clone(), before.root_gb);
+        return Err(Error::CannotResizeDisk { id: instance_id, flavor_id, root_gb });
+    }
+    Ok(())
+}
+
 /// The kernel and the ramdisk to boot with: what the request says, else what the image's properties say.
 pub fn kernel_and_ramdisk(requested: Requested<'_>, image: &Image) -> Result<Boot, Error> {
     let choose = |requested: Option<&str>, name: &str| {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::provision::Plan;
 use crate::instance::{
-    Inherited, Record,
+    Inherited, Needs, Record,
     names::{hostname, hostname_of_several},
 };
 
@@ -28,6 +28,7 @@ pub fn populate_instance_for_create(plan: &Plan) -> Record {
         ramdisk_id: plan.boot.ramdisk_id(),
         inherited: inherit_properties_from_image(&plan.image.meta.properties, plan.request.auto_disk_config),
         system_metadata: system_metadata(plan),
+        needs: Some(Needs::from(&*plan.image)),
     }
     .with_id()
 }

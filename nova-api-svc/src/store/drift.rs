@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use common::{db::Micros, id::Id, on_db, page::Key};
+use common::{
+    db::Micros,
+    id::Id,
+    on_db,
+    page::{Key, Read},
+};
 use sqlx::QueryBuilder;
 
 use super::{
@@ -63,6 +68,14 @@ impl PlaceRow {
     }
 }
 
+impl Place {
+    /// About how many bytes an answer needs for it, rather too many.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.name.len() + self.project_id.len() + 256
+    }
+}
+
 impl Wanted {
     /// Whether a record is one of them.
     #[must_use]
@@ -73,7 +86,8 @@ impl Wanted {
 }
 
 impl Store {
-    /// The next records from `first` on, by id, that instances within `scope` are made of, `limit` at most.
+    /// The next records from `first` on, by id, that instances within `scope` are made of, `limit` at most, or fewer if
+    /// they are large.
     pub async fn records_from(
         &self,
         wanted: &Wanted,
@@ -81,7 +95,7 @@ impl Store {
         limit: i64,
         scope: &Scope,
     ) -> Result<Vec<Arc<Record>>, Error> {
-        let rows: Vec<StoredRecord> = on_db!(self.db, |connection| {
+        let rows: Read<StoredRecord> = on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(RECORDS);
             query.push("id >= ").push_bind(first);
             if let Some(image_id) = wanted.image_id {
@@ -101,9 +115,10 @@ impl Store {
             query.push(" AND EXISTS (SELECT 1 FROM instances i WHERE i.record_id = records.id");
             push_scope(&mut query, scope);
             query.push(") ORDER BY id LIMIT ");
-            query.push_bind(limit).build_query_as().fetch_all(connection).await?
+            let rows = query.push_bind(limit).build_query_as().fetch(connection);
+            Read::within(rows, StoredRecord::bytes).await?
         });
-        rows.into_iter().map(StoredRecord::read).collect()
+        rows.items.into_iter().map(StoredRecord::read).collect()
     }
 
     /// The next instances of a record within `scope` behind `after`, in the order of their creation, `limit` at most.

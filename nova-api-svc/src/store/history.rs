@@ -1,9 +1,17 @@
 //! What was done with instances.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
-use common::{caller::Actor, id::Id, on_db, page::Page};
+use common::{
+    caller::Actor,
+    id::Id,
+    on_db,
+    page::{MAX_BYTES, Page, Read},
+};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{
@@ -51,6 +59,9 @@ pub(super) use insert_history;
 const ENTRY: &str = "SELECT instance_id, revision, create_time, user_id, project_id, operation, step, old_state, \
                      new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint, \
                      image_problem, truncated_properties FROM instance_history WHERE instance_id = ";
+
+/// As many entries as have their records read at once: a record may have some 300 kB.
+const STEP: usize = 16;
 
 /// A change of an instance, as history tells it.
 #[derive(Debug, Clone)]
@@ -124,6 +135,20 @@ impl HistoryRow {
     }
 }
 
+impl HistoryRow {
+    /// What it tells, with its records.
+    fn past(&self, records: &HashMap<Id, Arc<Record>>) -> Result<Past, Error> {
+        let record = |id: Option<Id>| id.and_then(|id| records.get(&id).cloned());
+        Ok(Past {
+            revision: self.revision,
+            entry: self.entry().ok_or(Error::Corrupt(self.instance_id))?,
+            states: self.states(),
+            records: (record(self.old_record_id), record(self.new_record_id)),
+            registration: self.registration().ok_or(Error::Corrupt(self.instance_id))?,
+        })
+    }
+}
+
 impl Past {
     /// The creation of an instance that nothing was done with since.
     #[must_use]
@@ -152,13 +177,14 @@ where
 }
 
 impl Store {
-    /// A page of the history of an instance within `scope`; empty for one that nothing was done with.
+    /// A page of the history of an instance within `scope`; empty for one that nothing was done with. What changed is
+    /// found by reading records, and the page ends when those are as large as an answer may be.
     pub async fn history(
         &self,
         id: Id,
         page: &Page<HistoryOrder>,
         scope: &Scope,
-    ) -> Result<Vec<Past>, Error> {
+    ) -> Result<Read<Past>, Error> {
         let rows: Vec<HistoryRow> = on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(ENTRY);
             query.push_bind(id);
@@ -171,20 +197,19 @@ impl Store {
             page.push_limit(&mut query);
             query.build_query_as().fetch_all(connection).await?
         });
-        let named = rows.iter().flat_map(|row| [row.old_record_id, row.new_record_id]).flatten();
-        let records = self.records(named.collect::<BTreeSet<_>>().into_iter().collect()).await?;
-        let record = |id: Option<Id>| id.and_then(|id| records.get(&id).cloned());
-        rows.iter()
-            .map(|row| {
-                Ok(Past {
-                    revision: row.revision,
-                    entry: row.entry().ok_or(Error::Corrupt(row.instance_id))?,
-                    states: row.states(),
-                    records: (record(row.old_record_id), record(row.new_record_id)),
-                    registration: row.registration().ok_or(Error::Corrupt(row.instance_id))?,
-                })
-            })
-            .collect()
+        let (mut items, mut bytes) = (Vec::with_capacity(rows.len()), 0);
+        for step in rows.chunks(STEP) {
+            if bytes > MAX_BYTES {
+                return Ok(Read { items, is_cut: true });
+            }
+            let named = step.iter().flat_map(|row| [row.old_record_id, row.new_record_id]).flatten();
+            let records = self.records(named.collect::<BTreeSet<_>>().into_iter().collect()).await?;
+            bytes += records.values().map(|record| record.bytes()).sum::<usize>();
+            for row in step {
+                items.push(row.past(&records)?);
+            }
+        }
+        Ok(items.into())
     }
 
     /// What a request with this id did with an instance within `scope`.

@@ -18,7 +18,9 @@ use crate::{
 /// An instance with its metadata, in one row.
 pub(super) const RECORD: &str = "SELECT id, name, hostname, launch_index, reservation_id, project_id, user_id, state, create_time, update_time, \
      metadata, record_id, image_id, image_revision, kernel_id, ramdisk_id, os_type, architecture, vm_mode, \
-     root_device_name, auto_disk_config, system_metadata, truncated_keys, revision, host, power_state, compute, \
+     root_device_name, auto_disk_config, system_metadata, truncated_keys, \
+     (SELECT r.image_min_disk FROM records r WHERE r.id = record_id) AS image_min_disk, \
+     (SELECT r.image_size FROM records r WHERE r.id = record_id) AS image_size, revision, host, power_state, compute, \
      task_operation, task_state, former_state, former_record_id, target_record_id, task_image_id, task_user_id, \
      task_project_id, task_roles, task_create_time \
      FROM instance_records WHERE ";

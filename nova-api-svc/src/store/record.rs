@@ -18,14 +18,15 @@ use sqlx::types::Json;
 use super::Store;
 use crate::{
     error::Error,
-    instance::{Inherited, Record},
+    instance::{Inherited, Needs, Record},
 };
 
 /// The columns of a record.
 macro_rules! columns {
     () => {
         "SELECT id AS record_id, image_id, image_revision, kernel_id, ramdisk_id, os_type, architecture, vm_mode, \
-         root_device_name, auto_disk_config, system_metadata, truncated_keys FROM records WHERE "
+         root_device_name, auto_disk_config, system_metadata, truncated_keys, image_min_disk, image_size \
+         FROM records WHERE "
     };
 }
 
@@ -48,9 +49,16 @@ pub(super) struct StoredRecord {
     // Read once for each record, however many rows have it.
     system_metadata: Json<Box<RawValue>>,
     truncated_keys: Json<Box<RawValue>>,
+    image_min_disk: Option<i64>,
+    image_size: Option<i64>,
 }
 
 impl StoredRecord {
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.system_metadata.get().len() + self.truncated_keys.get().len()
+    }
+
     /// Its id.
     pub(super) const fn id(&self) -> Id {
         self.record_id
@@ -81,6 +89,7 @@ impl StoredRecord {
                 auto_disk_config: self.auto_disk_config,
             },
             system_metadata: SystemMetadata { entries, truncated },
+            needs: self.image_min_disk.map(|min_disk| Needs { min_disk, size: self.image_size }),
         })
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct RecordRow<'a> {
     auto_disk_config: bool,
     system_metadata: &'a BTreeMap<String, String>,
     truncated_keys: &'a BTreeSet<String>,
+    image_min_disk: Option<i64>,
+    image_size: Option<i64>,
 }
 
 impl<'a> From<&'a Record> for RecordRow<'a> {
@@ -77,6 +79,8 @@ impl<'a> From<&'a Record> for RecordRow<'a> {
             auto_disk_config: inherited.auto_disk_config,
             system_metadata: &record.system_metadata.entries,
             truncated_keys: &record.system_metadata.truncated,
+            image_min_disk: record.needs.map(|needs| needs.min_disk),
+            image_size: record.needs.and_then(|needs| needs.size),
         }
     }
 }

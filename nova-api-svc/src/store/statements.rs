@@ -80,20 +80,21 @@ macro_rules! insert_records {
     ($tx:ident, $rows:expr) => {
         sqlx::query_scalar::<_, Id>($tx.pick(
             "INSERT INTO records (id, image_id, image_revision, memory_mb, vcpus, kernel_id, ramdisk_id, os_type, \
-             architecture, vm_mode, root_device_name, auto_disk_config, system_metadata, truncated_keys) \
+             architecture, vm_mode, root_device_name, auto_disk_config, system_metadata, truncated_keys, image_min_disk, image_size) \
              SELECT value ->> 'id', value ->> 'image_id', value ->> 'image_revision', value ->> 'memory_mb', \
              value ->> 'vcpus', value ->> 'kernel_id', value ->> 'ramdisk_id', value ->> 'os_type', \
              value ->> 'architecture', value ->> 'vm_mode', value ->> 'root_device_name', \
-             value ->> 'auto_disk_config', value -> 'system_metadata', value -> 'truncated_keys' \
+             value ->> 'auto_disk_config', value -> 'system_metadata', value -> 'truncated_keys', \
+             value ->> 'image_min_disk', value ->> 'image_size' \
              FROM json_each($1) WHERE TRUE ON CONFLICT (id) DO NOTHING RETURNING id",
             "INSERT INTO records (id, image_id, image_revision, memory_mb, vcpus, kernel_id, ramdisk_id, os_type, \
-             architecture, vm_mode, root_device_name, auto_disk_config, system_metadata, truncated_keys) \
+             architecture, vm_mode, root_device_name, auto_disk_config, system_metadata, truncated_keys, image_min_disk, image_size) \
              SELECT id, image_id, image_revision, memory_mb, vcpus, kernel_id, ramdisk_id, os_type, architecture, \
-             vm_mode, root_device_name, auto_disk_config, system_metadata, truncated_keys \
+             vm_mode, root_device_name, auto_disk_config, system_metadata, truncated_keys, image_min_disk, image_size \
              FROM json_to_recordset($1::json) AS record (id uuid, image_id uuid, image_revision bigint, \
              memory_mb integer, vcpus integer, kernel_id text, ramdisk_id text, os_type text, architecture text, \
              vm_mode text, root_device_name text, auto_disk_config boolean, system_metadata json, \
-             truncated_keys json) ON CONFLICT (id) DO NOTHING RETURNING id",
+             truncated_keys json, image_min_disk bigint, image_size bigint) ON CONFLICT (id) DO NOTHING RETURNING id",
         ))
         .bind(json($rows))
         .fetch_all(&mut *$tx)

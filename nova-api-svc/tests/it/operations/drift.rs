@@ -5,7 +5,11 @@ use proto::nova::v1::{Drift, PropertyDifference, property_difference::Kind};
 use super::*;
 use crate::support::{fields, several};
 
-on_both_databases!(an_instance_is_compared_with_its_image_now_and_then, drift_is_found_over_the_whole_fleet);
+on_both_databases!(
+    an_instance_is_compared_with_its_image_now_and_then,
+    drift_is_found_over_the_whole_fleet,
+    a_page_of_large_differences_ends_early,
+);
 
 fn told(differences: &[PropertyDifference]) -> Vec<(&str, Kind, Option<&str>, Option<&str>)> {
     differences
@@ -100,4 +104,26 @@ async fn drift_is_found_over_the_whole_fleet(db: TestDb) {
     };
     let refused = nova.instances().list_drift(wrong).await.unwrap_err();
     assert_eq!(fields(&refused), ["image_id", "property", "page_size", "page_token"]);
+}
+
+async fn a_page_of_large_differences_ends_early(db: TestDb) {
+    let nova = alone(db).await;
+    let name = |number: usize| format!("{}{number:03}", "é".repeat(252));
+    let properties: Vec<_> = (0..128).map(|number| (name(number), "é".repeat(255))).collect();
+    let properties: Vec<_> = properties.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let image = nova.glance.with(&properties);
+    let created = nova.create(made_by("bob", "p", several(&image, 30))).await.unwrap().instances;
+    nova.glance.change(&image.id, |image| {
+        image.properties.values_mut().for_each(|value| *value = "ü".repeat(255));
+    });
+    // With the default size of a page, and with the largest.
+    for (page_size, project) in [(0, ""), (1000, ""), (0, "p"), (1000, "p")] {
+        let request =
+            ListDriftRequest { page_size, project_id: project.to_owned(), ..ListDriftRequest::default() };
+        let mut found: Vec<_> =
+            nova.drift(request).await.into_iter().map(|drift| drift.instance_id).collect();
+        found.sort();
+        found.dedup();
+        assert_eq!(found.len(), created.len());
+    }
 }

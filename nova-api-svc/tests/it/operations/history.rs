@@ -5,7 +5,12 @@ use proto::nova::v1::instance_history_entry::{Operation, Step};
 
 use super::*;
 
-on_both_databases!(every_change_leaves_a_trace, history_outlives_the_instance, what_history_names_is_kept,);
+on_both_databases!(
+    every_change_leaves_a_trace,
+    history_outlives_the_instance,
+    what_history_names_is_kept,
+    a_page_reads_no_more_records_than_an_answer_holds,
+);
 
 async fn every_change_leaves_a_trace(db: TestDb) {
     let nova = Nova::start(db).await;
@@ -76,4 +81,31 @@ async fn what_history_names_is_kept(db: TestDb) {
     let request = GetInstanceHistoryRequest { id: instance.id, ..Default::default() };
     let forgotten = nova.instances().get_instance_history(request).await.unwrap_err();
     assert_error(&forgotten, Code::NotFound, "INSTANCE_NOT_FOUND");
+}
+
+async fn a_page_reads_no_more_records_than_an_answer_holds(db: TestDb) {
+    let nova = alone(db).await;
+    let properties: Vec<_> = (0..127).map(|number| (format!("{number:0255}"), "é".repeat(255))).collect();
+    let properties: Vec<_> = properties.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let instance = nova.active(&nova.glance.with(&properties)).await;
+    for number in 0..40 {
+        let set = map(&[("a", &number.to_string())]);
+        let id = instance.id.clone();
+        nova.edit(UpdateInstanceImagePropertiesRequest { id, set, ..Default::default() }).await.unwrap();
+    }
+    // What changed each time is little; what it is found from is not.
+    let mut request =
+        GetInstanceHistoryRequest { id: instance.id.clone(), page_size: 1000, ..Default::default() };
+    let mut revisions = Vec::new();
+    loop {
+        let page = nova.instances().get_instance_history(request.clone()).await.unwrap().into_inner();
+        assert!((1..=41).contains(&page.entries.len()));
+        revisions.extend(page.entries.iter().map(|entry| entry.revision));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        assert!(page.entries.len() <= 32, "a record has some 97 kB, and an answer 3 MB");
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(revisions, (1..=41).rev().collect::<Vec<_>>());
 }

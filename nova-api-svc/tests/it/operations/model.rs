@@ -307,12 +307,11 @@ impl Play<'_> {
     fn resize(&mut self, flavor: usize) -> Result<(), &'static str> {
         let before = self.model.body.clone();
         let (old, new) = (&self.flavors[before.flavor], &self.flavors[flavor]);
-        let needed: i64 = before.entries["image_min_disk"].parse().unwrap();
         if flavor == before.flavor {
             return Err("SAME_FLAVOR");
         }
-        if i64::from(new.root_gb) < needed {
-            return Err("FLAVOR_DISK_SMALLER_THAN_MIN_DISK");
+        if new.root_gb == 0 && old.root_gb != 0 {
+            return Err("CANNOT_RESIZE_DISK");
         }
         let mut resize: BTreeMap<_, _> = prefixed("new_", new).collect();
         let name = self.model.state.as_str_name().to_lowercase();
@@ -321,7 +320,8 @@ impl Play<'_> {
         self.model.body.resize = resize.clone();
         resize.extend(prefixed("old_", old));
         let mut entries = before.entries.clone();
-        let stretched = min_disk(None, Some(needed), new.root_gb).to_string();
+        // No image here asks for a root disk of its own.
+        let stretched = min_disk(None, Some(0), new.root_gb).to_string();
         entries.insert("image_min_disk".to_owned(), stretched);
         let target = Body { flavor, entries, resize, ..before };
         self.begin(TaskState::ResizePrep, target, State::Resized);

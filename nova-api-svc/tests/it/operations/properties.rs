@@ -1,15 +1,23 @@
 //! Properties of an instance's copy, edited by hand.
 
+use std::collections::BTreeMap;
+
 use proto::nova::v1::instance_service_client::InstanceServiceClient;
 
 use super::*;
-use crate::support::{connect, fields, serve};
+use crate::{
+    glance::Mood,
+    support::{connect, fields, serve},
+};
 
 on_both_databases!(
     only_the_named_properties_change,
     an_edit_can_be_made_to_depend_on_what_was_seen,
     what_no_image_has_cannot_be_set,
     names_of_fields_of_an_image_are_properties,
+    a_record_holds_no_more_than_an_image,
+    kernel_and_ramdisk_are_derived_again,
+    a_kernel_that_is_not_there_is_refused,
     edits_at_once_through_two_replicas_all_survive,
 );
 
@@ -128,4 +136,77 @@ async fn edits_at_once_through_two_replicas_all_survive(db: TestDb) {
     assert_eq!(edited.revision, 11);
     assert!((0..10).all(|number| edited.system_metadata.contains_key(&format!("image_p{number}"))));
     assert_eq!(nova.history(&instance.id).await.len(), 11);
+}
+
+async fn a_record_holds_no_more_than_an_image(db: TestDb) {
+    let nova = alone(db).await;
+    let set = |names: std::ops::Range<usize>| -> BTreeMap<_, _> {
+        names.map(|number| (format!("{number:0255}"), "é".repeat(255))).collect()
+    };
+    let instance = nova.active(&nova.glance.with(&[])).await;
+    let edit = async |set: BTreeMap<String, String>, remove: &[&str]| {
+        nova.edit(UpdateInstanceImagePropertiesRequest { set, ..edit_of(&instance, &[], remove) }).await
+    };
+    let full = edit(set(0..128), &[]).await.unwrap();
+    for more in [set(128..129), set(128..5000)] {
+        let attempted = (128 + more.len()).to_string();
+        let refused = edit(more, &[]).await.unwrap_err();
+        let values = assert_error(&refused, Code::ResourceExhausted, "PROPERTY_LIMIT_EXCEEDED");
+        assert_eq!((&values["resource"], &values["attempted"]), ("properties", &*attempted));
+        assert_eq!(&values["maximum"], "128");
+    }
+    assert_eq!(nova.get(&instance.id).await.unwrap(), full);
+    // What a service adds to an image does not count, and what is full can change and shrink.
+    edit(map(&[("user_id", "alice")]), &[]).await.unwrap();
+    let name = format!("{:0255}", 0);
+    edit(map(&[("another", "1")]), &[&name]).await.unwrap();
+    edit(map(&[(&format!("{:0255}", 1), "short")]), &["another"]).await.unwrap();
+
+    // An image of an operator who allows more: its instance can shrink, and not grow.
+    let properties: Vec<_> = (0..150).map(|number| format!("k{number}")).collect();
+    let properties: Vec<_> = properties.iter().map(|name| (name.as_str(), "v")).collect();
+    let instance = nova.active(&nova.glance.with(&properties)).await;
+    let refused = nova.edit(edit_of(&instance, &[("new", "1")], &[])).await.unwrap_err();
+    assert_error(&refused, Code::ResourceExhausted, "PROPERTY_LIMIT_EXCEEDED");
+    nova.edit(edit_of(&instance, &[("new", "1")], &["k0"])).await.unwrap();
+}
+
+async fn kernel_and_ramdisk_are_derived_again(db: TestDb) {
+    let nova = alone(db).await;
+    let [a, b, c] = [(); 3].map(|()| nova.glance.with(&[]).id);
+    let image = nova.glance.with(&[("kernel_id", &a), ("ramdisk_id", &b)]);
+    let instance = nova.active(&image).await;
+    nova.glance.forget(&image);
+    let edit = async |set: &[(&str, &str)], remove: &[&str]| {
+        let edited = nova.edit(edit_of(&instance, set, remove)).await.unwrap();
+        assert_eq!(nova.get(&instance.id).await.unwrap(), edited);
+        (edited.kernel_id, edited.ramdisk_id)
+    };
+    let ids = |kernel: &str, ramdisk: &str| (kernel.to_owned(), ramdisk.to_owned());
+    assert_eq!(edit(&[("kernel_id", &c)], &[]).await, ids(&c, &b));
+    assert_eq!(edit(&[("a", "1")], &[]).await, ids(&c, &b));
+    assert_eq!(edit(&[("kernel_id", "nokernel")], &[]).await, ids("", ""));
+    assert_eq!(edit(&[("ramdisk_id", &c)], &[]).await, ids("", ""));
+    assert_eq!(edit(&[("kernel_id", &a)], &[]).await, ids(&a, &c));
+    assert_eq!(edit(&[], &["ramdisk_id"]).await, ids(&a, ""));
+    assert_eq!(edit(&[("ramdisk_id", &b)], &["kernel_id"]).await, ids("", &b));
+    // What stays is not asked for: an operation does not need the images that it keeps.
+    nova.glance.be(Mood::Failing(Status::unavailable("SECRET")));
+    assert_eq!(edit(&[("ramdisk_id", &b), ("b", "1")], &[]).await, ids("", &b));
+    let away = nova.edit(edit_of(&instance, &[("ramdisk_id", &a)], &[])).await.unwrap_err();
+    assert_error(&away, Code::Unavailable, "GLANCE_UNAVAILABLE");
+}
+
+async fn a_kernel_that_is_not_there_is_refused(db: TestDb) {
+    let nova = alone(db).await;
+    let instance = nova.active(&nova.glance.with(&[])).await;
+    for bad in ["nonsense", "6a0e8e1c-6b0b-4b3b-8f0e-1c6b0b4b3b8f"] {
+        for name in ["kernel_id", "ramdisk_id"] {
+            let refused = nova.edit(edit_of(&instance, &[(name, bad)], &[])).await.unwrap_err();
+            let values = assert_error(&refused, Code::InvalidArgument, "IMAGE_NOT_FOUND");
+            assert_eq!(&values["image_id"], bad);
+            assert_eq!(values["field"], format!("set[\"{name}\"]"));
+        }
+    }
+    assert_eq!(nova.get(&instance.id).await.unwrap(), instance);
 }

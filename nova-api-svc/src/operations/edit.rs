@@ -1,0 +1,89 @@
+//! Properties of an instance's copy, edited by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::{
+    id::Id,
+    image::properties::{COUNT_LIMIT, check_growth},
+    text,
+};
+
+use super::{Asked, Operations, Plan, Source};
+use crate::{
+    error::{Error, ImageUse},
+    instance::{
+        Instance, Record,
+        afterwards::{boot_of_edit, edit, image_of},
+    },
+};
+
+/// An image that an edit makes an instance boot with.
+struct New {
+    usage: ImageUse,
+    id: Id,
+}
+
+/// What becomes of an instance; `None` if glance-svc is to be asked for its kernel or ramdisk first.
+pub(super) fn plan(
+    before: &Instance,
+    set: &BTreeMap<String, String>,
+    remove: &[String],
+    source: Option<&Source>,
+) -> Result<Option<Plan>, Error> {
+    let (edited, new) = edited(&before.record, set, remove)?;
+    let is_there = |new: &New| matches!(source, Some(Source::Boot(there)) if there.contains(&new.id));
+    Ok(new.iter().all(is_there).then(|| Plan::to(edited)))
+}
+
+impl Operations {
+    /// The kernel and the ramdisk that an edit names, which must exist.
+    pub(super) async fn boot_images(
+        &self,
+        asked: &Asked<'_>,
+        before: &Instance,
+        set: &BTreeMap<String, String>,
+        remove: &[String],
+    ) -> Result<BTreeSet<Id>, Error> {
+        let (_, new) = edited(&before.record, set, remove)?;
+        for New { usage, id } in &new {
+            match self.pipeline.glance.image(*id, asked.caller, asked.deadline).await {
+                Err(Error::NoSuchImage { .. }) => {
+                    return Err(Error::NoSuchImage { usage: *usage, id: id.to_string() });
+                }
+                other => drop(other?),
+            }
+        }
+        Ok(new.into_iter().map(|new| new.id).collect())
+    }
+}
+
+/// The record after an edit, and which images it boots with that it did not before.
+fn edited(
+    record: &Record,
+    set: &BTreeMap<String, String>,
+    remove: &[String],
+) -> Result<(Record, Vec<New>), Error> {
+    let edited = edit(record, set, remove);
+    check_limits(record, &edited)?;
+    let named = |name: &str| set.contains_key(name) || remove.iter().any(|removed| removed == name);
+    let (kernel, ramdisk) = boot_of_edit(record, &edited, named);
+    let mut new = Vec::new();
+    let mut choose = |usage, chosen: String, before: &str| {
+        if chosen.is_empty() || chosen == before {
+            return Ok(chosen);
+        }
+        let missing = |_| Error::NoSuchImage { usage, id: text::clip(&chosen, 100) };
+        let id: Id = chosen.parse().map_err(missing)?;
+        new.push(New { usage, id });
+        Ok::<_, Error>(id.to_string())
+    };
+    let kernel_id = choose(ImageUse::KernelOfEdit, kernel, &record.kernel_id)?;
+    let ramdisk_id = choose(ImageUse::RamdiskOfEdit, ramdisk, &record.ramdisk_id)?;
+    Ok((Record { kernel_id, ramdisk_id, ..edited }.with_id(), new))
+}
+
+/// The limits of an image hold for a record as well. They refuse growth only.
+fn check_limits(before: &Record, after: &Record) -> Result<(), Error> {
+    let properties = |record| image_of(record).meta.properties;
+    Ok(check_growth(&properties(before), &properties(after), Some(COUNT_LIMIT))?)
+}
