@@ -112,8 +112,8 @@ pub enum Error {
     GlanceRefused { id: Id, problem: String },
     /// An operation was begun and goes on, but glance-svc does not let it come to its end for now.
     #[error(
-        "{} of instance {id} has begun and goes on by itself, but image {image_id} is not registered yet ({}); \
-         send it again with the same request_id, or read the instance",
+        "{} of instance {id} has begun and goes on by itself, but nobody knows image {image_id} to be registered \
+         yet ({}); send it again with the same request_id, or read the instance",
         .operation.name(), .cause.describe().reason
     )]
     Begun {

@@ -72,7 +72,10 @@ impl Operations {
                 registered.map_err(|error| begun(&entry, job, error))?.truncated
             }
             Some(job) => {
-                self.do_job_later(job, asked.deadline).await;
+                // As it was written: it may have taken the place of one that was to register the image.
+                if let Some(job) = self.pipeline.store.job(job.image_id).await? {
+                    self.do_job_later(&job, asked.deadline).await;
+                }
                 Vec::new()
             }
             None => {

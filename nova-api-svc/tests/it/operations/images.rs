@@ -53,7 +53,7 @@ async fn a_snapshot_that_has_its_data_stays(db: TestDb) {
 async fn what_was_not_registered_never_is(db: TestDb) {
     let (nova, worker) = idle(db, Compute::Agent).await;
     let image = nova.glance.with(&[]);
-    for shelves in [false, true] {
+    for (shelves, is_deleted) in [(false, true), (true, true), (false, false), (true, false)] {
         let instance = nova.active(&image).await;
         nova.glance.be(Mood::Failing(Status::unavailable("SECRET")));
         let image_id = if shelves {
@@ -63,10 +63,15 @@ async fn what_was_not_registered_never_is(db: TestDb) {
             let away = nova.snapshot(named(&instance.id, "")).await.unwrap_err();
             assert_begun(&away, "SnapshotInstance", "GLANCE_UNAVAILABLE")
         };
-        nova.delete(&instance.id).await.unwrap();
         nova.glance.be(Mood::Well);
-        assert_eq!((worker.work().await, nova.jobs().await), (1, 0));
-        assert_eq!(nova.glance.find(&image_id), None);
+        if is_deleted {
+            nova.delete(&instance.id).await.unwrap();
+            assert_eq!(worker.work().await, 1);
+        } else {
+            let begun = nova.get(&instance.id).await.unwrap();
+            nova.end(&begun, Outcome::Failed).await;
+        }
+        assert_eq!((nova.glance.find(&image_id), nova.jobs().await), (None, 0));
         // The first request may still be on its way: it comes too late.
         let late = Image { id: image_id.clone(), ..Image::default() };
         let mut images = ImageServiceClient::connect(nova.glance.endpoint()).await.unwrap();
