@@ -3,6 +3,10 @@
 use axum::http::HeaderMap;
 use clap::ValueEnum;
 
+mod token;
+
+use token::Token;
+
 use crate::{
     status::{Code, Description},
     text,
@@ -42,7 +46,8 @@ pub struct Caller {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Identity {
     /// `x-user-id`, `x-project-id` and `x-roles`, else an `x-auth-token` of the form USER:PROJECT:ROLE,ROLE; a
-    /// request with neither project nor roles is an operator's. For machines that only their users can reach.
+    /// request without any of these, or with the token `x` or `notused`, is an operator's, and one with another token
+    /// is refused. For machines that only their users can reach.
     #[default]
     Development,
     /// `x-user-id`, `x-project-id` and `x-roles` of a trusted proxy; a request without them is refused.
@@ -58,6 +63,11 @@ pub enum Error {
     /// The request names no project and no roles.
     #[error("who is calling? x-project-id and x-roles must be set by the proxy in front of this service")]
     Unauthenticated,
+    /// The token is none for development.
+    #[error(
+        "X-Auth-Token {0}: it must be USER:PROJECT:ROLE,ROLE (percent-encoded or not), or x or notused for an operator"
+    )]
+    BadToken(String),
 }
 
 impl Identity {
@@ -74,9 +84,15 @@ impl Identity {
         };
         let headers_say = (read("x-user-id"), read("x-project-id"), read("x-roles"));
         violations.check()?;
-        let (user_id, project_id, roles) = match (self, headers_say) {
-            (Self::Development, (_, "", "")) => token(headers).unwrap_or(headers_say),
-            _ => headers_say,
+        let token = match (self, headers_say, headers.get("x-auth-token")) {
+            (Self::Development, (_, "", ""), Some(token)) => {
+                Some(Token::parse(token.as_bytes()).map_err(Error::BadToken)?)
+            }
+            _ => None,
+        };
+        let (user_id, project_id, roles) = match &token {
+            Some(Token::Caller { user_id, project_id, roles }) => (&**user_id, &**project_id, &**roles),
+            Some(Token::Operator) | None => headers_say,
         };
         let is_nobody = project_id.is_empty() && roles.is_empty();
         if is_nobody && self == Self::Proxy {
@@ -86,15 +102,6 @@ impl Identity {
         let actor = Actor { user_id: user_id.to_owned(), project_id: project_id.to_owned() };
         Ok(Caller { actor, is_admin: is_nobody || roles.iter().any(|role| role == ADMIN), roles })
     }
-}
-
-/// User, project and roles of a token for development; anything else is no such token.
-fn token(headers: &HeaderMap) -> Option<(&str, &str, &str)> {
-    let token = headers.get("x-auth-token")?.to_str().ok()?;
-    let mut parts = token.splitn(3, ':');
-    let (user_id, project_id, roles) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_valid = [user_id, project_id, roles].iter().all(|part| text::optional_name(part).is_ok());
-    is_valid.then_some((user_id, project_id, roles))
 }
 
 impl Caller {
@@ -147,7 +154,9 @@ impl Error {
     pub fn describe(&self) -> Description {
         match self {
             Self::Invalid(violations) => violations.describe(),
-            Self::Unauthenticated => Description::new(Code::Unauthenticated, "UNAUTHENTICATED"),
+            Self::Unauthenticated | Self::BadToken(_) => {
+                Description::new(Code::Unauthenticated, "UNAUTHENTICATED")
+            }
         }
     }
 }
@@ -186,16 +195,24 @@ mod tests {
         assert_eq!((caller.actor.user_id.as_str(), caller.project()), ("u", Some("p")));
         assert!(caller.is_admin);
         assert!(matches!(Identity::Proxy.caller(&token), Err(Error::Unauthenticated)));
-        let both = headers(&[("x-auth-token", "u:p:admin"), ("x-project-id", "q")]);
-        let caller = Identity::Development.caller(&both).unwrap();
-        assert!(caller.is_of("q") && !caller.is_admin);
+        for both in ["u:p:admin", "nonsense"] {
+            let both = headers(&[("x-auth-token", both), ("x-project-id", "q")]);
+            let caller = Identity::Development.caller(&both).unwrap();
+            assert!(caller.is_of("q") && !caller.is_admin);
+        }
     }
 
     #[test]
     fn nobody_is_an_operator_in_development_only() {
-        for nobody in [headers(&[]), headers(&[("x-auth-token", "x")]), headers(&[("x-user-id", "u")])] {
+        for nobody in [headers(&[]), headers(&[("x-auth-token", "notused")]), headers(&[("x-user-id", "u")])]
+        {
             assert!(Identity::Development.caller(&nobody).unwrap().is_admin);
             assert!(Identity::Proxy.caller(&nobody).is_err());
+        }
+        for nonsense in ["", "nonsense", "u:p", "u::", "u:p:r:s"] {
+            let nonsense = headers(&[("x-auth-token", nonsense), ("x-user-id", "u")]);
+            let refused = Identity::Development.caller(&nonsense);
+            assert!(matches!(refused, Err(Error::BadToken(_))), "{refused:?}");
         }
         let outsider = headers(&[("x-auth-token", "u::reader")]);
         assert!(!Identity::Development.caller(&outsider).unwrap().is_admin);

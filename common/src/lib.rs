@@ -11,6 +11,7 @@ pub mod flavor;
 pub mod group;
 pub mod http;
 pub mod id;
+pub mod identity;
 pub mod image;
 pub mod metrics;
 pub mod page;

@@ -23,8 +23,10 @@ use tower::ServiceBuilder;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::{
+    caller::Identity,
     db::Db,
     edge::{Edge, IsTransfer},
+    identity::Introduction,
     metrics,
 };
 
@@ -63,6 +65,8 @@ pub struct Service {
     pub routes: Routes,
     /// Its database.
     pub db: Db,
+    /// Where its callers are known from.
+    pub identity: Identity,
     /// Which requests bring or fetch data.
     pub is_transfer: IsTransfer,
     /// Adds what it counts itself.
@@ -177,6 +181,8 @@ pub async fn serve(
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(edge)
+        // Behind admission: to know a caller may cost more than to refuse one.
+        .layer(Introduction::new(service.identity))
         .service(router);
 
     let incoming = incoming::incoming(listeners.public, &options, stopping.clone());

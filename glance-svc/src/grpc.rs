@@ -1,9 +1,12 @@
 //! The gRPC edge: reads requests, calls `images`, renders answers.
 
+use std::sync::Arc;
+
 use common::{
-    caller::{Caller, Identity},
+    caller::Caller,
     clock,
     id::Id,
+    identity,
     page::{Key, Page},
     violations::Violations,
 };
@@ -31,19 +34,17 @@ mod render;
 
 /// `glance.v1.ImageService` on `images`.
 #[must_use]
-pub fn image_service(images: Images, identity: Identity) -> ImageServiceServer<impl ImageService> {
-    ImageServiceServer::new(Api { images, identity })
+pub fn image_service(images: Images) -> ImageServiceServer<impl ImageService> {
+    ImageServiceServer::new(Api { images })
 }
 
 struct Api {
     images: Images,
-    identity: Identity,
 }
 
-impl Api {
-    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Error> {
-        Ok(self.identity.caller(request.metadata().as_ref())?)
-    }
+/// Who is calling.
+fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Error> {
+    Ok(identity::caller(request.extensions())?)
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -51,7 +52,7 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl ImageService for Api {
     async fn create_image(&self, request: Request<pb::CreateImageRequest>) -> Answer<EncodedImage> {
-        let caller = self.caller(&request)?;
+        let caller = caller(&request)?;
         let (image, problems) = parse::new_image(request.into_inner(), &caller.actor, clock::now());
         let created =
             self.images.create(image, problems, &caller).await.map_err(|error| error.within("image."))?;
@@ -59,7 +60,7 @@ impl ImageService for Api {
     }
 
     async fn get_image(&self, request: Request<pb::GetImageRequest>) -> Answer<EncodedImage> {
-        let caller = self.caller(&request)?;
+        let caller = caller(&request)?;
         let (id, revision) = parse::get_image(request.get_ref()).map_err(Error::from)?;
         let image = match revision {
             None => (&*self.images.get(id, &caller).await?).into(),
@@ -70,7 +71,7 @@ impl ImageService for Api {
     }
 
     async fn list_images(&self, request: Request<pb::ListImagesRequest>) -> Answer<EncodedImages> {
-        let caller = self.caller(&request)?;
+        let caller = caller(&request)?;
         let pb::ListImagesRequest { page_size, page_token, filter, order_by } = request.into_inner();
         let mut problems = Violations::default();
         let images = problems.take("filter", ImageFilter::parse(&filter)).unwrap_or_default();
@@ -85,7 +86,7 @@ impl ImageService for Api {
     }
 
     async fn update_image(&self, request: Request<pb::UpdateImageRequest>) -> Answer<EncodedImage> {
-        let caller = self.caller(&request)?;
+        let caller = caller(&request)?;
         let (id, update, etags) =
             parse::update_image(request.into_inner(), clock::now()).map_err(Error::from)?;
         let updated = self.update(id, update, etags, &caller).await;
@@ -96,7 +97,7 @@ impl ImageService for Api {
         &self,
         request: Request<pb::UpdateImagePropertiesRequest>,
     ) -> Answer<EncodedImage> {
-        let caller = self.caller(&request)?;
+        let caller = caller(&request)?;
         let (id, update, etags) =
             parse::update_properties(request.into_inner(), clock::now()).map_err(Error::from)?;
         let updated = self.update(id, update, etags, &caller).await?;
@@ -104,7 +105,7 @@ impl ImageService for Api {
     }
 
     async fn delete_image(&self, request: Request<pb::DeleteImageRequest>) -> Answer<()> {
-        let caller = self.caller(&request)?;
+        let caller = caller(&request)?;
         let pb::DeleteImageRequest { id, etag } = request.into_inner();
         let id = Id::from_field("id", &id).map_err(Error::from)?;
         self.images.delete(id, &parse::etags(etag), &caller).await?;
@@ -115,7 +116,7 @@ impl ImageService for Api {
         &self,
         request: Request<pb::ListImageRevisionsRequest>,
     ) -> Answer<pb::ListImageRevisionsResponse> {
-        let caller = self.caller(&request)?;
+        let caller = caller(&request)?;
         let pb::ListImageRevisionsRequest { image_id, page_size, page_token } = request.into_inner();
         let mut problems = Violations::default();
         let id = problems.take("image_id", image_id.parse());
@@ -137,36 +138,41 @@ impl ImageService for Api {
         &self,
         request: Request<pb::CreateImageMemberRequest>,
     ) -> Answer<pb::ImageMember> {
-        members::create(&self.images, &self.caller(&request)?, request.into_inner()).await
+        let caller = caller(&request)?;
+        members::create(&self.images, &caller, request.into_inner()).await
     }
 
     async fn get_image_member(&self, request: Request<pb::GetImageMemberRequest>) -> Answer<pb::ImageMember> {
-        members::get(&self.images, &self.caller(&request)?, request.into_inner()).await
+        let caller = caller(&request)?;
+        members::get(&self.images, &caller, request.into_inner()).await
     }
 
     async fn list_image_members(
         &self,
         request: Request<pb::ListImageMembersRequest>,
     ) -> Answer<pb::ListImageMembersResponse> {
-        members::list(&self.images, &self.caller(&request)?, request.into_inner()).await
+        let caller = caller(&request)?;
+        members::list(&self.images, &caller, request.into_inner()).await
     }
 
     async fn update_image_member(
         &self,
         request: Request<pb::UpdateImageMemberRequest>,
     ) -> Answer<pb::ImageMember> {
-        members::update(&self.images, &self.caller(&request)?, request.into_inner()).await
+        let caller = caller(&request)?;
+        members::update(&self.images, &caller, request.into_inner()).await
     }
 
     async fn delete_image_member(&self, request: Request<pb::DeleteImageMemberRequest>) -> Answer<()> {
-        members::delete(&self.images, &self.caller(&request)?, request.into_inner()).await
+        let caller = caller(&request)?;
+        members::delete(&self.images, &caller, request.into_inner()).await
     }
 
     async fn upload_image_data(
         &self,
         request: Request<Streaming<pb::UploadImageDataRequest>>,
     ) -> Answer<EncodedImage> {
-        let caller = self.caller(&request)?;
+        let caller = caller(&request)?;
         data::upload(&self.images, &caller, request.into_inner()).await
     }
 
@@ -176,7 +182,7 @@ impl ImageService for Api {
         &self,
         request: Request<pb::DownloadImageDataRequest>,
     ) -> Answer<data::Download> {
-        let caller = self.caller(&request)?;
+        let caller = caller(&request)?;
         data::download(&self.images, &caller, request.into_inner()).await
     }
 }

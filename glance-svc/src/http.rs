@@ -10,9 +10,10 @@ use axum::{
     routing::{MethodRouter, any, delete, get, patch as on_patch, post, put},
 };
 use common::{
-    caller::{Caller, Identity},
+    caller::Caller,
     http::{self, Problem},
     id::Id,
+    identity,
     status::{Code, Description},
     violations::Violations,
 };
@@ -39,7 +40,6 @@ const DOMAIN: &str = "glance";
 #[derive(Debug)]
 pub struct Api {
     images: Images,
-    identity: Identity,
     /// Where callers reach this service, if not where their request says.
     public_endpoint: Option<String>,
     /// Largest body that is no data of an image, bytes.
@@ -53,9 +53,9 @@ impl Api {
     /// The API on `images`; version discovery points to the public endpoint, or to the host a request names.
     #[must_use]
     pub fn new(images: Images, terms: Terms<'_>) -> Self {
-        let Terms { identity, public_endpoint, message } = terms;
+        let Terms { public_endpoint, message, .. } = terms;
         let public_endpoint = public_endpoint.map(|url| url.trim_end_matches('/').to_owned());
-        Self { images, identity, public_endpoint, message }
+        Self { images, public_endpoint, message }
     }
 
     /// Everything the API answers; `grpc` gets what is called as gRPC.
@@ -120,14 +120,13 @@ fn routes() -> Vec<Route> {
 }
 
 /// Who is calling.
-struct By(Caller);
+struct By(Arc<Caller>);
 
 impl FromRequestParts<Arc<Api>> for By {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        let caller = api.identity.caller(&parts.headers);
-        Ok(Self(caller.map_err(Error::from)?))
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
+        Ok(Self(identity::caller(&parts.extensions).map_err(Error::from)?))
     }
 }
 

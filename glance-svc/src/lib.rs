@@ -33,10 +33,11 @@ pub struct Terms<'config> {
 /// Everything glance-svc serves: both edges on `images`, on one port.
 #[must_use]
 pub fn service(images: Images, terms: Terms<'_>, db: Db) -> server::Service {
-    let grpc = grpc::image_service(images.clone(), terms.identity).max_decoding_message_size(terms.message);
+    let grpc = grpc::image_service(images.clone()).max_decoding_message_size(terms.message);
     let router = http::Api::new(images, terms).beside(Routes::new(grpc).into_axum_router());
     server::Service {
         program: "glance-svc",
+        identity: terms.identity,
         is_transfer: |request| {
             let path = request.uri().path();
             ["/UploadImageData", "/DownloadImageData", "/file"].iter().any(|end| path.ends_with(end))

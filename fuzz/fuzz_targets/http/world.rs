@@ -5,7 +5,7 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use common::{caller::Identity, db::Db, edge};
+use common::{caller::Identity, db::Db, edge, identity::Introduction};
 use glance_svc::{
     Terms,
     data::{DataStore, DataUrl},
@@ -79,7 +79,8 @@ async fn serve(folder: &TempDir) -> Router {
     let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits);
     let message = edge::Limits::default().message;
     let terms = Terms { identity: Identity::Development, public_endpoint: None, message };
-    glance_svc::service(images, terms, db).routes.into_axum_router()
+    let service = glance_svc::service(images, terms, db);
+    service.routes.into_axum_router().layer(Introduction::new(service.identity))
 }
 
 fn request(method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {

@@ -20,13 +20,14 @@ pub(super) struct Api {
 #[tonic::async_trait]
 impl FlavorService for Api {
     async fn create_flavor(&self, request: Request<pb::CreateFlavorRequest>) -> Answer<pb::Flavor> {
-        let caller = caller(&request);
+        let caller = caller(&request)?;
         let flavor = parse::flavor(request.into_inner()).map_err(Error::from)?;
         let created = self.flavors.create(flavor, clock::now(), &caller).await?;
         Ok(Response::new(created.into()))
     }
 
     async fn get_flavor(&self, request: Request<pb::GetFlavorRequest>) -> Answer<pb::Flavor> {
+        caller(&request)?;
         let id = parse::flavor_id("id", request.into_inner().id).map_err(Error::from)?;
         Ok(Response::new(self.flavors.get(&id).await?.into()))
     }
@@ -35,6 +36,7 @@ impl FlavorService for Api {
         &self,
         request: Request<pb::ListFlavorsRequest>,
     ) -> Answer<pb::ListFlavorsResponse> {
+        caller(&request)?;
         let pb::ListFlavorsRequest { page_size, page_token } = request.into_inner();
         let page = Page::parse(Violations::default(), page_size, &page_token, "", &["flavors"], FLAVOR_ORDER)
             .map_err(Error::from)?;
@@ -49,7 +51,7 @@ impl FlavorService for Api {
     }
 
     async fn delete_flavor(&self, request: Request<pb::DeleteFlavorRequest>) -> Answer<()> {
-        let caller = caller(&request);
+        let caller = caller(&request)?;
         let id = parse::flavor_id("id", request.into_inner().id).map_err(Error::from)?;
         self.flavors.delete(&id, &caller).await?;
         Ok(Response::new(()))

@@ -1,5 +1,7 @@
 //! `nova.v1.InstanceService`.
 
+use std::sync::Arc;
+
 use common::{
     caller::Caller,
     deadline::Deadline,
@@ -36,10 +38,13 @@ pub(super) struct Api {
     pub(super) operations: Operations,
 }
 
+/// Who asks, and until when.
+type By = (Arc<Caller>, Option<Deadline>);
+
 /// Who asks, until when, and what.
-fn open<T>(request: Request<T>) -> ((Caller, Option<Deadline>), T) {
+fn open<T>(request: Request<T>) -> Result<(By, T), Error> {
     let deadline = request.extensions().get::<Deadline>().copied();
-    ((caller(&request), deadline), request.into_inner())
+    Ok(((caller(&request)?, deadline), request.into_inner()))
 }
 
 #[tonic::async_trait]
@@ -49,21 +54,21 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::CreateInstanceRequest>,
     ) -> Answer<EncodedReservation> {
-        let ((caller, deadline), message) = open(request);
+        let ((caller, deadline), message) = open(request)?;
         let request = parse::create_instance(message).map_err(Error::from)?;
         let reservation = self.operations.pipeline.create_instance(request, &caller, deadline).await?;
         Ok(Response::new(render::reservation(&reservation)))
     }
 
     async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::Instance> {
-        let ((caller, _), message) = open(request);
+        let ((caller, _), message) = open(request)?;
         let id = Id::from_field("id", &message.id).map_err(Error::from)?;
         let instance = self.instances.get(id, &caller).await?;
         Ok(Response::new(render::instance(&instance, pb::InstanceView::Full)))
     }
 
     async fn list_instances(&self, request: Request<pb::ListInstancesRequest>) -> Answer<EncodedInstances> {
-        let ((caller, _), message) = open(request);
+        let ((caller, _), message) = open(request)?;
         let pb::ListInstancesRequest { page_size, page_token, filter, order_by, all_projects } = message;
         let mut problems = Violations::default();
         let instances = problems.take("filter", InstanceFilter::parse(&filter)).unwrap_or_default();
@@ -83,7 +88,7 @@ impl InstanceService for Api {
     }
 
     async fn delete_instance(&self, request: Request<pb::DeleteInstanceRequest>) -> Answer<()> {
-        let ((caller, deadline), pb::DeleteInstanceRequest { id, request_id, etag }) = open(request);
+        let ((caller, deadline), pb::DeleteInstanceRequest { id, request_id, etag }) = open(request)?;
         let common = Common { id, request_id, etag: &etag, caller: &caller, deadline };
         let said = Operation::Delete.name();
         let asked = common.asked(Violations::default(), &said).map_err(Error::from)?;
@@ -95,7 +100,7 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::SnapshotInstanceRequest>,
     ) -> Answer<pb::SnapshotInstanceResponse> {
-        let (by, message) = open(request);
+        let (by, message) = open(request)?;
         let pb::SnapshotInstanceRequest { id, name, metadata, request_id, etag } = message;
         let problems = operation::snapshot(&name, &metadata);
         let done = self.run(by, Wish::Snapshot { name, metadata }, (id, request_id, etag), problems).await?;
@@ -107,7 +112,7 @@ impl InstanceService for Api {
     }
 
     async fn rebuild_instance(&self, request: Request<pb::RebuildInstanceRequest>) -> Answer<pb::Instance> {
-        let (by, message) = open(request);
+        let (by, message) = open(request)?;
         let pb::RebuildInstanceRequest { id, image_id, auto_disk_config, request_id, etag } = message;
         let mut problems = Violations::default();
         let image_id = operation::image_id(&image_id, &mut problems);
@@ -116,7 +121,7 @@ impl InstanceService for Api {
     }
 
     async fn resize_instance(&self, request: Request<pb::ResizeInstanceRequest>) -> Answer<pb::Instance> {
-        let (by, message) = open(request);
+        let (by, message) = open(request)?;
         let pb::ResizeInstanceRequest { id, flavor_id, request_id, etag } = message;
         let mut problems = Violations::default();
         problems.take("flavor_id", text::name(&flavor_id));
@@ -124,12 +129,12 @@ impl InstanceService for Api {
     }
 
     async fn confirm_resize(&self, request: Request<pb::ConfirmResizeRequest>) -> Answer<pb::Instance> {
-        let (by, pb::ConfirmResizeRequest { id, request_id, etag }) = open(request);
+        let (by, pb::ConfirmResizeRequest { id, request_id, etag }) = open(request)?;
         answer(self.run(by, Wish::ConfirmResize, (id, request_id, etag), Violations::default()).await)
     }
 
     async fn revert_resize(&self, request: Request<pb::RevertResizeRequest>) -> Answer<pb::Instance> {
-        let (by, pb::RevertResizeRequest { id, request_id, etag }) = open(request);
+        let (by, pb::RevertResizeRequest { id, request_id, etag }) = open(request)?;
         answer(self.run(by, Wish::RevertResize, (id, request_id, etag), Violations::default()).await)
     }
 
@@ -137,7 +142,7 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::UpdateInstanceImagePropertiesRequest>,
     ) -> Answer<pb::Instance> {
-        let (by, message) = open(request);
+        let (by, message) = open(request)?;
         let pb::UpdateInstanceImagePropertiesRequest { id, set, remove, etag, request_id } = message;
         let problems = operation::properties(&set, &remove);
         let wish = Wish::UpdateImageProperties { set, remove };
@@ -145,12 +150,12 @@ impl InstanceService for Api {
     }
 
     async fn shelve_instance(&self, request: Request<pb::ShelveInstanceRequest>) -> Answer<pb::Instance> {
-        let (by, pb::ShelveInstanceRequest { id, request_id, etag }) = open(request);
+        let (by, pb::ShelveInstanceRequest { id, request_id, etag }) = open(request)?;
         answer(self.run(by, Wish::Shelve, (id, request_id, etag), Violations::default()).await)
     }
 
     async fn unshelve_instance(&self, request: Request<pb::UnshelveInstanceRequest>) -> Answer<pb::Instance> {
-        let (by, pb::UnshelveInstanceRequest { id, request_id, etag }) = open(request);
+        let (by, pb::UnshelveInstanceRequest { id, request_id, etag }) = open(request)?;
         answer(self.run(by, Wish::Unshelve, (id, request_id, etag), Violations::default()).await)
     }
 
@@ -158,7 +163,7 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::ReportInstanceStateRequest>,
     ) -> Answer<pb::Instance> {
-        let ((caller, deadline), message) = open(request);
+        let ((caller, deadline), message) = open(request)?;
         let parsed = operation::report(&message);
         let pb::ReportInstanceStateRequest { id, request_id, etag, .. } = message;
         let common = Common { id, request_id, etag: &etag, caller: &caller, deadline };
@@ -171,7 +176,7 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::GetInstanceHistoryRequest>,
     ) -> Answer<pb::GetInstanceHistoryResponse> {
-        let ((caller, _), message) = open(request);
+        let ((caller, _), message) = open(request)?;
         let pb::GetInstanceHistoryRequest { id, page_size, page_token } = message;
         let scope = Scope::read(&caller)?;
         let mut problems = Violations::default();
@@ -194,14 +199,14 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::CompareInstanceRequest>,
     ) -> Answer<pb::CompareInstanceResponse> {
-        let ((caller, deadline), message) = open(request);
+        let ((caller, deadline), message) = open(request)?;
         let id = Id::from_field("id", &message.id).map_err(Error::from)?;
         let comparison = self.instances.compare(id, &caller, deadline).await?;
         Ok(Response::new(drift::comparison(id, comparison)))
     }
 
     async fn list_drift(&self, request: Request<pb::ListDriftRequest>) -> Answer<pb::ListDriftResponse> {
-        let ((caller, deadline), message) = open(request);
+        let ((caller, deadline), message) = open(request)?;
         let scope = Scope::list(&caller, message.all_projects, !message.project_id.is_empty())?;
         let (filter, page) = drift::request(&message, &scope).map_err(Error::from)?;
         let (drifts, next) = self.detector.list(&filter, &page, &scope, (&caller, deadline)).await?;
@@ -216,7 +221,7 @@ impl Api {
     /// Does what was asked for with the instance of that id, on the condition of request id and etag.
     async fn run(
         &self,
-        (caller, deadline): (Caller, Option<Deadline>),
+        (caller, deadline): By,
         wish: Wish,
         (id, request_id, etag): (String, String, String),
         problems: Violations,

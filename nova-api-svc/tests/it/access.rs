@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use common::{on_both_databases, testing::TestDb};
 use nova_api_svc::instance::Compute;
 use proto::nova::v1::{
-    CreateInstanceRequest, GetInstanceHistoryRequest, Instance, ListDriftRequest, ListInstancesRequest,
-    ShelveInstanceRequest, SnapshotInstanceRequest, UnshelveInstanceRequest,
-    UpdateInstanceImagePropertiesRequest,
+    CreateInstanceRequest, GetInstanceHistoryRequest, GetInstanceRequest, Instance, ListDriftRequest,
+    ListFlavorsRequest, ListInstancesRequest, ShelveInstanceRequest, SnapshotInstanceRequest,
+    UnshelveInstanceRequest, UpdateInstanceImagePropertiesRequest,
 };
 use tonic::{Code, Request};
 
@@ -25,6 +25,7 @@ use table::{Expected, Row};
 on_both_databases!(
     every_caller_may_do_what_the_table_says,
     whoever_names_no_project_is_refused,
+    a_token_for_development_names_the_caller,
     history_stays_with_its_project,
     request_ids_of_others_tell_nothing,
     lists_count_what_is_seen,
@@ -129,6 +130,28 @@ async fn whoever_names_no_project_is_refused(db: TestDb) {
     for roles in ["service", "admin"] {
         let caller = Caller { project: "", roles };
         assert!(target.call(&nova, "ListInstances", None, caller).await.unwrap(), "{roles}");
+    }
+}
+
+async fn a_token_for_development_names_the_caller(db: TestDb) {
+    let nova = alone(db).await;
+    let instance = nova.create_one(of(&nova.glance.with(&[]))).await;
+    let get = async |token: &str| {
+        let mut request = Request::new(GetInstanceRequest { id: instance.id.clone() });
+        request.metadata_mut().insert("x-auth-token", token.parse().unwrap());
+        nova.instances().get_instance(request).await
+    };
+    for token in ["x", "notused", "alice:demo:reader", "alice%3Ademo%3Areader", "root:ops:admin"] {
+        assert_eq!(get(token).await.unwrap().into_inner(), instance, "{token}");
+    }
+    let hidden = get("eve%3Atea%3Amember%2Creader").await.unwrap_err();
+    assert_error(&hidden, Code::NotFound, "INSTANCE_NOT_FOUND");
+    for token in ["nonsense", "alice:demo", "a:b:c:d", "::", ""] {
+        assert_error(&get(token).await.unwrap_err(), Code::Unauthenticated, "UNAUTHENTICATED");
+        let mut request = Request::new(ListFlavorsRequest::default());
+        request.metadata_mut().insert("x-auth-token", token.parse().unwrap());
+        let refused = nova.flavors().list_flavors(request).await.unwrap_err();
+        assert_error(&refused, Code::Unauthenticated, "UNAUTHENTICATED");
     }
 }
 

@@ -2,12 +2,13 @@
 
 use common::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{
-    Image,
+    GetImageRequest, Image,
     image::Visibility,
     image_change::Subject::{Attribute, Property},
     image_revision::Action,
 };
 use serde_json::json;
+use tonic::Code;
 
 use crate::support::{Who, World, change_of, id_of, image_path, named};
 
@@ -178,10 +179,24 @@ async fn a_token_for_development_names_the_caller(db: TestDb) {
     assert_eq!(shown["owner"], "tea");
     let last = world.revisions(&id).await.remove(0);
     assert_eq!((last.user_id.as_str(), last.project_id.as_str()), ("tom", "tea"));
-    // What a proxy says counts more than a token; any other token is nobody's.
+    // As python-glanceclient sends it.
+    let encoded = |token| http.call("GET", &image_path(&id)).header("x-auth-token", token);
+    encoded("tom%3Atea%3Amember%2Creader").send().await.is(200);
+    encoded("eve%3Astranger%3Amember").send().await.error(404, "IMAGE_NOT_FOUND");
+    // What a proxy says counts more than a token.
     let call = token("GET", &image_path(&id)).header("x-project-id", "stranger").header("x-roles", "member");
     call.send().await.error(404, "IMAGE_NOT_FOUND");
-    http.call("GET", &image_path(&id)).header("x-auth-token", "nonsense").send().await.is(200);
+    for operator in ["x", "notused"] {
+        encoded(operator).send().await.is(200);
+    }
+    for nonsense in ["nonsense", "tom:tea", "tom%3Atea", "a:b:c:d", "::", ""] {
+        encoded(nonsense).send().await.error(401, "UNAUTHENTICATED");
+        http.call("GET", "/versions").header("x-auth-token", nonsense).send().await.is(200);
+        let mut request = tonic::Request::new(GetImageRequest { id: id.clone(), revision: 0 });
+        request.metadata_mut().insert("x-auth-token", nonsense.parse().unwrap());
+        let refused = world.client.clone().get_image(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated);
+    }
 }
 
 async fn http_2_does_the_same(db: TestDb) {
