@@ -170,6 +170,27 @@ fn errors_are_told_in_a_sentence() {
     }
 }
 
+/// The client sends such a token percent-encoded.
+#[test]
+fn a_token_for_development_names_the_caller() {
+    let catalogue = Catalogue::start();
+    let with =
+        |token| Terminal::with([("OS_IMAGE_URL", &*catalogue.glance.endpoint()), ("OS_AUTH_TOKEN", token)]);
+    let owner = with("demo:demo:member,reader");
+    let id = create(&owner, "--name mine");
+    assert_eq!(show(&owner, &id).value("owner"), "demo");
+    for (token, command, said) in [
+        ("eve:tea:member,reader", format!("image-delete {id}"), "No image with an ID of "),
+        ("demo:demo:reader", format!("image-update --name yours {id}"), "HTTP 403 Forbidden: "),
+        ("demo:demo:reader", "image-create --name other".into(), "HTTP 403 Forbidden: "),
+        ("nonsense", format!("image-show {id}"), "Invalid OpenStack Identity credentials"),
+    ] {
+        let answer = with(token).fail(&format!("glance {command}"));
+        assert!(answer.contains(said), "{token} glance {command}: {answer}");
+    }
+    assert_eq!(show(&with("x"), &id).value("name"), "mine");
+}
+
 #[test]
 fn what_is_not_offered_is_said() {
     let catalogue = Catalogue::start();
