@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use common::{caller::Actor, clock, id::Id};
 use tokio::time::MissedTickBehavior;
 
@@ -59,7 +58,7 @@ impl Images {
 
     /// Removes the data of an image that are to be removed, as far as that can be done now.
     pub(super) async fn remove_data_of(&self, id: Id) {
-        self.settle(|unsettled| unsettled.image_id == id && !unsettled.is_upload, clock::now()).await;
+        self.settle(|unsettled| unsettled.image_id == id && !unsettled.is_upload).await;
     }
 
     /// Removes data that are no image's, and gives up uploads whose lease has ended, for ever.
@@ -68,12 +67,12 @@ impl Images {
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
-            self.settle(|_| true, clock::now()).await;
+            self.settle(|_| true).await;
         }
     }
 
-    async fn settle(&self, is_meant: impl Fn(&Unsettled) -> bool, now: DateTime<Utc>) {
-        let unsettled = match self.store.unsettled(now).await {
+    async fn settle(&self, is_meant: impl Fn(&Unsettled) -> bool) {
+        let unsettled = match self.store.unsettled().await {
             Ok(unsettled) => unsettled,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "data cannot be removed now");

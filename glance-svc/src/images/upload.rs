@@ -79,7 +79,7 @@ impl Images {
     }
 
     async fn begin_upload(&self, id: Id, data: Id, caller: &Caller) -> Result<Image, Error> {
-        let step = DataStep::Begin { data, lease: clock::now() + LEASE };
+        let step = DataStep::Begin { data, lease: self.store.end_of_lease(LEASE).await? };
         self.update_with(id, step, Etags::new(), caller, move |image| begin(image, data)).await
     }
 
@@ -129,15 +129,20 @@ impl Images {
 
     /// What was removed under an upload that is lost fails in the data store.
     async fn explain(&self, id: Id, data: Id, error: object_store::Error) -> Error {
-        match self.store.renew_lease(data, clock::now() + LEASE).await {
+        match self.renewed(data).await {
             Ok(false) => Error::UploadLost(id),
             _ => Error::DataStore(error),
         }
     }
 
+    async fn renewed(&self, data: Id) -> Result<bool, Error> {
+        let lease = self.store.end_of_lease(LEASE).await?;
+        self.store.renew_lease(data, lease).await
+    }
+
     /// An upload goes on while the database is away: it may be back in time for the end.
     async fn renew_lease(&self, id: Id, data: Id) -> Result<(), Error> {
-        match self.store.renew_lease(data, clock::now() + LEASE).await {
+        match self.renewed(data).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::UploadLost(id)),
             Err(error) => {

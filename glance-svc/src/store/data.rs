@@ -1,7 +1,7 @@
 //! What lies in the data store, as the database knows it: nothing is written there that is not noted here
 //! first, and nothing is forgotten here that is not removed there first.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::{db::retrying, id::Id, in_transaction, on_db};
 
 use super::{Store, statements::execute};
@@ -82,6 +82,11 @@ impl Store {
         Ok(noted > 0)
     }
 
+    /// When a lease of this length ends that begins now, by the clock of the database: another process compares it.
+    pub async fn end_of_lease(&self, length: TimeDelta) -> Result<DateTime<Utc>, Error> {
+        Ok(self.db.now().await? + length)
+    }
+
     /// Renews the lease of an upload; `false` if it is lost.
     pub async fn renew_lease(&self, data: Id, lease: DateTime<Utc>) -> Result<bool, Error> {
         let renewed = execute!(
@@ -94,7 +99,8 @@ impl Store {
     }
 
     /// Some of the data that are to be removed, and of the uploads whose lease has ended.
-    pub async fn unsettled(&self, now: DateTime<Utc>) -> Result<Vec<Unsettled>, Error> {
+    pub async fn unsettled(&self) -> Result<Vec<Unsettled>, Error> {
+        let now = self.db.now().await?;
         Ok(on_db!(self.db, |connection| {
             sqlx::query_as(
                 "SELECT id, image_id, state = 'uploading' AS is_upload, upload_id FROM image_data \

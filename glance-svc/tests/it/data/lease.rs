@@ -9,6 +9,7 @@ use common::{
     testing::TestDb,
 };
 use proto::glance::v1::image::Status;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinHandle;
 
 use super::{Slow, becomes, is_empty, is_queued_again, status};
@@ -208,4 +209,24 @@ async fn several_processes_clear_up_together(db: TestDb) {
     }
     // Another server answers meanwhile.
     world.beside(DEFAULT_QUOTA).await;
+}
+
+/// Its processes are on other machines, whose clocks are an hour ahead of the database's.
+#[tokio::test]
+async fn a_lease_ends_by_the_clock_of_the_database() {
+    const CLOCK: &str = "CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql \
+        AS $$ SELECT pg_catalog.now() - INTERVAL '1 hour' $$; \
+        DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', \
+        current_database()); END $$";
+    let db = TestDb::postgres().await;
+    PgConnection::connect(&db.url).await.unwrap().execute(CLOCK).await.unwrap();
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let (alive, data) = died(&world, &http, clock::now() - TimeDelta::minutes(30)).await;
+    let (dead, _) = died(&world, &http, clock::now() - TimeDelta::hours(2)).await;
+    let _sweeper = Sweeper::start(&world);
+    becomes(&world, &dead, Status::Queued).await;
+    soon("the dead one's data go", async || (world.data().len() == 1).then_some(())).await;
+    assert_eq!(status(&world, &alive).await, Status::Saving);
+    assert_eq!(world.data(), [world.folder().join(data.to_string())]);
 }
