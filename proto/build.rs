@@ -20,7 +20,11 @@ const SERVICES: [Service; 2] = [
     Service {
         name: "glance",
         files: &["glance/v1/image.proto"],
-        encoded: &[("Image", "EncodedImage"), ("ListImagesResponse", "EncodedImages")],
+        encoded: &[
+            ("Image", "EncodedImage"),
+            ("GetImagesResponse", "EncodedFoundImages"),
+            ("ListImagesResponse", "EncodedImages"),
+        ],
     },
     Service {
         name: "nova",

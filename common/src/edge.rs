@@ -12,10 +12,12 @@ use std::{
 };
 
 use axum::{
+    body::Body,
     extract::Request,
     http::{self, HeaderMap},
     response::Response,
 };
+use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
@@ -31,14 +33,17 @@ use crate::{
 
 mod held;
 mod limits;
+mod memory;
 mod seen;
 #[cfg(test)]
 mod tests;
 
 pub use held::Held;
 pub use limits::Limits;
+pub use memory::{Memory, Room};
 
 use limits::{Admission, Entry, Place};
+use memory::{Length, Slot, Weighed};
 use seen::{Seen, Way};
 
 /// Lets a request in or refuses it, notes its deadline, ends it when that has passed, and completes the statuses that
@@ -56,6 +61,7 @@ struct Shared {
     /// Domain of the reasons.
     domain: &'static str,
     admission: Admission,
+    memory: Memory,
     deadline: Duration,
     /// Largest request message, bytes.
     message: usize,
@@ -68,7 +74,8 @@ impl Edge {
     pub fn new(domain: &'static str, limits: &Limits, is_transfer: IsTransfer) -> Self {
         let admission = Admission::new(limits);
         let Limits { deadline, message, .. } = *limits;
-        Self(Arc::new(Shared { domain, admission, deadline, message, is_transfer }))
+        let memory = Memory::default();
+        Self(Arc::new(Shared { domain, admission, memory, deadline, message, is_transfer }))
     }
 
     /// Forgets what need not be remembered; to be called from time to time.
@@ -115,6 +122,7 @@ where
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
+        let slot = if is_ours && !is_transfer { self.shared.weigh(&mut request) } else { None };
         let entry = match deadline {
             // Nothing is begun for a caller who has stopped waiting.
             Some(deadline) if deadline.remaining().is_zero() => Entry::Never(expired()),
@@ -142,6 +150,7 @@ where
             work,
             timer: deadline.map(|deadline| sleep_until(deadline.instant())),
             place,
+            slot,
             seen,
             span,
             shared: Arc::clone(&self.shared),
@@ -154,6 +163,25 @@ impl Shared {
     fn deadline(&self, request: &Request, is_limited: bool) -> Option<Deadline> {
         let said = Deadline::from_headers(request.headers());
         if is_limited { Deadline::earlier(said, self.deadline) } else { said }
+    }
+
+    /// Has the body of a request wait for room if its message is large; gives where that room is kept.
+    fn weigh(&self, request: &mut Request) -> Option<Slot> {
+        request.extensions_mut().insert(self.memory.clone());
+        if request.body().is_end_stream() {
+            return None;
+        }
+        let is_grpc = matches!(Way::of(request.headers()), Way::Grpc);
+        let length = if is_grpc {
+            Length::Said(Vec::new())
+        } else {
+            let length = request.body().size_hint().exact();
+            Length::Known(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(self.message))
+        };
+        let body = std::mem::take(request.body_mut());
+        let (weighed, slot) = Weighed::new(body, &self.memory, length);
+        *request.body_mut() = Body::new(weighed);
+        Some(slot)
     }
 
     fn complete(&self, response: Response) -> Response {
@@ -232,6 +260,7 @@ pin_project! {
         #[pin]
         timer: Option<Sleep>,
         place: Option<Place>,
+        slot: Option<Slot>,
         seen: Seen,
         span: Span,
         shared: Arc<Shared>,
@@ -260,7 +289,9 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
                 Err(expired())
             }
         };
-        let response = match answered {
+        // What is left of the request is its answer.
+        this.slot.take();
+        let mut response = match answered {
             Ok((response, place)) => {
                 *this.place = this.place.take().or(place);
                 this.shared.complete(response)
@@ -272,8 +303,9 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
             }
         };
         this.seen.count(&response, this.span);
-        let (place, way, domain) = (this.place.take(), this.seen.way, this.shared.domain);
-        Poll::Ready(Ok(response.map(|body| Held::new(body, place, way, domain))))
+        let held = (this.place.take(), response.extensions_mut().remove::<Room>());
+        let (way, domain) = (this.seen.way, this.shared.domain);
+        Poll::Ready(Ok(response.map(|body| Held::new(body, held, way, domain))))
     }
 }
 

@@ -37,11 +37,20 @@ pub struct Limits {
     pub patience: Duration,
 }
 
+/// How large a batch may be.
+struct Size<T> {
+    /// Bytes of an item, about.
+    of: fn(&T) -> usize,
+    /// Most bytes of a batch; an item that is larger is a batch of its own.
+    most: usize,
+}
+
 /// Does items of work in batches, one batch at a time.
 pub struct Group<T, R>(Arc<Inner<T, R>>);
 
 struct Inner<T, R> {
     limits: Limits,
+    size: Size<T>,
     work: Box<dyn Fn(Vec<T>) -> Answers<R> + Send + Sync>,
     queue: Mutex<Queue<T, R>>,
     waiting: Gauge,
@@ -84,9 +93,24 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     where
         F: Future<Output = Vec<R>> + Send + 'static,
     {
+        Self::sized(limits, usize::MAX, |_| 0, work)
+    }
+
+    /// As [`Group::new`], with at most so many `bytes` in a batch, of which each item has about as many as `size`
+    /// says; an item with more is a batch of its own.
+    pub fn sized<F>(
+        limits: Limits,
+        bytes: usize,
+        size: fn(&T) -> usize,
+        work: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Vec<R>> + Send + 'static,
+    {
+        let size = Size { of: size, most: bytes };
         let work = Box::new(move |items| Box::pin(work(items)) as Answers<R>);
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), is_busy: false });
-        Self(Arc::new(Inner { limits, work, queue, waiting: METRICS.queue(limits.name) }))
+        Self(Arc::new(Inner { limits, size, work, queue, waiting: METRICS.queue(limits.name) }))
     }
 
     /// Does `item` with others. Once its batch has begun it is done even if the caller stops waiting; before
@@ -140,11 +164,18 @@ impl<T: Send + 'static, R: Send + 'static> Inner<T, R> {
     fn next(&self) -> Option<Batch<T, R>> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut items, mut senders, mut spans) = (Vec::new(), Vec::new(), Vec::new());
+        let mut left = self.size.most;
         while items.len() < self.limits.batch
-            && let Some(Waiting { item, sender, span }) = queue.waiting.pop_front()
+            && let Some(next) = queue.waiting.front()
         {
+            let size = (self.size.of)(&next.item);
+            if size > left && !items.is_empty() {
+                break;
+            }
+            let Some(Waiting { item, sender, span }) = queue.waiting.pop_front() else { break };
             self.waiting.dec();
             if !sender.is_closed() {
+                left = left.saturating_sub(size);
                 items.push(item);
                 senders.push(sender);
                 spans.push(span);
@@ -205,6 +236,36 @@ mod tests {
             let size = if expected <= 10 { 10 } else { 2 };
             assert_eq!(other.await.unwrap(), Ok((expected, size)));
         }
+    }
+
+    #[tokio::test]
+    async fn a_batch_has_no_more_bytes_than_it_may_unless_it_is_one_item() {
+        let batches = Arc::new(Mutex::new(Vec::new()));
+        let begun = Arc::clone(&batches);
+        let gate = Arc::new(Semaphore::new(0));
+        let enter = Arc::clone(&gate);
+        let size = |item: &u32| usize::try_from(*item).unwrap();
+        let group = Group::sized(LIMITS, 10, size, move |items: Vec<u32>| {
+            begun.lock().unwrap().push(items.clone());
+            let enter = Arc::clone(&enter);
+            async move {
+                enter.acquire().await.unwrap().forget();
+                items
+            }
+        });
+        let submit = |item| {
+            let group = group.clone();
+            tokio::spawn(async move { group.submit(item).await })
+        };
+        let first = submit(1);
+        until(|| batches.lock().unwrap().len() == 1).await;
+        let others: Vec<_> = [4, 6, 1, 30, 2].into_iter().map(submit).collect();
+        gate.add_permits(10);
+        first.await.unwrap().unwrap();
+        for other in others {
+            other.await.unwrap().unwrap();
+        }
+        assert_eq!(*batches.lock().unwrap(), [vec![1], vec![4, 6], vec![1], vec![30], vec![2]]);
     }
 
     #[tokio::test]

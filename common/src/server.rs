@@ -47,6 +47,13 @@ const TIDY: u64 = 60;
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(20);
 
+/// Bytes of a request that may arrive before anybody reads them. A connection takes as much for each of its requests: those
+/// that wait for room must not hold up the ones that have some.
+const WINDOW: u32 = 256 * 1024;
+
+/// Largest window of HTTP/2.
+const MOST_WINDOW: u32 = (1 << 31) - 1;
+
 /// Always serving while the process lives, for liveness probes; the empty name and those of the services
 /// follow the database, for readiness probes.
 const LIVENESS: &str = "liveness";
@@ -192,6 +199,10 @@ pub async fn serve(
         .http2_keepalive_interval(Some(PING))
         .http2_keepalive_timeout(Some(PONG))
         .max_concurrent_streams(options.max_concurrent_streams)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(
+            WINDOW.saturating_mul(options.max_concurrent_streams).min(MOST_WINDOW),
+        )
         .http2_max_header_list_size(options.max_header_bytes)
         .serve_with_incoming_shutdown(layered, incoming, stopping.clone().cancelled_owned());
     tokio::pin!(serving);

@@ -26,8 +26,9 @@ use object_store::{
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
-/// Bytes of a file that are written at once, and read at once.
-const FILE_PART: usize = 1024 * 1024;
+/// Bytes of a file that are written at once, and read at once. Each upload has two parts in memory: with parts of twice
+/// the size, 32 uploads would not fit into 80 MiB.
+const FILE_PART: usize = 512 * 1024;
 const FILE_CHUNK: usize = 256 * 1024;
 
 /// Parts of an object: S3 takes 10,000, each of 5 MiB or more. They grow, so that 1 TiB fits and most images need

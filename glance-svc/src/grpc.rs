@@ -5,14 +5,15 @@ use std::sync::Arc;
 use common::{
     caller::Caller,
     clock,
+    edge::Room,
     id::Id,
     identity,
-    page::{Key, Page},
+    page::{Key, MAX_BYTES, Page},
     violations::Violations,
 };
 use prost::Message;
 use proto::glance::{
-    EncodedImage, EncodedImages,
+    EncodedFoundImages, EncodedImage, EncodedImages,
     v1::{
         self as pb,
         image_service_server::{ImageService, ImageServiceServer},
@@ -27,6 +28,7 @@ use crate::{
     list::{DEFAULT_ORDER, HISTORY_ORDER, ImageFilter},
 };
 
+mod batch;
 mod data;
 mod members;
 mod parse;
@@ -49,6 +51,20 @@ fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Error> {
 
 type Answer<T> = Result<Response<T>, Status>;
 
+/// Bytes for a page: what is read for it, the messages that are made of that, and all of them together.
+const PAGE: usize = 4 * MAX_BYTES;
+
+/// An answer, which keeps its room until it has been sent.
+fn answer_in<T: Message>(room: Option<Room>, message: T) -> Response<T> {
+    let bytes = message.encoded_len();
+    let mut answer = Response::new(message);
+    if let Some(room) = room {
+        // As the message, and as its bytes.
+        room.keep(answer.extensions_mut(), 2 * bytes);
+    }
+    answer
+}
+
 #[tonic::async_trait]
 impl ImageService for Api {
     async fn create_image(&self, request: Request<pb::CreateImageRequest>) -> Answer<EncodedImage> {
@@ -70,8 +86,15 @@ impl ImageService for Api {
         Ok(Response::new(image))
     }
 
+    async fn get_images(&self, request: Request<pb::GetImagesRequest>) -> Answer<EncodedFoundImages> {
+        let caller = caller(&request)?;
+        let room = Room::of(request.extensions(), batch::ROOM).await;
+        Ok(answer_in(room, batch::get_images(&self.images, &caller, request.into_inner()).await?))
+    }
+
     async fn list_images(&self, request: Request<pb::ListImagesRequest>) -> Answer<EncodedImages> {
         let caller = caller(&request)?;
+        let room = Room::of(request.extensions(), PAGE).await;
         let pb::ListImagesRequest { page_size, page_token, filter, order_by } = request.into_inner();
         let mut problems = Violations::default();
         let images = problems.take("filter", ImageFilter::parse(&filter)).unwrap_or_default();
@@ -82,7 +105,7 @@ impl ImageService for Api {
         let encoded = listed.try_map(|image| Ok::<_, Error>((render::encode(&image)?, image)))?;
         let (images, next_page_token) =
             page.finish(encoded, |(_, image), by| by.key(&image.rest), |(message, _)| message, Vec::len);
-        Ok(Response::new(render::images(&images, next_page_token)))
+        Ok(answer_in(room, render::images(&images, next_page_token)))
     }
 
     async fn update_image(&self, request: Request<pb::UpdateImageRequest>) -> Answer<EncodedImage> {
@@ -117,6 +140,7 @@ impl ImageService for Api {
         request: Request<pb::ListImageRevisionsRequest>,
     ) -> Answer<pb::ListImageRevisionsResponse> {
         let caller = caller(&request)?;
+        let room = Room::of(request.extensions(), PAGE).await;
         let pb::ListImageRevisionsRequest { image_id, page_size, page_token } = request.into_inner();
         let mut problems = Violations::default();
         let id = problems.take("image_id", image_id.parse());
@@ -131,7 +155,7 @@ impl ImageService for Api {
             pb::ImageRevision::from,
             Message::encoded_len,
         );
-        Ok(Response::new(pb::ListImageRevisionsResponse { revisions, next_page_token }))
+        Ok(answer_in(room, pb::ListImageRevisionsResponse { revisions, next_page_token }))
     }
 
     async fn create_image_member(

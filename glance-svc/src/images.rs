@@ -10,17 +10,14 @@ use common::{
     text::clip,
     violations::Violations,
 };
+use futures_util::future::join_all;
 
 use crate::{
     data::DataStore,
     error::Error,
     image::{
-        Image, Status, access, etag as etag_of,
-        history::{Revision, replay},
-        listed::Listed,
-        properties::Quota,
-        snapshot::Snapshot,
-        update,
+        Image, Status, access, etag as etag_of, history::Revision, listed::Listed, properties::Quota,
+        snapshot::Snapshot, update,
     },
     list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
     store::{DataStep, Edit, Seen, Store},
@@ -82,6 +79,17 @@ impl Images {
         Box::pin(self.get_shared(id, caller)).await
     }
 
+    /// Each of these images as [`Images::get`] gives it; `None` where it gives none.
+    pub async fn get_each(&self, ids: &[Id], caller: &Caller) -> Result<Vec<Option<Arc<Snapshot>>>, Error> {
+        let reads = join_all(ids.iter().map(|id| self.get(*id, caller))).await;
+        let seen = reads.into_iter().map(|read| match read {
+            Ok(image) => Ok(Some(image)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        });
+        seen.collect()
+    }
+
     /// With whom an image is shared is no part of a revision: both are read together.
     async fn get_shared(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
         let seen = self.store.get(id, &caller.actor.project_id).await?.ok_or(Error::NotFound(id))?;
@@ -92,16 +100,14 @@ impl Images {
     /// The image as it was at `revision`, also after its deletion: to those who see it now and saw it then.
     pub async fn get_revision(&self, id: Id, revision: i64, caller: &Caller) -> Result<Image, Error> {
         let now = self.store.get(id, &caller.actor.project_id).await?;
-        let revisions = self.store.history(id, revision).await?;
-        let last = revisions.last().ok_or(Error::NotFound(id))?;
-        let then = replay(&revisions).ok_or(Error::Corrupt(id))?;
+        let then = self.store.replayed(id, revision).await?.ok_or(Error::NotFound(id))?;
         match &now {
             Some(seen) => check_seen(&Seen { image: then.clone(), ..seen.clone() }, caller)
                 .and_then(|()| check_seen(seen, caller))?,
             None if access::manages(caller, &then) => {}
             None => return Err(Error::NotFound(id)),
         }
-        if last.revision != revision {
+        if then.revision != revision {
             return Err(Error::RevisionNotFound { id, revision });
         }
         Ok(then)
@@ -229,7 +235,7 @@ impl Images {
                 seen.image
             }
             None => {
-                let deleted = replay(&self.store.history(id, i64::MAX).await?).ok_or(Error::NotFound(id))?;
+                let deleted = self.store.replayed(id, i64::MAX).await?.ok_or(Error::NotFound(id))?;
                 access::manages(caller, &deleted).then_some(deleted).ok_or(Error::NotFound(id))?
             }
         };

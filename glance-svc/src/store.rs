@@ -10,13 +10,14 @@ use common::{
     in_transaction, on_db,
     page::{Page, Read},
 };
+use futures_util::TryStreamExt as _;
 use sqlx::{QueryBuilder, types::Json};
 
 use crate::{
     error::Error,
     image::{
         Image,
-        history::{Action, Change, Revision, changes},
+        history::{Action, Change, Revision, changes, replay},
         snapshot::Snapshot,
     },
     list::RevisionOrder,
@@ -200,19 +201,23 @@ impl Store {
         Ok(())
     }
 
-    /// All revisions up to and including `revision`, oldest first; empty for an unknown image.
-    pub async fn history(&self, id: Id, revision: i64) -> Result<Vec<Revision>, Error> {
-        let rows: Vec<RevisionRow> = on_db!(self.db, |pool| {
-            sqlx::query_as(
+    /// The image as it was at `revision`, or at its last one before that; `None` if there is no such image. Its history is
+    /// read one revision after the other, as each may be as large as two images.
+    pub async fn replayed(&self, id: Id, revision: i64) -> Result<Option<Image>, Error> {
+        let mut image = None;
+        on_db!(self.db, |connection| {
+            let mut rows = sqlx::query_as::<_, RevisionRow>(
                 "SELECT image_id, revision, create_time, user_id, project_id, action, changes \
                  FROM image_revisions WHERE image_id = $1 AND revision <= $2 ORDER BY revision",
             )
             .bind(id)
             .bind(revision)
-            .fetch_all(pool)
-            .await?
+            .fetch(connection);
+            while let Some(row) = rows.try_next().await? {
+                image = Some(replay(image.take(), &Revision::try_from(row)?).ok_or(Error::Corrupt(id))?);
+            }
         });
-        rows.into_iter().map(Revision::try_from).collect()
+        Ok(image)
     }
 
     /// A page of revisions, as many as an answer holds.

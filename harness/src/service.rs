@@ -106,8 +106,23 @@ impl Service {
 
     /// Memory that it uses now, bytes.
     pub fn memory(&self) -> anyhow::Result<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// Most memory that it has used since it began, or since [`Service::forget_peak`], bytes.
+    pub fn peak(&self) -> anyhow::Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// Measures its peak from now on.
+    pub fn forget_peak(&self) -> anyhow::Result<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.pid()), "5")?)
+    }
+
+    /// What the kernel says of its memory under this name, bytes.
+    fn status(&self, name: &str) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kibibytes =
             line.and_then(|line| line.split_whitespace().next()).context("a process has memory")?;
         Ok(kibibytes.parse::<u64>()? * 1024)

@@ -5,7 +5,7 @@
 //! are walked.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -16,7 +16,6 @@ use common::{
     id::{Id, NIL},
     page::{Key, MAX_BYTES, Page},
 };
-use futures_util::future::try_join_all;
 
 use crate::{
     error::Error,
@@ -25,7 +24,6 @@ use crate::{
         Record, Scope,
         difference::{Difference, Kind, differences},
     },
-    instances::there,
     list::DriftOrder,
     store::{Place, Store, Wanted},
 };
@@ -248,17 +246,19 @@ impl Detector {
         filter: &DriftFilter,
         (caller, deadline): Asking<'_>,
     ) -> Result<HashMap<Id, Arc<Drifted>>, Error> {
-        let ids: BTreeSet<_> = records.iter().map(|record| record.image_id).collect();
-        let asking = ids.into_iter().map(async |id| {
-            let image = there(self.glance.image(id, caller, deadline).await)?;
-            Ok::<_, Error>((id, image))
-        });
-        let images: BTreeMap<_, _> = try_join_all(asking).await?.into_iter().collect();
-        let compare = |record: &Arc<Record>| {
-            let image = images.get(&record.image_id)?.as_ref()?;
-            Some((record.id, Arc::new(compare(record, image, filter)?)))
-        };
-        Ok(records.iter().filter_map(compare).collect())
+        let mut ids: BTreeSet<_> = records.iter().map(|record| record.image_id).collect();
+        let mut drifted = HashMap::new();
+        while !ids.is_empty() {
+            // Only as many images as one answer has are in memory.
+            let (images, remaining) = self.glance.images(&ids, caller, deadline).await?;
+            let compare = |record: &Arc<Record>| {
+                let image = images.get(&record.image_id)?;
+                Some((record.id, Arc::new(compare(record, image, filter)?)))
+            };
+            drifted.extend(records.iter().filter_map(compare));
+            ids = remaining;
+        }
+        Ok(drifted)
     }
 }
 

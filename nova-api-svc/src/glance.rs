@@ -25,6 +25,7 @@ use tonic::{Code, Request, Status, TimeoutExpired, metadata::AsciiMetadataValue,
 
 use crate::error::{Error, ImageUse};
 
+mod batch;
 mod change;
 mod metrics;
 mod refusal;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use common::{
     caller::{Caller, Identity},
     db::Db,
+    edge::Room,
     identity, server,
 };
+use prost::Message;
 use proto::nova::v1::{
     flavor_service_server::{self, FlavorServiceServer},
     instance_service_server::{self, InstanceServiceServer},
@@ -52,6 +54,22 @@ pub fn service(operations: Operations, identity: Identity, message: usize, db: D
 }
 
 type Answer<T> = Result<Response<T>, Status>;
+
+/// Room for an answer for which about so many `bytes` are read and made.
+async fn room<T>(request: &Request<T>, bytes: usize) -> Option<Room> {
+    Room::of(request.extensions(), bytes).await
+}
+
+/// An answer, which keeps its room until it has been sent.
+fn answer_in<T: Message>(room: Option<Room>, message: T) -> Response<T> {
+    let bytes = message.encoded_len();
+    let mut answer = Response::new(message);
+    if let Some(room) = room {
+        // As the message, and as its bytes.
+        room.keep(answer.extensions_mut(), 2 * bytes);
+    }
+    answer
+}
 
 /// Who is calling.
 fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Error> {

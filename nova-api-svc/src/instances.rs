@@ -60,7 +60,7 @@ impl Instances {
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
         scope: &Scope,
-    ) -> Result<Vec<Instance>, Error> {
+    ) -> Result<Read<Instance>, Error> {
         self.store.list_instances(filter, page, scope).await
     }
 

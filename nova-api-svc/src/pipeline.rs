@@ -78,9 +78,10 @@ impl Pipeline {
             return provision::provision_instances(&plan, &usage, claim.reservation_id(), Id::now);
         }
         let reservation_id = claim.reservation_id().to_owned();
+        let size = plan.request.size();
         let provision: Provision =
             Box::new(move |usage| provision::provision_instances(&plan, usage, &reservation_id, Id::now));
-        self.store.create(Creation { claim, scope, quota, provision }).await
+        self.store.create(Creation { claim, scope, quota, size, provision }).await
     }
 
     pub(crate) async fn flavor(&self, id: &str) -> Result<Flavor, Error> {

@@ -15,6 +15,7 @@ mod jobs;
 mod list;
 mod record;
 mod rows;
+mod shared;
 mod statements;
 mod sweep;
 mod turns;

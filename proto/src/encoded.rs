@@ -88,13 +88,13 @@ pub fn put_entry(buffer: &mut impl BufMut, field: u32, key: &str, value: &str) {
 
 /// The bytes of an answer that is a page: the items, each already encoded, in field 1 as AIP-158 has it, and the rest.
 #[must_use]
-pub fn encoded_page(items: &[Vec<u8>], rest: &impl Message) -> Bytes {
+pub fn encoded_page(items: &[impl AsRef<[u8]>], rest: &impl Message) -> Bytes {
     /// Bytes of a key and a length, at most.
     const HEAD: usize = 11;
-    let size = items.iter().map(|item| item.len() + HEAD).sum::<usize>() + rest.encoded_len();
+    let size = items.iter().map(|item| item.as_ref().len() + HEAD).sum::<usize>() + rest.encoded_len();
     let mut buffer = Vec::with_capacity(size);
     for item in items {
-        put_message(&mut buffer, 1, &[item]);
+        put_message(&mut buffer, 1, &[item.as_ref()]);
     }
     rest.encode_raw(&mut buffer);
     buffer.into()

@@ -9,6 +9,9 @@ pub mod glance {
     /// An image as it is sent.
     pub type EncodedImage = crate::Encoded<v1::Image>;
 
+    /// Several images as they are sent.
+    pub type EncodedFoundImages = crate::Encoded<v1::GetImagesResponse>;
+
     /// A page of images as it is sent.
     pub type EncodedImages = crate::Encoded<v1::ListImagesResponse>;
 

@@ -12,7 +12,7 @@ use axum::{
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{caught, limits::Place, seen::Way};
+use super::{caught, limits::Place, memory::Room, seen::Way};
 use crate::http::Problem;
 
 pin_project! {
@@ -21,15 +21,21 @@ pin_project! {
     pub struct Held {
         #[pin]
         body: Body,
-        place: Option<Place>,
+        // What is given back when it is dropped.
+        kept: (Option<Place>, Option<Room>),
         way: Way,
         domain: &'static str,
     }
 }
 
 impl Held {
-    pub(super) const fn new(body: Body, place: Option<Place>, way: Way, domain: &'static str) -> Self {
-        Self { body, place, way, domain }
+    pub(super) const fn new(
+        body: Body,
+        kept: (Option<Place>, Option<Room>),
+        way: Way,
+        domain: &'static str,
+    ) -> Self {
+        Self { body, kept, way, domain }
     }
 }
 

@@ -1,11 +1,12 @@
 //! From images and revisions to messages.
 
+use bytes::Bytes;
 use common::clock::timestamp;
 use prost::Message as _;
 use proto::{
     encoded_page,
     glance::{
-        EncodedImage, EncodedImages,
+        EncodedFoundImages, EncodedImage, EncodedImages,
         v1::{self as pb, image_change, image_member, image_revision},
     },
     put_entry,
@@ -72,6 +73,14 @@ pub(super) fn encode(image: &Listed) -> Result<Vec<u8>, Error> {
     pb::Image::from(image.rest.clone()).encode_raw(&mut buffer);
     image.for_each_property(|name, value| put_entry(&mut buffer, PROPERTIES, name, value))?;
     Ok(buffer)
+}
+
+/// Several images, each already encoded.
+pub(super) fn found_images(images: &[Bytes], remaining_ids: Vec<String>) -> EncodedFoundImages {
+    EncodedFoundImages::new(encoded_page(
+        images,
+        &pb::GetImagesResponse { images: Vec::new(), remaining_ids },
+    ))
 }
 
 /// A page of images, each already encoded.

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody as _},
     extract::{Path, RawQuery, Request},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use common::{
     clock,
+    edge::Room,
     http::Problem,
     id::Id,
-    page::{Page, Read},
+    page::{MAX_BYTES, Page, Read},
     violations::Violations,
 };
 use serde::Serialize;
@@ -43,7 +44,16 @@ struct ImageList {
     schema: &'static str,
 }
 
-pub(super) async fn list(api: Of, By(caller): By, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+/// Bytes for a page: what is read for it, the values that are made of that, the JSON of each image, and of all.
+const PAGE: usize = 5 * MAX_BYTES;
+
+pub(super) async fn list(
+    api: Of,
+    By(caller): By,
+    RawQuery(query): RawQuery,
+    request: Extensions,
+) -> Result<Response, Problem> {
+    let room = Room::of(&request, PAGE).await;
     let list = query::parse(&query.unwrap_or_default())?;
     let behind = match &list.marker {
         None => None,
@@ -58,7 +68,12 @@ pub(super) async fn list(api: Of, By(caller): By, RawQuery(query): RawQuery) -> 
     };
     let (images, next) =
         page.finish(listed, |image, by| by.key(image), render_item, |(_, json)| json.get().len());
-    Ok(Json(page_of(&list, images, !next.is_empty())).into_response())
+    let mut answer = Json(page_of(&list, images, !next.is_empty())).into_response();
+    if let Some(room) = room {
+        let bytes = answer.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+        room.keep(answer.extensions_mut(), bytes.unwrap_or(PAGE));
+    }
+    Ok(answer)
 }
 
 /// The last image of the page before.

@@ -123,25 +123,23 @@ pub fn changes(image: Option<&Image>, next: &Image) -> Vec<Change> {
         .collect()
 }
 
-/// The image that `revisions`, from the first one on without a gap, led to; `None` if there are none or they
-/// make no sense.
+/// What `revision` makes of the image that the ones before it led to, `None` before the first; `None` if that makes no
+/// sense.
 #[must_use]
-pub fn replay(revisions: &[Revision]) -> Option<Image> {
-    let mut image = Image::blank(revisions.first()?.image_id, revisions.first()?.create_time);
-    for revision in revisions {
-        for change in &revision.changes {
-            match &change.subject {
-                Subject::Attribute(name) => {
-                    Attribute::from_name(name)?.write(&mut image, change.new.as_deref())?;
-                }
-                Subject::Property(name) => match &change.new {
-                    Some(value) => drop(image.properties.insert(name.clone(), value.clone())),
-                    None => drop(image.properties.remove(name)),
-                },
+pub fn replay(before: Option<Image>, revision: &Revision) -> Option<Image> {
+    let mut image = before.unwrap_or_else(|| Image::blank(revision.image_id, revision.create_time));
+    for change in &revision.changes {
+        match &change.subject {
+            Subject::Attribute(name) => {
+                Attribute::from_name(name)?.write(&mut image, change.new.as_deref())?;
             }
+            Subject::Property(name) => match &change.new {
+                Some(value) => drop(image.properties.insert(name.clone(), value.clone())),
+                None => drop(image.properties.remove(name)),
+            },
         }
-        image.revision = revision.revision;
-        image.update_time = revision.create_time;
     }
+    image.revision = revision.revision;
+    image.update_time = revision.create_time;
     Some(image)
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod attributes;
+mod batch;
 mod concurrency;
 mod create;
 mod data;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use common::{
     caller::Caller,
     deadline::Deadline,
+    edge::Room,
     id::Id,
-    page::{Key, Page},
+    page::{Key, MAX_BYTES, Page},
     text,
     violations::Violations,
 };
@@ -18,9 +19,9 @@ use proto::nova::{
 use tonic::{Request, Response};
 
 use super::{
-    Answer, caller, drift, history,
+    Answer, answer_in, caller, drift, history,
     operation::{self, Common},
-    parse, render,
+    parse, render, room,
 };
 use crate::{
     drift::Detector,
@@ -30,6 +31,12 @@ use crate::{
     list::{DEFAULT_ORDER, HISTORY_ORDER, InstanceFilter},
     operations::{Done, Operations, Wish},
 };
+
+/// Bytes for a page: what is read for it, the messages that are made of that, and all of them together.
+const PAGE: usize = 4 * MAX_BYTES;
+
+/// How often what a request has written is in memory: instances, rows, what the driver sends, and the answer.
+const COPIES: usize = 6;
 
 /// The service.
 pub(super) struct Api {
@@ -54,10 +61,12 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::CreateInstanceRequest>,
     ) -> Answer<EncodedReservation> {
+        let extensions = request.extensions().clone();
         let ((caller, deadline), message) = open(request)?;
         let request = parse::create_instance(message).map_err(Error::from)?;
+        let room = Room::of(&extensions, COPIES * request.size()).await;
         let reservation = self.operations.pipeline.create_instance(request, &caller, deadline).await?;
-        Ok(Response::new(render::reservation(&reservation)))
+        Ok(answer_in(room, render::reservation(&reservation)))
     }
 
     async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::Instance> {
@@ -68,6 +77,7 @@ impl InstanceService for Api {
     }
 
     async fn list_instances(&self, request: Request<pb::ListInstancesRequest>) -> Answer<EncodedInstances> {
+        let room = room(&request, PAGE).await;
         let ((caller, _), message) = open(request)?;
         let pb::ListInstancesRequest { page_size, page_token, filter, order_by, all_projects } = message;
         let mut problems = Violations::default();
@@ -84,7 +94,7 @@ impl InstanceService for Api {
             |instance| messages.encode(&instance),
             Vec::len,
         );
-        Ok(Response::new(render::instances(&instances, next_page_token)))
+        Ok(answer_in(room, render::instances(&instances, next_page_token)))
     }
 
     async fn delete_instance(&self, request: Request<pb::DeleteInstanceRequest>) -> Answer<()> {
@@ -176,6 +186,7 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::GetInstanceHistoryRequest>,
     ) -> Answer<pb::GetInstanceHistoryResponse> {
+        let room = room(&request, PAGE).await;
         let ((caller, _), message) = open(request)?;
         let pb::GetInstanceHistoryRequest { id, page_size, page_token } = message;
         let scope = Scope::read(&caller)?;
@@ -192,7 +203,7 @@ impl InstanceService for Api {
             |past| history::entry(id, &past),
             Message::encoded_len,
         );
-        Ok(Response::new(pb::GetInstanceHistoryResponse { entries, next_page_token }))
+        Ok(answer_in(room, pb::GetInstanceHistoryResponse { entries, next_page_token }))
     }
 
     async fn compare_instance(
@@ -206,14 +217,16 @@ impl InstanceService for Api {
     }
 
     async fn list_drift(&self, request: Request<pb::ListDriftRequest>) -> Answer<pb::ListDriftResponse> {
+        let room = room(&request, PAGE).await;
         let ((caller, deadline), message) = open(request)?;
         let scope = Scope::list(&caller, message.all_projects, !message.project_id.is_empty())?;
         let (filter, page) = drift::request(&message, &scope).map_err(Error::from)?;
         let (drifts, next) = self.detector.list(&filter, &page, &scope, (&caller, deadline)).await?;
-        Ok(Response::new(pb::ListDriftResponse {
+        let message = pb::ListDriftResponse {
             drifts: drifts.iter().map(drift::drift).collect(),
             next_page_token: next.map(|keys| page.token(keys)).unwrap_or_default(),
-        }))
+        };
+        Ok(answer_in(room, message))
     }
 }
 

@@ -8,6 +8,9 @@ use serde::Serialize;
 /// Most instances of one request.
 pub const COUNT_LIMIT: usize = 1000;
 
+/// About how many bytes an instance takes on its way to the database, beside its name.
+const ROW: usize = 1024;
+
 /// A request to create instances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CreateInstance {
@@ -35,4 +38,13 @@ pub struct CreateInstance {
     /// Whether nothing must be written.
     #[serde(skip)]
     pub validate_only: bool,
+}
+
+impl CreateInstance {
+    /// About how many bytes it has written: a name for each instance, its metadata once for all.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let metadata: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+        self.max_count * (ROW + self.name.len()) + metadata
+    }
 }

@@ -7,7 +7,7 @@ use sqlx::QueryBuilder;
 
 use super::{
     Store,
-    instance::{InstanceRow, RECORD, push_scope},
+    instance::{InstanceRow, ROWS, push_scope},
 };
 use crate::{
     error::Error,
@@ -100,7 +100,7 @@ impl Store {
     /// The instances of a reservation, by launch index.
     async fn instances_of(&self, reservation_id: &str, scope: &Scope) -> Result<Vec<Instance>, Error> {
         let rows: Vec<InstanceRow> = on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(RECORD);
+            let mut query = QueryBuilder::new(ROWS);
             query.push("reservation_id = ").push_bind(reservation_id);
             push_scope(&mut query, scope);
             query.push(" ORDER BY launch_index").build_query_as().fetch_all(connection).await?

@@ -37,22 +37,24 @@ const LIMITS: Limits = Limits { name: "creates", batch: 128, patience: Duration:
 /// How often a request looks again whether its id is free.
 const TRIES: usize = 5;
 
+/// Bytes of a batch, by [`Creation`]'s size: what is made of them on the way to the database takes a few times as many.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
 /// As many records as are remembered to be there, 16 bytes each.
 const KNOWN_RECORDS: usize = 10_000;
 
 /// Lays out the instances of a request for a project that uses so much, or refuses.
 pub type Provision = Box<dyn Fn(&Usage) -> Result<Reservation, Error> + Send + Sync>;
 
-/// Writes instances and their metadata, and those of their records that are not there yet.
+/// Writes instances, the metadata of their reservations, and those of their records that are not there yet.
 macro_rules! write {
-    ($tx:ident, $instances:expr, $records:expr) => {{
+    ($tx:ident, $instances:expr, $metadata:expr, $records:expr) => {{
         write_records!($tx, $records);
+        if !$metadata.is_empty() {
+            insert_metadata!($tx, &$metadata);
+        }
         let rows: Vec<_> = $instances.iter().copied().map(InstanceRow::from).collect();
         $tx.write_instances(&rows).await?;
-        let metadata: Vec<_> = $instances.iter().copied().flat_map(MetadataRow::of).collect();
-        if !metadata.is_empty() {
-            insert_metadata!($tx, &metadata);
-        }
     }};
 }
 
@@ -64,6 +66,8 @@ pub struct Creation {
     pub scope: Scope,
     /// What the project may use.
     pub quota: Quota,
+    /// About how many bytes are to be written.
+    pub size: usize,
     /// Lays the instances out.
     pub provision: Provision,
 }
@@ -83,10 +87,15 @@ pub(super) type Creations = Group<Arc<Creation>, Outcome>;
 /// A group that writes to `db`.
 pub(super) fn creations(db: Db) -> Creations {
     let writer = Writer { db, known: Arc::default() };
-    Group::new(LIMITS, move |batch: Vec<Arc<Creation>>| {
-        let writer = writer.clone();
-        async move { all_or_each(&batch, |batch| writer.create_all(batch)).await }
-    })
+    Group::sized(
+        LIMITS,
+        BATCH_BYTES,
+        |creation| creation.size,
+        move |batch: Vec<Arc<Creation>>| {
+            let writer = writer.clone();
+            async move { all_or_each(&batch, |batch| writer.create_all(batch)).await }
+        },
+    )
 }
 
 /// What writes batches.
@@ -183,7 +192,7 @@ impl Writer {
                 let _ = claim!(tx, &ClaimRow::of(heirs.into_iter()));
             }
             let instances = instances_of(&outcomes);
-            write!(tx, instances, records_of(&instances));
+            write!(tx, instances, metadata_of(&outcomes), records_of(&instances));
             outcomes
         }))
     }
@@ -197,12 +206,12 @@ impl Writer {
     /// Writes what needs no claim and no lock: in one statement, where that is enough.
     async fn write_all(&self, outcomes: &[Outcome]) -> Result<(), db::Error> {
         let instances = instances_of(outcomes);
-        let records = records_of(&instances);
-        if instances.iter().all(|instance| instance.metadata.is_empty()) && self.known.hold(&records) {
+        let (metadata, records) = (metadata_of(outcomes), records_of(&instances));
+        if metadata.is_empty() && self.known.hold(&records) {
             let rows: Vec<_> = instances.iter().copied().map(InstanceRow::from).collect();
             self.write_rows(&rows).await.inspect_err(|_| self.known.clear())?;
         } else {
-            in_transaction!(self.db, |tx| write!(tx, instances, records.clone()));
+            in_transaction!(self.db, |tx| write!(tx, instances, metadata, records.clone()));
         }
         self.known.add(&records);
         Ok(())
@@ -250,8 +259,17 @@ fn refused<'a>(batch: &'a [Arc<Creation>], outcomes: &'a [Outcome]) -> impl Iter
     batch.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_err()).map(|(creation, _)| &**creation)
 }
 
+/// The reservations that are to be written.
+fn reservations(outcomes: &[Outcome]) -> impl Iterator<Item = &Reservation> {
+    outcomes.iter().flatten().flatten()
+}
+
 fn instances_of(outcomes: &[Outcome]) -> Vec<&Instance> {
-    outcomes.iter().flatten().flatten().flat_map(|reservation| &reservation.instances).collect()
+    reservations(outcomes).flat_map(|reservation| &reservation.instances).collect()
+}
+
+fn metadata_of(outcomes: &[Outcome]) -> Vec<MetadataRow<'_>> {
+    reservations(outcomes).filter_map(MetadataRow::of).collect()
 }
 
 /// The records of instances, each once.

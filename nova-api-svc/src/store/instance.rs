@@ -1,38 +1,35 @@
 //! Instances in the database.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use common::{db::Micros, id::Id, on_db};
-use sqlx::{Database, Encode, QueryBuilder, Type, types::Json};
+use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use super::{Store, job::caller, record::StoredRecord};
+use super::{Store, job::caller, shared::Shared};
 use crate::{
     error::Error,
     instance::{Compute, Instance, Operation, PowerState, Record, Scope, State, Task, TaskState},
 };
 
-/// An instance with its metadata, in one row.
-pub(super) const RECORD: &str = "SELECT id, name, hostname, launch_index, reservation_id, project_id, user_id, state, create_time, update_time, \
-     metadata, record_id, image_id, image_revision, kernel_id, ramdisk_id, os_type, architecture, vm_mode, \
-     root_device_name, auto_disk_config, system_metadata, truncated_keys, \
-     (SELECT r.image_min_disk FROM records r WHERE r.id = record_id) AS image_min_disk, \
-     (SELECT r.image_size FROM records r WHERE r.id = record_id) AS image_size, revision, host, power_state, compute, \
-     task_operation, task_state, former_state, former_record_id, target_record_id, task_image_id, task_user_id, \
-     task_project_id, task_roles, task_create_time \
-     FROM instance_records WHERE ";
+/// An instance and what is being done with it, in one row. What it shares with others is read once for all of them
+/// ([`shared`](super::shared)): a page of instances with large metadata must not carry it a thousand times.
+pub(super) const ROWS: &str = "SELECT id, name, hostname, launch_index, reservation_id, project_id, user_id, state, create_time, update_time, \
+     record_id, revision, host, power_state, compute, task_operation, task_state, former_state, former_record_id, \
+     target_record_id, task_image_id, task_user_id, task_project_id, task_roles, task_create_time \
+     FROM (SELECT i.*, t.operation AS task_operation, t.task_state, t.former_state, t.former_record_id, \
+     t.target_record_id, t.image_id AS task_image_id, t.user_id AS task_user_id, t.project_id AS task_project_id, \
+     t.roles AS task_roles, t.create_time AS task_create_time \
+     FROM instances i LEFT JOIN instance_tasks t ON t.instance_id = i.id) AS whole WHERE ";
 
-/// A row of `instance_records`.
+/// An instance as [`ROWS`] give it.
 #[derive(sqlx::FromRow)]
 pub(super) struct InstanceRow {
-    id: Id,
+    pub(super) id: Id,
     name: String,
     hostname: String,
     launch_index: i32,
-    reservation_id: String,
+    pub(super) reservation_id: String,
     project_id: String,
     user_id: String,
     state: String,
@@ -40,13 +37,11 @@ pub(super) struct InstanceRow {
     create_time: DateTime<Utc>,
     #[sqlx(try_from = "Micros")]
     update_time: DateTime<Utc>,
-    metadata: Json<BTreeMap<String, String>>,
     revision: i64,
     host: String,
     power_state: String,
     compute: String,
-    #[sqlx(flatten)]
-    record: StoredRecord,
+    record_id: Id,
     #[sqlx(flatten)]
     task: TaskRow,
 }
@@ -66,28 +61,26 @@ struct TaskRow {
     task_create_time: Option<DateTime<Utc>>,
 }
 
-/// Records by their ids.
-type Records = HashMap<Id, Arc<Record>>;
-
 impl InstanceRow {
-    /// The instance. `known` are the records of other rows, `targets` those that instances are to have.
-    fn instance(self, known: &mut Records, targets: &Records) -> Result<Instance, Error> {
+    /// The records that it refers to.
+    pub(super) fn records(&self) -> impl Iterator<Item = Id> + use<> {
+        [Some(self.record_id), self.task.target_record_id].into_iter().flatten()
+    }
+
+    /// The instance; `None` if its record is not there any more, and so neither is the instance.
+    pub(super) fn instance(self, shared: &Shared) -> Result<Option<Instance>, Error> {
+        let Some(record) = shared.records.get(&self.record_id).map(Arc::clone) else { return Ok(None) };
+        let metadata = shared.metadata.get(&self.reservation_id);
+        let metadata = metadata.or_else(|| shared.metadata.get(&self.id.to_string())).map(Arc::clone);
         let corrupt = || Error::Corrupt(self.id);
         let state = State::from_name(&self.state).ok_or_else(corrupt)?;
         let power_state = PowerState::from_name(&self.power_state).ok_or_else(corrupt)?;
         let compute = Compute::from_name(&self.compute).ok_or_else(corrupt)?;
         let task = match self.task.task_operation {
-            Some(_) => Some(self.task.task(targets).ok_or_else(corrupt)?),
+            Some(_) => Some(self.task.task(&shared.records).ok_or_else(corrupt)?),
             None => None,
         };
-        let record = match known.entry(self.record.id()) {
-            Entry::Occupied(known) => Arc::clone(known.get()),
-            Entry::Vacant(new) => {
-                let record = self.record.read().map_err(|_| Error::Corrupt(self.id))?;
-                Arc::clone(new.insert(record))
-            }
-        };
-        Ok(Instance {
+        Ok(Some(Instance {
             id: self.id,
             name: self.name,
             hostname: self.hostname,
@@ -96,7 +89,7 @@ impl InstanceRow {
             project_id: self.project_id.into(),
             user_id: self.user_id.into(),
             state,
-            metadata: Arc::new(self.metadata.0),
+            metadata: metadata.unwrap_or_default(),
             record,
             create_time: self.create_time,
             update_time: self.update_time,
@@ -105,12 +98,12 @@ impl InstanceRow {
             power_state,
             compute,
             task,
-        })
+        }))
     }
 }
 
 impl TaskRow {
-    fn task(&self, targets: &Records) -> Option<Task> {
+    fn task(&self, targets: &HashMap<Id, Arc<Record>>) -> Option<Task> {
         let state = match &self.task_state {
             Some(state) => Some(TaskState::from_name(state)?),
             None => None,
@@ -150,7 +143,7 @@ impl Store {
     /// The instance with that id, if it is within `scope`; an error if nothing may be done with it there.
     pub async fn instance(&self, id: Id, scope: &Scope) -> Result<Option<Instance>, Error> {
         let row: Option<InstanceRow> = on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(RECORD);
+            let mut query = QueryBuilder::new(ROWS);
             query.push("id = ").push_bind(id);
             push_scope(&mut query, scope);
             query.build_query_as().fetch_optional(connection).await?
@@ -158,13 +151,5 @@ impl Store {
         let instance = self.complete(row.into_iter().collect()).await?.pop();
         instance.as_ref().map_or(Ok(()), |instance| scope.check(instance))?;
         Ok(instance)
-    }
-
-    /// The instances of these rows, with the records that they are to have.
-    pub(super) async fn complete(&self, rows: Vec<InstanceRow>) -> Result<Vec<Instance>, Error> {
-        let wanted: BTreeSet<Id> = rows.iter().filter_map(|row| row.task.target_record_id).collect();
-        let targets = self.records(wanted.into_iter().collect()).await?;
-        let mut known = Records::new();
-        rows.into_iter().map(|row| row.instance(&mut known, &targets)).collect()
     }
 }

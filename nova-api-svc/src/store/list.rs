@@ -7,13 +7,13 @@ use common::{
     db::{Dialect, Error as DbError, Micros},
     id::Id,
     on_db,
-    page::{Key, Page},
+    page::{Key, Page, Read},
 };
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{
     Store,
-    instance::{InstanceRow, RECORD, push_scope},
+    instance::{InstanceRow, ROWS, push_scope},
 };
 use crate::{
     error::Error,
@@ -26,13 +26,14 @@ use crate::{
 const WALK: i64 = 1000;
 
 impl Store {
-    /// A page of instances within `scope`: one statement, or a second one where the first finds too few.
+    /// A page of instances within `scope`, read as far as it fits into an answer: one statement, or a second one where the
+    /// first finds too few, and what they share.
     pub async fn list_instances(
         &self,
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
         scope: &Scope,
-    ) -> Result<Vec<Instance>, Error> {
+    ) -> Result<Read<Instance>, Error> {
         let rows = if !is_merged(filter, page, scope) {
             self.list_plainly(filter, page, scope).await?
         } else if filter.names_an_image() {
@@ -43,7 +44,7 @@ impl Store {
                 _ => self.list_by_record(filter, page, scope).await?,
             }
         };
-        self.complete(rows).await
+        self.complete_page(rows).await
     }
 
     /// The page as an index of `instances` has it.
@@ -55,7 +56,7 @@ impl Store {
     ) -> Result<Vec<InstanceRow>, DbError> {
         Ok(on_db!(self.db, |connection| {
             // The page is found by its ids, so that records and metadata are read for its instances alone.
-            let mut query = QueryBuilder::new(RECORD);
+            let mut query = QueryBuilder::new(ROWS);
             query.push("id IN (SELECT id FROM instances WHERE ");
             push_conditions(&mut query, filter, page, scope);
             if filter.is_about_records() {
@@ -78,7 +79,7 @@ impl Store {
         scope: &Scope,
     ) -> Result<Vec<InstanceRow>, DbError> {
         Ok(on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(RECORD);
+            let mut query = QueryBuilder::new(ROWS);
             query.push("id IN (SELECT id FROM (SELECT id, record_id, create_time FROM instances WHERE ");
             push_conditions(&mut query, filter, page, scope);
             page.push_order(&mut query);
@@ -123,7 +124,7 @@ impl Store {
             );
             page.push_order(&mut query);
             page.push_limit(&mut query);
-            query.push(") ").push(RECORD).push("id IN (SELECT page.id FROM foremost ");
+            query.push(") ").push(ROWS).push("id IN (SELECT page.id FROM foremost ");
             query.push(connection.pick(
                 "JOIN instances page ON page.id IN (SELECT id FROM instances i WHERE i.record_id = ",
                 "CROSS JOIN LATERAL (SELECT id, create_time FROM instances i WHERE i.record_id = ",

@@ -59,11 +59,6 @@ impl StoredRecord {
         self.system_metadata.get().len() + self.truncated_keys.get().len()
     }
 
-    /// Its id.
-    pub(super) const fn id(&self) -> Id {
-        self.record_id
-    }
-
     /// The record, to be shared.
     pub(super) fn read(self) -> Result<Arc<Record>, Error> {
         let id = self.record_id;

@@ -7,7 +7,7 @@ use common::{db::as_micros, id::Id};
 use serde::Serialize;
 
 use super::Creation;
-use crate::instance::{Instance, Record};
+use crate::instance::{Instance, Record, Reservation};
 
 /// A row of `create_requests`.
 #[derive(Debug, Serialize)]
@@ -145,17 +145,17 @@ impl<'a> From<&'a Instance> for InstanceRow<'a> {
     }
 }
 
-/// A row of `instance_metadata`.
+/// A row of `reservation_metadata`.
 #[derive(Debug, Serialize)]
 pub(super) struct MetadataRow<'a> {
-    instance_id: Id,
-    key: &'a str,
-    value: &'a str,
+    reservation_id: &'a str,
+    metadata: &'a BTreeMap<String, String>,
 }
 
 impl<'a> MetadataRow<'a> {
-    /// The caller's metadata of an instance.
-    pub(super) fn of(instance: &'a Instance) -> impl Iterator<Item = Self> {
-        instance.metadata.iter().map(|(key, value)| Self { instance_id: instance.id, key, value })
+    /// The caller's metadata of what a request creates, if there is any: all its instances have the same.
+    pub(super) fn of(reservation: &'a Reservation) -> Option<Self> {
+        let metadata = &*reservation.instances.first()?.metadata;
+        (!metadata.is_empty()).then_some(Self { reservation_id: &reservation.id, metadata })
     }
 }

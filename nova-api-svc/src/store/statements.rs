@@ -132,15 +132,15 @@ macro_rules! insert_entries {
     };
 }
 
-/// Writes the caller's metadata of instances.
+/// Writes the caller's metadata of reservations.
 macro_rules! insert_metadata {
     ($tx:ident, $rows:expr) => {
         sqlx::query($tx.pick(
-            "INSERT INTO instance_metadata (instance_id, key, value) \
-             SELECT value ->> 'instance_id', value ->> 'key', value ->> 'value' FROM json_each($1)",
-            "INSERT INTO instance_metadata (instance_id, key, value) \
-             SELECT instance_id, key, value FROM json_to_recordset($1::json) \
-             AS entry (instance_id uuid, key text, value text)",
+            "INSERT INTO reservation_metadata (reservation_id, metadata) \
+             SELECT value ->> 'reservation_id', value -> 'metadata' FROM json_each($1)",
+            "INSERT INTO reservation_metadata (reservation_id, metadata) \
+             SELECT reservation_id, metadata FROM json_to_recordset($1::json) \
+             AS entry (reservation_id text, metadata json)",
         ))
         .bind(json($rows))
         .execute(&mut *$tx)

@@ -83,14 +83,15 @@ impl Store {
         }))
     }
 
-    /// Removes the history of instances that were deleted before `time`, then the records that nothing refers to;
-    /// gives the number of records.
+    /// Removes the history of instances that were deleted before `time`, then metadata of reservations whose instances
+    /// are all gone, then the records that nothing refers to; gives the number of records.
     ///
     /// An instance may be made of such a record at the same moment: either it is committed first, and the foreign key
     /// keeps the record, or the record goes first, and the foreign key has the instance written again, record and
     /// all.
     pub async fn sweep_once(&self, time: DateTime<Utc>) -> Result<usize, DbError> {
         while retrying(|| self.forget_deleted(time)).await? > 0 {}
+        self.sweep_metadata().await?;
         let (mut removed, mut last) = (0, Id::from(NIL));
         loop {
             let looked_at = self.records_after(last).await?;
@@ -113,6 +114,42 @@ impl Store {
             )
             .bind(time)
             .bind(i64::try_from(STEP).unwrap_or(i64::MAX))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected()
+        }))
+    }
+
+    /// Removes metadata of reservations that have no instances any more; none ever gets new ones.
+    async fn sweep_metadata(&self) -> Result<(), DbError> {
+        let mut last = String::new();
+        loop {
+            let looked_at: Vec<(String, bool)> = on_db!(self.db, |connection| {
+                sqlx::query_as(
+                    "SELECT reservation_id, EXISTS (SELECT 1 FROM instances i WHERE i.reservation_id = m.reservation_id) \
+                     FROM reservation_metadata m WHERE reservation_id > $1 ORDER BY reservation_id LIMIT $2",
+                )
+                .bind(&last)
+                .bind(i64::try_from(STEP).unwrap_or(i64::MAX))
+                .fetch_all(connection)
+                .await?
+            });
+            let unused: Vec<_> = looked_at.iter().filter(|row| !row.1).map(|row| row.0.clone()).collect();
+            if !unused.is_empty() {
+                retrying(|| self.remove_metadata(&unused)).await?;
+            }
+            let Some((next, _)) = looked_at.into_iter().next_back() else { return Ok(()) };
+            last = next;
+        }
+    }
+
+    async fn remove_metadata(&self, reservations: &[String]) -> Result<u64, DbError> {
+        Ok(in_transaction!(self.db, |tx| {
+            sqlx::query(tx.pick(
+                "DELETE FROM reservation_metadata WHERE reservation_id IN (SELECT value FROM json_each($1))",
+                "DELETE FROM reservation_metadata WHERE reservation_id = ANY($1)",
+            ))
+            .bind(Many(reservations.to_vec()))
             .execute(&mut *tx)
             .await?
             .rows_affected()

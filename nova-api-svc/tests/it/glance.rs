@@ -9,13 +9,13 @@ use std::{
 
 use common::id::Id;
 use proto::glance::{
-    EncodedImage, EncodedImages,
+    EncodedFoundImages, EncodedImage, EncodedImages,
     v1::{
         CreateImageMemberRequest, CreateImageRequest, DeleteImageMemberRequest, DeleteImageRequest,
-        DownloadImageDataRequest, DownloadImageDataResponse, GetImageMemberRequest, GetImageRequest, Image,
-        ImageMember, ListImageMembersRequest, ListImageMembersResponse, ListImageRevisionsRequest,
-        ListImageRevisionsResponse, ListImagesRequest, UpdateImageMemberRequest,
-        UpdateImagePropertiesRequest, UpdateImageRequest, UploadImageDataRequest,
+        DownloadImageDataRequest, DownloadImageDataResponse, GetImageMemberRequest, GetImageRequest,
+        GetImagesRequest, GetImagesResponse, Image, ImageMember, ListImageMembersRequest,
+        ListImageMembersResponse, ListImageRevisionsRequest, ListImageRevisionsResponse, ListImagesRequest,
+        UpdateImageMemberRequest, UpdateImagePropertiesRequest, UpdateImageRequest, UploadImageDataRequest,
         image::Status as ImageStatus,
         image_service_server::{ImageService, ImageServiceServer},
     },
@@ -44,11 +44,16 @@ pub(crate) enum Mood {
     FailingFor(String, Status),
     /// It changes what it knows before it answers.
     Twisting(Twist),
+    /// It answers with no more than so many images at once.
+    Sparing(usize),
+    /// It knows single images alone.
+    Old,
 }
 
-/// One call of `GetImage`.
+/// One call of `GetImage` or `GetImages`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
+    /// Of `GetImages`: all of them.
     pub(crate) id: String,
     pub(crate) revision: i64,
     pub(crate) user_id: Option<String>,
@@ -181,7 +186,7 @@ impl Glance {
         match mood {
             Mood::Hanging => pending().await,
             Mood::Failing(status) | Mood::FailingFirst(_, status) => Err(status),
-            Mood::Well | Mood::Unheard | Mood::FailingFor(..) | Mood::Twisting(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -193,11 +198,11 @@ impl Glance {
         }
     }
 
-    fn note(&self, request: &Request<GetImageRequest>) {
+    fn note<T>(&self, request: &Request<T>, id: &str, revision: i64) {
         let header = |name| request.metadata().get(name).map(|value| value.to_str().unwrap().to_owned());
         self.0.calls.lock().unwrap().push(Call {
-            id: request.get_ref().id.clone(),
-            revision: request.get_ref().revision,
+            id: id.to_owned(),
+            revision,
             user_id: header("x-user-id"),
             project_id: header("x-project-id"),
             roles: header("x-roles"),
@@ -238,7 +243,7 @@ pub(crate) fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
 #[tonic::async_trait]
 impl ImageService for Glance {
     async fn get_image(&self, request: Request<GetImageRequest>) -> Result<Response<EncodedImage>, Status> {
-        self.note(&request);
+        self.note(&request, &request.get_ref().id, request.get_ref().revision);
         self.check_mood().await?;
         let mood = self.0.mood.lock().unwrap().clone();
         let GetImageRequest { id, revision } = request.get_ref();
@@ -259,6 +264,26 @@ impl ImageService for Glance {
             }
             _ => Ok(Response::new(image()?.into())),
         }
+    }
+
+    async fn get_images(
+        &self,
+        request: Request<GetImagesRequest>,
+    ) -> Result<Response<EncodedFoundImages>, Status> {
+        let mood = self.0.mood.lock().unwrap().clone();
+        if matches!(mood, Mood::Old) {
+            return Err(Status::unimplemented(""));
+        }
+        self.note(&request, &request.get_ref().ids.join(","), 0);
+        self.check_mood().await?;
+        let ids = request.into_inner().ids;
+        let most = if let Mood::Sparing(most) = mood { most } else { ids.len() };
+        let (now, later) = ids.split_at(most.min(ids.len()));
+        let mut images: Vec<_> = now.iter().filter_map(|id| self.find(id)).collect();
+        if let Mood::Twisting(twist) = mood {
+            images.iter_mut().for_each(twist);
+        }
+        Ok(Response::new(GetImagesResponse { images, remaining_ids: later.to_vec() }.into()))
     }
 
     async fn create_image(

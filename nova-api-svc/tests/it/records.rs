@@ -1,7 +1,7 @@
 //! What instances are made of, kept once, and what becomes of it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -15,7 +15,10 @@ use nova_api_svc::store::{MIGRATIONS, Store};
 use proto::nova::v1::{CreateInstanceRequest, Instance, ListInstancesRequest};
 use sqlx::migrate::Migrator;
 
-use crate::support::{Nova, of, several};
+use crate::{
+    glance::map,
+    support::{Nova, of, several},
+};
 
 on_both_databases!(
     instances_made_of_the_same_share_a_record,
@@ -24,6 +27,8 @@ on_both_databases!(
     records_that_nothing_refers_to_are_collected,
     collecting_stops_nobody_and_loses_nothing,
     a_database_of_the_first_schema_keeps_everything,
+    metadata_of_a_reservation_is_written_once,
+    a_program_of_before_still_writes_metadata_and_reads_it,
 );
 
 async fn records(nova: &Nova) -> i64 {
@@ -132,6 +137,68 @@ async fn collecting_stops_nobody_and_loses_nothing(db: TestDb) {
     assert!(collected > 0, "records came and went");
     store.sweep_once(clock::now()).await.unwrap();
     assert_eq!((records(&nova).await, entries(&nova).await), (0, 0));
+}
+
+async fn metadata_of_a_reservation_is_written_once(db: TestDb) {
+    let nova = Nova::start(db).await;
+    let image = nova.glance.with(&[]);
+    let metadata = map(&[("role", "web"), ("a\"b", "\\ \u{7f}名")]);
+    let request = CreateInstanceRequest { metadata: metadata.clone(), ..several(&image, 50) };
+    let created = nova.create(request).await.unwrap().instances;
+    assert!(created.iter().all(|instance| instance.metadata == metadata));
+    let values = async || nova.sql::<(i64,)>("SELECT COUNT(*) FROM reservation_metadata").await[0].0;
+    assert_eq!(values().await, 1);
+    assert_eq!(nova.get(&created[7].id).await.unwrap().metadata, metadata);
+    let others = nova.create(several(&image, 2)).await.unwrap().instances;
+    let listed = nova.walk(ListInstancesRequest { page_size: 20, ..Default::default() }).await;
+    assert_eq!(listed.iter().filter(|instance| instance.metadata == metadata).count(), 50);
+    assert!(others.iter().all(|other| listed.contains(other)));
+    // Whoever looks with SQL sees it at each instance.
+    let rows = nova
+        .sql::<(String, String, String)>(
+            "SELECT CAST(instance_id AS TEXT), key, value FROM instance_metadata",
+        )
+        .await;
+    let entries = |instance: &Instance| {
+        let id = instance.id.clone();
+        instance.metadata.clone().into_iter().map(move |(key, value)| (id.clone(), key, value))
+    };
+    let expected: BTreeSet<_> = created.iter().flat_map(entries).collect();
+    assert_eq!((rows.len(), rows.into_iter().collect::<BTreeSet<_>>()), (100, expected));
+    // It goes with the last of its instances.
+    let store = store(&nova).await;
+    for instance in &created[1..] {
+        nova.delete(&instance.id).await.unwrap();
+    }
+    store.sweep_once(clock::now()).await.unwrap();
+    assert_eq!((values().await, nova.get(&created[0].id).await.unwrap().metadata), (1, metadata));
+    nova.delete(&created[0].id).await.unwrap();
+    store.sweep_once(clock::now()).await.unwrap();
+    assert_eq!(values().await, 0);
+}
+
+async fn a_program_of_before_still_writes_metadata_and_reads_it(db: TestDb) {
+    let nova = Nova::start(db).await;
+    let image = nova.glance.with(&[]);
+    let old = nova.create_one(of(&image)).await;
+    let request = CreateInstanceRequest { metadata: map(&[("role", "web")]), ..of(&image) };
+    let new = nova.create_one(request).await;
+    // As the release before this one does.
+    let write = "INSERT INTO instance_metadata (instance_id, key, value) \
+                 SELECT id, 'role', 'db' FROM instances WHERE id = ";
+    crate::support::execute(&nova.db.url, &format!("{write}'{}'", old.id)).await;
+    assert_eq!(nova.get(&old.id).await.unwrap().metadata, map(&[("role", "db")]));
+    let read = "SELECT CAST(id AS TEXT), CAST(metadata AS TEXT) FROM instance_records";
+    let rows = nova.sql::<(String, String)>(read).await;
+    let metadata = |id: &str| {
+        let row = rows.iter().find(|row| row.0 == id).unwrap();
+        serde_json::from_str::<BTreeMap<String, String>>(&row.1).unwrap()
+    };
+    assert_eq!(metadata(&old.id), map(&[("role", "db")]));
+    assert_eq!(metadata(&new.id), map(&[("role", "web")]));
+    nova.delete(&old.id).await.unwrap();
+    let left = nova.sql::<(i64,)>("SELECT COUNT(*) FROM instance_metadata_entries").await;
+    assert_eq!(left, [(0,)]);
 }
 
 /// The migrations up to the first.

@@ -16,13 +16,16 @@ pub(super) struct Sink {
     part: BytesMut,
     part_size: usize,
     /// The part before, which is written while this one arrives.
-    writing: JoinHandle<Result<(Writer, Digests), Error>>,
+    writing: JoinHandle<Result<Written, Error>>,
 }
+
+/// What is left of a part that was written: its memory is the next one's.
+type Written = (Writer, Digests, BytesMut);
 
 impl Sink {
     pub(super) fn new(writer: Writer) -> Self {
         let part_size = writer.part_size();
-        let writing = tokio::spawn(async move { Ok((writer, Digests::default())) });
+        let writing = tokio::spawn(async move { Ok((writer, Digests::default(), BytesMut::new())) });
         Self { received: 0, part: BytesMut::new(), part_size, writing }
     }
 
@@ -30,6 +33,8 @@ impl Sink {
     pub(super) async fn push(&mut self, mut chunk: Bytes) -> Result<(), Error> {
         self.received += chunk.len() as u64;
         while !chunk.is_empty() {
+            // All at once: a part that grows is copied again and again.
+            self.part.reserve(self.part_size - self.part.len());
             let room = self.part_size - self.part.len();
             self.part.extend_from_slice(&chunk.split_to(room.min(chunk.len())));
             if self.part.len() == self.part_size {
@@ -40,8 +45,8 @@ impl Sink {
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
-        let (writer, digests) = written((&mut self.writing).await)?;
-        let part = std::mem::take(&mut self.part).freeze();
+        let (writer, digests, spare) = written((&mut self.writing).await)?;
+        let part = std::mem::replace(&mut self.part, spare).freeze();
         self.part_size = writer.part_size();
         self.writing = tokio::spawn(write(writer, digests, part));
         Ok(())
@@ -52,16 +57,19 @@ impl Sink {
         if !self.part.is_empty() {
             self.flush().await?;
         }
-        let (writer, digests) = written((&mut self.writing).await)?;
+        let (writer, digests, _) = written((&mut self.writing).await)?;
         writer.finish().await.map_err(data_store)?;
         Ok(digests.finish())
     }
 }
 
-async fn write(mut writer: Writer, digests: Digests, part: Bytes) -> Result<(Writer, Digests), Error> {
-    let (digests, written) = tokio::join!(digests.update(part.clone()), writer.write(part));
+async fn write(mut writer: Writer, digests: Digests, part: Bytes) -> Result<Written, Error> {
+    let (digests, written) = tokio::join!(digests.update(part.clone()), writer.write(part.clone()));
     written.map_err(data_store)?;
-    Ok((writer, digests))
+    // Nobody else has it any more.
+    let mut spare = part.try_into_mut().unwrap_or_default();
+    spare.clear();
+    Ok((writer, digests, spare))
 }
 
 fn written<T>(written: Result<Result<T, Error>, JoinError>) -> Result<T, Error> {

@@ -1,14 +1,21 @@
 //! What instances remember, beside what their images say.
 
+use std::collections::BTreeSet;
+
 use proto::nova::v1::{Drift, PropertyDifference, property_difference::Kind};
 
 use super::*;
-use crate::support::{fields, several};
+use crate::{
+    glance::Mood,
+    support::{fields, several},
+};
 
 on_both_databases!(
     an_instance_is_compared_with_its_image_now_and_then,
     drift_is_found_over_the_whole_fleet,
     a_page_of_large_differences_ends_early,
+    a_page_of_drift_asks_for_its_images_together,
+    an_answer_with_other_images_is_refused,
 );
 
 fn told(differences: &[PropertyDifference]) -> Vec<(&str, Kind, Option<&str>, Option<&str>)> {
@@ -125,5 +132,54 @@ async fn a_page_of_large_differences_ends_early(db: TestDb) {
         found.sort();
         found.dedup();
         assert_eq!(found.len(), created.len());
+    }
+}
+
+async fn a_page_of_drift_asks_for_its_images_together(db: TestDb) {
+    const IMAGES: usize = 60;
+    let nova = alone(db).await;
+    let mut expected = BTreeSet::new();
+    for _ in 0..IMAGES {
+        let image = nova.glance.with(&[("a", "1")]);
+        expected.insert(nova.active(&image).await.id);
+        nova.glance.change(&image.id, |image| drop(image.properties.insert("a".into(), "2".into())));
+    }
+    let gone = nova.glance.with(&[]);
+    nova.active(&gone).await;
+    nova.glance.forget(&gone);
+    for project_id in ["", "demo"] {
+        // As many as are compared at once: the records of a project are compared in smaller steps.
+        let steps = if project_id.is_empty() { vec![IMAGES + 1] } else { vec![32, IMAGES + 1 - 32] };
+        let calls = |most: usize| steps.iter().map(|step| step.div_ceil(most)).sum::<usize>();
+        // All at once, a few at a time, and as a release before this one knows them.
+        for (mood, calls) in [
+            (Mood::Well, calls(IMAGES + 1)),
+            (Mood::Sparing(7), calls(7)),
+            (Mood::Sparing(IMAGES), calls(IMAGES)),
+            (Mood::Old, calls(1)),
+        ] {
+            nova.glance.be(mood);
+            let before = nova.glance.calls().len();
+            let request =
+                ListDriftRequest { page_size: 1000, project_id: project_id.into(), ..Default::default() };
+            let found = nova.instances().list_drift(request).await.unwrap().into_inner().drifts;
+            assert_eq!(found.into_iter().map(|drift| drift.instance_id).collect::<BTreeSet<_>>(), expected);
+            assert_eq!(nova.glance.calls().len() - before, calls);
+        }
+    }
+}
+
+async fn an_answer_with_other_images_is_refused(db: TestDb) {
+    let nova = alone(db).await;
+    nova.active(&nova.glance.with(&[])).await;
+    // What makes no image, an image that nobody asked for, and an answer that does not get on.
+    for mood in [
+        Mood::Twisting(|image| image.status = 0),
+        Mood::Twisting(|image| image.id = common::id::Id::random().to_string()),
+        Mood::Sparing(0),
+    ] {
+        nova.glance.be(mood);
+        let refused = nova.instances().list_drift(ListDriftRequest::default()).await.unwrap_err();
+        assert_error(&refused, Code::Unavailable, "GLANCE_BAD_ANSWER");
     }
 }

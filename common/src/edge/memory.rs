@@ -1,0 +1,230 @@
+//! How many bytes large requests and large answers may take at a time. Small ones are as many as the limits of requests
+//! allow; large ones wait for each other, in the order in which they came, until there is room or their time is over.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    http::Extensions,
+};
+use http_body::{Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Most bytes that large requests take at a time, on their way from a message to the database.
+const REQUESTS: usize = 64 * 1024 * 1024;
+
+/// Most bytes that answers of any size take at a time, from what is read for them until they have been sent.
+const ANSWERS: usize = 96 * 1024 * 1024;
+
+/// Bytes that are counted as one.
+const UNIT: usize = 1024;
+
+/// A message below this size is no large one.
+const SMALL: usize = 32 * 1024;
+
+/// How often the bytes of a message are in memory at most: as it arrives, as a message, as what it says, as the rows that
+/// are made of it, as the driver sends them, and as an answer.
+const COPIES: usize = 10;
+
+/// Bytes before the message in the body of a call of gRPC: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+
+/// The room that large requests and large answers share.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    requests: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+}
+
+/// Room that is taken, until the last copy of this value goes.
+#[derive(Debug, Clone)]
+pub struct Room(Arc<Mutex<OwnedSemaphorePermit>>);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            requests: Arc::new(Semaphore::new(REQUESTS / UNIT)),
+            answers: Arc::new(Semaphore::new(ANSWERS / UNIT)),
+        }
+    }
+}
+
+impl Memory {
+    /// Waits until there is room for an answer for which about so many `bytes` are read and made. Whoever has room must
+    /// not ask for more.
+    pub async fn room(&self, bytes: usize) -> Room {
+        let permit = Arc::clone(&self.answers).acquire_many_owned(units(bytes, ANSWERS)).await;
+        Room(Arc::new(Mutex::new(permit.expect("nobody closes it"))))
+    }
+}
+
+impl Room {
+    /// Room as [`Memory::room`] gives it, for the request that has these extensions; none outside of an edge.
+    pub async fn of(request: &Extensions, bytes: usize) -> Option<Self> {
+        let memory = request.get::<Memory>().cloned()?;
+        Some(memory.room(bytes).await)
+    }
+
+    /// Keeps so many `bytes` of it until the answer with these extensions has been sent.
+    pub fn keep(self, answer: &mut Extensions, bytes: usize) {
+        self.shrink(bytes);
+        answer.insert(self);
+    }
+
+    /// Gives back all but so many `bytes`.
+    pub fn shrink(&self, bytes: usize) {
+        let mut permit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = permit.num_permits().saturating_sub(bytes.div_ceil(UNIT));
+        drop(permit.split(spare));
+    }
+}
+
+fn units(bytes: usize, most: usize) -> u32 {
+    u32::try_from(bytes.min(most).div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+/// Room that a request has got for its message, if that is a large one.
+pub(super) type Slot = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
+
+type Waiting = Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>;
+
+/// The body of a request, which goes on once there is room for all of it.
+pub(super) struct Weighed {
+    body: Body,
+    requests: Arc<Semaphore>,
+    slot: Slot,
+    length: Length,
+    /// What has arrived, and waits for room.
+    waiting: Option<(Frame<Bytes>, Waiting)>,
+}
+
+/// How long the message of a request is.
+pub(super) enum Length {
+    /// So long, in bytes.
+    Known(usize),
+    /// It says so itself, as messages of gRPC do; these bytes of that have arrived.
+    Said(Vec<u8>),
+    /// It has been looked at.
+    Weighed,
+}
+
+impl Weighed {
+    pub(super) fn new(body: Body, memory: &Memory, length: Length) -> (Self, Slot) {
+        let (requests, slot) = (Arc::clone(&memory.requests), Slot::default());
+        (Self { body, requests, slot: Arc::clone(&slot), length, waiting: None }, slot)
+    }
+
+    /// How long the message is, the first time that it is known.
+    fn length(&mut self, arrived: &Bytes) -> Option<usize> {
+        let length = match &mut self.length {
+            Length::Known(length) => *length,
+            Length::Said(prefix) => {
+                prefix.extend(arrived.iter().take(PREFIX - prefix.len()));
+                let length = prefix.get(1..PREFIX)?.try_into().ok()?;
+                u32::from_be_bytes(length) as usize
+            }
+            Length::Weighed => return None,
+        };
+        self.length = Length::Weighed;
+        Some(length)
+    }
+
+    /// Waits for room, if the message is large.
+    fn weigh(&mut self, arrived: &Bytes) -> Option<Waiting> {
+        let length = self.length(arrived).filter(|length| *length >= SMALL)?;
+        let (requests, most) = (Arc::clone(&self.requests), units(length.saturating_mul(COPIES), REQUESTS));
+        Some(Box::pin(async move { requests.acquire_many_owned(most).await.expect("nobody closes it") }))
+    }
+}
+
+impl http_body::Body for Weighed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        if this.waiting.is_none() {
+            let frame = match ready!(Pin::new(&mut this.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                end => return Poll::Ready(end),
+            };
+            match frame.data_ref().cloned().and_then(|arrived| this.weigh(&arrived)) {
+                Some(waiting) => this.waiting = Some((frame, waiting)),
+                None => return Poll::Ready(Some(Ok(frame))),
+            }
+        }
+        if let Some((_, waiting)) = &mut this.waiting {
+            let permit = ready!(waiting.as_mut().poll(context));
+            *this.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
+        }
+        Poll::Ready(this.waiting.take().map(|(frame, _)| Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.waiting.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.waiting.is_none() { self.body.size_hint() } else { SizeHint::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE: usize = REQUESTS / COPIES;
+
+    fn read(memory: &Memory, length: Length, parts: &[&[u8]]) -> (tokio::task::JoinHandle<usize>, Slot) {
+        let parts: Vec<_> =
+            parts.iter().map(|part| Ok::<_, axum::Error>(Bytes::from(part.to_vec()))).collect();
+        let body = Body::from_stream(tokio_stream::iter(parts));
+        let (weighed, slot) = Weighed::new(body, memory, length);
+        let reading =
+            async move { axum::body::to_bytes(Body::new(weighed), usize::MAX).await.unwrap().len() };
+        (tokio::spawn(reading), slot)
+    }
+
+    #[tokio::test]
+    async fn large_messages_wait_for_each_other_and_small_ones_for_nobody() {
+        let memory = Memory::default();
+        let (first, slot) = read(&memory, Length::Known(LARGE), &[b"one"]);
+        assert_eq!(first.await.unwrap(), 3);
+        // Its length comes in two parts.
+        let length = u32::try_from(LARGE).unwrap().to_be_bytes();
+        let (second, _slot) =
+            read(&memory, Length::Said(Vec::new()), &[&[0, length[0]], &length[1..], b"two"]);
+        let (small, _) = read(&memory, Length::Known(SMALL - 1), &[b"small"]);
+        assert_eq!(small.await.unwrap(), 5);
+        let (small, _) = read(&memory, Length::Said(Vec::new()), &[&[0, 0, 0, 0, 2], b"ok"]);
+        assert_eq!(small.await.unwrap(), 7);
+        assert!(!second.is_finished());
+        drop(slot);
+        assert_eq!(second.await.unwrap(), 8);
+    }
+
+    #[tokio::test]
+    async fn room_is_given_back_as_far_as_it_is_not_needed() {
+        let memory = Memory::default();
+        let room = memory.room(usize::MAX).await;
+        let other = tokio::spawn({
+            let memory = memory.clone();
+            async move { memory.room(ANSWERS / 2).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!other.is_finished());
+        room.shrink(ANSWERS / 2);
+        let other = other.await.unwrap();
+        assert_eq!(memory.answers.available_permits(), 0);
+        drop((room, other));
+        assert_eq!(memory.answers.available_permits(), ANSWERS / UNIT);
+    }
+}

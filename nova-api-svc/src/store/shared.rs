@@ -1,0 +1,111 @@
+//! What many instances share, read once for all of them: their records, and the metadata of their reservations. Neither
+//! ever changes, so that it belongs to an instance whenever it is read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use common::{
+    db::{Dialect as _, Error as DbError, Many},
+    id::Id,
+    on_db,
+    page::{MAX_BYTES, Read},
+};
+use sqlx::types::Json;
+
+use super::{Store, instance::InstanceRow};
+use crate::{
+    error::Error,
+    instance::{Instance, Record},
+};
+
+/// As many instances as have what they share read at once. Each may have another record and other metadata, of some
+/// 170 and 260 kB.
+const STEP: usize = 32;
+
+/// The caller's metadata.
+pub(super) type Metadata = Arc<BTreeMap<String, String>>;
+
+/// Records by their ids, and metadata by the reservation or the one instance that has it.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) records: HashMap<Id, Arc<Record>>,
+    pub(super) metadata: HashMap<String, Metadata>,
+}
+
+impl Store {
+    /// The instances of these rows. One that was deleted meanwhile, record and all, is left out.
+    pub(super) async fn complete(&self, rows: Vec<InstanceRow>) -> Result<Vec<Instance>, Error> {
+        Ok(self.complete_to(rows, usize::MAX).await?.items)
+    }
+
+    /// The first instances of these rows, as far as they fit into an answer.
+    pub(super) async fn complete_page(&self, rows: Vec<InstanceRow>) -> Result<Read<Instance>, Error> {
+        self.complete_to(rows, MAX_BYTES).await
+    }
+
+    async fn complete_to(&self, rows: Vec<InstanceRow>, most: usize) -> Result<Read<Instance>, Error> {
+        let (mut shared, mut instances, mut bytes) = (Shared::default(), Vec::with_capacity(rows.len()), 0);
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let step: Vec<_> = rows.by_ref().take(STEP).collect();
+            self.learn(&step, &mut shared).await?;
+            for row in step {
+                let Some(instance) = row.instance(&shared)? else { continue };
+                bytes += size(&instance);
+                instances.push(instance);
+                if bytes > most {
+                    return Ok(Read { items: instances, is_cut: true });
+                }
+            }
+        }
+        Ok(instances.into())
+    }
+
+    /// Reads what these rows share and is not known yet.
+    async fn learn(&self, rows: &[InstanceRow], shared: &mut Shared) -> Result<(), Error> {
+        let records: BTreeSet<_> = rows
+            .iter()
+            .flat_map(InstanceRow::records)
+            .filter(|id| !shared.records.contains_key(id))
+            .collect();
+        shared.records.extend(self.records(records.into_iter().collect()).await?);
+        let others = || rows.iter().filter(|row| !shared.metadata.contains_key(&row.reservation_id));
+        let reservations: BTreeSet<_> = others().map(|row| row.reservation_id.clone()).collect();
+        let instances = others().map(|row| row.id).collect();
+        if !reservations.is_empty() {
+            let found = self.metadata(reservations.into_iter().collect(), instances).await?;
+            shared.metadata.extend(found);
+        }
+        Ok(())
+    }
+
+    /// The metadata of these reservations, and that which earlier releases wrote for each of these instances.
+    async fn metadata(
+        &self,
+        reservations: Vec<String>,
+        instances: Vec<Id>,
+    ) -> Result<Vec<(String, Metadata)>, DbError> {
+        let rows: Vec<(String, Json<BTreeMap<String, String>>)> = on_db!(self.db, |connection| {
+            let statement = connection.pick(
+                "SELECT reservation_id, metadata FROM reservation_metadata \
+                 WHERE reservation_id IN (SELECT value FROM json_each($1)) \
+                 UNION ALL SELECT instance_id, json_group_object(key, value) FROM instance_metadata_entries \
+                 WHERE instance_id IN (SELECT value FROM json_each($2)) GROUP BY instance_id",
+                "SELECT reservation_id, metadata FROM reservation_metadata WHERE reservation_id = ANY($1) \
+                 UNION ALL SELECT instance_id::text, json_object_agg(key, value) FROM instance_metadata_entries \
+                 WHERE instance_id = ANY($2) GROUP BY instance_id",
+            );
+            let query = sqlx::query_as(statement).bind(Many(reservations)).bind(Many(instances));
+            query.fetch_all(connection).await?
+        });
+        Ok(rows.into_iter().map(|(owner, metadata)| (owner, Arc::new(metadata.0))).collect())
+    }
+}
+
+/// About how many bytes an instance takes in an answer.
+fn size(instance: &Instance) -> usize {
+    let entries = instance.metadata.iter().chain(&instance.record.system_metadata.entries);
+    entries.fold(instance.name.len(), |total, (key, value)| total + key.len() + value.len())
+}
