@@ -3,7 +3,6 @@
 
 use std::{
     convert::Infallible,
-    fmt::Write as _,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -16,7 +15,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use pin_project_lite::pin_project;
-use serde_json::json;
 use tonic::Status;
 use tower::{Layer, Service};
 
@@ -24,6 +22,10 @@ use crate::{
     status::{self, Code, Description, Detail, Failure, tell},
     violations::Violations,
 };
+
+mod form;
+
+pub(crate) use form::Form;
 
 /// The id of a request, as the layers around every service set it.
 const REQUEST_ID: &str = "x-request-id";
@@ -83,8 +85,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Gives every answer its request id, and every error a body: HTML, as OpenStack's clients read it, or JSON for
-/// those that ask for it.
+/// Gives every answer its request id, and every error a body in the [`Form`] that its caller reads.
 ///
 /// A service and no function (`from_fn`), which would put the way of each request into boxes.
 #[derive(Debug, Clone, Copy)]
@@ -119,10 +120,10 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
 
     fn call(&mut self, request: Request) -> Answer<S::Future> {
         let headers = request.headers();
-        let (id, wants_json, is_grpc) = (request_id(headers), wants_json(headers), is_grpc(headers));
+        let (id, form, is_grpc) = (request_id(headers), Form::of(headers), is_grpc(headers));
         let path = request.extensions().get::<MatchedPath>().cloned();
         let inner = (!is_grpc).then(|| self.inner.call(request));
-        Answer { inner, id, path, wants_json, domain: self.domain }
+        Answer { inner, id, path, form, domain: self.domain }
     }
 }
 
@@ -135,7 +136,7 @@ pin_project! {
         inner: Option<F>,
         id: Option<HeaderValue>,
         path: Option<MatchedPath>,
-        wants_json: bool,
+        form: Form,
         domain: &'static str,
     }
 }
@@ -150,7 +151,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
         };
         let Ok(mut response) = ready!(answer.poll(context));
         if response.status().is_client_error() || response.status().is_server_error() {
-            response = render(response, this.domain, *this.wants_json);
+            response = render(response, this.domain, *this.form);
         }
         if let Some(id) = this.id.take() {
             response.headers_mut().insert(OPENSTACK_REQUEST_ID, id);
@@ -173,23 +174,14 @@ fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("req-{}", id.trim_start_matches("req-"))).ok()
 }
 
-/// Whether JSON is named, and before HTML.
-pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    match (accept.find("application/json"), accept.find("text/html")) {
-        (Some(json), Some(html)) => json < html,
-        (json, _) => json.is_some(),
-    }
-}
-
-pub(crate) fn render(mut response: Response, domain: &'static str, wants_json: bool) -> Response {
+/// Gives an error its body.
+pub(crate) fn render(mut response: Response, domain: &'static str, form: Form) -> Response {
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| unexplained(status));
-    let body = if wants_json { as_json(&problem, status, domain) } else { as_html(&problem, status) };
-    let content_type = if wants_json { "application/json" } else { "text/html; charset=UTF-8" };
+    let body = form.render(&problem, status, domain);
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers.insert(ERROR_REASON, HeaderValue::from_static(problem.description.reason));
     if let Detail::Retry(delay) = problem.description.detail {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
@@ -220,79 +212,9 @@ fn unexplained(status: StatusCode) -> Problem {
     Problem::new(sentence, Description::new(code, reason))
 }
 
-fn title(status: StatusCode) -> &'static str {
-    status.canonical_reason().unwrap_or("Error")
-}
-
-fn as_json(problem: &Problem, status: StatusCode, domain: &'static str) -> String {
-    let Problem { sentence, description } = problem;
-    let metadata: serde_json::Map<_, _> =
-        description.metadata.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-    let mut error = json!({
-        "code": status.as_u16(),
-        "title": title(status),
-        "message": sentence,
-        "reason": description.reason,
-        "domain": domain,
-        "metadata": metadata,
-    });
-    if let Detail::BadRequest(violations) = &description.detail {
-        let violations: Vec<_> = violations
-            .iter()
-            .map(|violation| json!({"field": violation.field, "description": violation.problem}))
-            .collect();
-        error["violations"] = json!(violations);
-    }
-    json!({ "error": error }).to_string()
-}
-
-/// The body that OpenStack's services answer with; its clients take it apart line by line.
-fn as_html(problem: &Problem, status: StatusCode) -> String {
-    let heading = format!("{} {}", status.as_u16(), title(status));
-    let mut text = escape(&problem.sentence);
-    if let Detail::BadRequest(violations) = &problem.description.detail
-        && violations.len() > 1
-    {
-        for violation in violations {
-            let (field, problem) = (escape(&violation.field), escape(&violation.problem));
-            let _ = write!(text, "<br />\n  {field}: {problem}");
-        }
-    }
-    format!(
-        "<html>\n <head>\n  <title>{heading}</title>\n </head>\n <body>\n  <h1>{heading}</h1>\n  \
-         {text}<br /><br />\n\n\n\n </body>\n</html>"
-    )
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn accept(value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(value))])
-    }
-
-    #[test]
-    fn json_is_for_those_who_ask_for_it() {
-        assert!(wants_json(&accept("application/json")));
-        assert!(wants_json(&accept("application/json, text/html;q=0.5")));
-        assert!(!wants_json(&accept("text/html, application/json")));
-        assert!(!wants_json(&accept("*/*")));
-        assert!(!wants_json(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn html_holds_nothing_of_the_caller_unescaped() {
-        let mut violations = Violations::one("<a>", "\"b\" & c");
-        violations.add("d", "<script>");
-        let html = as_html(&violations.into(), StatusCode::BAD_REQUEST);
-        assert!(html.contains("<title>400 Bad Request</title>"));
-        assert!(html.contains("&lt;a&gt;: &quot;b&quot; &amp; c<br />\n  d: &lt;script&gt;<br /><br />"));
-    }
 
     #[test]
     fn a_request_id_has_one_prefix() {

@@ -76,6 +76,8 @@ pub struct Service {
     pub identity: Identity,
     /// Which requests bring or fetch data.
     pub is_transfer: IsTransfer,
+    /// The path that another form of it stands for, if a path is one.
+    pub path: fn(&str) -> Option<String>,
     /// Adds what it counts itself.
     pub metrics: fn(&mut Registry),
 }
@@ -148,6 +150,18 @@ struct Ready {
     stopping: CancellationToken,
 }
 
+/// The request under the path that its own stands for, before anything goes by it.
+fn under_its_path(mut request: http::Request<Body>, path: fn(&str) -> Option<String>) -> http::Request<Body> {
+    let Some(path) = path(request.uri().path()) else { return request };
+    let mut parts = request.uri().clone().into_parts();
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    parts.path_and_query = format!("{path}{query}").try_into().ok();
+    if let Ok(uri) = http::Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
 /// Serves on `listeners` until `shutdown`, then lets open requests end.
 pub async fn serve(
     listeners: Listeners,
@@ -184,7 +198,9 @@ pub async fn serve(
     // Around the router: a layer of the router's would be around each of its routes, in a box that is copied for
     // each request.
     let layered = ServiceBuilder::new()
-        .map_request(|request: http::Request<tonic::body::Body>| request.map(Body::new))
+        .map_request(move |request: http::Request<tonic::body::Body>| {
+            under_its_path(request.map(Body::new), service.path)
+        })
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(edge)

@@ -59,6 +59,12 @@ impl Violations {
         self.0.is_empty()
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Adds all of `others`.
     pub fn append(&mut self, others: Self) {
         self.0.extend(others.0);

@@ -27,6 +27,9 @@ pub enum Error {
     /// The request is wrong in itself.
     #[error(transparent)]
     Invalid(#[from] Violations),
+    /// A patch is wrong in itself; of each violation, the number of its operation.
+    #[error("{violations}")]
+    InvalidPatch { violations: Violations, operations: Vec<usize> },
     /// Nobody knows who is calling.
     #[error(transparent)]
     Caller(#[from] caller::Error),
@@ -158,6 +161,7 @@ impl Failure for Error {
         let precondition = |rule, id: &Id| Detail::Precondition { rule, subject: format!("image/{id}") };
         match self {
             Self::Invalid(violations) => violations.describe(),
+            Self::InvalidPatch { violations, operations } => at_fault(violations, operations),
             Self::Caller(error) => error.describe(),
             Self::NotPermitted { action, needs } => {
                 new(Code::PermissionDenied, "NOT_PERMITTED").with("action", action).with("needs", needs)
@@ -263,6 +267,12 @@ impl From<Error> for GrpcStatus {
     fn from(error: Error) -> Self {
         common::status::to_status(&error)
     }
+}
+
+/// Violations of a patch, and the numbers of their operations.
+fn at_fault(violations: &Violations, operations: &[usize]) -> Description {
+    let operations: Vec<_> = operations.iter().take(100).map(ToString::to_string).collect();
+    violations.describe().with("operations", operations.join(", "))
 }
 
 fn allowed(from: Status) -> String {

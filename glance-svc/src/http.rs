@@ -33,6 +33,8 @@ mod range;
 mod render;
 mod tags;
 
+pub use discovery::path;
+
 /// Domain of the reasons of its errors.
 const DOMAIN: &str = "glance";
 

@@ -26,9 +26,6 @@ pub const DISK_FORMATS: [&str; 11] =
 /// Formats of what contains the data (Glance, current release).
 pub const CONTAINER_FORMATS: [&str; 8] = ["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"];
 
-/// Formats that need the same in both attributes.
-const AMAZON_FORMATS: [&str; 3] = ["ami", "ari", "aki"];
-
 /// Most tags of an image (Glance, `image_tag_quota`).
 pub const TAG_LIMIT: usize = 128;
 

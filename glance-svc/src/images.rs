@@ -113,13 +113,18 @@ impl Images {
         Ok(then)
     }
 
-    /// A page of images that may be one item too long, to see whether there is a next one, or end early.
+    /// A page of images that may be one item too long, to see whether there is a next one, or end early; to those who may
+    /// read.
     pub async fn list(
         &self,
         filter: &ImageFilter,
         page: &Page<ImageOrder>,
         caller: &Caller,
     ) -> Result<Read<Listed>, Error> {
+        access::check_list(caller)?;
+        if page.size == 0 {
+            return Ok(Read::from(Vec::new()));
+        }
         self.store.list(filter, &Scope::of(caller), page).await
     }
 

@@ -42,6 +42,7 @@ pub fn service(images: Images, terms: Terms<'_>, db: Db) -> server::Service {
             let path = request.uri().path();
             ["/UploadImageData", "/DownloadImageData", "/file"].iter().any(|end| path.ends_with(end))
         },
+        path: http::path,
         metrics: |_| {},
         domain: "glance",
         descriptors: proto::glance::DESCRIPTORS,

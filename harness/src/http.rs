@@ -24,9 +24,14 @@ pub fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(stream)
 }
 
+/// All that comes on a connection until it is closed, as text.
+pub fn answer(stream: TcpStream) -> anyhow::Result<String> {
+    Ok(String::from_utf8_lossy(&bytes(stream)?).into_owned())
+}
+
 /// All that comes on a connection until it is closed.
-pub fn answer(mut stream: TcpStream) -> anyhow::Result<String> {
+pub fn bytes(mut stream: TcpStream) -> anyhow::Result<Vec<u8>> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    Ok(answer)
 }

@@ -5,6 +5,7 @@
 
 pub mod bucket;
 pub mod debian;
+pub mod glance;
 pub mod http;
 pub mod identity;
 pub mod podman;

@@ -25,6 +25,10 @@ const TEMPEST: Environment =
 const BUCKET: Environment =
     Environment { name: "bucket", requirements: include_str!("../python/bucket.txt") };
 
+/// OpenStack's own Image API, to compare with.
+const GLANCE: Environment =
+    Environment { name: "glance", requirements: include_str!("../python/glance.txt") };
+
 /// What calls an API by its description.
 const SCHEMATHESIS: Environment =
     Environment { name: "schemathesis", requirements: include_str!("../python/schemathesis.txt") };
@@ -35,7 +39,7 @@ const DEPLOY: Environment =
 
 /// Installs what tests need unless it is there.
 pub fn install() -> anyhow::Result<()> {
-    [TOOLS, CLIENTS, TEMPEST, BUCKET, SCHEMATHESIS]
+    [TOOLS, CLIENTS, TEMPEST, BUCKET, GLANCE, SCHEMATHESIS]
         .iter()
         .try_for_each(|environment| environment.installed().map(drop))
 }
@@ -98,6 +102,11 @@ pub fn deploy_python() -> anyhow::Result<PathBuf> {
 /// A Python that serves buckets.
 pub(crate) fn bucket_python() -> anyhow::Result<PathBuf> {
     BUCKET.program("python")
+}
+
+/// A Python that has OpenStack's own Image API.
+pub(crate) fn glance_python() -> anyhow::Result<PathBuf> {
+    GLANCE.program("python")
 }
 
 fn chosen(variable: &str) -> Option<PathBuf> {

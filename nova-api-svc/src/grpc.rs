@@ -44,6 +44,7 @@ pub fn service(operations: Operations, identity: Identity, message: usize, db: D
         program: "nova-api-svc",
         identity,
         is_transfer: |_| false,
+        path: |_| None,
         metrics: crate::glance::register_metrics,
         domain: "nova",
         descriptors: proto::nova::DESCRIPTORS,

@@ -9,8 +9,8 @@ use std::{
 use common::testing::TestDb;
 use harness::{identity::ACCOUNTS, service::Service, tools};
 
-/// What Schemathesis does not know by itself: that patches are JSON, that pages are text, and that errors come as
-/// either, depending on what the caller accepts.
+/// What Schemathesis does not know by itself: that patches are JSON, that pages are text, and that errors come in
+/// three forms, depending on what the caller accepts.
 const HOOKS: &str = r#"
 from itertools import cycle
 
@@ -18,7 +18,7 @@ import schemathesis
 
 PATCHES = [f"application/openstack-images-v2.{minor}-json-patch" for minor in (0, 1)]
 schemathesis.serializer.alias(PATCHES, "application/json")
-accepted = cycle(["application/json", "text/html"])
+accepted = cycle(["application/json", "text/html", "text/plain"])
 
 @schemathesis.deserializer("text/html")
 def page(context, response):

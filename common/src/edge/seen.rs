@@ -11,7 +11,7 @@ use tonic::Code;
 use tracing::Span;
 
 use crate::{
-    http::{self as openstack, Problem},
+    http::{self as openstack, Form, Problem},
     metrics::{Answered, METRICS},
     status, telemetry,
 };
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Way {
     Grpc,
-    Http { wants_json: bool },
+    Http(Form),
 }
 
 impl Way {
@@ -28,13 +28,13 @@ impl Way {
         if openstack::is_grpc(headers) {
             return Self::Grpc;
         }
-        Self::Http { wants_json: openstack::wants_json(headers) }
+        Self::Http(Form::of(headers))
     }
 
     pub(super) fn refuse(self, problem: Problem, domain: &'static str) -> Response {
         match self {
             Self::Grpc => problem.into_status(domain).into_http(),
-            Self::Http { wants_json } => openstack::render(problem.into_response(), domain, wants_json),
+            Self::Http(form) => openstack::render(problem.into_response(), domain, form),
         }
     }
 }
@@ -55,7 +55,7 @@ impl Seen {
     pub(super) fn new(request: &Request, way: Way) -> Self {
         let method = match way {
             Way::Grpc => request.uri().path().trim_start_matches('/').to_owned(),
-            Way::Http { .. } => request.method().as_str().to_owned(),
+            Way::Http(_) => request.method().as_str().to_owned(),
         };
         let request_id = request.headers().get("x-request-id").cloned();
         Self { way, method, started: Instant::now(), uri: request.uri().clone(), request_id }
@@ -91,7 +91,7 @@ impl Seen {
                 let method = if code == Code::Unimplemented { OTHER.to_owned() } else { method };
                 ("grpc", method, status::code_name(code).to_owned())
             }
-            Way::Http { .. } => {
+            Way::Http(_) => {
                 let path = response.extensions().get::<MatchedPath>();
                 let path = path.filter(|_| response.status() != StatusCode::METHOD_NOT_ALLOWED);
                 let method =

@@ -72,6 +72,14 @@ fn integer(value: &Value) -> Result<Option<String>, &'static str> {
     match value {
         Value::Number(number) if number.is_i64() => Ok(Some(number.to_string())),
         Value::Number(number) if number.is_u64() => Err("is out of range: 0 to 2147483647"),
+        // JSON Schema: 1.0 and 1e3 are integers.
+        Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0) => {
+            let digits = format!("{:.0}", number.as_f64().unwrap_or_default());
+            digits
+                .parse::<i64>()
+                .map(|number| Some(number.to_string()))
+                .map_err(|_| "is out of range: 0 to 2147483647")
+        }
         _ => Err("must be an integer"),
     }
 }

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use common::{http::Problem, violations::Violations};
+use common::{http::Problem, text::clip, violations::Violations};
 
 use super::{By, Of, image_id, media_type, no_content, range, unsupported_media_type};
 use crate::{error::Error, images::Upload};
@@ -25,10 +25,26 @@ pub(super) async fn upload(
     if given != OCTETS {
         return Err(unsupported_media_type(given, OCTETS));
     }
+    check_store(request.headers())?;
     let size = announced_size(request.headers())?;
     let bytes = request.into_body().into_data_stream();
     api.images.upload(id, Upload { bytes, size }, &caller).await?;
     Ok(no_content())
+}
+
+/// There is one store, which has no name: who asks for another must not believe that the data are in it.
+fn check_store(headers: &HeaderMap) -> Result<(), Violations> {
+    const STORE: &str = "x-image-meta-store";
+    match headers.get(STORE) {
+        Some(store) if !store.is_empty() => {
+            let store = clip(&String::from_utf8_lossy(store.as_bytes()), 60);
+            Err(Violations::one(
+                STORE,
+                format!("{store:?} is no store; leave it out: there is one, without a name"),
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How many bytes are to come: what `x-openstack-image-size` says, else the length of the body.

@@ -17,6 +17,16 @@ use super::{Api, By, Of};
 /// The minor versions of a Glance without several stores and without a cache; the first one is the current one.
 const VERSIONS: [&str; 11] = ["2.17", "2.15", "2.9", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0"];
 
+/// The path as the router has it: Glance takes each of its versions for the second one, and any number of slashes around
+/// it for one.
+#[must_use]
+pub fn path(path: &str) -> Option<String> {
+    let (version, rest) = path.trim_start_matches('/').split_once('/')?;
+    let is_known = version == "v2" || version.strip_prefix('v').is_some_and(|v| VERSIONS.contains(&v));
+    let meant = format!("/v2/{}", rest.trim_start_matches('/'));
+    (is_known && meant != path).then_some(meant)
+}
+
 /// The description of this API for programs.
 const OPENAPI: &str = include_str!("../../openapi.json");
 

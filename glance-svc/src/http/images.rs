@@ -14,7 +14,7 @@ use common::{
     edge::Room,
     http::Problem,
     id::Id,
-    page::{MAX_BYTES, Page, Read},
+    page::{MAX_BYTES, Page},
     violations::Violations,
 };
 use serde::Serialize;
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    image::{Attribute, Image, Status, listed::Listed, snapshot::Snapshot},
+    image::{Image, Status, listed::Listed, snapshot::Snapshot},
     list::ImageOrder,
 };
 
@@ -61,11 +61,7 @@ pub(super) async fn list(
     };
     let key = behind.as_ref().map(|image| |order: ImageOrder| order.key(image));
     let page = Page::behind(list.limit, list.order.clone(), key);
-    let listed = if list.limit == 0 {
-        Read::from(Vec::new())
-    } else {
-        api.images.list(&list.filter, &page, &caller).await?.try_map(Listed::image)?
-    };
+    let listed = api.images.list(&list.filter, &page, &caller).await?.try_map(Listed::image)?;
     let (images, next) =
         page.finish(listed, |image, by| by.key(image), render_item, |(_, json)| json.get().len());
     let mut answer = Json(page_of(&list, images, !next.is_empty())).into_response();
@@ -134,8 +130,6 @@ fn new_image(body: &Value, caller: &common::caller::Caller) -> Result<(Image, Vi
                 read_only.push(name.clone());
                 continue;
             }
-            // Glance: an owner that is null is the caller's project.
-            Name::Attribute(Attribute::Owner) if value.is_null() => continue,
             Name::Attribute(attribute) => attribute::attribute(attribute, value),
             Name::Property => attribute::property(name, value),
         };

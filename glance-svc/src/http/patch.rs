@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     image::{
         Image,
-        patch::{Operation, Patch, Target},
+        patch::{Operation, Patch},
     },
 };
 
@@ -40,11 +40,13 @@ impl Format {
     }
 }
 
-/// Reads a patch, all of whose problems are told at once.
+/// Reads a patch, all of whose problems are told at once: each names the attribute or property, as callers of clients
+/// never see the operations.
 pub fn parse(format: Format, body: &Value) -> Result<Patch, Error> {
     let mut reader = Reader {
         blank: Image::blank(Id::from(common::id::NIL), chrono::DateTime::UNIX_EPOCH),
         violations: Violations::default(),
+        at_fault: Vec::new(),
         read_only: Vec::new(),
     };
     let mut operations = Vec::new();
@@ -53,10 +55,13 @@ pub fn parse(format: Format, body: &Value) -> Result<Patch, Error> {
         Some(changes) => {
             for (index, change) in changes.iter().enumerate() {
                 operations.extend(reader.operation(format, index, change));
+                reader.at_fault.resize(reader.violations.len(), index);
             }
         }
     }
-    reader.violations.check()?;
+    if !reader.violations.is_empty() {
+        return Err(Error::InvalidPatch { violations: reader.violations, operations: reader.at_fault });
+    }
     if reader.read_only.is_empty() {
         Ok(Patch { operations })
     } else {
@@ -67,6 +72,8 @@ pub fn parse(format: Format, body: &Value) -> Result<Patch, Error> {
 struct Reader {
     blank: Image,
     violations: Violations,
+    /// Of each violation, the number of its operation.
+    at_fault: Vec<usize>,
     read_only: Vec<String>,
 }
 
@@ -86,9 +93,8 @@ impl Reader {
                 Name::Attribute(_) | Name::ReadOnly => self.refuse(name),
             };
         }
-        let field = format!("{field}.value");
         let Some(value) = change.get("value") else {
-            self.violations.add(field, "is missing");
+            self.violations.add(name, "has no value: the operation needs one");
             return None;
         };
         let target = match kind {
@@ -96,19 +102,13 @@ impl Reader {
             Name::Attribute(attribute) => attribute::attribute(attribute, value),
             Name::Property => attribute::property(&name, value),
         };
-        let target = self.violations.take(&field, target)?;
-        self.check(&field, &target);
+        let target = self.violations.take(&name, target)?;
+        target.check(&self.blank, &mut self.violations);
         Some(match (verb, format) {
             ("replace", _) => Operation::Replace(target),
             (_, Format::V20) => Operation::Add(target),
             (_, Format::V21) => Operation::Set(target),
         })
-    }
-
-    fn check(&mut self, field: &str, target: &Target) {
-        let mut problems = Violations::default();
-        target.check(&self.blank, &mut problems);
-        self.violations.append(problems.within(&format!("{field} of ")));
     }
 
     fn refuse(&mut self, name: String) -> Option<Operation> {
@@ -168,7 +168,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::image::Attribute;
+    use crate::image::{Attribute, patch::Target};
 
     fn property(name: &str, value: &str) -> Target {
         Target::Property(name.into(), value.into())
@@ -223,8 +223,11 @@ mod tests {
             {"op": "add", "path": "/visibility", "value": "all"},
             {"op": "add", "path": "/disk_format", "value": "nope"},
         ]);
-        let Err(Error::Invalid(violations)) = parse(Format::V21, &body) else { panic!("it is invalid") };
+        let Err(Error::InvalidPatch { violations, operations }) = parse(Format::V21, &body) else {
+            panic!("it is invalid")
+        };
         assert!(violations.to_string().starts_with("15 violations"), "{violations}");
+        assert_eq!(operations, (0..15).collect::<Vec<_>>());
         assert!(parse(Format::V20, &json!([{"add": "/k", "remove": "/k"}])).is_err());
         assert!(parse(Format::V21, &json!({})).is_err());
     }

@@ -1,8 +1,6 @@
 //! The query of a list: filters, order, and which page.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SubsecRound as _, Utc};
 use common::{
-    filter::add_entry,
     page::{DEFAULT_SIZE, Direction, MAX_SIZE, Order},
     text::clip,
     violations::Violations,
@@ -16,6 +14,12 @@ use crate::{
         TimeColumn,
     },
 };
+
+mod time;
+mod values;
+
+use time::compared_time;
+use values::one_of;
 
 /// Most conditions of a list.
 const MAX_CONDITIONS: usize = 64;
@@ -92,6 +96,8 @@ pub fn parse(query: &str) -> Result<ListImages, Violations> {
 struct Reader {
     violations: Violations,
     filter: ImageFilter,
+    /// With the names of their filters.
+    conditions: Vec<(String, Condition)>,
     limit: Option<usize>,
     marker: Option<String>,
     sort: Option<String>,
@@ -127,6 +133,8 @@ impl Reader {
             "visibility" => visibility(value).map(|visibility| self.filter.visibility = visibility),
             "member_status" => membership(value).map(|status| self.filter.member_status = status),
             "os_hidden" => flag(value).map(|hidden| self.filter.os_hidden = hidden),
+            // Glance: what was deleted is listed to nobody, whatever this says.
+            "deleted" => Ok(()),
             "changes-since" => Err("is no longer a filter; use updated_at=gt:TIME".to_owned()),
             _ => self.condition(name, value),
         };
@@ -134,14 +142,19 @@ impl Reader {
     }
 
     fn condition(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let Some(condition) = condition(name, value)? else {
-            return add_entry(&mut self.filter.properties, name.to_owned(), value.to_owned());
-        };
-        self.filter.conditions.push(condition);
+        match condition(name, value)? {
+            Some(condition) => {
+                self.conditions.retain(|(known, other)| known != name || !replaces(&condition, other));
+                self.conditions.push((name.to_owned(), condition));
+            }
+            None => drop(self.filter.properties.insert(name.to_owned(), value.to_owned())),
+        }
         Ok(())
     }
 
     fn finish(mut self) -> Result<ListImages, Violations> {
+        self.filter.conditions =
+            std::mem::take(&mut self.conditions).into_iter().map(|(_, condition)| condition).collect();
         let order = self.order();
         let order = self.violations.take("sort", order);
         let conditions = self.filter.conditions.len() + self.filter.tags.len() + self.filter.properties.len();
@@ -164,36 +177,46 @@ impl Reader {
         })
     }
 
-    /// Both of Glance's forms: `sort=name:asc,size`, and `sort_key` with no, one, or as many `sort_dir`.
+    /// The sort keys of a query, and behind them those that end every order.
     fn order(&self) -> Result<Order<ImageOrder>, String> {
-        let (mut keys, last) = if let Some(sort) = &self.sort {
-            if !(self.sort_keys.is_empty() && self.sort_directions.is_empty()) {
-                return Err("cannot be combined with sort_key and sort_dir".to_owned());
-            }
-            let keys = sort.split(',').map(|part| {
-                let (key, direction) = part.split_once(':').unwrap_or((part, "desc"));
-                Ok((sort_key(key.trim())?, sort_direction(direction.trim())?))
-            });
-            (keys.collect::<Result<Vec<_>, String>>()?, Direction::Descending)
-        } else {
-            let directions = self.sort_directions.iter().map(|direction| sort_direction(direction));
-            let directions = directions.collect::<Result<Vec<_>, _>>()?;
-            let keys = self.sort_keys.iter().map(|key| sort_key(key)).collect::<Result<Vec<_>, _>>()?;
-            let keys = if keys.is_empty() { vec![ImageOrder::CreateTime] } else { keys };
-            match directions.as_slice() {
-                [] => (
-                    keys.into_iter().map(|key| (key, Direction::Descending)).collect(),
-                    Direction::Descending,
-                ),
-                [one] => (keys.into_iter().map(|key| (key, *one)).collect(), *one),
-                several if several.len() == keys.len() => {
-                    (keys.into_iter().zip(directions).collect(), Direction::Descending)
-                }
-                _ => return Err("needs no sort_dir, one, or one for each sort_key".to_owned()),
-            }
-        };
+        let mut keys = if let Some(sort) = &self.sort { self.joined(sort)? } else { self.classic()? };
+        // Glance: one direction counts for all, of several none counts for what is not named.
+        let last = if let [(_, only)] = keys.as_slice() { *only } else { self.direction_of_the_rest() };
         keys.extend([(ImageOrder::CreateTime, last), (ImageOrder::Id, last)]);
         Ok(Order::new(keys))
+    }
+
+    /// `sort=name:asc,size`.
+    fn joined(&self, sort: &str) -> Result<Vec<(ImageOrder, Direction)>, String> {
+        if !(self.sort_keys.is_empty() && self.sort_directions.is_empty()) {
+            return Err("cannot be combined with sort_key and sort_dir".to_owned());
+        }
+        let keys = sort.split(',').map(|part| {
+            let (key, direction) = part.split_once(':').unwrap_or((part, "desc"));
+            Ok((sort_key(key.trim())?, sort_direction(direction.trim())?))
+        });
+        keys.collect()
+    }
+
+    /// `sort_key` with no, one, or as many `sort_dir`.
+    fn classic(&self) -> Result<Vec<(ImageOrder, Direction)>, String> {
+        let directions = self.sort_directions.iter().map(|direction| sort_direction(direction));
+        let directions = directions.collect::<Result<Vec<_>, _>>()?;
+        let keys = self.sort_keys.iter().map(|key| sort_key(key)).collect::<Result<Vec<_>, _>>()?;
+        let keys = if keys.is_empty() { vec![ImageOrder::CreateTime] } else { keys };
+        match directions.as_slice() {
+            [] => Ok(keys.into_iter().map(|key| (key, Direction::Descending)).collect()),
+            [one] => Ok(keys.into_iter().map(|key| (key, *one)).collect()),
+            several if several.len() == keys.len() => Ok(keys.into_iter().zip(directions).collect()),
+            _ => Err("needs no sort_dir, one, or one for each sort_key".to_owned()),
+        }
+    }
+
+    fn direction_of_the_rest(&self) -> Direction {
+        match self.sort_directions.as_slice() {
+            [only] if only == "asc" => Direction::Ascending,
+            _ => Direction::Descending,
+        }
     }
 }
 
@@ -273,6 +296,15 @@ fn condition(name: &str, value: &str) -> Result<Option<Condition>, String> {
     number_condition(name, value)
 }
 
+/// Whether a condition counts in place of one before it of the same filter: the last counts (Glance), but two
+/// comparisons of a time are a range.
+fn replaces(condition: &Condition, before: &Condition) -> bool {
+    match (condition, before) {
+        (Condition::Time(_, comparison, _), Condition::Time(_, other, _)) => comparison == other,
+        _ => true,
+    }
+}
+
 /// How many values a condition compares with.
 fn values(condition: &Condition) -> usize {
     match condition {
@@ -291,76 +323,6 @@ fn number_condition(name: &str, value: &str) -> Result<Option<Condition>, String
     let Some((_, column)) = column else { return Ok(None) };
     let number = value.trim().parse().map_err(|_| "must be an integer".to_owned())?;
     Ok(Some(Condition::Number(*column, comparison, number)))
-}
-
-/// `VALUE`, `eq:VALUE`, or `in:VALUE,"VALUE, WITH COMMA"`.
-fn one_of(value: &str) -> Result<Vec<String>, String> {
-    match value.split_once(':') {
-        None => Ok(vec![value.to_owned()]),
-        Some(("eq", value)) => Ok(vec![value.to_owned()]),
-        Some(("in", values)) => split_values(values),
-        Some((operator, _)) => {
-            let operator = clip(operator, 60);
-            Err(format!("{operator:?} is no operator; those are in and eq (a value with a colon: eq:VALUE)"))
-        }
-    }
-}
-
-/// Splits a list at its commas, but for those in double quotes; a backslash keeps a quote from being one.
-fn split_values(list: &str) -> Result<Vec<String>, String> {
-    let mut values = vec![String::new()];
-    let mut characters = list.chars().peekable();
-    let mut is_quoted = false;
-    let mut was_quoted = false;
-    while let Some(character) = characters.next() {
-        let value = values.last_mut().expect("there is a first value");
-        match character {
-            '\\' if characters.peek() == Some(&'"') => value.extend(characters.next()),
-            '"' if is_quoted => (is_quoted, was_quoted) = (false, true),
-            '"' if value.is_empty() && !was_quoted => is_quoted = true,
-            ',' if !is_quoted => {
-                was_quoted = false;
-                values.push(String::new());
-            }
-            '"' => return Err("has a quotation mark in the middle of a value".to_owned()),
-            _ if was_quoted => return Err("needs a comma behind a closing quotation mark".to_owned()),
-            other => value.push(other),
-        }
-    }
-    if is_quoted { Err("has a quotation mark that is not closed".to_owned()) } else { Ok(values) }
-}
-
-/// `TIME`, or `gt:TIME` and so on.
-fn compared_time(value: &str) -> Result<(Comparison, DateTime<Utc>), String> {
-    if let Some(time) = time(value) {
-        return Ok((Comparison::Equal, time));
-    }
-    let (operator, text) = value.split_once(':').unwrap_or(("eq", value));
-    let comparison = Comparison::ALL.iter().find(|(known, _)| *known == operator);
-    match (comparison, time(text)) {
-        (Some((_, comparison)), Some(time)) => Ok((*comparison, time)),
-        (None, _) => {
-            let known = Comparison::ALL.map(|(known, _)| known).join(", ");
-            Err(format!("{:?} is no operator; those are {known}", clip(operator, 60)))
-        }
-        (_, None) => Err("must be a time in ISO 8601, such as 2026-11-22T16:56:41Z".to_owned()),
-    }
-}
-
-/// A time in ISO 8601; UTC if it names no zone.
-fn time(text: &str) -> Option<DateTime<Utc>> {
-    // In a query, a + that is not escaped stands for a blank.
-    let text = text.trim().replace(' ', "+");
-    let zoned = DateTime::parse_from_rfc3339(&text).ok().map(|time| time.to_utc());
-    let naive =
-        || NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|time| time.and_utc());
-    let minute = || NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M").ok().map(|time| time.and_utc());
-    let basic = || NaiveDateTime::parse_from_str(&text, "%Y%m%dT%H%M%SZ").ok().map(|time| time.and_utc());
-    let date = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|time| time.and_utc());
-    let time = zoned.or_else(naive).or_else(minute).or_else(basic).or_else(date)?.trunc_subsecs(0);
-    // PostgreSQL and text both keep four digits of a year.
-    let year = chrono::Datelike::year(&time);
-    (1..=9998).contains(&year).then_some(time)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::error::Error;
 /// The part that `Range` names, of data of `size` bytes; none if it names none. A header of another unit, or that
 /// makes no sense, is as none; of several parts Glance gives none at all.
 pub(super) fn part(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>, Error> {
-    let Some(header) = headers.get(header::RANGE) else { return Ok(None) };
+    let Some(header) = headers.get(header::RANGE) else { return content_range(headers, size) };
     let Some(ranges) = header.to_str().ok().and_then(|header| parse_range_header(header).ok()) else {
         return Ok(None);
     };
@@ -29,6 +29,26 @@ pub(super) fn part(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>,
         _ => size,
     };
     if start < end { Ok(Some(start..end)) } else { Err(Error::Range { size }) }
+}
+
+/// The part that `Content-Range` names, which old clients of Glance send in place of `Range`: `bytes 0-3/*`, with the
+/// size of the data or `*`.
+fn content_range(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>, Error> {
+    let Some(header) = headers.get(header::CONTENT_RANGE) else { return Ok(None) };
+    let named = header.to_str().ok().and_then(|header| {
+        let (part, whole) = header.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
+        let (first, last) = part.split_once('-')?;
+        let (first, last) = (first.trim().parse::<u64>().ok()?, last.trim().parse::<u64>().ok()?);
+        let whole = if whole.trim() == "*" { None } else { Some(whole.trim().parse::<u64>().ok()?) };
+        (first <= last && whole.is_none_or(|whole| last < whole))
+            .then_some((first..last.checked_add(1)?, whole))
+    });
+    match named {
+        Some((part, whole)) if part.start < size && (part.end <= size || whole.is_some()) => {
+            Ok(Some(part.start..part.end.min(size)))
+        }
+        _ => Err(Error::Range { size }),
+    }
 }
 
 #[cfg(test)]

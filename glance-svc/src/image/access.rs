@@ -26,6 +26,14 @@ pub fn manages(caller: &Caller, image: &Image) -> bool {
     caller.is_admin || caller.is_of(&image.owner)
 }
 
+/// Whether `caller` may list images at all.
+pub fn check_list(caller: &Caller) -> Result<(), Error> {
+    if caller.is_reader() {
+        return Ok(());
+    }
+    Err(Error::NotPermitted { action: "list images".to_owned(), needs: "the role reader" })
+}
+
 /// Whether `caller` may change the image, which it sees.
 pub fn check_change(caller: &Caller, image: &Image) -> Result<(), Error> {
     if manages(caller, image) && caller.is_member() {

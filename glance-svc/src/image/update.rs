@@ -3,7 +3,7 @@
 use common::violations::Violations;
 
 use super::{
-    AMAZON_FORMATS, Attribute, Image, Status, TAG_LIMIT,
+    Attribute, Image, Status, TAG_LIMIT,
     properties::{PropertyUpdate, Quota, check},
 };
 use crate::error::Error;
@@ -20,7 +20,7 @@ pub struct Update {
 }
 
 /// Checks an image that is to be registered; `problems` are those found while it was read.
-pub fn register(mut image: Image, problems: Violations, quota: Quota) -> Result<Image, Error> {
+pub fn register(image: Image, problems: Violations, quota: Quota) -> Result<Image, Error> {
     let mut violations = problems;
     for attribute in Attribute::ALL {
         attribute.check(&image, &mut violations);
@@ -28,7 +28,7 @@ pub fn register(mut image: Image, problems: Violations, quota: Quota) -> Result<
     if !matches!(image.status, Status::Queued | Status::Active) {
         violations.add("status", "a new image is ACTIVE (with its size) or QUEUED");
     }
-    violations.append(complete(&mut image));
+    violations.append(contradictions(&image));
     violations.append(check(&image.properties, "properties"));
     violations.check()?;
     quota.check(&image.properties)?;
@@ -46,11 +46,11 @@ impl Update {
     }
 }
 
-/// Checks what a change made of `image`, and completes it.
+/// Checks what a change made of `image`.
 pub fn settle(image: &Image, mut next: Image, quota: Quota) -> Result<Image, Error> {
     check_move(image, &mut next)?;
     check_locks(image, &next)?;
-    complete(&mut next).check()?;
+    contradictions(&next).check()?;
     check_tag_quota(&next, image.tags.len())?;
     quota.check_growth(&image.properties, &next.properties)?;
     Ok(next)
@@ -100,26 +100,9 @@ fn check_locks(image: &Image, next: &Image) -> Result<(), Error> {
     DATA.into_iter().try_for_each(|attribute| locked(attribute, Status::AWAITING_DATA))
 }
 
-/// Fills in the second of two formats that must be equal, and notes attributes that contradict each other.
-fn complete(image: &mut Image) -> Violations {
+/// Notes attributes that contradict each other.
+fn contradictions(image: &Image) -> Violations {
     let mut violations = Violations::default();
-    let amazon = |format: &String| AMAZON_FORMATS.contains(&format.as_str());
-    if amazon(&image.disk_format) && image.container_format.is_empty() {
-        image.container_format.clone_from(&image.disk_format);
-    }
-    if amazon(&image.container_format) && image.disk_format.is_empty() {
-        image.disk_format.clone_from(&image.container_format);
-    }
-    let mixed = amazon(&image.disk_format) || amazon(&image.container_format);
-    if mixed && image.disk_format != image.container_format {
-        violations.add(
-            "container_format",
-            format!(
-                "{:?} does not go with disk_format {:?}: ami, ari and aki need the same in both",
-                image.container_format, image.disk_format
-            ),
-        );
-    }
     match (image.status, image.size) {
         (Status::Active, None) => violations.add("size", "an ACTIVE image has data: give its size in bytes"),
         (Status::Queued, Some(_)) => {

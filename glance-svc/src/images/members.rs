@@ -65,11 +65,13 @@ impl Images {
         if !sees(caller, &image, member_id) {
             return Err(missing());
         }
-        if !(caller.is_admin || caller.is_of(member_id) && caller.is_member()) {
+        // Glance: the owner of an image answers to no sharing, not even with itself.
+        let answers = caller.is_of(member_id) && caller.is_member() && !caller.is_of(&image.owner);
+        if !(caller.is_admin || answers) {
             let action = format!("answer for {member_id:?}");
             return Err(Error::NotPermitted {
                 action,
-                needs: "the role member in that project, or the role admin",
+                needs: "the role member in that project, which does not own the image, or the role admin",
             });
         }
         if !self.store.update_member(id, member_id, status, clock::now()).await? {

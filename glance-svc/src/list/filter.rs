@@ -94,7 +94,7 @@ pub enum Condition {
     Protected(bool),
     /// The number compares like this.
     Number(NumberColumn, Comparison, i64),
-    /// The time compares like this.
+    /// The time compares like this: with a whole second, as times are shown, or with a fraction of one, exactly.
     Time(TimeColumn, Comparison, DateTime<Utc>),
 }
 

@@ -1,6 +1,6 @@
 //! The conditions of a list on columns, as SQL.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use common::{db::Micros, id::Id};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
@@ -41,6 +41,9 @@ where
         }
         Condition::Number(column, comparison, number) => {
             query.push(column.sql()).push(comparison.sql()).push_bind(*number);
+        }
+        Condition::Time(column, comparison, time) if time.nanosecond() > 0 => {
+            query.push(column.sql()).push(comparison.sql()).push_bind(*time);
         }
         Condition::Time(column, comparison, time) => push_second(query, column.sql(), *comparison, *time),
     }

@@ -63,7 +63,10 @@ impl Digest {
         image.checksum.clone_from(&self.checksum);
         ALGORITHM.clone_into(&mut image.os_hash_algo);
         image.os_hash_value.clone_from(&self.hash);
-        image.virtual_size = self.virtual_size(&image.disk_format).and_then(|size| i64::try_from(size).ok());
+        // Glance: what is in a container is not looked into.
+        let is_bare = image.container_format == "bare";
+        let virtual_size = self.virtual_size(&image.disk_format).filter(|_| is_bare);
+        image.virtual_size = virtual_size.and_then(|size| i64::try_from(size).ok());
     }
 
     /// Size of the disk: that of the data, or what the head of a qcow2 says.

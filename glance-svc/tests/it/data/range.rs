@@ -10,6 +10,7 @@ on_both_databases!(
     refuses_a_part_outside_of_the_data,
     refuses_several_parts,
     what_makes_no_sense_is_ignored,
+    content_range_stands_in_for_range,
     parts_of_large_data_fit_together,
 );
 
@@ -78,6 +79,31 @@ async fn what_makes_no_sense_is_ignored(db: TestDb) {
     // Before there are data, there are no parts of them.
     let queued = http.queued().await;
     part(&http, &queued, "bytes=0-4").await.is(204);
+}
+
+/// Glance: old clients send it in place of `Range`.
+async fn content_range_stands_in_for_range(db: TestDb) {
+    let (http, id) = ten(db).await;
+    let ask =
+        async |range: &str| http.call("GET", &file_path(&id)).header("content-range", range).send().await;
+    for (range, data, shown) in [
+        ("bytes 0-3/*", "0123", "bytes 0-3/10"),
+        ("bytes 9-9/*", "9", "bytes 9-9/10"),
+        ("bytes 2-5/10", "2345", "bytes 2-5/10"),
+        ("bytes 8-11/20", "89", "bytes 8-9/10"),
+    ] {
+        let answer = ask(range).await.is(206);
+        assert_eq!((answer.text().as_str(), answer.header("content-range")), (data, shown), "{range}");
+    }
+    for range in
+        ["bytes 10-11/*", "bytes 8-11/*", "bytes 3-1/*", "bytes 5-7/6", "bytes 2-/*", "bytes */10", "x"]
+    {
+        let answer = ask(range).await;
+        assert_eq!(answer.error(416, "RANGE_OUTSIDE_DATA")["size"], "10", "{range}");
+    }
+    let both =
+        http.call("GET", &file_path(&id)).header("range", "bytes=1-1").header("content-range", "bytes 2-2/*");
+    assert_eq!(both.send().await.is(206).text(), "1");
 }
 
 async fn parts_of_large_data_fit_together(db: TestDb) {

@@ -16,6 +16,7 @@ use crate::support::{
 
 on_both_databases!(
     refuses_other_media_types,
+    knows_no_store,
     needs_both_formats,
     data_are_given_once,
     only_the_owner_and_operators_give_them,
@@ -38,6 +39,19 @@ async fn refuses_other_media_types(db: TestDb) {
     assert_eq!(world.get(&id).await.unwrap().revision, 1);
     let call = http.call("PUT", &file_path(&id)).header("content-type", "application/octet-stream; a=b");
     call.text("hello").send().await.is(204);
+}
+
+async fn knows_no_store(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    let upload = async |store: &str| {
+        let call = http.call("PUT", &file_path(&id)).header("content-type", "application/octet-stream");
+        call.header("x-image-meta-store", store).text("hello").send().await
+    };
+    upload("nope").await.violation("x-image-meta-store", "\"nope\" is no store");
+    assert_eq!(http.show(&id).await["status"], "queued");
+    upload("").await.is(204);
 }
 
 async fn needs_both_formats(db: TestDb) {

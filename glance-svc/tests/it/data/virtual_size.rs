@@ -5,7 +5,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Who, World, id_of};
 
-on_both_databases!(raw_data_are_the_disk, a_qcow2_says_it_in_its_head, of_other_formats_it_is_not_known);
+on_both_databases!(
+    raw_data_are_the_disk,
+    a_qcow2_says_it_in_its_head,
+    of_other_formats_it_is_not_known,
+    of_data_in_a_container_it_is_not_known
+);
 
 /// The virtual size that is found in data of that format, sent in pieces of three bytes.
 async fn found(http: &crate::support::Http, format: &str, data: &[u8]) -> Value {
@@ -39,6 +44,17 @@ async fn a_qcow2_says_it_in_its_head(db: TestDb) {
     // Cut off, no qcow2 at all, or larger than any disk.
     for unknown in [&head(1)[..31], b"hello", b"", b"QFI\xfb", &head(u64::MAX)] {
         assert_eq!(found(&http, "qcow2", unknown).await, Value::Null, "{unknown:?}");
+    }
+}
+
+async fn of_data_in_a_container_it_is_not_known(db: TestDb) {
+    let http = World::start(db).await.http(Who::OWNER);
+    for container in ["ovf", "ova", "docker", "compressed", "ami"] {
+        let image = json!({"disk_format": "raw", "container_format": container});
+        let id = id_of(&http.create(image).await);
+        http.upload(&id, "hello").await.is(204);
+        let image = http.show(&id).await;
+        assert_eq!((&image["size"], &image["virtual_size"]), (&json!(5), &Value::Null), "{container}");
     }
 }
 

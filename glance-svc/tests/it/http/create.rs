@@ -3,7 +3,7 @@
 use common::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
-use crate::support::{Settings, Who, World, id_of};
+use crate::support::{Settings, V21, Who, World, id_of};
 
 on_both_databases!(
     a_new_image_has_defaults,
@@ -12,7 +12,9 @@ on_both_databases!(
     takes_an_id_once,
     an_id_is_never_given_out_again,
     what_is_null_or_empty_is_not_there,
-    amazon_formats_need_no_second_one,
+    amazon_formats_go_with_every_other,
+    an_owner_that_is_null_is_no_owner,
+    whole_numbers_are_written_in_any_form,
     takes_any_text,
     names_with_special_characters_are_found_and_changed,
     names_that_only_grpc_has_fields_of_are_properties,
@@ -109,18 +111,36 @@ async fn what_is_null_or_empty_is_not_there(db: TestDb) {
     assert_eq!(http.create(json!({"k": ""})).await["k"], "");
 }
 
-async fn amazon_formats_need_no_second_one(db: TestDb) {
+async fn amazon_formats_go_with_every_other(db: TestDb) {
     let http = World::start(db).await.http(Who::OWNER);
-    for format in ["ami", "ari", "aki"] {
-        for given in ["disk_format", "container_format"] {
-            let image = http.create(json!({given: format})).await;
-            assert_eq!((&image["disk_format"], &image["container_format"]), (&json!(format), &json!(format)));
-        }
+    for (disk, container) in [("ami", "bare"), ("aki", "bare"), ("ari", "aki"), ("raw", "ami")] {
+        let image = http.create(json!({"disk_format": disk, "container_format": container})).await;
+        assert_eq!((&image["disk_format"], &image["container_format"]), (&json!(disk), &json!(container)));
+        http.upload(&id_of(&image), "x").await.is(204);
     }
-    for (disk, container) in [("ami", "aki"), ("raw", "ami"), ("aki", "bare")] {
-        let refused =
-            http.post("/v2/images", json!({"disk_format": disk, "container_format": container})).await;
-        refused.violation("container_format", "need the same in both");
+    let image = http.create(json!({"disk_format": "ami"})).await;
+    assert_eq!(image["container_format"], Value::Null, "nothing is filled in");
+}
+
+async fn an_owner_that_is_null_is_no_owner(db: TestDb) {
+    let world = World::start(db).await;
+    let image = world.http(Who::ADMIN).create(json!({"name": "a", "owner": null})).await;
+    assert_eq!(image["owner"], Value::Null);
+    assert_eq!(world.http(Who::ADMIN).show(&id_of(&image)).await["owner"], Value::Null);
+    world.http(Who::OWNER).post("/v2/images", json!({"owner": null})).await.error(403, "NOT_PERMITTED");
+}
+
+async fn whole_numbers_are_written_in_any_form(db: TestDb) {
+    let http = World::start(db).await.http(Who::OWNER);
+    for (text, number) in [("1.0", 1), ("1e3", 1000), ("0.0", 0), ("20.00e1", 200)] {
+        let body = format!("{{\"min_disk\": {text}, \"min_ram\": {text}}}");
+        let call = http.call("POST", "/v2/images").header("content-type", "application/json").text(&body);
+        let image = call.send().await.is(201).json();
+        assert_eq!((&image["min_disk"], &image["min_ram"]), (&json!(number), &json!(number)), "{text}");
+        let patch = format!("[{{\"op\": \"replace\", \"path\": \"/min_ram\", \"value\": {text}}}]");
+        let id = id_of(&image);
+        let call = http.call("PATCH", &format!("/v2/images/{id}")).header("content-type", V21).text(&patch);
+        assert_eq!(call.send().await.is(200).json()["min_ram"], number);
     }
 }
 

@@ -79,7 +79,7 @@ async fn refuses_values_out_of_range(db: TestDb) {
         }
         refused(&http, serde_json::from_str(&format!("{{\"{name}\": 1e30}}")).unwrap())
             .await
-            .violation(name, "must be");
+            .violation(name, "is out of range");
         for value in [0, 2_147_483_647] {
             assert_eq!(http.create(json!({name: value})).await[name], value);
         }

@@ -12,6 +12,7 @@ on_both_databases!(
     versions_point_to_the_public_endpoint,
     needs_no_caller_to_tell_its_versions,
     outside_of_the_api_every_path_is_a_choice,
+    every_version_is_the_second_one,
     unknown_paths_of_the_api_are_not_found,
     a_wrong_method_names_the_right_ones,
     describes_itself_to_programs,
@@ -23,6 +24,31 @@ const NO_IMAGE: &str = "00000000-0000-4000-8000-000000000000";
 fn ids(document: &Value) -> Vec<&str> {
     let versions = document["versions"].as_array().unwrap().iter();
     versions.map(|version| version["id"].as_str().unwrap()).collect()
+}
+
+async fn every_version_is_the_second_one(db: TestDb) {
+    let http = World::start(db).await.http(Who::OWNER);
+    let id = http.queued().await;
+    for prefix in ["/v2.0", "/v2.17", "//v2", "///v2.9", "/v2/"] {
+        let page = http.get(&format!("{prefix}/images?name=cirros&limit=1")).await.is(200).json();
+        assert_eq!(
+            (&page["images"][0]["id"], page["images"].as_array().unwrap().len()),
+            (&json!(id), 1),
+            "{prefix}"
+        );
+        assert_eq!(
+            http.get(&format!("{prefix}/images/{id}")).await.is(200).json()["self"],
+            format!("/v2/images/{id}")
+        );
+        http.get(&format!("{prefix}/nonsense")).await.error(404, "METHOD_NOT_FOUND");
+    }
+    let file = format!("//v2.1/images/{id}/file");
+    let call = http.call("PUT", &file).header("content-type", "application/octet-stream");
+    call.text("hello").send().await.is(204);
+    assert_eq!(http.get(&file).await.is(200).text(), "hello");
+    for other in ["/v2.8/images", "/v2.99/images", "/v1/images", "/v2.0images"] {
+        http.get(other).await.is(300);
+    }
 }
 
 async fn tells_its_versions(db: TestDb) {

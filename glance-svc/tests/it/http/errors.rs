@@ -7,7 +7,7 @@ use crate::support::{Http, Settings, V21, Who, World};
 
 on_both_databases!(
     every_answer_has_a_request_id,
-    an_error_is_html_unless_json_is_asked_for,
+    an_error_has_the_form_that_is_asked_for,
     an_error_in_html_tells_every_problem_escaped,
     an_error_in_json_says_all_that_grpc_says,
     refuses_a_body_that_is_no_json,
@@ -31,9 +31,16 @@ async fn every_answer_has_a_request_id(db: TestDb) {
     assert_ne!(one.header("x-openstack-request-id"), other.header("x-openstack-request-id"));
 }
 
-async fn an_error_is_html_unless_json_is_asked_for(db: TestDb) {
+async fn an_error_has_the_form_that_is_asked_for(db: TestDb) {
     let http = World::start(db).await.http(Who::OWNER);
-    for accept in ["*/*", "text/html", "text/html, application/json", "application/octet-stream", ""] {
+    for accept in [
+        "*/*",
+        "text/html",
+        "text/html, application/json",
+        "application/json, text/html",
+        "application/octet-stream",
+        "",
+    ] {
         let answer = http.call("GET", "/v2/images/nonsense").header("accept", accept).send().await.is(404);
         assert_eq!(answer.header("content-type"), "text/html; charset=UTF-8", "{accept}");
         assert_eq!(answer.header("x-error-reason"), "IMAGE_NOT_FOUND");
@@ -41,6 +48,12 @@ async fn an_error_is_html_unless_json_is_asked_for(db: TestDb) {
         // The command-line client shows the lines of the body, without their tags.
         assert!(text.contains("<title>404 Not Found</title>"), "{text}");
         assert!(text.contains("no image nonsense<br /><br />"), "{text}");
+    }
+    for accept in ["text/plain", "application/octet-stream;q=0, text/plain;q=0.1"] {
+        let answer = http.call("GET", "/v2/images/nonsense").header("accept", accept).send().await.is(404);
+        assert_eq!(answer.header("content-type"), "text/plain; charset=UTF-8", "{accept}");
+        assert_eq!(answer.header("x-error-reason"), "IMAGE_NOT_FOUND");
+        assert_eq!(answer.text(), "404 Not Found\n\nno image nonsense\n");
     }
     for accept in ["application/json", "application/json, text/html;q=0.5", "application/json;charset=utf-8"]
     {

@@ -15,6 +15,9 @@ on_both_databases!(
     finds_by_properties,
     finds_by_hashes,
     all_conditions_must_hold,
+    a_name_with_a_colon_is_found_as_it_is,
+    of_a_filter_twice_the_last_counts,
+    what_was_deleted_is_not_listed,
 );
 
 /// Images that differ in everything, by name.
@@ -230,5 +233,48 @@ async fn all_conditions_must_hold(db: TestDb) {
         ["k=v", "tag=z", "min_disk_min=1", "owner=x", "id=x", "created_at=lt:2020-01-01T00:00:00Z"]
     {
         finds(&http, &[(&format!("{query}&{one_more}"), &[])]).await;
+    }
+}
+
+async fn a_name_with_a_colon_is_found_as_it_is(db: TestDb) {
+    let http = World::start(db).await.http(Who::OWNER);
+    for name in ["a: b", "ubuntu:24.04", "::", "x:in:y", "eq:z"] {
+        http.create(json!({"name": name})).await;
+    }
+    for (query, found) in [
+        ("name=a:%20b", "a: b"),
+        ("name=a%3A+b", "a: b"),
+        ("name=ubuntu:24.04", "ubuntu:24.04"),
+        ("name=::", "::"),
+        ("name=x:in:y", "x:in:y"),
+        ("name=eq:eq:z", "eq:z"),
+        ("name=in:ubuntu:24.04", "ubuntu:24.04"),
+    ] {
+        assert_eq!(http.list(query).await, [found], "{query}");
+    }
+}
+
+/// Glance: but for two comparisons of a time, which are a range.
+async fn of_a_filter_twice_the_last_counts(db: TestDb) {
+    let http = World::start(db).await.http(Who::OWNER);
+    for (name, value) in [("a", "v"), ("b", "w")] {
+        http.create(json!({"name": name, "k": value})).await;
+    }
+    for query in ["name=a&name=b", "name=in:a,c&name=eq:b", "k=v&k=w", "min_ram=1&min_ram=0&name=b"] {
+        assert_eq!(http.list(query).await, ["b"], "{query}");
+    }
+    assert_eq!(http.list("created_at=gt:2020-01-01&created_at=lt:2020-01-02").await.len(), 0);
+    assert_eq!(http.list("created_at=lt:2020-01-01&created_at=lt:2090-01-01").await.len(), 2);
+}
+
+async fn what_was_deleted_is_not_listed(db: TestDb) {
+    let http = World::start(db).await.http(Who::OWNER);
+    let id = id_of(&http.create(json!({"name": "gone"})).await);
+    http.delete(&crate::support::image_path(&id)).await.is(204);
+    http.create(json!({"name": "there", "revision": "r"})).await;
+    for query in
+        ["deleted=true", "deleted=False", "deleted=nonsense", "revision=r", "deleted=true&revision=r"]
+    {
+        assert_eq!(http.list(query).await, ["there"], "{query}");
     }
 }

@@ -9,8 +9,8 @@ on_both_databases!(refuses_filters_that_make_no_sense, tells_every_violation_at_
 async fn refuses_filters_that_make_no_sense(db: TestDb) {
     let http = World::start(db).await.http(Who::OWNER);
     for (query, field, part) in [
-        ("name=like:a", "name", "is no operator"),
-        ("id=gt:a", "id", "is no operator"),
+        ("name=neq:a", "name", "does not compare texts"),
+        ("id=gt:a", "id", "does not compare texts"),
         ("name=in:%22a", "name", "is not closed"),
         ("name=in:a%22b", "name", "in the middle"),
         ("name=in:%22a%22b", "name", "needs a comma"),
@@ -22,7 +22,6 @@ async fn refuses_filters_that_make_no_sense(db: TestDb) {
         ("visibility=nonsense", "visibility", "must be public, private, shared, community or all"),
         ("member_status=nonsense", "member_status", "must be pending, accepted, rejected or all"),
         ("changes-since=2020-01-01", "changes-since", "is no longer a filter"),
-        ("k=a&k=b", "k", "cannot have two values"),
         ("k=%00", "k", "must not contain NUL"),
     ] {
         http.get(&format!("/v2/images?{query}")).await.violation(field, part);

@@ -9,7 +9,12 @@ use crate::{
     support::{Who, World, id_of},
 };
 
-on_both_databases!(compares_to_the_second, takes_a_time_in_every_form, refuses_what_is_no_time);
+on_both_databases!(
+    compares_to_the_second,
+    compares_with_a_fraction_exactly,
+    takes_a_time_in_every_form,
+    refuses_what_is_no_time
+);
 
 /// Three images: of one second, of the end of that second, and of the next one.
 async fn images(world: &World) -> crate::support::Http {
@@ -64,13 +69,35 @@ async fn compares_to_the_second(db: TestDb) {
     assert_eq!(http.list(between).await, ["first", "last"]);
 }
 
+async fn compares_with_a_fraction_exactly(db: TestDb) {
+    let http = images(&World::start(db).await).await;
+    for (filter, expected) in [
+        ("gt:2024-02-29T12:00:00.5Z", &["last", "next"][..]),
+        ("lte:2024-02-29T12:00:00.5Z", &["first"]),
+        ("2024-02-29T12:00:00.999999Z", &["last"]),
+        ("neq:2024-02-29T12:00:00.999999Z", &["first", "next"]),
+        ("lt:2024-02-29T12:00:00.999999Z", &["first"]),
+        ("gte:2024-02-29T13:00:00,999999%2B0100", &["last", "next"]),
+    ] {
+        for name in ["created_at", "updated_at"] {
+            let query = format!("{name}={filter}&sort=name:asc");
+            assert_eq!(http.list(&query).await, expected, "{query}");
+        }
+    }
+}
+
 async fn takes_a_time_in_every_form(db: TestDb) {
     let http = images(&World::start(db).await).await;
     for time in [
         "2024-02-29T12:00:00Z",
         "2024-02-29T12:00:00",
-        "2024-02-29T12:00:00.5Z",
         "2024-02-29T12:00",
+        "2024-02-29T12:00Z",
+        "2024-02-29T12",
+        "2024-02-29%2012:00:00",
+        "2024-02-29+12:00:00",
+        "2024-02-29T14:00:00%2B0200",
+        "2024-02-29T14:00:00%2B02",
         "2024-02-29T13:00:00%2B01:00",
         "2024-02-29T13:00:00+01:00",
         "2024-02-29T04:00:00-08:00",

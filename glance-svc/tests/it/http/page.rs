@@ -3,10 +3,11 @@
 use common::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
-use crate::support::{Http, Who, World, names_of};
+use crate::support::{Http, Who, World, id_of, names_of};
 
 on_both_databases!(
     sorts_in_both_forms,
+    ties_are_in_the_direction_of_a_single_key,
     the_newest_is_first_unless_told_otherwise,
     refuses_an_order_that_makes_no_sense,
     a_page_has_25_images_unless_told_otherwise,
@@ -52,6 +53,26 @@ async fn sorts_in_both_forms(db: TestDb) {
         ("sort=container_format,created_at:asc", ["b", "a", "c", "d"]),
     ] {
         assert_eq!(http.list(query).await, expected, "{query}");
+    }
+}
+
+/// Glance: one direction counts for what the order does not name, in either form.
+async fn ties_are_in_the_direction_of_a_single_key(db: TestDb) {
+    let http = World::start(db).await.http(Who::OWNER);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(id_of(&http.create(json!({"name": "same"})).await));
+    }
+    let listed = async |query: &str| {
+        let page = http.get(&format!("/v2/images?{query}")).await.is(200).json();
+        page["images"].as_array().unwrap().iter().map(id_of).collect::<Vec<_>>()
+    };
+    for query in ["sort=name:asc", "sort_key=name&sort_dir=asc", "sort_key=name&sort_key=size&sort_dir=asc"] {
+        assert_eq!(listed(query).await, ids, "{query}");
+    }
+    ids.reverse();
+    for query in ["sort=name", "sort=name:desc", "sort=name:asc,size:asc", "sort_key=name"] {
+        assert_eq!(listed(query).await, ids, "{query}");
     }
 }
 

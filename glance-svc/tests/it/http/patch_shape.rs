@@ -48,15 +48,16 @@ async fn refuses_a_patch_of_the_wrong_shape(db: TestDb) {
         (json!({"op": "add", "value": "v"}), "[0]", "must have a path"),
         (json!({"op": "add", "path": 1, "value": "v"}), "[0]", "must have a path"),
         (json!({"op": "add", "path": ["k"], "value": "v"}), "[0]", "must have a path"),
-        (json!({"op": "add", "path": "/k"}), "[0].value", "is missing"),
-        (json!({"op": "replace", "path": "/name"}), "[0].value", "is missing"),
+        (json!({"op": "add", "path": "/k"}), "k", "has no value"),
+        (json!({"op": "replace", "path": "/name"}), "name", "has no value"),
     ] {
         http.patch(&id, json!([operation])).await.violation(field, part);
     }
     let all = json!([1, {"op": "add", "path": "/k", "value": 1}, {"op": "add", "path": "/ok", "value": "v"}, {"op": "x"}]);
-    let fields: Vec<_> =
-        http.patch(&id, all).await.violations().into_iter().map(|(field, _)| field).collect();
-    assert_eq!(fields, ["[0]", "[1].value", "[3]"]);
+    let refused = http.patch(&id, all).await;
+    let fields: Vec<_> = refused.violations().into_iter().map(|(field, _)| field).collect();
+    assert_eq!(fields, ["[0]", "k", "[3]"]);
+    assert_eq!(refused.error(400, "INVALID_REQUEST")["operations"], "0, 1, 3");
     let both = json!([{"add": "/new", "remove": "/k", "value": "v"}]);
     older(&http, &id, both).await.violation("[0]", "and no two");
 }

@@ -1,6 +1,7 @@
 //! Which images the lists of each caller show (the default policy of Glance, current release).
 
 use common::{on_both_databases, testing::TestDb};
+use proto::glance::v1::ListImagesRequest;
 use serde_json::json;
 
 use crate::support::{Who, World, id_of};
@@ -10,6 +11,7 @@ on_both_databases!(
     shows_one_visibility,
     shows_what_the_project_said_to_shared_images,
     grpc_lists_the_same,
+    lists_are_for_those_who_may_read,
     an_image_that_is_no_longer_shared_is_not_listed,
 );
 
@@ -41,6 +43,21 @@ async fn shows(world: &World, query: &str, table: &[(Who, &[&str])]) {
 }
 
 const OF_ALL: &[&str] = &["community", "private", "public", "shared", "x-community", "x-private", "x-shared"];
+
+async fn lists_are_for_those_who_may_read(db: TestDb) {
+    let world = World::start(db).await;
+    images(&world).await;
+    for roles in ["service", "observer", "service,observer"] {
+        let who = Who::new("x", "owner", roles);
+        world.http(who).get("/v2/images").await.error(403, "NOT_PERMITTED");
+        world.http(who).get("/v2/images?limit=0").await.error(403, "NOT_PERMITTED");
+        let refused = world.grpc(who).list_images(ListImagesRequest::default()).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::PermissionDenied, "{roles}");
+    }
+    for roles in ["reader", "member", "manager", "admin", ""] {
+        assert!(world.http(Who::new("x", "owner", roles)).list("").await.len() > 1, "{roles}");
+    }
+}
 
 async fn shows_what_each_caller_may_list(db: TestDb) {
     let world = World::start(db).await;
@@ -128,10 +145,7 @@ async fn grpc_lists_the_same(db: TestDb) {
             ("os_hidden=true", "os_hidden = true"),
             ("owner=stranger", "owner = stranger"),
         ] {
-            let request = proto::glance::v1::ListImagesRequest {
-                filter: filter.to_owned(),
-                ..crate::support::by("name")
-            };
+            let request = ListImagesRequest { filter: filter.to_owned(), ..crate::support::by("name") };
             let listed = world.grpc(who).list_images(request).await.unwrap().into_inner();
             let names: Vec<_> = listed.images.into_iter().map(|image| image.name).collect();
             assert_eq!(

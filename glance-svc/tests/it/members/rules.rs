@@ -9,6 +9,7 @@ use crate::support::{DONE, EDGES, Edge, Who, World, at_once, image_path};
 on_both_databases!(
     a_member_answers_as_often_as_it_likes,
     who_does_not_manage_the_image_sees_itself_alone,
+    an_owner_does_not_answer_to_a_share_with_itself,
     an_image_has_at_most_128_members,
     the_quota_holds_against_many,
     of_many_that_add_the_same_member_one_wins,
@@ -47,6 +48,18 @@ async fn who_does_not_manage_the_image_sees_itself_alone(db: TestDb) {
             assert_eq!(shown(&world, edge, who, &id).await, [all[index]], "{who:?}");
         }
     }
+}
+
+async fn an_owner_does_not_answer_to_a_share_with_itself(db: TestDb) {
+    let world = World::start(db).await;
+    let owner = world.http(Who::OWNER);
+    let id = owner.queued().await;
+    let members = format!("/v2/images/{id}/members");
+    owner.post(&members, json!({"member": "owner"})).await.is(200);
+    let accepted = json!({"status": "accepted"});
+    owner.put(&format!("{members}/owner"), accepted.clone()).await.error(403, "NOT_PERMITTED");
+    assert_eq!(shown(&world, Edge::Grpc, Who::OWNER, &id).await, ["owner pending"]);
+    world.http(Who::ADMIN).put(&format!("{members}/owner"), accepted).await.is(200);
 }
 
 async fn an_image_has_at_most_128_members(db: TestDb) {

@@ -1,0 +1,220 @@
+//! Differences that are meant: what docs/compatibility.md says under "Different on purpose", as it shows here.
+
+use crate::{answer::Answer, compare::Difference, queries::decoded, steps::Step};
+
+/// A step that went differently.
+pub(crate) struct Case<'a> {
+    pub(crate) step: &'a Step,
+    pub(crate) glance: &'a Answer,
+    pub(crate) ours: &'a Answer,
+    pub(crate) differences: &'a [Difference],
+}
+
+/// A difference that is meant.
+pub(crate) struct Known {
+    /// What it is.
+    pub(crate) reason: &'static str,
+    /// Whether a case is one.
+    pub(crate) is: fn(&Case<'_>) -> bool,
+}
+
+const fn known(reason: &'static str, is: fn(&Case<'_>) -> bool) -> Known {
+    Known { reason, is }
+}
+
+/// All of them; the first that a case is counts.
+pub(crate) const KNOWN: &[Known] = &[
+    known("Glance fails (500)", |case| case.glance.status == 500 && case.ours.status < 500),
+    known("a token with only the role service sees one image by its id", |case| {
+        case.step.who.roles == "service" && matches!(case.glance.status, 403 | 404)
+    }),
+    known("a PATCH of a property named `delete` or `base` is lost or refused", |case| {
+        case.is_patch() && (case.says("/base\"") || case.says("/delete\""))
+    }),
+    known("4-byte characters are refused", |case| case.glance.status == 400 && case.says("\u{1F980}")),
+    known("errors are plain text to who does not say what is read", |case| {
+        case.ours.status >= 400
+            && case.differs_in(&["content-type", "content-range"])
+            && case.differences.iter().any(|one| one.ours.as_deref() == Some("text/html"))
+            && case
+                .step
+                .request
+                .headers
+                .iter()
+                .all(|(name, value)| *name != "accept" || value == "application/octet-stream")
+    }),
+    known("which of several faults is told, and whether the image is looked at first", |case| {
+        FAULTS.contains(&case.statuses())
+    }),
+    known("a `Range` that makes no sense is refused, of an image without data, too", |case| {
+        case.ends("/file") && matches!(case.statuses(), (400 | 416, 200 | 204))
+    }),
+    known("416 does not say how many bytes there are", |case| {
+        case.ours.status == 416 && case.differs_in(&["content-range"])
+    }),
+    known("a single store's Glance does not look at `X-Image-Meta-Store`", |case| {
+        case.statuses() == (204, 400)
+            && case.step.request.headers.iter().any(|(name, _)| *name == "x-image-meta-store")
+    }),
+    known("data that are not of the image's disk_format are refused", |case| {
+        case.ends("/file") && case.statuses() == (415, 204)
+    }),
+    known("an owner, and a format of an image with data, cannot be set to what they are", |case| {
+        case.statuses() == (403, 200) && case.is_patch() && (case.says("_format\"") || case.says("/owner\""))
+    }),
+    known("blank tags are kept", |case| {
+        matches!(case.statuses(), (200 | 201 | 204, 400)) && (case.ends("/tags/%20") || case.says("\"\"]"))
+    }),
+    known("a property with an empty name", |case| {
+        case.statuses() == (200, 400) && case.is_patch() && case.says("\"/\"")
+    }),
+    known("a member can be a number", |case| case.ends("/members") && case.says("{\"member\":1}")),
+    known("min_disk and min_ram are shown as they were written, 1000.0", |case| {
+        case.differs_in(&["min_disk", "min_ram"]) && case.differences.iter().all(Difference::is_of_form)
+    }),
+    known("a name that is empty is kept beside none", |case| {
+        case.glance.is_good()
+            && (case.differences.iter().all(Difference::is_of_empty_name) || case.lists_empty_names())
+    }),
+    known("the virtual size of no data is not known", |case| {
+        case.differences.iter().all(Difference::is_of_no_data)
+    }),
+    known("os_hash_algo and os_hash_value are taken, and lost, by a POST", |case| {
+        case.statuses() == (201, 403) && case.says("\"os_hash_")
+    }),
+    known("`bytes=-0` is all of the data as a part", |case| {
+        case.statuses() == (206, 200)
+            && case.step.request.headers.iter().any(|(_, value)| value == "bytes=-0")
+    }),
+    known("a change that changes nothing moves updated_at", |case| {
+        case.is_list() && case.pairs().any(|pair| pair.starts_with("sort") && pair.contains("updated_at"))
+    }),
+    known("schemas describe what is shown in their own words", |case| {
+        case.step.request.target.starts_with("/v2/schemas/image") && case.differs_in(&["properties"])
+    }),
+    known("`/v2` and `/v2/` are no versions", |case| case.step.request.target.trim_end_matches('/') == "/v2"),
+    known("the health check says nothing", |case| case.ends("/healthcheck")),
+    known("`stores` is an attribute of several stores alone", |case| case.says("stores")),
+    known("an empty value of a filter matches nothing that is null", |case| {
+        case.is_list() && case.pairs().any(|pair| pair.ends_with(['=', ',']) || pair.ends_with("in:"))
+    }),
+    known("a name with a colon is no value of a filter", |case| {
+        case.statuses() == (400, 200) && case.pairs().any(|pair| pair == "name=c: d")
+    }),
+    known("`protected=False` is refused", |case| {
+        case.statuses() == (400, 200) && case.pairs().any(|pair| pair == "protected=False")
+    }),
+    known(
+        "a number that is none, and a value that is none in a filter before its last, are ignored",
+        |case| case.is_list() && case.statuses() == (200, 400),
+    ),
+    known("of a query with a name twice, links keep the last, and the first may be a property", |case| {
+        case.is_list() && case.has_twice()
+    }),
+    known("`next` is there though nothing follows", |case| {
+        case.is_list() && case.differs_in(&["next"]) && case.differences.iter().all(|one| one.ours.is_none())
+    }),
+    known("pages lose or repeat images whose sort values are null", |case| {
+        case.is_list()
+            && case.differs_in(&["images", "next"])
+            && case.pairs().any(|pair| pair.starts_with("marker="))
+    }),
+];
+
+/// Glance's status and ours where both refuse: what is wrong with a request is told all at once, before the image is
+/// looked for.
+const FAULTS: [(u16, u16); 10] = [
+    (400, 403),
+    (400, 409),
+    (403, 400),
+    (403, 404),
+    (403, 409),
+    (404, 400),
+    (404, 403),
+    (404, 409),
+    (409, 400),
+    (409, 403),
+];
+
+impl Case<'_> {
+    const fn statuses(&self) -> (u16, u16) {
+        (self.glance.status, self.ours.status)
+    }
+
+    fn is_patch(&self) -> bool {
+        self.step.request.method == "PATCH"
+    }
+
+    /// Whether the body of the request has that text.
+    fn says(&self, text: &str) -> bool {
+        self.step.request.text().contains(text)
+    }
+
+    fn ends(&self, path: &str) -> bool {
+        self.step.request.target.ends_with(path)
+    }
+
+    fn is_list(&self) -> bool {
+        self.step.request.target.starts_with("/v2/images?")
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = String> {
+        let (_, query) = self.step.request.target.split_once('?').unwrap_or_default();
+        query.split('&').map(decoded)
+    }
+
+    fn has_twice(&self) -> bool {
+        let mut names: Vec<_> = self
+            .pairs()
+            .map(|pair| pair.split_once('=').map_or(pair.clone(), |(name, _)| name.to_owned()))
+            .collect();
+        let all = names.len();
+        names.sort();
+        names.dedup();
+        names.len() < all
+    }
+
+    fn differs_in(&self, names: &[&str]) -> bool {
+        self.differences.iter().all(|difference| names.contains(&difference.name.as_str()))
+    }
+
+    /// Whether it is a list in which, or by whose order, names stand that are empty.
+    fn lists_empty_names(&self) -> bool {
+        self.is_list()
+            && self.pairs().any(|pair| pair.starts_with("sort") && pair.contains("name"))
+            && String::from_utf8_lossy(&self.glance.body).contains("\"name\": \"\"")
+    }
+}
+
+impl Difference {
+    fn both(&self) -> (String, String) {
+        (self.glance.clone().unwrap_or_default(), self.ours.clone().unwrap_or_default())
+    }
+
+    fn is_of_form(&self) -> bool {
+        let (glance, ours) = self.both();
+        matches!((glance.parse::<f64>(), ours.parse::<f64>()), (Ok(glance), Ok(ours)) if (glance - ours).abs() < 0.5)
+    }
+
+    fn is_of_empty_name(&self) -> bool {
+        let (glance, ours) = self.both();
+        let is_name = matches!(self.name.as_str(), "name" | "owner") && glance == "\"\"" && ours == "null";
+        is_name || self.is_of_lists()
+    }
+
+    fn is_of_no_data(&self) -> bool {
+        let (glance, ours) = self.both();
+        self.name == "virtual_size" && glance == "null" && ours == "0" || self.is_of_lists()
+    }
+
+    /// Whether it is of what images themselves show differently.
+    fn is_of_lists(&self) -> bool {
+        let (glance, ours) = self.both();
+        let alike = |images: &str| {
+            images
+                .replace("\"name\":\"\"", "\"name\":null")
+                .replace("\"virtual_size\":0,", "\"virtual_size\":null,")
+        };
+        self.name == "images" && alike(&glance) == alike(&ours)
+    }
+}
