@@ -85,7 +85,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Gives every answer its request id, and every error a body in the [`Form`] that its caller reads.
+/// Gives every answer its request id, and every error a body in the form that its caller reads.
 ///
 /// A service and no function (`from_fn`), which would put the way of each request into boxes.
 #[derive(Debug, Clone, Copy)]
