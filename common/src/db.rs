@@ -7,7 +7,6 @@
 
 use std::{
     future::Future,
-    str::FromStr as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,21 +14,17 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool, Pool, SqlitePool,
-    migrate::{MigrateError, Migrator},
-    pool::PoolOptions,
-    postgres::PgConnectOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
-
+use sqlx::{PgPool, Pool, SqlitePool, migrate::MigrateError};
 use tokio::{sync::watch, time::timeout};
 
 mod clock;
 mod dialect;
 mod error;
 mod lease;
+mod macros;
 mod micros;
+mod migrations;
+mod open;
 mod rows;
 mod transactions;
 
@@ -37,39 +32,16 @@ pub use dialect::{Dialect, Many};
 pub use error::{Error, Transient, all_or_each, retrying};
 pub use lease::{Engine, Lease, Leased};
 pub use micros::Micros;
+pub use migrations::{Migrations, OpenError};
 pub use rows::{as_micros, as_text, json};
 
 use error::is_unavailable;
+use migrations::{is_busy, migrate_postgres, migrate_sqlite, tolerant};
+use open::{open_postgres, open_sqlite};
 use transactions::Transactions;
-
-/// How long a request queues up for a connection; its caller's deadline is usually shorter.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the database may take to show that it is there.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long SQLite waits for a lock that another process holds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Rows that SQLite reads before they are wanted: a row may have some MB.
-const ROWS_AHEAD: usize = 8;
-
-/// A connection that was idle for longer is tried before it is used: the database may have restarted.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-
-/// Pages are read from indexes in their order, only as far as a page needs. By itself, PostgreSQL gathers all of what
-/// it expects to be little, and sorts; reads whole tables rather than a hundred rows by their keys, as if they lay on
-/// a spinning disk; and compiles what it takes for long work.
-const ORDERED: [&str; 3] = ["SET enable_bitmapscan = off", "SET random_page_cost = 1.1", "SET jit = off"];
-
-/// The same schema for both databases.
-#[derive(Debug)]
-pub struct Migrations {
-    /// For SQLite.
-    pub sqlite: Migrator,
-    /// For PostgreSQL.
-    pub postgres: Migrator,
-}
 
 /// A database with its schema.
 #[derive(Debug, Clone)]
@@ -110,23 +82,6 @@ pub enum Pools {
     },
 }
 
-/// Why a database cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The URL names no database we know.
-    #[error("database URL: {0}")]
-    Url(String),
-    /// It is away; trying again helps.
-    #[error("the database is not available")]
-    Unavailable(#[source] MigrateError),
-    /// Its schema is older than this program, and somebody else is to bring it up to date.
-    #[error("the schema of the database is older than this program; run `migrate`")]
-    Outdated,
-    /// Its schema cannot be brought up to date.
-    #[error("the database cannot be migrated")]
-    Migration(#[source] MigrateError),
-}
-
 impl Db {
     /// Prepares connections to the database at `url`, without connecting yet.
     pub fn open(url: &str, max_connections: u32, migrations: &'static Migrations) -> Result<Self, OpenError> {
@@ -164,6 +119,7 @@ impl Db {
             MigrateError::Execute(ref cause) if is_unavailable(cause) && !self.is_embedded() => {
                 OpenError::Unavailable(error)
             }
+            busy if is_busy(&busy) => OpenError::Unavailable(busy),
             other => OpenError::Migration(other),
         })?;
         self.0.is_migrated.store(true, Ordering::Release);
@@ -317,151 +273,4 @@ impl Db {
     fn is_embedded(&self) -> bool {
         matches!(self.0.pools, Pools::Sqlite { .. })
     }
-}
-
-/// A migrator that does not mind versions it does not know: a newer program has been here, and may be gone again.
-fn tolerant(migrator: &Migrator) -> Migrator {
-    Migrator { migrations: migrator.migrations.clone(), ignore_missing: true, ..Migrator::DEFAULT }
-}
-
-/// The migrator locks a PostgreSQL database by itself, for the session, which is over if the migration fails.
-async fn migrate_postgres(pool: &PgPool, migrator: &Migrator) -> Result<(), MigrateError> {
-    let mut connection = pool.acquire().await?;
-    connection.close_on_drop();
-    // `run` would do, but its future is not `Send` for a borrowed connection.
-    migrator.run_direct(None, &mut *connection, false).await
-}
-
-/// The migrator does not lock an SQLite database.
-async fn migrate_sqlite(writer: &SqlitePool, migrator: &Migrator) -> Result<(), MigrateError> {
-    let mut connection = writer.acquire().await?;
-    connection.close_on_drop();
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    migrator.run_direct(None, &mut *transaction, false).await?;
-    Ok(transaction.commit().await?)
-}
-
-fn open_sqlite(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
-    if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(OpenError::Url("an SQLite database in memory is lost at once; name a file".to_owned()));
-    }
-    let options = SqliteConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
-    if options.get_filename().as_os_str().is_empty() {
-        return Err(OpenError::Url("names no file: sqlite:FILE".to_owned()));
-    }
-    let options = options
-        .create_if_missing(true)
-        .foreign_keys(true)
-        .row_buffer_size(ROWS_AHEAD)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT);
-    let pool = |connections| {
-        PoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(QUEUE_TIMEOUT)
-            .test_before_acquire(false)
-            .connect_lazy_with(options.clone())
-    };
-    Ok(Pools::Sqlite { reader: pool(max_connections), writer: pool(1), heartbeat: pool(1) })
-}
-
-fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
-    // The driver's own words could repeat a password that stands in the URL.
-    let options = PgConnectOptions::from_str(url).map_err(|_| {
-        OpenError::Url("must look like postgres://user:password@host:5432/database".to_owned())
-    })?;
-    // The server's views tell by it whose a session is.
-    let options = match options.get_application_name() {
-        Some(_) => options,
-        None => options.application_name(&program()),
-    };
-    let pool = |connections, patience| {
-        PoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(patience)
-            .test_before_acquire(false)
-            .after_connect(|connection: &mut PgConnection, _| {
-                Box::pin(async move {
-                    for setting in ORDERED {
-                        // A database that is no PostgreSQL need not know it.
-                        let _ = connection.execute(setting).await;
-                    }
-                    Ok(())
-                })
-            })
-            .before_acquire(|connection: &mut PgConnection, idle| {
-                Box::pin(async move {
-                    if idle.idle_for > TRUSTED_IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options.clone())
-    };
-    Ok(Pools::Postgres { pool: pool(max_connections, QUEUE_TIMEOUT), heartbeat: pool(1, HEARTBEAT_TIMEOUT) })
-}
-
-/// The name of this program.
-fn program() -> String {
-    let path = std::env::current_exe().unwrap_or_default();
-    path.file_name().map_or_else(|| "imprint".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Runs `$body` with a connection to read from; one statement sees one state of the database.
-#[macro_export]
-macro_rules! on_db {
-    ($db:expr, |$connection:ident| $body:expr) => {
-        $crate::on_lease!($db.reader(), |$connection| $body)
-    };
-}
-
-/// Runs `$body` with a connection to write with: one statement, which commits by itself.
-#[macro_export]
-macro_rules! on_writer {
-    ($db:expr, |$connection:ident| $body:expr) => {
-        $crate::on_lease!($db.writer(), |$connection| $body)
-    };
-}
-
-/// Runs `$body` with a connection on loan.
-#[macro_export]
-#[doc(hidden)]
-macro_rules! on_lease {
-    ($leased:expr, |$connection:ident| $body:expr) => {
-        match $leased.await? {
-            $crate::db::Leased::Sqlite(mut lease) => {
-                let $connection = &mut *lease;
-                let value = $body;
-                lease.end();
-                value
-            }
-            $crate::db::Leased::Postgres(mut lease) => {
-                let $connection = &mut *lease;
-                let value = $body;
-                lease.end();
-                value
-            }
-        }
-    };
-}
-
-/// Runs `$body` in a transaction and commits it; leaving `$body` early (`?`, `return`, a caller that leaves) rolls back.
-#[macro_export]
-macro_rules! in_transaction {
-    ($db:expr, |$tx:ident| $body:expr) => {
-        match $db.transaction().await? {
-            $crate::db::Leased::Sqlite(mut $tx) => {
-                let value = $body;
-                $tx.commit().await?;
-                value
-            }
-            $crate::db::Leased::Postgres(mut $tx) => {
-                let value = $body;
-                $tx.commit().await?;
-                value
-            }
-        }
-    };
 }

@@ -58,7 +58,7 @@ async fn migrates_as_often_as_asked(db: TestDb) {
 
 async fn many_servers_migrate_one_database(db: TestDb) {
     let mut servers = JoinSet::new();
-    for _ in 0..8 {
+    for _ in 0..24 {
         let opened = Db::open(&db.url, 2, &MIGRATIONS).unwrap();
         servers.spawn(async move { opened.migrate().await });
     }

@@ -1,0 +1,97 @@
+//! How the connections to each of the two databases are made.
+
+use std::{str::FromStr as _, time::Duration};
+
+use sqlx::{
+    Connection as _, Executor as _, PgConnection,
+    pool::PoolOptions,
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::{HEARTBEAT_TIMEOUT, OpenError, Pools};
+
+/// How long a request queues up for a connection; its caller's deadline is usually shorter.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long SQLite waits for a lock that another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Rows that SQLite reads before they are wanted: a row may have some MB.
+const ROWS_AHEAD: usize = 8;
+
+/// A connection that was idle for longer is tried before it is used: the database may have restarted.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// Pages are read from indexes in their order, only as far as a page needs. By itself, PostgreSQL gathers all of what
+/// it expects to be little, and sorts; reads whole tables rather than a hundred rows by their keys, as if they lay on
+/// a spinning disk; and compiles what it takes for long work.
+const ORDERED: [&str; 3] = ["SET enable_bitmapscan = off", "SET random_page_cost = 1.1", "SET jit = off"];
+
+pub(super) fn open_sqlite(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Err(OpenError::Url("an SQLite database in memory is lost at once; name a file".to_owned()));
+    }
+    let options = SqliteConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
+    if options.get_filename().as_os_str().is_empty() {
+        return Err(OpenError::Url("names no file: sqlite:FILE".to_owned()));
+    }
+    let options = options
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .row_buffer_size(ROWS_AHEAD)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT);
+    let pool = |connections| {
+        PoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(QUEUE_TIMEOUT)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone())
+    };
+    Ok(Pools::Sqlite { reader: pool(max_connections), writer: pool(1), heartbeat: pool(1) })
+}
+
+pub(super) fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
+    // The driver's own words could repeat a password that stands in the URL.
+    let options = PgConnectOptions::from_str(url).map_err(|_| {
+        OpenError::Url("must look like postgres://user:password@host:5432/database".to_owned())
+    })?;
+    // The server's views tell by it whose a session is.
+    let options = match options.get_application_name() {
+        Some(_) => options,
+        None => options.application_name(&program()),
+    };
+    let pool = |connections, patience| {
+        PoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(patience)
+            .test_before_acquire(false)
+            .after_connect(|connection: &mut PgConnection, _| {
+                Box::pin(async move {
+                    for setting in ORDERED {
+                        // A database that is no PostgreSQL need not know it.
+                        let _ = connection.execute(setting).await;
+                    }
+                    Ok(())
+                })
+            })
+            .before_acquire(|connection: &mut PgConnection, idle| {
+                Box::pin(async move {
+                    if idle.idle_for > TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options.clone())
+    };
+    Ok(Pools::Postgres { pool: pool(max_connections, QUEUE_TIMEOUT), heartbeat: pool(1, HEARTBEAT_TIMEOUT) })
+}
+
+/// The name of this program.
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    path.file_name().map_or_else(|| "imprint".to_owned(), |name| name.to_string_lossy().into_owned())
+}
