@@ -1,6 +1,7 @@
 //! What the services share: image properties ⇄ system metadata (the heart of the system), and the plumbing
 //! of a service.
 
+pub mod background;
 pub mod caller;
 pub mod clock;
 pub mod db;

@@ -45,6 +45,7 @@ pub struct Metrics {
     /// Connections to the database that were closed, since nobody could tell what they were in the middle of.
     pub connections_discarded: Counter,
     queues: Family<Queue, Gauge>,
+    begun_again: Family<Work, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,6 +81,11 @@ struct Queue {
     queue: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Work {
+    work: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let histogram: fn() -> _ = || HistogramWithExemplars::new(DURATIONS.into_iter());
@@ -95,6 +101,7 @@ impl Default for Metrics {
             transaction_retries: Counter::default(),
             connections_discarded: Counter::default(),
             queues: Family::default(),
+            begun_again: Family::default(),
         }
     }
 }
@@ -135,6 +142,16 @@ impl Metrics {
         self.reloads.get_or_create(&Reload { result: if is_ok { "ok" } else { "failed" } }).inc();
     }
 
+    /// Counts work in the background that panicked and begins again.
+    pub(crate) fn begun_again(&self, work: &'static str) {
+        self.begun_again.get_or_create(&Work { work }).inc();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn times_begun_again(&self, work: &'static str) -> u64 {
+        self.begun_again.get_or_create(&Work { work }).get()
+    }
+
     /// How many wait in a queue.
     #[must_use]
     pub fn queue(&self, queue: &'static str) -> Gauge {
@@ -169,6 +186,11 @@ impl Metrics {
             "imprint_panics",
             "Panics, each of them a fault of the program",
             self.panics.clone(),
+        );
+        registry.register(
+            "imprint_background_restarts",
+            "Work in the background that panicked and was begun again",
+            self.begun_again.clone(),
         );
         registry.register("imprint_tls_reloads", "Certificates that were read again", self.reloads.clone());
         registry.register(

@@ -1,6 +1,7 @@
 //! A running service: its API beside health and reflection, from its first request to its last.
 
 use std::{
+    convert::Infallible,
     future::Future,
     io::{self, Write as _},
     time::Duration,
@@ -23,6 +24,7 @@ use tower::ServiceBuilder;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::{
+    background,
     caller::Identity,
     db::Db,
     edge::{Edge, IsTransfer},
@@ -174,8 +176,9 @@ pub async fn serve(
     let ready = service.db.pools().is_ok();
     report(&health, service.names, ready).await;
     let edge = Edge::new(service.domain, &options.limits, service.is_transfer);
-    let beating = heartbeat(health.clone(), service.names, service.db.clone(), ready, edge.clone());
-    let heartbeat = tokio::spawn(beating);
+    let (beats, db, reporter) = (edge.clone(), service.db.clone(), health.clone());
+    let beating = move || heartbeat(reporter.clone(), service.names, db.clone(), beats.clone());
+    let heartbeat = tokio::spawn(async move { background::keep("heartbeat", beating).await });
     let ready = Ready::new(service.db.clone());
     let (stopping, ended) = (CancellationToken::new(), CancellationToken::new());
 
@@ -274,14 +277,10 @@ fn with_reflection(routes: Routes, descriptors: &'static [u8]) -> Result<Routes,
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }
 
-/// Keeps the health true, which was reported as `serving`.
-async fn heartbeat(
-    health: HealthReporter,
-    names: &'static [&'static str],
-    db: Db,
-    mut serving: bool,
-    edge: Edge,
-) {
+/// Keeps the health true.
+async fn heartbeat(health: HealthReporter, names: &'static [&'static str], db: Db, edge: Edge) -> Infallible {
+    let mut serving = db.pools().is_ok();
+    report(&health, names, serving).await;
     let mut interval = tokio::time::interval(HEARTBEAT);
     let mut beats = 0_u64;
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

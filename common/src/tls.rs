@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use rustls::{
     server::{VerifierBuilderError, WebPkiClientVerifier},
 };
 
-use crate::metrics::METRICS;
+use crate::{background, metrics::METRICS};
 
 /// How often files are looked at: Kubernetes renews a mounted Secret within a minute or two.
 const LOOK: Duration = Duration::from_secs(5);
@@ -171,17 +171,10 @@ impl<S: Source> fmt::Debug for Reloaded<S> {
 impl<S: Source> Reloaded<S> {
     /// Reads the files, and from then on whenever they have changed, as long as the value is in use.
     pub fn new(source: S) -> Result<Arc<Self>, Error> {
-        let seen = contents(&source);
+        let seen = Mutex::new(contents(&source));
         let reloaded = Arc::new(Self { current: RwLock::new(Arc::new(source.load()?)), source });
         let watched = Arc::downgrade(&reloaded);
-        tokio::spawn(async move {
-            let mut seen = seen;
-            loop {
-                tokio::time::sleep(LOOK).await;
-                let Some(reloaded) = watched.upgrade() else { return };
-                reloaded.look(&mut seen);
-            }
-        });
+        tokio::spawn(async move { background::keep("certificates", || watch(&watched, &seen)).await });
         Ok(reloaded)
     }
 
@@ -208,6 +201,15 @@ impl<S: Source> Reloaded<S> {
             }
         }
         *seen = contents;
+    }
+}
+
+/// Looks at the files of `watched` as long as it is in use; `seen` is what was in them.
+async fn watch<S: Source>(watched: &Weak<Reloaded<S>>, seen: &Mutex<Vec<Option<Vec<u8>>>>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(reloaded) = watched.upgrade() else { return };
+        reloaded.look(&mut seen.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use common::{
+    background,
     db::Db,
     server::{self, Listeners},
     telemetry,
@@ -44,7 +45,7 @@ async fn main() -> anyhow::Result<()> {
     let listeners = Listeners::bind(&config.listen, config.server.admin_listen.as_deref()).await?;
     listeners.announce("glance-svc")?;
     let sweeping = images.clone();
-    tokio::spawn(async move { sweeping.sweep().await });
+    tokio::spawn(async move { background::keep("sweep", || sweeping.sweep()).await });
     let terms = Terms {
         identity: config.identity,
         public_endpoint: config.public_endpoint.as_deref(),

@@ -45,7 +45,10 @@ pub fn service(operations: Operations, identity: Identity, message: usize, db: D
         identity,
         is_transfer: |_| false,
         path: |_| None,
-        metrics: crate::glance::register_metrics,
+        metrics: |registry| {
+            crate::glance::register_metrics(registry);
+            crate::operations::register_metrics(registry);
+        },
         domain: "nova",
         descriptors: proto::nova::DESCRIPTORS,
         names: &[flavor_service_server::SERVICE_NAME, instance_service_server::SERVICE_NAME],

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use common::{
+    background,
     db::Db,
     server::{self, Listeners},
     telemetry,
@@ -50,9 +51,9 @@ async fn main() -> anyhow::Result<()> {
     let shutdown = server::shutdown_signal()?;
     let listeners = Listeners::bind(&config.listen, config.server.admin_listen.as_deref()).await?;
     listeners.announce("nova-api-svc")?;
-    tokio::spawn(async move { store.sweep(kept).await });
+    tokio::spawn(async move { background::keep("sweep", || store.sweep(kept)).await });
     let done_later = operations.clone();
-    tokio::spawn(async move { done_later.do_jobs().await });
+    tokio::spawn(async move { background::keep("jobs", || done_later.do_jobs()).await });
     let service = grpc::service(operations, config.identity, options.limits.message, db);
     server::serve(listeners, service, options, shutdown).await?;
     Ok(())

@@ -26,12 +26,14 @@ mod delete;
 mod earlier;
 mod edit;
 mod jobs;
+mod metrics;
 mod outcome;
 mod rebuild;
 mod report;
 mod resize;
 mod snapshot;
 
+pub use metrics::register as register_metrics;
 pub use report::{Outcome, Report};
 
 use earlier::{Decision, Instead};
@@ -172,7 +174,7 @@ impl Operations {
         for _ in 0..TRIES {
             let seen = source.as_ref();
             let decide = || self.decide(wish, asked, &scope, seen);
-            match self.pipeline.store.change(asked.id, decide).await? {
+            match self.pipeline.store.change(asked.id, &scope, decide).await? {
                 Decided::Change(change) => return self.settle(*change, asked, &scope).await,
                 Decided::Nothing(Instead::Done(done)) => return Ok(*done),
                 Decided::Nothing(Instead::Earlier(earlier)) => {

@@ -25,7 +25,7 @@ pub use claim::Claim;
 pub use create::{Creation, Provision};
 pub use drift::{Place, Wanted};
 pub use history::{Earlier, Past};
-pub use job::{Action, Due, Job, Registration};
+pub use job::{Action, Backlog, Due, Job, Registration};
 pub use sweep::Kept;
 pub use turns::Decided;
 

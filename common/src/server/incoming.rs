@@ -23,6 +23,7 @@ use tonic::transport::server::Connected;
 
 use super::Options;
 use crate::{
+    background,
     metrics::METRICS,
     tls::{self, Reloaded},
 };
@@ -84,22 +85,26 @@ pub(super) fn incoming(
     let (ready, receiver) = mpsc::channel(READY);
     let places = Arc::new(Semaphore::new(options.max_connections as usize));
     let door = Door { places, tls: options.tls.clone(), ready };
-    tokio::spawn(async move {
-        loop {
-            let accepted = tokio::select! {
-                () = stopping.cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, address)) => door.let_in(stream, address).await,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept connections");
-                    sleep(REST).await;
-                }
+    let accepting =
+        async move { background::keep("connections", || accept(&listener, &door, &stopping)).await };
+    tokio::spawn(accepting);
+    ReceiverStream::new(receiver)
+}
+
+async fn accept(listener: &TcpListener, door: &Door, stopping: &CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            () = stopping.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => door.let_in(stream, address).await,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept connections");
+                sleep(REST).await;
             }
         }
-    });
-    ReceiverStream::new(receiver)
+    }
 }
 
 /// What every connection passes.

@@ -12,6 +12,7 @@ use std::{
 };
 
 use common::{
+    background,
     peer::{BadEndpoint, Peer},
     tls::{Client, Reloaded},
 };
@@ -74,7 +75,11 @@ impl Replicas {
         let addresses = inner.names.iter().map(address);
         match addresses.collect::<Option<Vec<_>>>() {
             Some(addresses) => inner.know(inner.names.iter().cloned().zip(addresses).collect()),
-            None => drop(tokio::spawn(look_up(Arc::downgrade(&inner)))),
+            None => {
+                let inner = Arc::downgrade(&inner);
+                let looking_up = async move { background::keep("replicas", || look_up(inner.clone())).await };
+                drop(tokio::spawn(looking_up));
+            }
         }
         Ok(Self(inner))
     }

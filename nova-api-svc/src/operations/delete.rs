@@ -16,7 +16,7 @@ impl Operations {
     /// both later. Its history stays, so that a retry is told by its request id.
     pub async fn delete(&self, asked: &Asked<'_>) -> Result<(), Error> {
         let scope = Scope::change(asked.caller)?;
-        self.pipeline.store.change(asked.id, || self.decide_deletion(asked, &scope)).await.map(drop)
+        self.pipeline.store.change(asked.id, &scope, || self.decide_deletion(asked, &scope)).await.map(drop)
     }
 
     async fn decide_deletion(&self, asked: &Asked<'_>, scope: &Scope) -> Decision {

@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{clock, deadline::Deadline, id::Id};
+use common::{clock, deadline::Deadline, id::Id, status::Failure as _};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::sleep;
 
-use super::Operations;
+use super::{Operations, metrics::JOBS};
 use crate::{
     error::Error,
     glance::Deleted,
@@ -53,6 +53,7 @@ impl Operations {
     pub async fn do_due_jobs(&self) -> Result<usize, Error> {
         // Twice the longest that anybody writes.
         let longest = 2 * self.lease().max(LONGEST_PAUSE * 2);
+        JOBS.left(self.pipeline.store.backlog().await?);
         let due = self.pipeline.store.due_jobs(longest, AT_ONCE).await?;
         let tried = stream::iter(due).map(|due| self.do_due_job(due)).buffer_unordered(AT_A_TIME);
         Ok(tried.filter(|tried| std::future::ready(*tried)).count().await)
@@ -79,8 +80,10 @@ impl Operations {
     /// Does a job if that is possible now.
     pub(super) async fn do_job_later(&self, job: &Job, deadline: Option<Deadline>) {
         if let Err(error) = self.do_job(job, deadline).await {
-            let image_id = job.image_id.to_string();
-            tracing::warn!(image_id, error = &error as &dyn std::error::Error, "an image is left for later");
+            let (image_id, instance_id) = (job.image_id.to_string(), job.instance_id.to_string());
+            let (attempts, reason) = (job.attempts, error.describe().reason);
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(image_id, instance_id, attempts, reason, error, "an image is left for later");
         }
     }
 
@@ -94,6 +97,7 @@ impl Operations {
                 Box::pin(deleted).await.map(|()| Registration::default())
             }
         };
+        JOBS.tried(&done);
         match &done {
             Ok(_) | Err(Error::GlanceRefused { .. }) => {}
             Err(error) => self.postpone(Due { image_id: job.image_id, attempts: job.attempts }, error).await,
@@ -169,7 +173,7 @@ impl Operations {
         end: fn(&Instance) -> Instance,
     ) -> Result<bool, Error> {
         let decide = || self.decide_end(job, step, registration, end);
-        let decided = self.pipeline.store.change(job.instance_id, decide).await?;
+        let decided = self.pipeline.store.change(job.instance_id, &Scope::internal(), decide).await?;
         Ok(matches!(decided, Decided::Change(_)))
     }
 

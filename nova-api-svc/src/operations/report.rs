@@ -51,7 +51,7 @@ impl Operations {
     pub async fn report(&self, asked: &Asked<'_>, report: &Report) -> Result<Done, Error> {
         let scope = Scope::report(asked.caller)?;
         let decide = || self.decide_report(asked, &scope, report);
-        match self.pipeline.store.change(asked.id, decide).await? {
+        match self.pipeline.store.change(asked.id, &scope, decide).await? {
             Decided::Change(change) => self.settle(*change, asked, &scope).await,
             Decided::Nothing(Instead::Done(done)) => Ok(*done),
             Decided::Nothing(Instead::Earlier(earlier)) => self.repeat(asked, &scope, *earlier).await,

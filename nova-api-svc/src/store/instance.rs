@@ -152,4 +152,16 @@ impl Store {
         instance.as_ref().map_or(Ok(()), |instance| scope.check(instance))?;
         Ok(instance)
     }
+
+    /// Whether the instance is there, and may be changed within `scope`.
+    pub(super) async fn may_change(&self, id: Id, scope: &Scope) -> Result<bool, Error> {
+        let Some(allowed) = scope.allowed() else { return Ok(false) };
+        let found: Option<i32> = on_db!(self.db, |connection| {
+            let mut query = QueryBuilder::new("SELECT 1 FROM instances WHERE id = ");
+            query.push_bind(id);
+            push_scope(&mut query, &allowed);
+            query.build_query_scalar().fetch_optional(connection).await?
+        });
+        Ok(found.is_some())
+    }
 }

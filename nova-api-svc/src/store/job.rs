@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::{
     caller::{Actor, Caller},
     id::Id,
@@ -45,6 +45,15 @@ pub struct Due {
     pub image_id: Id,
     /// How often it was begun.
     pub attempts: i64,
+}
+
+/// What there is still to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Jobs, whoever does them.
+    pub jobs: i64,
+    /// How long the oldest one has been necessary.
+    pub oldest: TimeDelta,
 }
 
 /// What is to be done with an image.

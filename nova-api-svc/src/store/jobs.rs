@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use common::{db::Dialect as _, id::Id, in_transaction, on_db};
 
 use super::{
     Store,
-    job::{CREATE, Due, Job, JobRow, Registration, micros},
+    job::{Backlog, CREATE, Due, Job, JobRow, Registration, micros},
 };
 use crate::{error::Error, instance::snapshot::NewImage};
 
@@ -108,6 +109,18 @@ impl Store {
                 .await?
         });
         row.map(JobRow::job).transpose()
+    }
+
+    /// What there is still to be done, by the database's clock.
+    pub async fn backlog(&self) -> Result<Backlog, Error> {
+        let (jobs, first): (i64, Option<DateTime<Utc>>) = on_db!(self.db, |connection| {
+            sqlx::query_as("SELECT COUNT(*), MIN(create_time) FROM image_jobs").fetch_one(connection).await?
+        });
+        let oldest = match first {
+            Some(first) => self.db.now().await? - first,
+            None => TimeDelta::zero(),
+        };
+        Ok(Backlog { jobs, oldest })
     }
 
     /// Jobs that nobody does and that may be tried again, those that wait longest first, `limit` at most. No pause is

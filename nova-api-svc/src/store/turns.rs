@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{Change, Store};
-use crate::error::Error;
+use crate::{error::Error, instance::Scope};
 
 /// How long a change waits, jittered, when another replica was faster: so that each of several has its turn.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
@@ -77,9 +77,15 @@ impl Drop for Place {
 
 impl Store {
     /// Changes an instance as `decide` says, which reads it. Any number of changes queue up here, and each is decided
-    /// about what the one before it made; meanwhile nobody may be asked who can be slow. A change that is given back
-    /// has been written.
-    pub async fn change<T, F>(&self, id: Id, decide: impl Fn() -> F) -> Result<Decided<T>, Error>
+    /// about what the one before it made; meanwhile nobody may be asked who can be slow. Whoever may not change the
+    /// instance within `scope`, or changes one that is gone, keeps nobody waiting and waits for nobody. A change that is
+    /// given back has been written.
+    pub async fn change<T, F>(
+        &self,
+        id: Id,
+        scope: &Scope,
+        decide: impl Fn() -> F,
+    ) -> Result<Decided<T>, Error>
     where
         F: Future<Output = Result<Decided<T>, Error>>,
     {
@@ -87,7 +93,8 @@ impl Store {
         let pauses = ExponentialBuilder::default().with_min_delay(least).with_max_delay(most);
         let mut pauses = pauses.with_max_times(RETRIES).with_jitter().build();
         loop {
-            let turn = self.turns.take(id).await;
+            let may_change = self.may_change(id, scope).await?;
+            let turn = if may_change { Some(self.turns.take(id).await) } else { None };
             match decide().await? {
                 Decided::Change(change) if !self.apply(&change).await? => {}
                 decided => return Ok(decided),

@@ -1,9 +1,23 @@
 //! Many who change one instance at once, by two replicas: each is served as if it were alone.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, future::pending, sync::Arc, time::Duration};
 
+use common::{
+    caller::{Caller, Identity},
+    id::Id,
+};
+use nova_api_svc::{
+    error::Error,
+    instance::Scope,
+    operations::{Asked, Wish},
+    store::Decided,
+};
 use proto::nova::v1::instance_service_client::InstanceServiceClient;
-use tokio::task::{JoinHandle, yield_now};
+use tokio::{
+    sync::Notify,
+    task::{JoinHandle, yield_now},
+    time::timeout,
+};
 use tonic::transport::Channel;
 
 use super::*;
@@ -15,6 +29,7 @@ on_both_databases!(
     a_request_that_comes_many_times_at_once_is_done_once,
     edits_reports_and_a_delete_at_once_end_with_the_delete,
     an_edit_does_not_wait_for_a_rebuild_that_waits_for_glance,
+    who_may_not_change_an_instance_takes_no_turn,
 );
 
 /// As many as come at once.
@@ -146,4 +161,46 @@ async fn an_edit_does_not_wait_for_a_rebuild_that_waits_for_glance(db: TestDb) {
     let edited = nova.edit(setting(&instance.id, "p", "1")).await.unwrap();
     assert_eq!(edited.system_metadata["image_p"], "1");
     rebuilding.abort();
+}
+
+/// Whom a token for development names.
+fn caller(token: &str) -> Caller {
+    let mut headers = tonic::metadata::MetadataMap::new();
+    headers.insert("x-auth-token", token.parse().unwrap());
+    Identity::Development.caller(&headers.into_headers()).unwrap()
+}
+
+async fn who_may_not_change_an_instance_takes_no_turn(db: TestDb) {
+    let nova = Nova::start(db).await;
+    let instance = nova.active(&nova.glance.with(&[])).await;
+    let id: Id = instance.id.parse().unwrap();
+    let operations = Worker::of(&nova, Compute::Agent).await.operations;
+    let (begun, store) = (Arc::new(Notify::new()), operations.pipeline.store.clone());
+    let scope = Scope::change(&caller("alice:demo:member")).unwrap();
+    let turn = tokio::spawn({
+        let begun = Arc::clone(&begun);
+        async move {
+            let for_ever = || {
+                begun.notify_one();
+                pending::<Result<Decided<()>, Error>>()
+            };
+            store.change(id, &scope, for_ever).await.map(drop)
+        }
+    });
+    begun.notified().await;
+    for (token, code) in [
+        ("mallory:other:member", Code::NotFound),
+        ("bob:demo:reader", Code::PermissionDenied),
+        ("agent:other:service", Code::PermissionDenied),
+    ] {
+        let caller = caller(token);
+        let asked = Asked { id, request: None, etag: "", caller: &caller, deadline: None };
+        let refused = timeout(Duration::from_secs(30), operations.run(&Wish::Shelve, &asked)).await;
+        let refused = refused.unwrap_or_else(|_| panic!("{token} waits for its turn")).unwrap_err();
+        assert_eq!(Status::from(refused).code(), code, "{token}");
+        let refused = timeout(Duration::from_secs(30), operations.delete(&asked)).await;
+        let refused = refused.unwrap_or_else(|_| panic!("{token} waits for its turn")).unwrap_err();
+        assert_eq!(Status::from(refused).code(), code, "{token}");
+    }
+    turn.abort();
 }

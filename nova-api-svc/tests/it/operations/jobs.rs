@@ -1,5 +1,6 @@
 //! What glance-svc is asked for after a change was written, while it is away, busy or not heard, and what retries learn.
 
+use prometheus_client::registry::Registry;
 use proto::nova::v1::UnshelveInstanceRequest;
 
 use super::*;
@@ -17,7 +18,40 @@ on_both_databases!(
     jobs_that_cannot_succeed_do_not_stop_others,
     a_clock_that_was_set_back_stops_no_job,
     one_of_many_replicas_does_a_job,
+    what_is_left_undone_is_counted_with_its_reason,
 );
+
+/// What the metrics say, of all tests of this process.
+fn attempts(outcome: &str, reason: &str) -> u64 {
+    let mut registry = Registry::default();
+    nova_api_svc::operations::register_metrics(&mut registry);
+    let text = common::metrics::render(&registry);
+    let line = format!("imprint_image_jobs_total{{outcome=\"{outcome}\",reason=\"{reason}\"}} ");
+    text.lines().find_map(|said| said.strip_prefix(&line)?.parse().ok()).unwrap_or(0)
+}
+
+async fn what_is_left_undone_is_counted_with_its_reason(db: TestDb) {
+    let (nova, worker) = idle(db, Compute::Agent).await;
+    let instance = nova.active(&nova.glance.with(&[])).await;
+    let store = &worker.operations.pipeline.store;
+    assert_eq!(store.backlog().await.unwrap().jobs, 0);
+    let before = attempts("later", "GLANCE_BAD_ANSWER");
+    nova.glance.be(Mood::Failing(Status::out_of_range("SECRET")));
+    let begun = nova.snapshot(named(&instance.id, "r1")).await.unwrap_err();
+    assert_begun(&begun, "SnapshotInstance", "GLANCE_BAD_ANSWER");
+    for _ in 0..2 {
+        assert_eq!(worker.work_later().await, 1);
+    }
+    assert!(attempts("later", "GLANCE_BAD_ANSWER") >= before + 3);
+    let left = store.backlog().await.unwrap();
+    assert_eq!(left.jobs, 1);
+    assert!(left.oldest >= chrono::TimeDelta::zero(), "{left:?}");
+    let done = attempts("done", "");
+    nova.glance.be(Mood::Well);
+    worker.work_later().await;
+    assert!(attempts("done", "") > done);
+    assert_eq!(store.backlog().await.unwrap().jobs, 0);
+}
 
 async fn a_job_that_stays_does_not_delete_what_is_put_away(db: TestDb) {
     let (nova, worker) = idle(db, Compute::Agent).await;

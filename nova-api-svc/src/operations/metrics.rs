@@ -1,0 +1,67 @@
+//! What is counted of jobs.
+
+use std::sync::LazyLock;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+
+use crate::{error::Error, store::Backlog};
+
+pub(super) static JOBS: LazyLock<Jobs> = LazyLock::new(Jobs::default);
+
+/// Counters and gauges.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    attempts: Family<Attempt, Counter>,
+    waiting: Gauge,
+    oldest: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Attempt {
+    outcome: &'static str,
+    /// Why it was not done; empty if it was.
+    reason: &'static str,
+}
+
+impl Jobs {
+    /// Counts an attempt of a job.
+    pub(super) fn tried<T>(&self, done: &Result<T, Error>) {
+        use common::status::Failure as _;
+        let (outcome, reason) = match done {
+            Ok(_) => ("done", ""),
+            Err(error @ Error::GlanceRefused { .. }) => ("refused", error.describe().reason),
+            Err(error) => ("later", error.describe().reason),
+        };
+        self.attempts.get_or_create(&Attempt { outcome, reason }).inc();
+    }
+
+    /// Notes what there is still to be done.
+    pub(super) fn left(&self, backlog: Backlog) {
+        self.waiting.set(backlog.jobs);
+        self.oldest.set(backlog.oldest.num_seconds().max(0));
+    }
+}
+
+/// Adds the counters to a registry.
+pub fn register(registry: &mut Registry) {
+    registry.register(
+        "imprint_image_jobs",
+        "Attempts to register or delete images of instances, by what came of them",
+        JOBS.attempts.clone(),
+    );
+    registry.register(
+        "imprint_image_jobs_waiting",
+        "Images of instances that are still to be registered or deleted, by any replica",
+        JOBS.waiting.clone(),
+    );
+    registry.register_with_unit(
+        "imprint_image_jobs_oldest",
+        "How long the oldest of these has been necessary",
+        Unit::Seconds,
+        JOBS.oldest.clone(),
+    );
+}
