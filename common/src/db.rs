@@ -15,17 +15,21 @@ use std::{
 };
 
 use sqlx::{PgPool, Pool, SqlitePool, migrate::MigrateError};
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 
 mod clock;
+mod condition;
 mod dialect;
 mod error;
+mod file;
+mod heartbeat;
 mod lease;
 mod macros;
 mod micros;
 mod migrations;
 mod open;
 mod rows;
+mod sessions;
 mod transactions;
 
 pub use dialect::{Dialect, Many};
@@ -35,13 +39,13 @@ pub use micros::Micros;
 pub use migrations::{Migrations, OpenError};
 pub use rows::{as_micros, as_text, json};
 
+use condition::{Condition, Tried};
 use error::is_unavailable;
+use file::DatabaseFile;
 use migrations::{is_busy, migrate_postgres, migrate_sqlite, tolerant};
 use open::{open_postgres, open_sqlite};
+use sessions::Sessions;
 use transactions::Transactions;
-
-/// How long the database may take to show that it is there.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A database with its schema.
 #[derive(Debug, Clone)]
@@ -54,8 +58,14 @@ struct Inner {
     /// Whether this process brings the schema up to date, or waits until somebody has.
     migrates: AtomicBool,
     is_migrated: AtomicBool,
-    /// Whether the database was there when it was last looked at.
-    serving: watch::Sender<bool>,
+    /// What could be done with the database when it was last looked at.
+    condition: watch::Sender<Condition>,
+    /// When writing was tried.
+    tried: Tried,
+    /// The file of an SQLite database.
+    file: Option<DatabaseFile>,
+    /// Which sessions of PostgreSQL are used again.
+    sessions: Arc<Sessions>,
     /// The transactions that are open.
     transactions: Arc<Transactions>,
 }
@@ -85,9 +95,13 @@ pub enum Pools {
 impl Db {
     /// Prepares connections to the database at `url`, without connecting yet.
     pub fn open(url: &str, max_connections: u32, migrations: &'static Migrations) -> Result<Self, OpenError> {
-        let pools = match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => open_sqlite(url, max_connections)?,
-            Some("postgres" | "postgresql") => open_postgres(url, max_connections)?,
+        let sessions = Arc::default();
+        let (pools, file) = match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => {
+                let (pools, file) = open_sqlite(url, max_connections)?;
+                (pools, Some(DatabaseFile::new(file)))
+            }
+            Some("postgres" | "postgresql") => (open_postgres(url, max_connections, &sessions)?, None),
             _ => {
                 return Err(OpenError::Url(
                     "must start with sqlite: (a file) or postgres: (a server)".to_owned(),
@@ -95,9 +109,19 @@ impl Db {
             }
         };
         let (migrates, is_migrated) = (AtomicBool::new(true), AtomicBool::new(false));
-        let serving = watch::Sender::new(false);
-        let transactions = Arc::default();
-        Ok(Self(Arc::new(Inner { pools, migrations, migrates, is_migrated, serving, transactions })))
+        let condition = watch::Sender::new(Condition::Away);
+        let (transactions, tried) = (Arc::default(), Tried::default());
+        Ok(Self(Arc::new(Inner {
+            pools,
+            migrations,
+            migrates,
+            is_migrated,
+            condition,
+            tried,
+            file,
+            sessions,
+            transactions,
+        })))
     }
 
     /// Somebody else brings the schema up to date.
@@ -122,13 +146,21 @@ impl Db {
             busy if is_busy(&busy) => OpenError::Unavailable(busy),
             other => OpenError::Migration(other),
         })?;
+        self.0.file.iter().for_each(DatabaseFile::note);
         self.0.is_migrated.store(true, Ordering::Release);
-        self.0.serving.send_replace(true);
+        self.0.condition.send_replace(Condition::Serving);
         Ok(())
+    }
+
+    fn is_migrated(&self) -> bool {
+        self.0.is_migrated.load(Ordering::Acquire)
     }
 
     async fn run_migrations(&self) -> Result<(), MigrateError> {
         let Migrations { sqlite, postgres } = self.0.migrations;
+        if let Some(file) = &self.0.file {
+            file.create().map_err(|error| MigrateError::Execute(sqlx::Error::Io(error)))?;
+        }
         match &self.0.pools {
             Pools::Sqlite { writer, .. } => migrate_sqlite(writer, &tolerant(sqlite)).await,
             Pools::Postgres { heartbeat, .. } => migrate_postgres(heartbeat, &tolerant(postgres)).await,
@@ -165,42 +197,6 @@ impl Db {
         }
     }
 
-    /// Looks whether the database is there, and migrates it if that has not happened yet. Requests learn of it:
-    /// those that wait for a connection of a database that is away need not wait any longer.
-    pub async fn heartbeat(&self) -> bool {
-        if !self.0.is_migrated.load(Ordering::Acquire) {
-            return match self.migrate().await {
-                Ok(()) => true,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the database is not ready");
-                    false
-                }
-            };
-        }
-        let serving = timeout(HEARTBEAT_TIMEOUT, self.answers()).await.is_ok_and(|answered| answered.is_ok());
-        self.0.serving.send_replace(serving);
-        serving
-    }
-
-    async fn answers(&self) -> Result<(), sqlx::Error> {
-        const ANY_MIGRATION: &str = "SELECT version FROM _sqlx_migrations LIMIT 1";
-        let transactions = Arc::clone(&self.0.transactions);
-        match &self.0.pools {
-            Pools::Sqlite { heartbeat, .. } => {
-                let mut lease = Lease::new(heartbeat.acquire().await?, transactions);
-                sqlx::query(ANY_MIGRATION).execute(&mut *lease).await?;
-                lease.end();
-            }
-            Pools::Postgres { heartbeat, .. } => {
-                let mut lease = Lease::new(heartbeat.acquire().await?, transactions);
-                sqlx::query(ANY_MIGRATION).execute(&mut *lease).await?;
-                self.0.transactions.look(&mut lease).await;
-                lease.end();
-            }
-        }
-        Ok(())
-    }
-
     /// How long the oldest transaction of this service has been open: of this process, and on PostgreSQL of all its
     /// replicas, as the server knew at the last heartbeat.
     #[must_use]
@@ -210,22 +206,34 @@ impl Db {
 
     /// The connections, while the database is there and has its schema.
     pub fn pools(&self) -> Result<&Pools, Error> {
-        if *self.0.serving.borrow() { Ok(&self.0.pools) } else { Err(Error::Unavailable(None)) }
+        self.pools_for(Condition::ReadOnly)
+    }
+
+    /// Whether the database is there, has its schema, and can be written.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.0.condition.borrow() == Condition::Serving
+    }
+
+    fn pools_for(&self, needed: Condition) -> Result<&Pools, Error> {
+        if *self.0.condition.borrow() >= needed { Ok(&self.0.pools) } else { Err(Error::Unavailable(None)) }
     }
 
     /// A connection to read from.
     pub async fn reader(&self) -> Result<Leased, Error> {
-        Ok(match self.pools()? {
-            Pools::Sqlite { reader, .. } => Leased::Sqlite(self.lease(reader).await?),
-            Pools::Postgres { pool, .. } => Leased::Postgres(self.lease(pool).await?),
+        let needed = Condition::ReadOnly;
+        Ok(match self.pools_for(needed)? {
+            Pools::Sqlite { reader, .. } => Leased::Sqlite(self.lease(reader, needed).await?),
+            Pools::Postgres { pool, .. } => Leased::Postgres(self.lease(pool, needed).await?),
         })
     }
 
     /// A connection to write with.
     pub async fn writer(&self) -> Result<Leased, Error> {
-        Ok(match self.pools()? {
-            Pools::Sqlite { writer, .. } => Leased::Sqlite(self.lease(writer).await?),
-            Pools::Postgres { pool, .. } => Leased::Postgres(self.lease(pool).await?),
+        let needed = Condition::Serving;
+        Ok(match self.pools_for(needed)? {
+            Pools::Sqlite { writer, .. } => Leased::Sqlite(self.lease(writer, needed).await?),
+            Pools::Postgres { pool, .. } => Leased::Postgres(self.lease(pool, needed).await?),
         })
     }
 
@@ -233,25 +241,29 @@ impl Db {
     pub async fn transaction(&self) -> Result<Leased, Error> {
         let mut leased = self.writer().await?;
         match &mut leased {
-            Leased::Sqlite(lease) => self.while_there(lease.begin()).await?,
-            Leased::Postgres(lease) => self.while_there(lease.begin()).await?,
+            Leased::Sqlite(lease) => self.while_there(lease.begin(), Condition::Serving).await?,
+            Leased::Postgres(lease) => self.while_there(lease.begin(), Condition::Serving).await?,
         }
         Ok(leased)
     }
 
     /// Waits for a connection, in the order of arrival.
-    async fn lease<DB: Engine>(&self, pool: &Pool<DB>) -> Result<Lease<DB>, Error> {
-        let connection = self.while_there(pool.acquire()).await?;
+    async fn lease<DB: Engine>(&self, pool: &Pool<DB>, needed: Condition) -> Result<Lease<DB>, Error> {
+        let connection = self.while_there(pool.acquire(), needed).await?;
         Ok(Lease::new(connection, Arc::clone(&self.0.transactions)))
     }
 
-    /// Waits as long as the database is there.
-    async fn while_there<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
-        let mut serving = self.0.serving.subscribe();
+    /// Waits as long as the database is what is needed.
+    async fn while_there<T>(
+        &self,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+        needed: Condition,
+    ) -> Result<T, Error> {
+        let mut condition = self.0.condition.subscribe();
         tokio::select! {
             biased;
             done = work => Ok(done?),
-            _ = serving.wait_for(|serving| !serving) => Err(Error::Unavailable(None)),
+            _ = condition.wait_for(|condition| *condition < needed) => Err(Error::Unavailable(None)),
         }
     }
 

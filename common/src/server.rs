@@ -173,7 +173,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status(LIVENESS, ServingStatus::Serving).await;
-    let ready = service.db.pools().is_ok();
+    let ready = service.db.is_ready();
     report(&health, service.names, ready).await;
     let edge = Edge::new(service.domain, &options.limits, service.is_transfer);
     let (beats, db, reporter) = (edge.clone(), service.db.clone(), health.clone());
@@ -279,7 +279,7 @@ fn with_reflection(routes: Routes, descriptors: &'static [u8]) -> Result<Routes,
 
 /// Keeps the health true.
 async fn heartbeat(health: HealthReporter, names: &'static [&'static str], db: Db, edge: Edge) -> Infallible {
-    let mut serving = db.pools().is_ok();
+    let mut serving = db.is_ready();
     report(&health, names, serving).await;
     let mut interval = tokio::time::interval(HEARTBEAT);
     let mut beats = 0_u64;
@@ -292,7 +292,7 @@ async fn heartbeat(health: HealthReporter, names: &'static [&'static str], db: D
         }
         let now = db.heartbeat().await;
         if now != serving {
-            tracing::info!(serving = now, "the database is {}", if now { "there" } else { "away" });
+            tracing::info!(serving = now, "the database {} be written", if now { "can" } else { "cannot" });
             serving = now;
             report(&health, names, serving).await;
         }

@@ -27,3 +27,4 @@ mod telemetry;
 mod terminal;
 mod tls;
 mod world;
+mod writing;

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable as _};
+use sqlx::error::DatabaseError;
 
+use super::condition::doubt;
 use crate::{
     group::Lost,
     metrics::METRICS,
@@ -35,6 +37,9 @@ pub enum Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if is_doubtful(&error) {
+            doubt();
+        }
         if is_conflict(&error) {
             Self::Conflict(Arc::new(error))
         } else if is_unavailable(&error) {
@@ -134,16 +139,72 @@ fn is_conflict(error: &sqlx::Error) -> bool {
     error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "23503" | "787"))
 }
 
-/// PostgreSQL: connection, resources, shutdown, read-only standby, lock. SQLite (low byte): busy,
-/// locked, read-only, I/O, full, cannot open.
+/// Whether another connection, of this process or another one, has the lock; or all of ours are in use.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| matches!(sqlite_code(&code), Some(BUSY | LOCKED)))
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is about the file or the memory of SQLite, and not about a statement.
+pub(super) fn breaks(error: &dyn DatabaseError) -> bool {
+    let code = error.code().and_then(|code| sqlite_code(&code));
+    matches!(code, Some(NO_MEMORY | READ_ONLY | IO | CORRUPT | FULL | CANNOT_OPEN | NO_DATABASE))
+}
+
+/// Whether writing may have become impossible.
+fn is_doubtful(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    breaks(&**error)
+        || error.code().is_some_and(|code| code.starts_with("53") || matches!(&*code, "25006" | "58030"))
+}
+
+/// SQLite's result codes, as they stand in the low byte of the extended ones.
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+const NO_MEMORY: u32 = 7;
+const READ_ONLY: u32 = 8;
+const IO: u32 = 10;
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const CANNOT_OPEN: u32 = 14;
+const NO_DATABASE: u32 = 26;
+
+/// A code of SQLite; those of PostgreSQL have five characters.
+fn sqlite_code(code: &str) -> Option<u32> {
+    let code: u32 = code.parse().ok().filter(|_| code.len() < 5)?;
+    Some(code & 0xff)
+}
+
+/// Codes of PostgreSQL: connection, resources, shutdown, statements that were cancelled or took too long, a standby, locks, I/O.
 fn is_passing(code: &str) -> bool {
-    match code.parse::<u32>() {
-        Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
-        _ => {
-            code.starts_with("08")
-                || code.starts_with("53")
-                || code.starts_with("57P")
-                || matches!(code, "25006" | "55P03")
+    if let Some(code) = sqlite_code(code) {
+        return matches!(code, BUSY | LOCKED | NO_MEMORY | READ_ONLY | IO | FULL | CANNOT_OPEN);
+    }
+    code.starts_with("08")
+        || code.starts_with("53")
+        || code.starts_with("57P")
+        || matches!(code, "25006" | "25P03" | "25P04" | "55P03" | "57014" | "58030")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_told_by_its_code() {
+        for passing in [
+            "08006", "53100", "57P01", "57014", "25006", "25P03", "25P04", "55P03", "58030", "5", "7", "778",
+            "13",
+        ] {
+            assert!(is_passing(passing), "{passing}");
+        }
+        for lasting in ["25P02", "42P01", "22012", "XX001", "1", "11", "787", "26"] {
+            assert!(!is_passing(lasting), "{lasting}");
         }
     }
 }

@@ -13,12 +13,21 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     Error,
+    error::breaks,
     transactions::{Opened, Transactions},
 };
 use crate::metrics::METRICS;
 
 /// How long a connection that was left in the middle of something may take to come to an end of it.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A transaction that must be one that can write.
+macro_rules! writable {
+    () => {
+        "BEGIN; SELECT CASE current_setting('transaction_read_only') WHEN 'off' THEN 0 \
+         ELSE ('transaction_read_only is ' || current_setting('transaction_read_only'))::int END; ROLLBACK"
+    };
+}
 
 /// A database whose transactions we begin and end ourselves. The drivers keep count of theirs, and their counts are
 /// wrong once a future is dropped, or once SQLite has rolled back by itself.
@@ -31,6 +40,9 @@ pub trait Engine: Database {
 
     /// The same where none should be open. Succeeds without a warning if none is.
     const IDLE: &'static str;
+
+    /// Whether the last statement has failed in a way after which nothing should be tried on the same connection.
+    fn is_broken(connection: &mut Self::Connection) -> impl Future<Output = bool> + Send;
 
     /// Runs a statement without values, after all that is on its way.
     fn run(
@@ -46,6 +58,11 @@ impl Engine for Sqlite {
     const ROLLBACK: &'static str = "ROLLBACK";
     const IDLE: &'static str = "BEGIN; ROLLBACK";
 
+    async fn is_broken(connection: &mut SqliteConnection) -> bool {
+        let Ok(mut handle) = connection.lock_handle().await else { return true };
+        handle.last_error().is_some_and(|error| breaks(&error))
+    }
+
     async fn run(connection: &mut SqliteConnection, statement: &'static str) -> Result<(), sqlx::Error> {
         connection.execute(statement).await.map(drop)
     }
@@ -53,9 +70,15 @@ impl Engine for Sqlite {
 
 impl Engine for Postgres {
     const BEGIN: &'static str = "BEGIN";
-    // A server that has become a standby refuses READ WRITE.
-    const ROLLBACK: &'static str = "ROLLBACK; BEGIN READ WRITE; ROLLBACK";
-    const IDLE: &'static str = "BEGIN READ WRITE; ROLLBACK";
+    // No session of a server that is a standby now, or reads only, is used again: one that is opened later may lead to
+    // the primary. What is no number makes the statement fail there, and says why.
+    const ROLLBACK: &'static str = concat!("ROLLBACK; ", writable!());
+    const IDLE: &'static str = writable!();
+
+    async fn is_broken(_: &mut PgConnection) -> bool {
+        // What it is in is asked of the server.
+        false
+    }
 
     async fn run(connection: &mut PgConnection, statement: &'static str) -> Result<(), sqlx::Error> {
         connection.execute(statement).await.map(drop)
@@ -142,8 +165,17 @@ impl<DB: Engine> Doubtful<DB> {
     async fn settle(mut self) {
         let proof = if self.opened.is_some() { DB::ROLLBACK } else { DB::IDLE };
         let Some(connection) = &mut self.connection else { return };
-        match timeout(PATIENCE, DB::run(connection, proof)).await {
-            Ok(Ok(())) => drop(self.connection.take()),
+        let proving = async {
+            if DB::is_broken(connection).await {
+                return Ok(false);
+            }
+            DB::run(connection, proof).await.map(|()| true)
+        };
+        match timeout(PATIENCE, proving).await {
+            Ok(Ok(true)) => drop(self.connection.take()),
+            Ok(Ok(false)) => {
+                tracing::warn!("closing a connection to the database after a failure of its file");
+            }
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "closing a connection to the database that was left in use");

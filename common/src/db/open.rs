@@ -1,6 +1,6 @@
 //! How the connections to each of the two databases are made.
 
-use std::{str::FromStr as _, time::Duration};
+use std::{path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection as _, Executor as _, PgConnection,
@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{HEARTBEAT_TIMEOUT, OpenError, Pools};
+use super::{OpenError, Pools, Sessions, heartbeat::HEARTBEAT_TIMEOUT};
 
 /// How long a request queues up for a connection; its caller's deadline is usually shorter.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,7 +28,8 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// a spinning disk; and compiles what it takes for long work.
 const ORDERED: [&str; 3] = ["SET enable_bitmapscan = off", "SET random_page_cost = 1.1", "SET jit = off"];
 
-pub(super) fn open_sqlite(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
+/// Connections to the database in the file that `url` names, and that file, which must be there.
+pub(super) fn open_sqlite(url: &str, max_connections: u32) -> Result<(Pools, PathBuf), OpenError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(OpenError::Url("an SQLite database in memory is lost at once; name a file".to_owned()));
     }
@@ -36,8 +37,9 @@ pub(super) fn open_sqlite(url: &str, max_connections: u32) -> Result<Pools, Open
     if options.get_filename().as_os_str().is_empty() {
         return Err(OpenError::Url("names no file: sqlite:FILE".to_owned()));
     }
+    let file = options.get_filename().to_owned();
     let options = options
-        .create_if_missing(true)
+        .create_if_missing(false)
         .foreign_keys(true)
         .row_buffer_size(ROWS_AHEAD)
         .journal_mode(SqliteJournalMode::Wal)
@@ -50,10 +52,14 @@ pub(super) fn open_sqlite(url: &str, max_connections: u32) -> Result<Pools, Open
             .test_before_acquire(false)
             .connect_lazy_with(options.clone())
     };
-    Ok(Pools::Sqlite { reader: pool(max_connections), writer: pool(1), heartbeat: pool(1) })
+    Ok((Pools::Sqlite { reader: pool(max_connections), writer: pool(1), heartbeat: pool(1) }, file))
 }
 
-pub(super) fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, OpenError> {
+pub(super) fn open_postgres(
+    url: &str,
+    max_connections: u32,
+    sessions: &Arc<Sessions>,
+) -> Result<Pools, OpenError> {
     // The driver's own words could repeat a password that stands in the URL.
     let options = PgConnectOptions::from_str(url).map_err(|_| {
         OpenError::Url("must look like postgres://user:password@host:5432/database".to_owned())
@@ -64,6 +70,7 @@ pub(super) fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, Op
         None => options.application_name(&program()),
     };
     let pool = |connections, patience| {
+        let sessions = Arc::clone(sessions);
         PoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(patience)
@@ -77,8 +84,12 @@ pub(super) fn open_postgres(url: &str, max_connections: u32) -> Result<Pools, Op
                     Ok(())
                 })
             })
-            .before_acquire(|connection: &mut PgConnection, idle| {
+            .before_acquire(move |connection: &mut PgConnection, idle| {
+                let is_trusted = sessions.are_trusted(idle.age);
                 Box::pin(async move {
+                    if !is_trusted {
+                        return Ok(false);
+                    }
                     if idle.idle_for > TRUSTED_IDLE {
                         connection.ping().await?;
                     }

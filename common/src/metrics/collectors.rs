@@ -17,24 +17,28 @@ pub(super) struct Database(pub(super) Db);
 impl Collector for Database {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (mut used, mut idle, mut most) = (0, 0, 0);
-        let is_up = match self.0.pools() {
-            Err(_) => 0,
+        match self.0.pools() {
+            Err(_) => {}
             Ok(Pools::Sqlite { reader, writer, .. }) => {
                 for pool in [reader, writer] {
                     let free = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
                     (used, idle) = (used + i64::from(pool.size()) - free, idle + free);
                     most += i64::from(pool.options().get_max_connections());
                 }
-                1
             }
             Ok(Pools::Postgres { pool, .. }) => {
                 idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
                 used = i64::from(pool.size()) - idle;
                 most = i64::from(pool.options().get_max_connections());
-                1
             }
-        };
-        gauge(&mut encoder, "imprint_database_up", "Whether the database is there", is_up)?;
+        }
+        let is_up = i64::from(self.0.is_ready());
+        gauge(
+            &mut encoder,
+            "imprint_database_up",
+            "Whether the database is there and can be written",
+            is_up,
+        )?;
         gauge(&mut encoder, "imprint_database_connections_max", "Most connections to the database", most)?;
         let metric = encoder.encode_descriptor(
             "imprint_database_oldest_transaction_seconds",

@@ -50,7 +50,7 @@ async fn scrape(State(told): State<Told>) -> Response {
 impl super::Ready {
     /// Whether requests should be sent here.
     fn is_ready(&self) -> bool {
-        !self.stopping.is_cancelled() && self.db.pools().is_ok()
+        !self.stopping.is_cancelled() && self.db.is_ready()
     }
 
     /// Follows `db` until it is told to stop.

@@ -23,6 +23,7 @@ on_both_databases!(
     a_transaction_that_the_database_has_ended_is_not_gone_on_with,
     a_panic_in_a_transaction_leaves_nothing_behind,
     a_connection_may_be_left_outside_of_the_runtime,
+    a_connection_that_cannot_write_any_more_is_not_used_again,
 );
 
 static NOTHING: Migrations = Migrations { sqlite: Migrator::DEFAULT, postgres: Migrator::DEFAULT };
@@ -249,4 +250,45 @@ async fn a_connection_may_be_left_outside_of_the_runtime(test: TestDb) {
     let leased = notes.db.transaction().await.unwrap();
     std::thread::spawn(move || drop(leased)).join().unwrap();
     notes.are_sound(0).await;
+}
+
+/// The database is full for this connection, or lets it read only; another one may write.
+async fn cannot_write(notes: &Notes) {
+    let statement = "PRAGMA max_page_count = 1";
+    let read_only = "SET default_transaction_read_only = on";
+    match notes.db.writer().await.unwrap() {
+        Leased::Sqlite(mut lease) => {
+            Sqlite::run(&mut lease, statement).await.unwrap();
+            lease.end();
+        }
+        Leased::Postgres(mut lease) => {
+            Postgres::run(&mut lease, read_only).await.unwrap();
+            lease.end();
+        }
+    }
+}
+
+async fn a_connection_that_cannot_write_any_more_is_not_used_again(test: TestDb) {
+    // More than what is left of a page.
+    const MANY: &str = "WITH RECURSIVE n(id) AS (SELECT 1000 UNION ALL SELECT id + 1 FROM n WHERE id < 9000) \
+                        INSERT INTO notes (id) SELECT id FROM n";
+    let notes = Notes::open(&test.url, &test.url).await;
+    cannot_write(&notes).await;
+    let by_itself = async {
+        on_writer!(notes.db, |connection| {
+            sqlx::query(MANY).execute(connection).await?;
+        });
+        Ok::<_, db::Error>(())
+    };
+    assert!(matches!(by_itself.await, Err(db::Error::Unavailable(Some(_)))));
+    notes.are_sound(0).await;
+    cannot_write(&notes).await;
+    let in_transaction = async {
+        in_transaction!(notes.db, |tx| {
+            sqlx::query(MANY).execute(&mut *tx).await?;
+        });
+        Ok::<_, db::Error>(())
+    };
+    assert!(matches!(in_transaction.await, Err(db::Error::Unavailable(Some(_)))));
+    notes.are_sound(10).await;
 }
