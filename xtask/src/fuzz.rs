@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: makes up what callers send, and runs it through the readers and through the whole HTTP edge.
+//! `cargo xtask fuzz`: makes up what callers send, and runs it through the readers, through the whole HTTP edge, and as
+//! sequences of calls at once through both services.
 
 use std::{
     fs,
@@ -10,7 +11,7 @@ use clap::Args;
 use harness::{program::show, tools, workspace};
 
 /// The targets, by the names of their programs.
-const TARGETS: [&str; 4] = ["filter", "http", "patch", "query"];
+const TARGETS: [&str; 5] = ["filter", "http", "patch", "query", "sequences"];
 
 /// Without sanitizers, which need a toolchain of their own; what is fuzzed has no unsafe code.
 const BUILD: [&str; 4] = ["-D", "-s", "none", "--no-trace-compares"];
@@ -19,7 +20,7 @@ const BUILD: [&str; 4] = ["-D", "-s", "none", "--no-trace-compares"];
 /// the score would take longer than the calls.
 const RUN: [&str; 5] = ["-verbosity=0", "-entropic=0", "-len_control=0", "-max_len=1024", "-timeout=60"];
 
-/// Make up what callers send, and run it through the readers and through the whole HTTP edge.
+/// Make up what callers send, and run it through the readers, the whole HTTP edge, and both services.
 #[derive(Args)]
 pub(crate) struct Fuzz {
     /// How long each target runs.
