@@ -1,6 +1,8 @@
 //! Who is calling: as the trusted proxy in front of the services says, or, for development, as a token says.
 
-use axum::http::HeaderMap;
+use std::net::SocketAddr;
+
+use axum::http::{HeaderMap, HeaderValue};
 use clap::ValueEnum;
 
 mod token;
@@ -36,7 +38,7 @@ pub struct Actor {
 pub struct Caller {
     /// The user and the project.
     pub actor: Actor,
-    /// `x-roles`: the roles of the user in the project, in lower case.
+    /// `x-roles`: the roles of the user in the project, in lower case, each at most 255 characters.
     pub roles: Vec<String>,
     /// Whether it is an operator, who sees and may do everything.
     pub is_admin: bool,
@@ -68,40 +70,109 @@ pub enum Error {
         "X-Auth-Token {0}: it must be USER:PROJECT:ROLE,ROLE (percent-encoded or not), or x or notused for an operator"
     )]
     BadToken(String),
+    /// A browser sends it for a page of somebody else, and the service believes everybody.
+    #[error("a page of {0:?} must not call this service, which believes everybody (--identity development)")]
+    ForeignOrigin(String),
 }
 
+/// A service that believes everybody must not be reached by everybody.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "with --identity development everybody who reaches {0} is believed: listen on 127.0.0.1, use --identity proxy, \
+     or say --allow-remote-development if this is wanted"
+)]
+pub struct Exposed(SocketAddr);
+
 impl Identity {
+    /// Whether a service that knows its callers so may listen on `address`: on loopback, and elsewhere if it need not
+    /// believe everybody, or that is `allowed`.
+    pub fn check(self, address: SocketAddr, allowed: bool) -> Result<(), Exposed> {
+        if self == Self::Proxy {
+            return Ok(());
+        }
+        if !allowed && !address.ip().to_canonical().is_loopback() {
+            return Err(Exposed(address));
+        }
+        tracing::warn!(%address, "--identity development: everybody who reaches this address is believed");
+        Ok(())
+    }
+
     /// Reads the caller from the headers of a request, or from gRPC's metadata.
     pub fn caller(self, headers: &HeaderMap) -> Result<Caller, Error> {
-        let mut violations = Violations::default();
-        let mut read = |name: &str| {
-            let value = headers.get(name).map_or(Ok(""), |value| value.to_str());
-            let checked = value.map_err(|_| "must be visible ASCII".to_owned()).and_then(|value| {
-                text::optional_name(value)?;
-                Ok(value)
-            });
-            violations.take(name, checked).unwrap_or_default()
-        };
-        let headers_say = (read("x-user-id"), read("x-project-id"), read("x-roles"));
-        violations.check()?;
-        let token = match (self, headers_say, headers.get("x-auth-token")) {
-            (Self::Development, (_, "", ""), Some(token)) => {
-                Some(Token::parse(token.as_bytes()).map_err(Error::BadToken)?)
-            }
+        let said = Said::read(headers)?;
+        let token = match self {
+            Self::Development if said.is_nobody() => token(headers)?,
             _ => None,
         };
-        let (user_id, project_id, roles) = match &token {
-            Some(Token::Caller { user_id, project_id, roles }) => (&**user_id, &**project_id, &**roles),
-            Some(Token::Operator) | None => headers_say,
+        let said = match &token {
+            Some(Token::Caller { user_id, project_id, roles }) => {
+                Said { user_id, project_id, roles: Some(roles) }
+            }
+            Some(Token::Operator) | None => said,
         };
-        let is_nobody = project_id.is_empty() && roles.is_empty();
-        if is_nobody && self == Self::Proxy {
+        if said.is_nobody() && self == Self::Proxy {
             return Err(Error::Unauthenticated);
         }
-        let roles: Vec<_> = roles.split(',').map(|role| role.trim().to_lowercase()).collect();
-        let actor = Actor { user_id: user_id.to_owned(), project_id: project_id.to_owned() };
-        Ok(Caller { actor, is_admin: is_nobody || roles.iter().any(|role| role == ADMIN), roles })
+        let roles = said.roles();
+        let is_admin = said.is_nobody() || roles.iter().any(|role| role == ADMIN);
+        let actor = Actor { user_id: said.user_id.to_owned(), project_id: said.project_id.to_owned() };
+        Ok(Caller { actor, roles, is_admin })
     }
+}
+
+/// What the headers say of a caller.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    user_id: &'a str,
+    project_id: &'a str,
+    /// None where the header is not there, which is not the same as a header without a role.
+    roles: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    /// Reads the headers, each of which may be there once: of two, nobody knows which one a gateway has set.
+    fn read(headers: &'a HeaderMap) -> Result<Self, Violations> {
+        let mut violations = Violations::default();
+        let mut read = |name, check: fn(&str) -> Result<(), String>| {
+            let value = once(headers, name).and_then(|value| {
+                let text = value.map(HeaderValue::to_str).transpose();
+                let text = text.map_err(|_| "must be visible ASCII".to_owned())?;
+                text.map_or(Ok(()), check)?;
+                Ok(text)
+            });
+            violations.take(name, value).flatten()
+        };
+        let user_id = read("x-user-id", text::optional_name).unwrap_or_default();
+        let project_id = read("x-project-id", text::optional_name).unwrap_or_default();
+        let roles = read("x-roles", |roles| roles.split(',').try_for_each(text::optional_name));
+        violations.check()?;
+        Ok(Self { user_id, project_id, roles })
+    }
+
+    /// Whether they name neither a project nor a role.
+    fn is_nobody(&self) -> bool {
+        self.project_id.is_empty() && self.roles().is_empty()
+    }
+
+    /// The roles, in lower case. A proxy that says none, and names a project, vouches for a member of it.
+    fn roles(&self) -> Vec<String> {
+        let untold = if self.project_id.is_empty() { "" } else { MEMBERS[0] };
+        let roles = self.roles.unwrap_or(untold).split(',').map(str::trim).filter(|role| !role.is_empty());
+        roles.map(str::to_lowercase).collect()
+    }
+}
+
+/// What the token of a request says, if it has one.
+fn token(headers: &HeaderMap) -> Result<Option<Token>, Error> {
+    let token = once(headers, "x-auth-token").map_err(Error::BadToken)?;
+    token.map(|token| Token::parse(token.as_bytes()).map_err(Error::BadToken)).transpose()
+}
+
+/// A header that may be there once.
+fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, String> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next();
+    if values.next().is_some() { Err("must be given once".to_owned()) } else { Ok(value) }
 }
 
 impl Caller {
@@ -129,8 +200,7 @@ impl Caller {
         self.roles.iter().any(|own| own == role)
     }
 
-    /// Whether it may change what its project owns, and read data; a proxy that tells no roles vouches for
-    /// members.
+    /// Whether it may change what its project owns, and read data.
     #[must_use]
     pub fn is_member(&self) -> bool {
         self.is_one_of(&MEMBERS)
@@ -143,8 +213,7 @@ impl Caller {
     }
 
     fn is_one_of(&self, roles: &[&str]) -> bool {
-        let is_untold = self.roles.iter().all(String::is_empty);
-        self.is_admin || is_untold || roles.iter().any(|role| self.has_role(role))
+        self.is_admin || roles.iter().any(|role| self.has_role(role))
     }
 }
 
@@ -157,13 +226,15 @@ impl Error {
             Self::Unauthenticated | Self::BadToken(_) => {
                 Description::new(Code::Unauthenticated, "UNAUTHENTICATED")
             }
+            Self::ForeignOrigin(origin) => Description::new(Code::PermissionDenied, "FOREIGN_ORIGIN")
+                .with("origin", text::clip(origin, 100)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::http::HeaderName;
 
     use super::*;
 
@@ -186,6 +257,62 @@ mod tests {
         assert!(!Identity::Proxy.caller(&reader).unwrap().is_member());
         let untold = headers(&[("x-project-id", "p")]);
         assert!(Identity::Proxy.caller(&untold).unwrap().is_member());
+    }
+
+    #[test]
+    fn who_believes_everybody_is_not_reached_by_everybody() {
+        for (address, may) in [
+            ("127.0.0.1:1", true),
+            ("[::1]:1", true),
+            ("0.0.0.0:1", false),
+            ("[::]:1", false),
+            ("10.0.0.1:1", false),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(Identity::Development.check(address, false).is_ok(), may, "{address}");
+            Identity::Development.check(address, true).unwrap();
+            Identity::Proxy.check(address, false).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_empty_header_of_roles_is_no_role() {
+        for empty in ["", " ", ",", " , "] {
+            let said = headers(&[("x-project-id", "p"), ("x-roles", empty)]);
+            for identity in [Identity::Development, Identity::Proxy] {
+                let caller = identity.caller(&said).unwrap();
+                assert!(!caller.is_reader() && !caller.is_admin, "{caller:?}");
+            }
+            let nobody = headers(&[("x-user-id", "u"), ("x-roles", empty)]);
+            assert!(matches!(Identity::Proxy.caller(&nobody), Err(Error::Unauthenticated)));
+        }
+        let token = headers(&[("x-auth-token", "u:p:")]);
+        assert!(!Identity::Development.caller(&token).unwrap().is_reader());
+    }
+
+    #[test]
+    fn a_header_that_is_there_twice_is_refused() {
+        for name in ["x-user-id", "x-project-id", "x-roles"] {
+            let mut said = headers(&[("x-user-id", "u"), ("x-project-id", "p"), ("x-roles", "reader")]);
+            said.append(name, HeaderValue::from_static("admin"));
+            for identity in [Identity::Development, Identity::Proxy] {
+                let refused = identity.caller(&said).unwrap_err();
+                assert!(refused.to_string().contains(name), "{refused}");
+            }
+        }
+        let mut tokens = headers(&[("x-auth-token", "u:p:member")]);
+        tokens.append("x-auth-token", HeaderValue::from_static("u:p:admin"));
+        assert!(matches!(Identity::Development.caller(&tokens), Err(Error::BadToken(_))));
+    }
+
+    #[test]
+    fn each_role_has_a_limit_and_not_all_of_them() {
+        let many = vec!["r".repeat(100); 30].join(",");
+        let mut said = headers(&[("x-project-id", "p")]);
+        said.insert("x-roles", HeaderValue::try_from(format!("{many},member")).unwrap());
+        assert!(Identity::Proxy.caller(&said).unwrap().is_member());
+        said.insert("x-roles", HeaderValue::try_from(format!("member,{}", "r".repeat(256))).unwrap());
+        assert!(matches!(Identity::Proxy.caller(&said), Err(Error::Invalid(_))));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{
 use axum::{
     body::Body,
     extract::Request,
-    http::{self, HeaderMap},
+    http::{self, HeaderMap, StatusCode, Version},
     response::Response,
 };
 use http_body::Body as _;
@@ -26,7 +26,7 @@ use tracing::Span;
 
 use crate::{
     deadline::Deadline,
-    http::Problem,
+    http::{self as openstack, Problem},
     status::{self, Description},
     telemetry,
 };
@@ -66,16 +66,23 @@ struct Shared {
     /// Largest request message, bytes.
     message: usize,
     is_transfer: IsTransfer,
+    /// Full names of the gRPC services.
+    names: &'static [&'static str],
 }
 
 impl Edge {
-    /// An edge whose errors have reasons of `domain`.
+    /// An edge whose errors have reasons of `domain`, in front of the gRPC services with these full `names`.
     #[must_use]
-    pub fn new(domain: &'static str, limits: &Limits, is_transfer: IsTransfer) -> Self {
+    pub fn new(
+        domain: &'static str,
+        names: &'static [&'static str],
+        limits: &Limits,
+        is_transfer: IsTransfer,
+    ) -> Self {
         let admission = Admission::new(limits);
         let Limits { deadline, message, .. } = *limits;
         let memory = Memory::default();
-        Self(Arc::new(Shared { domain, admission, memory, deadline, message, is_transfer }))
+        Self(Arc::new(Shared { domain, admission, memory, deadline, message, is_transfer, names }))
     }
 
     /// Forgets what need not be remembered; to be called from time to time.
@@ -112,7 +119,11 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Answer<S::Future> {
-        let way = Way::of(request.headers());
+        let misplaced = self.shared.misplaced(&request);
+        let way = match misplaced {
+            Some(_) => Way::http(request.headers()),
+            None => Way::of(request.headers()),
+        };
         let seen = Seen::new(&request, way);
         let span = telemetry::span(&request);
         // Health and reflection are answered whatever else there is to do.
@@ -123,9 +134,10 @@ where
             request.extensions_mut().insert(deadline);
         }
         let slot = if is_ours && !is_transfer { self.shared.weigh(&mut request) } else { None };
-        let entry = match deadline {
+        let entry = match (misplaced, deadline) {
+            (Some(problem), _) => Entry::Never(problem),
             // Nothing is begun for a caller who has stopped waiting.
-            Some(deadline) if deadline.remaining().is_zero() => Entry::Never(expired()),
+            (None, Some(deadline)) if deadline.remaining().is_zero() => Entry::Never(expired()),
             _ if is_ours => self.shared.admission.admit(&request, is_transfer),
             _ => Entry::Now(None),
         };
@@ -163,6 +175,22 @@ impl Shared {
     fn deadline(&self, request: &Request, is_limited: bool) -> Option<Deadline> {
         let said = Deadline::from_headers(request.headers());
         if is_limited { Deadline::earlier(said, self.deadline) } else { said }
+    }
+
+    /// Why a request may not call the gRPC method that it names: the library would answer any request, and a web page can
+    /// have a browser send one of any other type, or over HTTP/1.1, to wherever its user may go.
+    fn misplaced(&self, request: &Request) -> Option<Problem> {
+        let path = request.uri().path();
+        let service = path.strip_prefix('/')?.split('/').next()?;
+        let is_method = service.starts_with("grpc.") || self.names.contains(&service);
+        if !is_method || (openstack::is_grpc(request.headers()) && request.version() == Version::HTTP_2) {
+            return None;
+        }
+        let description = Description::new(status::Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE")
+            .http(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            .with("expected", "application/grpc");
+        let sentence = "this is a method of gRPC: it takes application/grpc over HTTP/2";
+        Some(Problem::new(sentence, description))
     }
 
     /// Has the body of a request wait for room if its message is large; gives where that room is kept.

@@ -14,27 +14,30 @@ use std::{
 
 use axum::{
     extract::Request,
-    http::{Extensions, HeaderMap},
+    http::{Extensions, HeaderMap, Uri},
 };
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::caller::{Caller, Error, Identity};
 
+mod origin;
+
 /// What knows callers. It may take a while: a token may have to be shown to whoever issued it.
 pub trait Identify: Clone {
     /// The answer to come.
     type Identifying: Future<Output = Result<Caller, Error>>;
 
-    /// Who sends these headers.
-    fn identify(&self, headers: &HeaderMap) -> Self::Identifying;
+    /// Who sends a request with these headers to this place.
+    fn identify(&self, uri: &Uri, headers: &HeaderMap) -> Self::Identifying;
 }
 
 impl Identify for Identity {
     type Identifying = future::Ready<Result<Caller, Error>>;
 
-    fn identify(&self, headers: &HeaderMap) -> Self::Identifying {
-        future::ready(self.caller(headers))
+    fn identify(&self, uri: &Uri, headers: &HeaderMap) -> Self::Identifying {
+        let permitted = if *self == Self::Development { origin::check(uri, headers) } else { Ok(()) };
+        future::ready(permitted.and_then(|()| self.caller(headers)))
     }
 }
 
@@ -89,7 +92,7 @@ impl<I: Identify, S: Service<Request> + Clone> Service<Request> for Introduced<I
         if request.uri().path().starts_with("/grpc.") {
             return Introducing { stage: Stage::Answering { answer: self.inner.call(request) } };
         }
-        let identifying = self.identity.identify(request.headers());
+        let identifying = self.identity.identify(request.uri(), request.headers());
         // The one that is ready, and not its copy.
         let next = self.inner.clone();
         let inner = mem::replace(&mut self.inner, next);
@@ -178,7 +181,7 @@ mod tests {
     impl Identify for Elsewhere {
         type Identifying = Pin<Box<dyn Future<Output = Result<Caller, Error>> + Send>>;
 
-        fn identify(&self, _: &HeaderMap) -> Self::Identifying {
+        fn identify(&self, _: &Uri, _: &HeaderMap) -> Self::Identifying {
             let asked = self.0.lock().unwrap().take().expect("each request is identified once");
             Box::pin(async { asked.await.map_err(|_| Error::Unauthenticated) })
         }

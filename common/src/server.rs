@@ -175,7 +175,7 @@ pub async fn serve(
     health.set_service_status(LIVENESS, ServingStatus::Serving).await;
     let ready = service.db.is_ready();
     report(&health, service.names, ready).await;
-    let edge = Edge::new(service.domain, &options.limits, service.is_transfer);
+    let edge = Edge::new(service.domain, service.names, &options.limits, service.is_transfer);
     let (beats, db, reporter) = (edge.clone(), service.db.clone(), health.clone());
     let beating = move || heartbeat(reporter.clone(), service.names, db.clone(), beats.clone());
     let heartbeat = tokio::spawn(async move { background::keep("heartbeat", beating).await });

@@ -38,6 +38,9 @@ pub use discovery::path;
 /// Domain of the reasons of its errors.
 const DOMAIN: &str = "glance";
 
+/// The type of most bodies.
+const JSON: &str = "application/json";
+
 /// What every handler needs.
 #[derive(Debug)]
 pub struct Api {
@@ -142,8 +145,13 @@ fn image_id(text: &str) -> Result<Id, Problem> {
 }
 
 impl Api {
-    /// The body of a request, which is small, and JSON.
+    /// The body of a request, which is small, and JSON. It must say so: of any other type, a web page can have a browser
+    /// send it. A PATCH has types of its own, which have been looked at.
     async fn json(&self, request: Request) -> Result<Value, Problem> {
+        let given = media_type(request.headers());
+        if request.method() != Method::PATCH && !given.eq_ignore_ascii_case(JSON) {
+            return Err(unsupported_media_type(given, JSON));
+        }
         let body = axum::body::to_bytes(request.into_body(), self.message).await.map_err(|_| {
             let description = Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
             let sentence = format!("the body is larger than {} bytes, or broke off", self.message);

@@ -43,6 +43,7 @@ async fn main() -> anyhow::Result<()> {
     // Before anybody learns that it runs, and may want to stop it.
     let shutdown = server::shutdown_signal()?;
     let listeners = Listeners::bind(&config.listen, config.server.admin_listen.as_deref()).await?;
+    config.identity.check(listeners.public.local_addr()?, config.server.allow_remote_development)?;
     listeners.announce("glance-svc")?;
     let sweeping = images.clone();
     tokio::spawn(async move { background::keep("sweep", || sweeping.sweep()).await });

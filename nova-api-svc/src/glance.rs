@@ -168,11 +168,10 @@ fn request<T>(message: T, caller: &Caller, timeout: Duration) -> Request<T> {
     request.set_timeout(timeout);
     telemetry::hand_on(request.metadata_mut());
     let Caller { actor, roles, .. } = caller;
-    let said = [
-        ("x-user-id", actor.user_id.as_str()),
-        ("x-project-id", &actor.project_id),
-        ("x-roles", &roles.join(",")),
-    ];
+    let roles = roles.join(",");
+    let named = [("x-user-id", actor.user_id.as_str()), ("x-project-id", &actor.project_id)];
+    // Without a word on roles, members are vouched for.
+    let said = named.into_iter().filter(|(_, value)| !value.is_empty()).chain([("x-roles", roles.as_str())]);
     for (name, value) in said {
         if let Ok(value) = AsciiMetadataValue::try_from(value) {
             request.metadata_mut().insert(name, value);

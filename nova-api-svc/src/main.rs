@@ -50,6 +50,7 @@ async fn main() -> anyhow::Result<()> {
     // Before anybody learns that it runs, and may want to stop it.
     let shutdown = server::shutdown_signal()?;
     let listeners = Listeners::bind(&config.listen, config.server.admin_listen.as_deref()).await?;
+    config.identity.check(listeners.public.local_addr()?, config.server.allow_remote_development)?;
     listeners.announce("nova-api-svc")?;
     tokio::spawn(async move { background::keep("sweep", || store.sweep(kept)).await });
     let done_later = operations.clone();

@@ -94,6 +94,7 @@ fn a_wrong_configuration_is_told_in_one_sentence() {
         (vec!["--database-url", "sqlite::memory:"], "name a file"),
         (vec!["--database-url", "sqlite:/no/such/folder/x.sqlite"], "unable to open database file"),
         (vec!["--listen", "nonsense"], "cannot listen on nonsense"),
+        (vec!["--listen", "0.0.0.0:0"], "everybody who reaches 0.0.0.0:"),
         (vec!["--image-property-quota", "many"], "invalid value 'many'"),
     ] {
         let folder = TestDb::sqlite();
@@ -119,6 +120,21 @@ async fn the_environment_configures_what_no_flag_does() {
     let output = command("glance-svc").env("LISTEN", &taken).env("DATABASE_URL", &db.url).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains(&format!("cannot listen on {taken}")), "{error}");
+}
+
+#[test]
+fn who_believes_everybody_listens_elsewhere_if_that_is_wanted() {
+    for (binary, more) in [
+        ("glance-svc", ["--allow-remote-development"].as_slice()),
+        ("nova-api-svc", &["--identity", "proxy"]),
+    ] {
+        let db = TestDb::sqlite();
+        let arguments = ["--listen", "0.0.0.0:0", "--database-url", &db.url];
+        let mut service = Service::start(binary, arguments.iter().chain(more)).unwrap();
+        let warns = service.log().contains("everybody who reaches this address is believed");
+        assert_eq!(warns, binary == "glance-svc", "{}", service.log());
+        assert!(service.terminate(Duration::from_secs(15)).unwrap().success());
+    }
 }
 
 fn command(binary: &str) -> Command {

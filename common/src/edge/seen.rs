@@ -28,6 +28,11 @@ impl Way {
         if openstack::is_grpc(headers) {
             return Self::Grpc;
         }
+        Self::http(headers)
+    }
+
+    /// HTTP, whatever the headers say of gRPC.
+    pub(super) fn http(headers: &HeaderMap) -> Self {
         Self::Http(Form::of(headers))
     }
 

@@ -9,7 +9,10 @@ use tower::{ServiceExt as _, service_fn};
 use super::*;
 
 fn request(content_type: &str) -> Request {
-    let request = http::Request::post("/glance.v1.ImageService/GetImage").header("x-request-id", "r-1");
+    let path =
+        if content_type == "application/grpc" { "/glance.v1.ImageService/GetImage" } else { "/v2/images" };
+    let request = http::Request::post(path).header("x-request-id", "r-1");
+    let request = request.version(Version::HTTP_2);
     request.header("content-type", content_type).body(Body::empty()).unwrap()
 }
 
@@ -21,7 +24,7 @@ async fn answer<F>(
 where
     F: Future<Output = Result<Response, Infallible>> + Send + 'static,
 {
-    let edge = Edge::new("glance", &Limits::default(), |_| false);
+    let edge = Edge::new("glance", &["glance.v1.ImageService"], &Limits::default(), |_| false);
     let Ok(response) = edge.layer(service_fn(serve)).oneshot(request).await;
     response
 }

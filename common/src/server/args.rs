@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use crate::{
     edge::Limits,
@@ -16,6 +16,11 @@ pub struct ServerArgs {
     /// grpc.health.v1; port 0 takes a free one, which is printed.
     #[arg(long, env = "ADMIN_LISTEN", value_name = "HOST:PORT", help_heading = "Server")]
     pub admin_listen: Option<String>,
+
+    /// Listen where others than this machine's users come from, and believe everybody (`--identity development`).
+    #[arg(long, env = "ALLOW_REMOTE_DEVELOPMENT", default_value_t = false, value_name = "BOOL", action = ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Server")]
+    pub allow_remote_development: bool,
 
     /// Certificate to listen with, a file in PEM; it is read again when it changes.
     #[arg(long, env = "TLS_CERT", value_name = "FILE", help_heading = "Server")]

@@ -1,11 +1,15 @@
 //! Members over gRPC.
 
-use common::{caller::Caller, id::Id, text, violations::Violations};
+use common::{caller::Caller, id::Id, violations::Violations};
 use proto::glance::v1::{self as pb, image_member};
 use tonic::Response;
 
 use super::Answer;
-use crate::{error::Error, image::member::MemberStatus, images::Images};
+use crate::{
+    error::Error,
+    image::member::{MemberId, MemberStatus},
+    images::Images,
+};
 
 pub(super) async fn create(
     images: &Images,
@@ -13,7 +17,7 @@ pub(super) async fn create(
     request: pb::CreateImageMemberRequest,
 ) -> Answer<pb::ImageMember> {
     let (id, member_id) = names(&request.image_id, &request.member_id).map_err(Error::from)?;
-    Ok(Response::new(images.add_member(id, member_id, caller).await?.into()))
+    Ok(Response::new(images.add_member(id, &member_id, caller).await?.into()))
 }
 
 pub(super) async fn get(
@@ -22,7 +26,7 @@ pub(super) async fn get(
     request: pb::GetImageMemberRequest,
 ) -> Answer<pb::ImageMember> {
     let (id, member_id) = names(&request.image_id, &request.member_id).map_err(Error::from)?;
-    Ok(Response::new(images.get_member(id, member_id, caller).await?.into()))
+    Ok(Response::new(images.get_member(id, &member_id, caller).await?.into()))
 }
 
 pub(super) async fn list(
@@ -49,7 +53,7 @@ pub(super) async fn update(
             return Err(Error::from(violations).into());
         }
     };
-    Ok(Response::new(images.update_member(id, member_id, status, caller).await?.into()))
+    Ok(Response::new(images.update_member(id, &member_id, status, caller).await?.into()))
 }
 
 pub(super) async fn delete(
@@ -58,17 +62,17 @@ pub(super) async fn delete(
     request: pb::DeleteImageMemberRequest,
 ) -> Answer<()> {
     let (id, member_id) = names(&request.image_id, &request.member_id).map_err(Error::from)?;
-    images.remove_member(id, member_id, caller).await?;
+    images.remove_member(id, &member_id, caller).await?;
     Ok(Response::new(()))
 }
 
 /// The image and the member that a request names.
-fn names<'a>(image_id: &str, member_id: &'a str) -> Result<(Id, &'a str), Violations> {
+fn names(image_id: &str, member_id: &str) -> Result<(Id, MemberId), Violations> {
     let mut violations = Violations::default();
     let id = violations.take("image_id", image_id.parse());
-    violations.take("member_id", text::name(member_id));
+    let member_id = violations.take("member_id", member_id.parse());
     violations.check()?;
-    Ok((id.expect("a malformed id is a violation"), member_id))
+    Ok((id.expect("a malformed id is a violation"), member_id.expect("a malformed member is a violation")))
 }
 
 fn status(number: i32) -> Result<MemberStatus, Violations> {

@@ -5,11 +5,14 @@ use axum::{
     extract::{Path, Request},
     response::Response,
 };
-use common::{http::Problem, text, violations::Violations};
+use common::{http::Problem, id::Id, violations::Violations};
 use serde_json::{Value, json};
 
 use super::{By, Of, image_id, no_content, render};
-use crate::image::member::MemberStatus;
+use crate::{
+    error::Error,
+    image::member::{MemberId, MemberStatus},
+};
 
 pub(super) async fn list(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let members = api.images.list_members(image_id(&id)?, &caller).await?;
@@ -25,7 +28,7 @@ pub(super) async fn add(
 ) -> Result<Json<Value>, Problem> {
     let id = image_id(&id)?;
     let member_id = field(&api.json(request).await?, "member")?;
-    text::name(&member_id).map_err(|problem| Violations::one("member", problem))?;
+    let member_id = member_id.parse().map_err(|problem: String| Violations::one("member", problem))?;
     Ok(Json(render::member(&api.images.add_member(id, &member_id, &caller).await?)))
 }
 
@@ -34,7 +37,8 @@ pub(super) async fn show(
     By(caller): By,
     Path((id, member_id)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(render::member(&api.images.get_member(image_id(&id)?, &member_id, &caller).await?)))
+    let (id, member_id) = named(&id, &member_id)?;
+    Ok(Json(render::member(&api.images.get_member(id, &member_id, &caller).await?)))
 }
 
 pub(super) async fn update(
@@ -43,7 +47,7 @@ pub(super) async fn update(
     Path((id, member_id)): Path<(String, String)>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let id = image_id(&id)?;
+    let (id, member_id) = named(&id, &member_id)?;
     let status = field(&api.json(request).await?, "status")?;
     let known = MemberStatus::ALL.iter().find(|known| known.as_str() == status);
     let status = known.ok_or_else(|| Violations::one("status", "must be pending, accepted or rejected"))?;
@@ -55,8 +59,18 @@ pub(super) async fn remove(
     By(caller): By,
     Path((id, member_id)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    api.images.remove_member(image_id(&id)?, &member_id, &caller).await?;
+    let (id, member_id) = named(&id, &member_id)?;
+    api.images.remove_member(id, &member_id, &caller).await?;
     Ok(no_content())
+}
+
+/// The image and the member that a path names; a text that can be no project names no member.
+fn named(id: &str, member_id: &str) -> Result<(Id, MemberId), Problem> {
+    let id = image_id(id)?;
+    let member_id = member_id.parse().map_err(|_| {
+        Problem::of(&Error::MemberNotFound { id, member_id: common::text::clip(member_id, 100) })
+    })?;
+    Ok((id, member_id))
 }
 
 /// The text of the one field of a body.

@@ -59,6 +59,10 @@ pub fn check_next(caller: &Caller, image: Option<&Image>, next: &Image) -> Resul
         let action = "register an image".to_owned();
         return Err(Error::NotPermitted { action, needs: "the role member" });
     }
+    if image.is_none() && caller.project().is_none() {
+        let action = "register an image that nobody owns, and everybody would see".to_owned();
+        return Err(Error::NotPermitted { action, needs: "a project, or the role admin" });
+    }
     let owner = image.map_or(caller.actor.project_id.as_str(), |image| &image.owner);
     if next.owner != owner {
         let action = format!("make {:?} the owner of an image", next.owner);
@@ -131,5 +135,8 @@ mod tests {
         check_next(&member, Some(&public), &public).unwrap();
         check_next(&member, None, &mine).unwrap();
         check_next(&caller("p", &["reader"]), None, &mine).unwrap_err();
+        let nobodys = self::image("", Visibility::Shared);
+        check_next(&caller("", &["member"]), None, &nobodys).unwrap_err();
+        check_next(&caller("", &["admin"]), None, &nobodys).unwrap();
     }
 }

@@ -1,9 +1,9 @@
 //! Projects that an image is shared with.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
-use common::id::Id;
+use common::{id::Id, text};
 
 use super::status::named;
 
@@ -19,6 +19,27 @@ named! {
         Accepted = "accepted",
         /// Its lists do not show the image.
         Rejected = "rejected",
+    }
+}
+
+/// The id of a project that an image may be shared with: 1 to 255 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberId(String);
+
+impl MemberId {
+    /// The id itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for MemberId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text::name(text)?;
+        Ok(Self(text.to_owned()))
     }
 }
 

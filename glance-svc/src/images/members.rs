@@ -9,20 +9,20 @@ use crate::{
     error::Error,
     image::{
         Image, Visibility, access,
-        member::{Member, MemberStatus},
+        member::{Member, MemberId, MemberStatus},
         snapshot::Snapshot,
     },
 };
 
 impl Images {
     /// Shares an image with a project, which has not answered yet.
-    pub async fn add_member(&self, id: Id, member_id: &str, caller: &Caller) -> Result<Member, Error> {
+    pub async fn add_member(&self, id: Id, member_id: &MemberId, caller: &Caller) -> Result<Member, Error> {
         let image = self.shared(id, caller).await?;
         access::check_change(caller, &image)?;
         let now = clock::now();
         let member = Member {
             image_id: id,
-            member_id: member_id.to_owned(),
+            member_id: member_id.as_str().to_owned(),
             status: MemberStatus::Pending,
             create_time: now,
             update_time: now,
@@ -40,13 +40,13 @@ impl Images {
     }
 
     /// One member of an image.
-    pub async fn get_member(&self, id: Id, member_id: &str, caller: &Caller) -> Result<Member, Error> {
-        let missing = || Error::MemberNotFound { id, member_id: member_id.to_owned() };
+    pub async fn get_member(&self, id: Id, member_id: &MemberId, caller: &Caller) -> Result<Member, Error> {
+        let missing = || Error::MemberNotFound { id, member_id: member_id.as_str().to_owned() };
         let image = self.shared(id, caller).await.map_err(|error| match error {
             Error::NotShared(_) => missing(),
             other => other,
         })?;
-        if !sees(caller, &image, member_id) {
+        if !sees(caller, &image, member_id.as_str()) {
             return Err(missing());
         }
         self.store.member(id, member_id).await?.ok_or_else(missing)
@@ -56,19 +56,19 @@ impl Images {
     pub async fn update_member(
         &self,
         id: Id,
-        member_id: &str,
+        member_id: &MemberId,
         status: MemberStatus,
         caller: &Caller,
     ) -> Result<Member, Error> {
-        let missing = || Error::MemberNotFound { id, member_id: member_id.to_owned() };
+        let missing = || Error::MemberNotFound { id, member_id: member_id.as_str().to_owned() };
         let image = self.shared(id, caller).await?;
-        if !sees(caller, &image, member_id) {
+        if !sees(caller, &image, member_id.as_str()) {
             return Err(missing());
         }
         // Glance: the owner of an image answers to no sharing, not even with itself.
-        let answers = caller.is_of(member_id) && caller.is_member() && !caller.is_of(&image.owner);
+        let answers = caller.is_of(member_id.as_str()) && caller.is_member() && !caller.is_of(&image.owner);
         if !(caller.is_admin || answers) {
-            let action = format!("answer for {member_id:?}");
+            let action = format!("answer for {:?}", member_id.as_str());
             return Err(Error::NotPermitted {
                 action,
                 needs: "the role member in that project, which does not own the image, or the role admin",
@@ -81,11 +81,13 @@ impl Images {
     }
 
     /// Shares an image with a project no longer.
-    pub async fn remove_member(&self, id: Id, member_id: &str, caller: &Caller) -> Result<(), Error> {
+    pub async fn remove_member(&self, id: Id, member_id: &MemberId, caller: &Caller) -> Result<(), Error> {
         let image = self.shared(id, caller).await?;
         access::check_change(caller, &image)?;
         let removed = self.store.delete_member(id, member_id).await?;
-        removed.then_some(()).ok_or_else(|| Error::MemberNotFound { id, member_id: member_id.to_owned() })
+        removed
+            .then_some(())
+            .ok_or_else(|| Error::MemberNotFound { id, member_id: member_id.as_str().to_owned() })
     }
 
     /// The image, which must be seen and shared.

@@ -6,7 +6,7 @@ use common::{db::retrying, id::Id, in_transaction, on_db};
 use super::{Store, rows::MemberRow, statements::execute};
 use crate::{
     error::Error,
-    image::member::{MEMBER_LIMIT, Member, MemberStatus},
+    image::member::{MEMBER_LIMIT, Member, MemberId, MemberStatus},
 };
 
 impl Store {
@@ -25,14 +25,14 @@ impl Store {
     }
 
     /// One member of an image.
-    pub async fn member(&self, image_id: Id, member_id: &str) -> Result<Option<Member>, Error> {
+    pub async fn member(&self, image_id: Id, member_id: &MemberId) -> Result<Option<Member>, Error> {
         let row: Option<MemberRow> = on_db!(self.db, |connection| {
             sqlx::query_as(
                 "SELECT image_id, member_id, status, create_time, update_time FROM image_members \
                  WHERE image_id = $1 AND member_id = $2",
             )
             .bind(image_id)
-            .bind(member_id)
+            .bind(member_id.as_str())
             .fetch_optional(connection)
             .await?
         });
@@ -85,7 +85,7 @@ impl Store {
     pub async fn update_member(
         &self,
         image_id: Id,
-        member_id: &str,
+        member_id: &MemberId,
         status: MemberStatus,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
@@ -93,7 +93,7 @@ impl Store {
             self.db,
             "UPDATE image_members SET status = $3, update_time = $4 WHERE image_id = $1 AND member_id = $2",
             image_id,
-            member_id,
+            member_id.as_str(),
             status.as_str(),
             now
         );
@@ -101,12 +101,12 @@ impl Store {
     }
 
     /// Removes a member; `false` if there is no such member.
-    pub async fn delete_member(&self, image_id: Id, member_id: &str) -> Result<bool, Error> {
+    pub async fn delete_member(&self, image_id: Id, member_id: &MemberId) -> Result<bool, Error> {
         let deleted = execute!(
             self.db,
             "DELETE FROM image_members WHERE image_id = $1 AND member_id = $2",
             image_id,
-            member_id
+            member_id.as_str()
         );
         Ok(deleted > 0)
     }

@@ -1,6 +1,7 @@
 //! OpenStack's Image API v2 as its clients see it, over HTTP/1.1.
 
 mod actions;
+mod browsers;
 mod concurrency;
 mod create;
 mod create_limits;

@@ -136,8 +136,10 @@ impl Action {
     }
 }
 
-/// Whoever wanted something, as glance-svc is told again.
+/// Whoever wanted something, as glance-svc is told again. An earlier release kept no role for a member whose proxy told
+/// none.
 pub(super) fn caller(user_id: String, project_id: String, roles: &str) -> Caller {
+    let roles = if roles.is_empty() && !project_id.is_empty() { "member" } else { roles };
     let roles = roles.split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect();
     Caller { actor: Actor { user_id, project_id }, roles, is_admin: false }
 }
