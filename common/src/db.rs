@@ -28,6 +28,7 @@ mod macros;
 mod micros;
 mod migrations;
 mod open;
+mod pooler;
 mod rows;
 mod sessions;
 mod transactions;
@@ -44,6 +45,7 @@ use error::is_unavailable;
 use file::DatabaseFile;
 use migrations::{is_busy, migrate_postgres, migrate_sqlite, tolerant};
 use open::{open_postgres, open_sqlite};
+use pooler::mixes_sessions;
 use sessions::Sessions;
 use transactions::Transactions;
 
@@ -132,6 +134,12 @@ impl Db {
     /// Brings the schema up to date, or looks whether it is; a newer one will do. Until this has succeeded once,
     /// every use of the database is [`Error::Unavailable`].
     pub async fn migrate(&self) -> Result<(), OpenError> {
+        if let Pools::Postgres { pool, heartbeat } = &self.0.pools {
+            // Whatever else is wrong is found below.
+            if mixes_sessions(heartbeat, pool).await.unwrap_or(false) {
+                return Err(OpenError::Pooler);
+            }
+        }
         let migrated = if self.0.migrates.load(Ordering::Relaxed) {
             self.run_migrations().await
         } else if self.version().await? < self.newest_version() {

@@ -8,6 +8,7 @@ pub mod debian;
 pub mod glance;
 pub mod http;
 pub mod identity;
+pub mod pgbouncer;
 pub mod podman;
 pub mod postgres;
 pub mod program;

@@ -257,7 +257,7 @@ fn has_server(directory: &Path) -> bool {
 }
 
 /// A port nobody listens on at the moment.
-fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     for _ in 0..PORTS.len() {
         // The seeds of the standard library's hash maps are all the randomness this takes.
         let random = RandomState::new().hash_one(()) % u64::try_from(PORTS.len())?;

@@ -18,6 +18,7 @@ mod limits;
 mod memory;
 mod openapi;
 mod operations;
+mod pooler;
 mod process;
 mod readme;
 mod records;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use harness::{
+    pgbouncer,
     postgres::{self, Cluster},
     program::show,
     tools, workspace,
@@ -87,6 +88,7 @@ fn set_up() -> anyhow::Result<()> {
     require_component("fmt", "rustfmt")?;
     require_component("clippy", "clippy")?;
     postgres::install()?;
+    pgbouncer::install()?;
     tools::install()?;
     cargo("fetch --locked")?;
     cargo("fetch --locked --manifest-path fuzz/Cargo.toml")

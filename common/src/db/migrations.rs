@@ -36,6 +36,12 @@ pub enum OpenError {
     /// Its schema is older than this program, and somebody else is to bring it up to date.
     #[error("the schema of the database is older than this program; run `migrate`")]
     Outdated,
+    /// It is behind a pooler that the services cannot work with.
+    #[error(
+        "the database URL leads to a pooler that gives each transaction another session (pgbouncer with pool_mode \
+         transaction or statement), where nothing stays prepared; use pool_mode session, or the address of the server"
+    )]
+    Pooler,
     /// Its schema cannot be brought up to date.
     #[error("the database cannot be migrated")]
     Migration(#[source] MigrateError),

@@ -44,13 +44,14 @@ impl Store {
     pub async fn sweep(&self, kept: Kept) -> Infallible {
         loop {
             sleep(INTERVAL).await;
-            if let Err(error) = self.sweep_all(kept).await {
+            if let Err(error) = self.sweep_old(kept).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what is old is left for later");
             }
         }
     }
 
-    async fn sweep_all(&self, kept: Kept) -> Result<(), DbError> {
+    /// Does that once; what is old is decided by the clock of the database.
+    pub async fn sweep_old(&self, kept: Kept) -> Result<(), DbError> {
         let now = self.db.now().await?;
         self.forget_requests(now - kept.requests).await?;
         self.sweep_once(now - kept.deleted_history).await.map(drop)

@@ -6,6 +6,7 @@ mod access;
 mod batch;
 mod boot;
 mod checks;
+mod clock;
 mod create;
 mod database;
 mod delete;
