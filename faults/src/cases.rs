@@ -17,6 +17,7 @@ use crate::{
     world::World,
 };
 
+mod failover;
 mod leave;
 mod network;
 mod overload;
@@ -35,6 +36,8 @@ pub(crate) enum Case {
     Leave,
     /// PostgreSQL crashes and is started again.
     Database,
+    /// PostgreSQL is gone for good, and its standby takes over.
+    Failover,
     /// glance-svc is frozen, black-holed, late; one of three replicas is dead.
     Network,
     /// Everything is restarted, one replica after the other.
@@ -52,6 +55,7 @@ impl Case {
             Self::Crash => crash(50, table).await,
             Self::Leave => leave::run(if quick { 2 } else { 10 }, table).await,
             Self::Database => database(table).await,
+            Self::Failover => failover::run(table).await,
             Self::Network => network::run(if quick { 3 } else { 10 }, table).await,
             Self::Rolling => rolling::run(table).await,
             Self::Shelve => shelve::run(if quick { 2 } else { 10 }, table).await,
@@ -79,7 +83,11 @@ async fn goes_on(load: &Load, count: usize) -> Option<Duration> {
 
 /// One replica of each service, and clients that send a request again until it is acknowledged.
 async fn under_load() -> anyhow::Result<(World, Load)> {
-    let mut world = World::start(1).await?;
+    under_load_in(World::start(1).await?).await
+}
+
+/// The same in a world with a replica of glance-svc.
+async fn under_load_in(mut world: World) -> anyhow::Result<(World, Load)> {
     world.add_nova(&world.glances(), &[])?;
     let shape = Shape { insists: true, ..Shape::modest(world.image().await?, DEADLINE) };
     let load = Load::start(&shape, &in_turn(world.clients()?));

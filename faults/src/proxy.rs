@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU16, Ordering},
     },
     time::Duration,
 };
@@ -38,6 +38,8 @@ const LATE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
     address: SocketAddr,
+    /// The port that new connections lead to.
+    target: Arc<AtomicU16>,
     weather: Arc<AtomicU8>,
 }
 
@@ -45,11 +47,13 @@ impl Proxy {
     /// A network to `target`.
     pub(crate) async fn start(target: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let proxy = Self { address: listener.local_addr()?, weather: Arc::default() };
-        let weather = Arc::clone(&proxy.weather);
+        let port = Arc::new(AtomicU16::new(target.port()));
+        let proxy = Self { address: listener.local_addr()?, target: port, weather: Arc::default() };
+        let (weather, port) = (Arc::clone(&proxy.weather), Arc::clone(&proxy.target));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let weather = Arc::clone(&weather);
+                let target = SocketAddr::new(target.ip(), port.load(Ordering::Relaxed));
                 tokio::spawn(async move {
                     let Ok(server) = TcpStream::connect(target).await else { return };
                     let ((from_client, to_client), (from_server, to_server)) =
@@ -65,6 +69,16 @@ impl Proxy {
     /// Its address as an endpoint.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The port that it listens on.
+    pub(crate) const fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// From now on, new connections lead to that port.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.target.store(port, Ordering::Relaxed);
     }
 
     pub(crate) fn set(&self, weather: Weather) {

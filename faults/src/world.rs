@@ -17,7 +17,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::ledger::Outcome;
+use crate::{ledger::Outcome, proxy::Proxy};
 
 /// How long starting again may take until the next try: the port may be in use for a moment.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -93,16 +93,27 @@ pub(crate) struct World {
     pub(crate) nova: Vec<Replica>,
     pub(crate) glance: Vec<Replica>,
     pub(crate) cluster: Cluster,
+    /// The network between the services and PostgreSQL, where there is one that matters.
+    front: Option<Proxy>,
     data: TempDir,
 }
 
 impl World {
     /// A PostgreSQL, and as many replicas of glance-svc.
     pub(crate) async fn start(glances: usize) -> anyhow::Result<Self> {
-        let cluster = Cluster::start_durable()?;
+        Self::start_on(Cluster::start_durable()?, None, glances).await
+    }
+
+    /// The same on this PostgreSQL, which the services reach by way of `front`.
+    pub(crate) async fn start_on(
+        cluster: Cluster,
+        front: Option<Proxy>,
+        glances: usize,
+    ) -> anyhow::Result<Self> {
         let mut connection = PgConnection::connect(&cluster.url("postgres")).await?;
         connection.execute("CREATE DATABASE glance").await?;
-        let mut world = Self { nova: Vec::new(), glance: Vec::new(), cluster, data: tempfile::tempdir()? };
+        let data = tempfile::tempdir()?;
+        let mut world = Self { nova: Vec::new(), glance: Vec::new(), cluster, front, data };
         for _ in 0..glances {
             let data = format!("file:{}", world.data.path().display());
             let arguments = ["--database-url".to_owned(), world.url("glance"), "--data-url".to_owned(), data];
@@ -111,8 +122,12 @@ impl World {
         Ok(world)
     }
 
+    /// The URL of a database as the services know it.
     pub(crate) fn url(&self, database: &str) -> String {
-        self.cluster.url(database)
+        match &self.front {
+            Some(front) => format!("postgres://postgres@127.0.0.1:{}/{database}", front.port()),
+            None => self.cluster.url(database),
+        }
     }
 
     /// Adds a replica of nova-api-svc that calls these endpoints.

@@ -84,6 +84,33 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Starts another server that has all that this one has, and from then on all that it commits: each commit waits until
+    /// it is on the disk of both.
+    pub fn standby(&self) -> anyhow::Result<Self> {
+        let server = Server::in_new_directory(self.server.durability)?;
+        let mut standby = Self { _guard: server.guard()?, server, port: 0 };
+        // An absolute path stands for itself.
+        let mut copy = standby.server.command(&program("pg_basebackup")?.to_string_lossy());
+        copy.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres"]);
+        program::run(copy.args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast"]))?;
+        standby.start_on_free_port()?;
+        self.server.write("postgresql.auto.conf", "synchronous_standby_names = '*'\n")?;
+        self.server.reload()?;
+        Ok(standby)
+    }
+
+    /// Makes a standby the primary, which is writable afterwards.
+    pub fn promote(&self) -> anyhow::Result<()> {
+        program::run(self.server.command("pg_ctl").args(["-w", "promote"]))?;
+        Ok(())
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The URL of one of its databases; `postgres` exists from the start.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
@@ -195,6 +222,11 @@ impl Server {
 
     fn stop(&self, mode: &str) -> anyhow::Result<()> {
         program::run(self.command("pg_ctl").args(["-w", "-m", mode, "stop"]))?;
+        Ok(())
+    }
+
+    fn reload(&self) -> anyhow::Result<()> {
+        program::run(self.command("pg_ctl").arg("reload"))?;
         Ok(())
     }
 
