@@ -92,6 +92,9 @@ impl Pair {
         let mut request = request.clone();
         for (theirs, own) in &self.ids {
             request.target = request.target.replace(theirs, own);
+            if request.text().contains(theirs) {
+                request.body = request.text().replace(theirs, own).into_bytes();
+            }
         }
         (glance, request.send(self.address()))
     }
@@ -104,7 +107,7 @@ impl Pair {
     fn note(&mut self, step: &Step, glance: &Answer, ours: &Answer) -> Option<String> {
         let request = &step.request;
         if request.method == "POST" && request.target == "/v2/images" {
-            let id = id_of(glance).or_else(|| step.image.clone())?;
+            let id = id_of(glance).or_else(|| id_of(ours)).or_else(|| step.image.clone())?;
             if let (Some(theirs), Some(own)) = (id_of(glance), id_of(ours))
                 && theirs != own
             {
