@@ -7,6 +7,7 @@ use std::{
     path::{Path as FilePath, PathBuf},
     str::FromStr,
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,8 +17,8 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use object_store::{
-    Error, GetOptions, GetResultPayload, MultipartId, MultipartUpload, ObjectStore as _, ObjectStoreExt as _,
-    PutPayload, Result,
+    BackoffConfig, Error, GetOptions, GetResultPayload, MultipartId, MultipartUpload, ObjectStore as _,
+    ObjectStoreExt as _, PutPayload, Result, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
     local::LocalFileSystem,
     multipart::{MultipartStore as _, PartId},
@@ -26,9 +27,11 @@ use object_store::{
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
+mod resumed;
+
 /// Bytes of a file that are written at once, and read at once. Each upload has two parts in memory: with parts of twice
 /// the size, 32 uploads would not fit into 80 MiB.
-const FILE_PART: usize = 512 * 1024;
+const FILE_PART: usize = 128 * 1024;
 const FILE_CHUNK: usize = 256 * 1024;
 
 /// Parts of an object: S3 takes 10,000, each of 5 MiB or more. They grow, so that 1 TiB fits and most images need
@@ -108,7 +111,8 @@ impl DataStore {
             DataUrl::Bucket { bucket, prefix } => {
                 // Fails when there is one already, which will do as well.
                 let _ = rustls::crypto::ring::default_provider().install_default();
-                let objects = AmazonS3Builder::from_env().with_bucket_name(bucket).build()?;
+                let objects =
+                    AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retries()).build()?;
                 Backend::Bucket { objects, prefix: Path::parse(prefix)? }
             }
         };
@@ -134,13 +138,13 @@ impl DataStore {
     /// Reads a part of the data, not empty.
     pub async fn read(&self, data: Id, part: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
         let path = self.path(data);
+        let files = match &*self.0 {
+            Backend::Folder { files, .. } => files,
+            Backend::Bucket { objects, .. } => return resumed::read(objects.clone(), path, part).await,
+        };
         let length = part.end - part.start;
         let options = GetOptions { range: Some(part.clone().into()), ..GetOptions::default() };
-        let got = match &*self.0 {
-            Backend::Folder { files, .. } => files.get_opts(&path, options).await?,
-            Backend::Bucket { objects, .. } => objects.get_opts(&path, options).await?,
-        };
-        match got.payload {
+        match files.get_opts(&path, options).await?.payload {
             GetResultPayload::Stream(stream) => Ok(stream),
             GetResultPayload::File(file, _) => {
                 let mut file = tokio::fs::File::from_std(file);
@@ -224,6 +228,12 @@ pub fn is_full(error: &Error) -> bool {
     std::iter::successors(source, |error| error.source())
         .filter_map(|error| error.downcast_ref::<std::io::Error>())
         .any(|error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+}
+
+/// How the client of a bucket asks again, for up to 180 s and ten times.
+fn retries() -> RetryConfig {
+    let backoff = BackoffConfig { max_backoff: Duration::from_secs(2), ..BackoffConfig::default() };
+    RetryConfig { backoff, ..RetryConfig::default() }
 }
 
 fn object_part(number: usize) -> usize {

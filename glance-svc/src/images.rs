@@ -29,7 +29,7 @@ mod sweep;
 mod upload;
 
 pub use download::Download;
-pub use upload::Upload;
+pub use upload::{Leases, Processors, Upload};
 
 /// The image catalogue.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct Images {
     store: Store,
     data: DataStore,
     limits: Limits,
+    leases: Leases,
+    processors: Processors,
 }
 
 /// How large an image may be.
@@ -54,8 +56,14 @@ pub type Etags = Vec<String>;
 impl Images {
     /// The catalogue in `store`, whose images have their data in `data`.
     #[must_use]
-    pub const fn new(store: Store, data: DataStore, limits: Limits) -> Self {
-        Self { store, data, limits }
+    pub fn new(store: Store, data: DataStore, limits: Limits) -> Self {
+        Self { store, data, limits, leases: Leases::default(), processors: Processors::default() }
+    }
+
+    /// The same, where uploads hold their leases otherwise.
+    #[must_use]
+    pub fn with_leases(self, leases: Leases) -> Self {
+        Self { leases, ..self }
     }
 
     /// Registers an image; `problems` are those found while it was read.

@@ -80,7 +80,8 @@ impl Pair {
             self.remove(&image);
             self.images.retain(|other| *other != image);
         }
-        let case = Case { step, glance: &glance, ours: &ours, differences: &differences };
+        let has_own_ids = !self.ids.is_empty();
+        let case = Case { step, glance: &glance, ours: &ours, differences: &differences, has_own_ids };
         match KNOWN.iter().find(|known| (known.is)(&case)) {
             Some(known) => Ok(Some(known.reason)),
             None => Err(shown(&case)),

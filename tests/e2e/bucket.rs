@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
+mod slow;
+
 /// How long a lease of an upload may last, and its removal take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -21,8 +23,13 @@ const POLL: Duration = Duration::from_millis(100);
 const MIB: usize = 1024 * 1024;
 
 fn start(db: &TestDb, bucket: &Bucket) -> Service {
+    start_at(db, &bucket.endpoint())
+}
+
+/// A service that finds the bucket there.
+fn start_at(db: &TestDb, bucket: &str) -> Service {
     let arguments = ["--listen", "127.0.0.1:0", "--database-url", &db.url, "--data-url", Bucket::DATA_URL];
-    Service::start_with("glance-svc", arguments, Bucket::environment(&bucket.endpoint())).unwrap()
+    Service::start_with("glance-svc", arguments, Bucket::environment(bucket)).unwrap()
 }
 
 async fn client(glance: &Service) -> ImageServiceClient<Channel> {
@@ -95,7 +102,7 @@ async fn an_upload_that_dies_with_its_service_leaves_nothing() {
     for message in messages(&image, &vec![7; 8 * MIB]) {
         sender.send(message).await.unwrap();
     }
-    until(|| bucket.count().unwrap() == (0, 1)).await;
+    until(async || bucket.count().unwrap() == (0, 1)).await;
     glance.kill().unwrap();
     upload.await.unwrap().unwrap_err();
 
@@ -112,12 +119,12 @@ async fn an_upload_that_dies_with_its_service_leaves_nothing() {
         }
         assert!(begun.elapsed() < PATIENCE, "{now:?}");
     }
-    until(|| bucket.count().unwrap() == (0, 0)).await;
+    until(async || bucket.count().unwrap() == (0, 0)).await;
 }
 
-async fn until(is_so: impl Fn() -> bool) {
+async fn until(is_so: impl AsyncFn() -> bool) {
     let (begun, mut poll) = (Instant::now(), tokio::time::interval(POLL));
-    while !is_so() {
+    while !is_so().await {
         assert!(begun.elapsed() < PATIENCE);
         poll.tick().await;
     }

@@ -27,5 +27,6 @@ mod retry;
 mod telemetry;
 mod terminal;
 mod tls;
+mod uploads;
 mod world;
 mod writing;

@@ -37,6 +37,9 @@ const IDLE: Duration = Duration::from_secs(90);
 /// How long accepting rests after it has failed: files or memory may have run out.
 const REST: Duration = Duration::from_millis(100);
 
+/// Most bytes that are read from a connection at once.
+const READ: usize = 32 * 1024;
+
 /// Connections that are ready and not served yet.
 const READY: usize = 64;
 
@@ -190,7 +193,12 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let poll = on_io!(&mut this.io, |stream| stream.poll_read(context, buffer));
+        // The HTTP/1.1 library's buffers grow to 400 KiB for who fills them, two of them for each connection.
+        let room = buffer.remaining().min(READ);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        let poll = on_io!(&mut this.io, |stream| stream.poll_read(context, &mut part));
+        let read = part.filled().len();
+        buffer.advance(read);
         this.watch(context, poll)
     }
 }

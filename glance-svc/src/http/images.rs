@@ -123,7 +123,7 @@ fn new_image(body: &Value, caller: &common::caller::Caller) -> Result<(Image, Vi
     let id = id.and_then(|id| problems.take("id", id)).unwrap_or_else(Id::random);
     let mut image = Image { status: Status::Queued, ..Image::blank(id, clock::now()) };
     image.owner.clone_from(&caller.actor.project_id);
-    let mut read_only = Vec::new();
+    let (blank, mut read_only, mut values) = (image.clone(), Vec::new(), Violations::default());
     for (name, value) in body.iter().filter(|(name, _)| *name != "id") {
         let target = match attribute::name(name) {
             Name::ReadOnly => {
@@ -134,10 +134,17 @@ fn new_image(body: &Value, caller: &common::caller::Caller) -> Result<(Image, Vi
             Name::Property => attribute::property(name, value),
         };
         if let Some(target) = problems.take(name, target) {
+            target.check(&blank, &mut values);
             target.write(&mut image);
         }
     }
-    if read_only.is_empty() { Ok((image, problems)) } else { Err(Error::ReadOnly(read_only).into()) }
+    if read_only.is_empty() {
+        return Ok((image, problems));
+    }
+    // As in a patch: what can never be is told before what only the service sets.
+    problems.append(values);
+    problems.check()?;
+    Err(Error::ReadOnly(read_only).into())
 }
 
 pub(super) async fn show(

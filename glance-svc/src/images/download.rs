@@ -44,11 +44,22 @@ impl Images {
         let bytes = if part.is_empty() {
             futures_util::stream::empty().boxed()
         } else {
-            self.data.read(data, part.clone()).await.map_err(|error| match error {
-                object_store::Error::NotFound { .. } => Error::DataMissing(id),
-                other => data_store(other),
-            })?
+            match self.data.read(data, part.clone()).await {
+                Err(object_store::Error::NotFound { .. }) => {
+                    return Err(self.missing(id, data, caller).await);
+                }
+                read => read.map_err(data_store)?,
+            }
         };
         Ok(Download { image, part, bytes })
+    }
+
+    /// Why data are not there that an image had: the image may have been deleted since it was read.
+    async fn missing(&self, id: Id, data: Id, caller: &Caller) -> Error {
+        match self.get(id, caller).await {
+            Ok(now) if now.data == Some(data) => Error::DataMissing(id),
+            Ok(now) => Error::NoData { id, status: now.status },
+            Err(error) => error,
+        }
     }
 }

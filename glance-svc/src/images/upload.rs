@@ -6,8 +6,13 @@
 
 use std::time::Duration;
 
+use super::{Etags, Images, sweep::data_store};
+use crate::{
+    error::Error,
+    image::{Image, Status, access},
+    store::{DataStep, Edit, Seen},
+};
 use bytes::Bytes;
-use chrono::TimeDelta;
 use common::{
     caller::{Actor, Caller},
     clock,
@@ -15,26 +20,16 @@ use common::{
     violations::Violations,
 };
 use futures_util::{Stream, StreamExt as _};
-use tokio::time::MissedTickBehavior;
-
-use super::{Etags, Images, sweep::data_store};
-use crate::{
-    error::Error,
-    image::{Image, Status, access},
-    store::{DataStep, Edit, Seen},
-};
 
 mod digest;
+mod lease;
 mod sink;
 
 use digest::Digest;
+pub use digest::Processors;
+use lease::Lease;
+pub use lease::Leases;
 use sink::Sink;
-
-/// How long an upload is another process's to give up after its own has gone silent.
-const LEASE: TimeDelta = TimeDelta::seconds(15);
-
-/// How often an upload renews its lease.
-const RENEWAL: Duration = Duration::from_secs(3);
 
 /// How long an upload may send nothing.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -65,12 +60,17 @@ impl Images {
             unfinished.actor = None;
             return Err(refused);
         }
-        let received = self.receive(id, data, upload).await;
+        let mut lease = Lease::keep(self, id, data);
+        let received = tokio::select! {
+            received = self.receive(id, data, upload) => received,
+            () = lease.lost() => Err(Error::UploadLost(id)),
+        };
         let finished = match received {
             Ok(digest) => self.finish_upload(id, data, digest, &caller.actor).await,
             Err(Error::DataStore(error)) => Err(self.explain(id, data, error).await),
             Err(error) => Err(error),
         };
+        drop(lease);
         unfinished.actor = None;
         if finished.is_err() {
             self.give_up(id, data, &caller.actor).await;
@@ -79,7 +79,7 @@ impl Images {
     }
 
     async fn begin_upload(&self, id: Id, data: Id, caller: &Caller) -> Result<Image, Error> {
-        let step = DataStep::Begin { data, lease: self.store.end_of_lease(LEASE).await? };
+        let step = DataStep::Begin { data, lease: self.store.end_of_lease(self.leases.length).await? };
         self.update_with(id, step, Etags::new(), caller, move |image| begin(image, data)).await
     }
 
@@ -99,23 +99,13 @@ impl Images {
             self.remove_forgotten(data, &upload_id).await;
             return Err(Error::UploadLost(id));
         }
-        let mut sink = Sink::new(writer);
-        let mut renewal = tokio::time::interval(RENEWAL);
-        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sink = Sink::new(writer, self.processors.clone());
         let limit = announced.unwrap_or(self.limits.size);
-        loop {
-            tokio::select! {
-                next = tokio::time::timeout(PATIENCE, bytes.next()) => match next {
-                    Ok(Some(Ok(chunk))) => {
-                        sink.push(chunk).await?;
-                        if sink.received > limit {
-                            break;
-                        }
-                    }
-                    Ok(None) => break,
-                    Ok(Some(Err(_))) | Err(_) => return Err(Error::UploadBroken { received: sink.received }),
-                },
-                _ = renewal.tick() => self.renew_lease(id, data).await?,
+        while sink.received <= limit {
+            match tokio::time::timeout(PATIENCE, bytes.next()).await {
+                Ok(Some(Ok(chunk))) => sink.push(chunk).await?,
+                Ok(None) => break,
+                Ok(Some(Err(_))) | Err(_) => return Err(Error::UploadBroken { received: sink.received }),
             }
         }
         match announced {
@@ -132,23 +122,6 @@ impl Images {
         match self.renewed(data).await {
             Ok(false) => Error::UploadLost(id),
             _ => Error::DataStore(error),
-        }
-    }
-
-    async fn renewed(&self, data: Id) -> Result<bool, Error> {
-        let lease = self.store.end_of_lease(LEASE).await?;
-        self.store.renew_lease(data, lease).await
-    }
-
-    /// An upload goes on while the database is away: it may be back in time for the end.
-    async fn renew_lease(&self, id: Id, data: Id) -> Result<(), Error> {
-        match self.renewed(data).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::UploadLost(id)),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, image = %id, "a lease is not renewed");
-                Ok(())
-            }
         }
     }
 

@@ -131,6 +131,11 @@ impl Slow {
         self.bytes.send(Ok(Bytes::from_static(bytes.as_bytes()))).await.unwrap();
     }
 
+    /// The answer, before the data end.
+    async fn answered(self) -> Answer {
+        timeout(PATIENCE, self.answer).await.expect("an answer in time").unwrap()
+    }
+
     /// Ends the data; gives the answer.
     async fn end(self) -> Answer {
         drop(self.bytes);

@@ -152,7 +152,7 @@ pub(crate) async fn serve_with(url: &str, settings: &Settings, folder: &Path) ->
     db.migrate_or_wait().await.unwrap();
     let data = DataStore::open(&DataUrl::Folder(folder.to_owned())).unwrap();
     let limits = Limits { properties: Quota(settings.quota), size: settings.size };
-    let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits);
+    let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits).with_leases(settings.leases);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let options = server::Options::default();

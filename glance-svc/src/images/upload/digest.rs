@@ -1,8 +1,14 @@
 //! What is computed of data while they pass: their size, their hashes, and the size of the disk they describe.
 
+use std::{sync::Arc, thread::available_parallelism};
+
 use bytes::Bytes;
 use md5::Md5;
 use sha2::{Digest as _, Sha512};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::{JoinError, spawn_blocking},
+};
 
 use crate::image::Image;
 
@@ -11,6 +17,32 @@ const ALGORITHM: &str = "sha512";
 
 /// Bytes at the beginning of the data that say what they are.
 const HEAD: usize = 32;
+
+/// Bytes that go through both hashes one after the other while they are in the processor's cache.
+const CACHED: usize = 32 * 1024;
+
+/// The processors, which uploads compute hashes on in turn: more threads at once than that would take memory and be no
+/// faster.
+#[derive(Debug, Clone)]
+pub struct Processors(Arc<Semaphore>);
+
+impl Default for Processors {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))))
+    }
+}
+
+impl Processors {
+    /// One of them, when it is this upload's turn.
+    async fn one(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.0).acquire_owned().await.expect("it is never closed")
+    }
+
+    /// Another one, if nobody needs it.
+    fn spare(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+}
 
 /// The hashes so far.
 #[derive(Default)]
@@ -30,24 +62,47 @@ pub(super) struct Digest {
 }
 
 impl Digests {
-    /// Takes the next part; both hashes at once, each on a thread for such work.
-    pub(super) async fn update(self, part: Bytes) -> Self {
-        let Self { size, mut head, mut md5, mut sha512 } = self;
-        let size = size + part.len() as u64;
-        let missing = HEAD.saturating_sub(head.len()).min(part.len());
-        head.extend_from_slice(&part[..missing]);
+    /// Takes the next part: both hashes at once if there is a processor for each, else one after the other.
+    pub(super) async fn update(mut self, part: Bytes, processors: &Processors) -> Self {
+        self.size += part.len() as u64;
+        let missing = HEAD.saturating_sub(self.head.len()).min(part.len());
+        self.head.extend_from_slice(&part[..missing]);
+        let one = processors.one().await;
+        let hashed = match processors.spare() {
+            Some(spare) => self.at_once(part, (one, spare)).await,
+            None => spawn_blocking(move || self.in_turn(&part, one)).await,
+        };
+        hashed.expect("hashing does not panic, and is not cancelled")
+    }
+
+    async fn at_once(
+        self,
+        part: Bytes,
+        processors: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    ) -> Result<Self, JoinError> {
+        let Self { size, head, mut md5, mut sha512 } = self;
         let same = part.clone();
-        let md5 = tokio::task::spawn_blocking(move || {
+        let md5 = spawn_blocking(move || {
             md5.update(&same);
+            drop(processors.0);
             md5
         });
-        let sha512 = tokio::task::spawn_blocking(move || {
+        let sha512 = spawn_blocking(move || {
             sha512.update(&part);
+            drop(processors.1);
             sha512
         });
-        let (md5, sha512) = tokio::join!(md5, sha512);
-        let no_panic = "hashing does not panic, and is not cancelled";
-        Self { size, head, md5: md5.expect(no_panic), sha512: sha512.expect(no_panic) }
+        let (md5, sha512) = tokio::try_join!(md5, sha512)?;
+        Ok(Self { size, head, md5, sha512 })
+    }
+
+    fn in_turn(mut self, part: &[u8], processor: OwnedSemaphorePermit) -> Self {
+        for cached in part.chunks(CACHED) {
+            self.md5.update(cached);
+            self.sha512.update(cached);
+        }
+        drop(processor);
+        self
     }
 
     pub(super) fn finish(self) -> Digest {

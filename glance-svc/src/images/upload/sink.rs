@@ -1,11 +1,11 @@
 //! What arrives, on its way to the data store and through the hashes.
 
 use bytes::{Bytes, BytesMut};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinSet;
 
 use super::{
     super::sweep::data_store,
-    digest::{Digest, Digests},
+    digest::{Digest, Digests, Processors},
 };
 use crate::{data::Writer, error::Error};
 
@@ -15,18 +15,20 @@ pub(super) struct Sink {
     pub(super) received: u64,
     part: BytesMut,
     part_size: usize,
-    /// The part before, which is written while this one arrives.
-    writing: JoinHandle<Result<Written, Error>>,
+    /// The part before, which is written while this one arrives; no longer if nobody wants the upload any more.
+    writing: JoinSet<Result<Written, Error>>,
+    processors: Processors,
 }
 
 /// What is left of a part that was written: its memory is the next one's.
 type Written = (Writer, Digests, BytesMut);
 
 impl Sink {
-    pub(super) fn new(writer: Writer) -> Self {
+    pub(super) fn new(writer: Writer, processors: Processors) -> Self {
         let part_size = writer.part_size();
-        let writing = tokio::spawn(async move { Ok((writer, Digests::default(), BytesMut::new())) });
-        Self { received: 0, part: BytesMut::new(), part_size, writing }
+        let mut writing = JoinSet::new();
+        writing.spawn(async move { Ok((writer, Digests::default(), BytesMut::new())) });
+        Self { received: 0, part: BytesMut::new(), part_size, writing, processors }
     }
 
     /// Takes what arrived.
@@ -45,11 +47,18 @@ impl Sink {
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
-        let (writer, digests, spare) = written((&mut self.writing).await)?;
+        let (writer, digests, spare) = self.written().await?;
         let part = std::mem::replace(&mut self.part, spare).freeze();
         self.part_size = writer.part_size();
-        self.writing = tokio::spawn(write(writer, digests, part));
+        self.writing.spawn(write(writer, digests, part, self.processors.clone()));
         Ok(())
+    }
+
+    async fn written(&mut self) -> Result<Written, Error> {
+        match self.writing.join_next().await.expect("there is always one") {
+            Ok(written) => written,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     /// Makes what arrived readable, and durable.
@@ -57,24 +66,23 @@ impl Sink {
         if !self.part.is_empty() {
             self.flush().await?;
         }
-        let (writer, digests, _) = written((&mut self.writing).await)?;
+        let (writer, digests, _) = self.written().await?;
         writer.finish().await.map_err(data_store)?;
         Ok(digests.finish())
     }
 }
 
-async fn write(mut writer: Writer, digests: Digests, part: Bytes) -> Result<Written, Error> {
-    let (digests, written) = tokio::join!(digests.update(part.clone()), writer.write(part.clone()));
+async fn write(
+    mut writer: Writer,
+    digests: Digests,
+    part: Bytes,
+    processors: Processors,
+) -> Result<Written, Error> {
+    let hashing = digests.update(part.clone(), &processors);
+    let (digests, written) = tokio::join!(hashing, writer.write(part.clone()));
     written.map_err(data_store)?;
     // Nobody else has it any more.
     let mut spare = part.try_into_mut().unwrap_or_default();
     spare.clear();
     Ok((writer, digests, spare))
-}
-
-fn written<T>(written: Result<Result<T, Error>, JoinError>) -> Result<T, Error> {
-    match written {
-        Ok(written) => written,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }

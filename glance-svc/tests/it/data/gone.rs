@@ -1,6 +1,7 @@
 //! Images that go, or change, while they get their data; and data that go with their image.
 
 use common::{id::Id, on_both_databases, testing::TestDb};
+use futures_util::future::join_all;
 use glance_svc::store::Store;
 use proto::glance::v1::{Image, image::Status};
 use serde_json::json;
@@ -21,6 +22,7 @@ on_both_databases!(
     an_image_that_is_made_active_meanwhile_promises_no_data,
     what_changes_meanwhile_stays,
     a_download_that_has_begun_ends_well,
+    a_download_beside_a_delete_is_whole_or_not_found,
     complete_data_are_not_given_up,
 );
 
@@ -162,4 +164,21 @@ async fn complete_data_are_not_given_up(db: TestDb) {
     }
     slow.end().await.error(410, "UPLOAD_LOST");
     assert_eq!(http.download(&complete).await.is(200).text(), "hello");
+}
+
+async fn a_download_beside_a_delete_is_whole_or_not_found(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    for _ in 0..20 {
+        let id = http.queued().await;
+        http.upload(&id, "hello").await.is(204);
+        let download = async |_| {
+            let answer = http.download(&id).await;
+            if answer.status == 404 { "hello".to_owned() } else { answer.is(200).text() }
+        };
+        let (http, path) = (http.clone(), image_path(&id));
+        let (deleted, read) = tokio::join!(http.delete(&path), join_all((0..16).map(download)));
+        deleted.is(204);
+        assert!(read.iter().all(|text| text == "hello"), "{read:?}");
+    }
 }

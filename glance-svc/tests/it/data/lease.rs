@@ -1,5 +1,7 @@
 //! Uploads of a process that died: their lease ends, and any process of the service clears up after them.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{
     clock,
@@ -8,6 +10,7 @@ use common::{
     on_both_databases,
     testing::TestDb,
 };
+use glance_svc::images::Leases;
 use proto::glance::v1::image::Status;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinHandle;
@@ -15,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::{Slow, becomes, is_empty, is_queued_again, status};
 use crate::{
     schema::{open, rows},
-    support::{DEFAULT_QUOTA, Http, Who, World, image_path, soon},
+    support::{DEFAULT_QUOTA, Http, Settings, Who, World, image_path, soon},
 };
 
 on_both_databases!(
@@ -25,6 +28,8 @@ on_both_databases!(
     what_could_not_be_removed_before_is_removed,
     data_of_images_are_never_removed,
     an_upload_that_lost_its_lease_does_not_come_back,
+    an_upload_that_loses_its_lease_is_stopped,
+    a_lease_is_renewed_while_nothing_arrives,
     an_upload_that_was_forgotten_takes_its_data_with_it,
     several_processes_clear_up_together,
 );
@@ -89,6 +94,12 @@ impl Drop for Sweeper {
 
 fn long_ago() -> DateTime<Utc> {
     clock::now() - TimeDelta::seconds(1)
+}
+
+async fn ended_leases(world: &World) -> usize {
+    let leases: Vec<(DateTime<Utc>,)> =
+        rows(&open(&world.db).await, "SELECT lease_time FROM image_data").await;
+    leases.iter().filter(|(lease,)| *lease < clock::now()).count()
 }
 
 async fn data_rows(world: &World) -> i64 {
@@ -165,8 +176,15 @@ async fn data_of_images_are_never_removed(db: TestDb) {
     assert_eq!(http.download(&id).await.is(200).text(), "hello");
 }
 
+/// A world whose uploads renew their leases that often.
+async fn renewing(db: TestDb, renewal: Duration) -> World {
+    let leases = Leases { renewal, ..Leases::default() };
+    World::start_with(db, Settings { leases, ..Settings::default() }).await
+}
+
 async fn an_upload_that_lost_its_lease_does_not_come_back(db: TestDb) {
-    let world = World::start(db).await;
+    // It would not lose its lease if it renewed it before anybody looks.
+    let world = renewing(db, Duration::from_hours(1)).await;
     let http = world.http(Who::OWNER);
     let id = http.queued().await;
     let slow = Slow::begin(&world, &http, &id).await;
@@ -179,6 +197,31 @@ async fn an_upload_that_lost_its_lease_does_not_come_back(db: TestDb) {
     slow.end().await.error(410, "UPLOAD_LOST");
     assert_eq!(http.download(&id).await.is(200).text(), "hello");
     soon("the lost data go", async || (world.data().len() == 1).then_some(())).await;
+}
+
+async fn an_upload_that_loses_its_lease_is_stopped(db: TestDb) {
+    let world = renewing(db, Duration::from_millis(10)).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    let slow = Slow::begin(&world, &http, &id).await;
+    execute(&open(&world.db).await, FORGOTTEN, Id::random(), id.parse().unwrap(), long_ago()).await;
+    // Its sender waits for the answer, and has not ended the data.
+    slow.answered().await.error(410, "UPLOAD_LOST");
+}
+
+/// The lease has ended each time that it is looked at, and is renewed.
+async fn a_lease_is_renewed_while_nothing_arrives(db: TestDb) {
+    let world = renewing(db, Duration::from_millis(10)).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    let db = open(&world.db).await;
+    let slow = Slow::begin(&world, &http, &id).await;
+    for _ in 0..3 {
+        execute(&db, ENDED, Id::random(), id.parse().unwrap(), long_ago()).await;
+        soon("it is renewed", async || (ended_leases(&world).await == 0).then_some(())).await;
+    }
+    slow.end().await.is(204);
+    assert_eq!(http.download(&id).await.is(200).text(), "beginning ");
 }
 
 async fn an_upload_that_was_forgotten_takes_its_data_with_it(db: TestDb) {

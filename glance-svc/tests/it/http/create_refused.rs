@@ -134,6 +134,9 @@ async fn refuses_what_only_the_service_sets(db: TestDb) {
     }
     let several = refused(&http, json!({"size": 1, "name": "a", "checksum": "x"})).await;
     assert_eq!(several.error(403, "ATTRIBUTE_READ_ONLY")["attributes"], "checksum, size");
+    // What can never be is told first, as in a patch.
+    let faulty = json!({"size": 1, "min_disk": "x", "name": "x".repeat(256)});
+    assert_eq!(refused(&http, faulty).await.error(400, "INVALID_REQUEST")["fields"], "min_disk, name");
     assert_eq!(http.list("visibility=all").await.len(), 0);
 }
 

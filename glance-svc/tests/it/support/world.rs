@@ -3,7 +3,7 @@
 use std::{future::Future, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 use common::{caller::Identity, testing::TestDb};
-use glance_svc::images::Images;
+use glance_svc::images::{Images, Leases};
 use proto::glance::v1::image_service_client::ImageServiceClient;
 use serde_json::json;
 use tempfile::TempDir;
@@ -25,11 +25,18 @@ pub(crate) struct Settings {
     pub(crate) size: u64,
     pub(crate) identity: Identity,
     pub(crate) public_endpoint: Option<&'static str>,
+    pub(crate) leases: Leases,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { quota: DEFAULT_QUOTA, size: 1 << 40, identity: Identity::Development, public_endpoint: None }
+        Self {
+            quota: DEFAULT_QUOTA,
+            size: 1 << 40,
+            identity: Identity::Development,
+            public_endpoint: None,
+            leases: Leases::default(),
+        }
     }
 }
 
