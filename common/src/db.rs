@@ -167,7 +167,8 @@ impl Db {
     async fn run_migrations(&self) -> Result<(), MigrateError> {
         let Migrations { sqlite, postgres } = self.0.migrations;
         if let Some(file) = &self.0.file {
-            file.create().map_err(|error| MigrateError::Execute(sqlx::Error::Io(error)))?;
+            // If there is none afterwards, SQLite says so.
+            let _ = file.create();
         }
         match &self.0.pools {
             Pools::Sqlite { writer, .. } => migrate_sqlite(writer, &tolerant(sqlite)).await,
