@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use common::{caller::Actor, clock, id::Id};
 use tokio::time::MissedTickBehavior;
 
@@ -58,7 +59,7 @@ impl Images {
 
     /// Removes the data of an image that are to be removed, as far as that can be done now.
     pub(super) async fn remove_data_of(&self, id: Id) {
-        self.settle(|unsettled| unsettled.image_id == id && !unsettled.is_upload).await;
+        self.settle(self.store.removable_of(id).await).await;
     }
 
     /// Removes data that are no image's, and gives up uploads whose lease has ended, for ever.
@@ -67,34 +68,49 @@ impl Images {
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
-            self.settle(|_| true).await;
+            self.settle(self.store.unsettled().await).await;
         }
     }
 
-    async fn settle(&self, is_meant: impl Fn(&Unsettled) -> bool) {
-        let unsettled = match self.store.unsettled().await {
+    async fn settle(&self, unsettled: Result<Vec<Unsettled>, Error>) {
+        let unsettled = match unsettled {
             Ok(unsettled) => unsettled,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "data cannot be removed now");
                 return;
             }
         };
-        for unsettled in unsettled.iter().filter(|unsettled| is_meant(unsettled)) {
+        let mut failures = Vec::new();
+        for unsettled in &unsettled {
             if unsettled.is_upload {
                 // Its own removal comes with it.
                 Box::pin(self.give_up(unsettled.image_id, unsettled.id, &Actor::default())).await;
-                continue;
+            } else if let Err(error) = self.remove(unsettled).await {
+                failures.push((unsettled.id, error));
             }
-            let removed = match self.data.remove(unsettled.id, &unsettled.upload_id).await {
-                Ok(()) => self.store.forget_data(unsettled.id).await,
-                Err(error) => Err(Error::DataStore(error)),
-            };
-            if let Err(error) = removed {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, data = %unsettled.id, "data are removed later");
+        }
+        // One line for all: what stands in the way of one mostly does in that of the others.
+        if let Some((data, error)) = failures.first() {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, data = %data, count = failures.len(), "data are removed later");
+        }
+    }
+
+    async fn remove(&self, unsettled: &Unsettled) -> Result<(), Error> {
+        match self.data.remove(unsettled.id, &unsettled.upload_id).await {
+            Ok(()) => self.store.forget_data(unsettled.id).await,
+            Err(error) => {
+                self.store.postpone(unsettled.id, wait(unsettled.attempts)).await?;
+                Err(Error::DataStore(error))
             }
         }
     }
+}
+
+/// How long data rest that could not be removed so many times before: 4 s at first, and twice as long each time, up to
+/// 17 min.
+fn wait(attempts: i64) -> TimeDelta {
+    TimeDelta::seconds(1 << (attempts.clamp(0, 8) + 2))
 }
 
 /// What a failure of the data store is to a caller.

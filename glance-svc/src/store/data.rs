@@ -36,6 +36,8 @@ pub struct Unsettled {
     pub is_upload: bool,
     /// The data store's id of the upload, or empty.
     pub upload_id: String,
+    /// How often it was tried in vain to remove them.
+    pub attempts: i64,
 }
 
 /// Takes `$step` in the transaction that changes the image `$id`; `false` if there is no such upload to finish.
@@ -98,18 +100,45 @@ impl Store {
         Ok(renewed > 0)
     }
 
-    /// Some of the data that are to be removed, and of the uploads whose lease has ended.
+    /// Some of the data that are to be removed, and of the uploads whose lease has ended; not those that are to be tried
+    /// later.
     pub async fn unsettled(&self) -> Result<Vec<Unsettled>, Error> {
         let now = self.db.now().await?;
         Ok(on_db!(self.db, |connection| {
             sqlx::query_as(
-                "SELECT id, image_id, state = 'uploading' AS is_upload, upload_id FROM image_data \
-                 WHERE state <> 'stored' AND (state = 'deleting' OR lease_time < $1) LIMIT 100",
+                "SELECT id, image_id, state = 'uploading' AS is_upload, upload_id, attempts FROM image_data \
+                 WHERE state <> 'stored' AND (state = 'deleting' OR lease_time < $1) AND next_time <= $1 \
+                 ORDER BY next_time LIMIT 100",
             )
             .bind(now)
             .fetch_all(connection)
             .await?
         }))
+    }
+
+    /// The data of an image that are to be removed.
+    pub async fn removable_of(&self, image: Id) -> Result<Vec<Unsettled>, Error> {
+        Ok(on_db!(self.db, |connection| {
+            sqlx::query_as(
+                "SELECT id, image_id, FALSE AS is_upload, upload_id, attempts FROM image_data \
+                 WHERE image_id = $1 AND state = 'deleting' LIMIT 100",
+            )
+            .bind(image)
+            .fetch_all(connection)
+            .await?
+        }))
+    }
+
+    /// Notes that data could not be removed, and are not to be tried again before this long from now.
+    pub async fn postpone(&self, data: Id, wait: TimeDelta) -> Result<(), Error> {
+        let next = self.db.now().await? + wait;
+        execute!(
+            self.db,
+            "UPDATE image_data SET next_time = $2, attempts = attempts + 1 WHERE id = $1 AND state = 'deleting'",
+            data,
+            next
+        );
+        Ok(())
     }
 
     /// Notes that what an upload wrote is to be removed; `false` if it is complete, and belongs to its image.

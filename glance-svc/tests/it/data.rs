@@ -21,6 +21,7 @@ mod lease;
 mod limit;
 mod range;
 mod refused;
+mod removal;
 mod upload;
 mod virtual_size;
 

@@ -25,7 +25,6 @@ on_both_databases!(
     an_upload_of_a_dead_process_is_given_up,
     a_lease_that_has_not_ended_is_respected,
     an_upload_of_an_image_that_is_gone_is_cleared_up,
-    what_could_not_be_removed_before_is_removed,
     data_of_images_are_never_removed,
     an_upload_that_lost_its_lease_does_not_come_back,
     an_upload_that_loses_its_lease_is_stopped,
@@ -35,7 +34,7 @@ on_both_databases!(
 );
 
 /// Changes the tables as a process that died left them.
-async fn execute(db: &Db, statement: &'static str, id: Id, image: Id, lease: DateTime<Utc>) {
+pub(super) async fn execute(db: &Db, statement: &'static str, id: Id, image: Id, lease: DateTime<Utc>) {
     let changed = match db.pools().unwrap() {
         Pools::Sqlite { writer, .. } => {
             let query = sqlx::query(statement).bind(id).bind(image).bind(lease);
@@ -51,8 +50,6 @@ async fn execute(db: &Db, statement: &'static str, id: Id, image: Id, lease: Dat
 
 const UPLOADING: &str =
     "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'uploading', $3)";
-const DELETING: &str =
-    "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'deleting', $3)";
 const ENDED: &str = "UPDATE image_data SET lease_time = $3 WHERE id <> $1 AND image_id = $2";
 const FORGOTTEN: &str = "DELETE FROM image_data WHERE id <> $1 AND image_id = $2 AND lease_time <> $3";
 // The time has no part in it, but PostgreSQL wants to know the type of each value.
@@ -70,17 +67,17 @@ async fn died(world: &World, http: &Http, lease: DateTime<Utc>) -> (String, Id) 
 }
 
 /// What an upload that broke off leaves in the data store.
-fn write_part(world: &World, data: Id) {
+pub(super) fn write_part(world: &World, data: Id) {
     let folder = world.folder().join(data.to_string());
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("data#1"), "a part").unwrap();
 }
 
 /// Lets a process of the service clear up as long as the value lives.
-struct Sweeper(JoinHandle<()>);
+pub(super) struct Sweeper(JoinHandle<()>);
 
 impl Sweeper {
-    fn start(world: &World) -> Self {
+    pub(super) fn start(world: &World) -> Self {
         let images = world.images();
         Self(tokio::spawn(async move { images.sweep().await }))
     }
@@ -92,7 +89,7 @@ impl Drop for Sweeper {
     }
 }
 
-fn long_ago() -> DateTime<Utc> {
+pub(super) fn long_ago() -> DateTime<Utc> {
     clock::now() - TimeDelta::seconds(1)
 }
 
@@ -102,7 +99,7 @@ async fn ended_leases(world: &World) -> usize {
     leases.iter().filter(|(lease,)| *lease < clock::now()).count()
 }
 
-async fn data_rows(world: &World) -> i64 {
+pub(super) async fn data_rows(world: &World) -> i64 {
     let counted: Vec<(i64,)> = rows(&open(&world.db).await, "SELECT COUNT(*) FROM image_data").await;
     counted[0].0
 }
@@ -146,20 +143,6 @@ async fn an_upload_of_an_image_that_is_gone_is_cleared_up(db: TestDb) {
     let _sweeper = Sweeper::start(&world);
     is_empty(&world).await;
     soon("the row goes", async || (data_rows(&world).await == 0).then_some(())).await;
-}
-
-async fn what_could_not_be_removed_before_is_removed(db: TestDb) {
-    let world = World::start(db).await;
-    let db = open(&world.db).await;
-    // With files and without.
-    let (with, without) = (Id::random(), Id::random());
-    for data in [with, without] {
-        execute(&db, DELETING, data, Id::random(), clock::now() + TimeDelta::hours(1)).await;
-    }
-    write_part(&world, with);
-    let _sweeper = Sweeper::start(&world);
-    is_empty(&world).await;
-    soon("the rows go", async || (data_rows(&world).await == 0).then_some(())).await;
 }
 
 async fn data_of_images_are_never_removed(db: TestDb) {
