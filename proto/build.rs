@@ -1,12 +1,14 @@
 //! Compiles the contract without protoc, and keeps its descriptors for gRPC reflection.
 use std::{
+    collections::BTreeSet,
     error::Error,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
 
 use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use prost_types::{DescriptorProto, FileDescriptorSet, MethodDescriptorProto, field_descriptor_proto::Type};
 
 /// A service, its files, and those of its answers that are sent encoded, each with the type that stands for it.
 struct Service {
@@ -55,6 +57,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Ordered maps make every encoding of the same message the same bytes.
         let messages = tonic_prost_build::configure().btree_map(".").bytes(".");
         messages.build_server(false).compile_fds(descriptors.clone())?;
+        let shapes = out.join("shapes");
+        fs::create_dir_all(&shapes)?;
+        fs::write(shapes.join(service.name).with_extension("v1.rs"), service.shapes(&descriptors))?;
         service.generate_server(&out.join("server"), descriptors)?;
     }
     Ok(())
@@ -68,6 +73,7 @@ impl Service {
         let name = self.name;
         let mut server = tonic_prost_build::configure()
             .build_client(false)
+            .codec_path("crate::Bounded")
             .out_dir(out)
             .extern_path(format!(".{name}.v1"), format!("crate::{name}::v1"));
         for (message, encoded) in self.encoded {
@@ -75,4 +81,41 @@ impl Service {
         }
         Ok(server.compile_fds(descriptors)?)
     }
+
+    /// Which fields of its requests are messages.
+    fn shapes(&self, descriptors: &FileDescriptorSet) -> String {
+        let package = format!(".{}.v1.", self.name);
+        let methods =
+            descriptors.file.iter().flat_map(|file| &file.service).flat_map(|service| &service.method);
+        let requests: BTreeSet<_> = methods.map(MethodDescriptorProto::input_type).collect();
+        requests.iter().fold(String::new(), |mut code, request| {
+            let name = request.strip_prefix(&package).expect("requests are of the service's own package");
+            let shape = shape(descriptors, request);
+            let _ = writeln!(
+                code,
+                "impl crate::Shaped for {name} {{ const SHAPE: &'static crate::Shape = {shape}; }}"
+            );
+            code
+        })
+    }
+}
+
+/// The shape of the message with this full name, as an expression.
+fn shape(descriptors: &FileDescriptorSet, name: &str) -> String {
+    let message = find(descriptors, name).expect("every message is there");
+    let fields = message.field.iter().filter(|field| field.r#type() == Type::Message);
+    // Entries of maps are nested messages.
+    let fields = fields.filter_map(|field| {
+        find(descriptors, field.type_name()).map(|_| (field.number(), shape(descriptors, field.type_name())))
+    });
+    let fields: Vec<_> = fields.map(|(number, shape)| format!("({number}, {shape})")).collect();
+    format!("&crate::Shape(&[{}])", fields.join(", "))
+}
+
+/// The message with this full name that is no part of another one.
+fn find<'a>(descriptors: &'a FileDescriptorSet, name: &str) -> Option<&'a DescriptorProto> {
+    descriptors.file.iter().find_map(|file| {
+        let local = name.strip_prefix('.')?.strip_prefix(file.package())?.strip_prefix('.')?;
+        file.message_type.iter().find(|message| message.name() == local)
+    })
 }

@@ -71,17 +71,18 @@ struct Shared {
 }
 
 impl Edge {
-    /// An edge whose errors have reasons of `domain`, in front of the gRPC services with these full `names`.
+    /// An edge whose errors have reasons of `domain`, in front of the gRPC services with these full `names`; its
+    /// large messages and answers share `memory`.
     #[must_use]
     pub fn new(
         domain: &'static str,
         names: &'static [&'static str],
         limits: &Limits,
+        memory: Memory,
         is_transfer: IsTransfer,
     ) -> Self {
         let admission = Admission::new(limits);
         let Limits { deadline, message, .. } = *limits;
-        let memory = Memory::default();
         Self(Arc::new(Shared { domain, admission, memory, deadline, message, is_transfer, names }))
     }
 
@@ -228,6 +229,10 @@ impl Shared {
                 "the request is no valid message of its type: broken wire format, compression or UTF-8"
                     .to_owned(),
             ),
+            Code::InvalidArgument if let Some(fields) = fields(status) => (
+                Description::new(Code::InvalidArgument, "TOO_MANY_FIELDS").with("fields", fields),
+                status.message().to_owned(),
+            ),
             Code::OutOfRange => (
                 Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE").with("limit_bytes", message),
                 format!("the request is larger than {message} bytes"),
@@ -357,6 +362,14 @@ fn incomplete(headers: &HeaderMap) -> Option<Status> {
         return None;
     }
     Status::from_header_map(headers)
+}
+
+/// Header of a status: the message of the request has so many fields that it was not read.
+const FIELDS: &str = "x-message-fields";
+
+/// How many fields the message has that was not read.
+fn fields(status: &Status) -> Option<&str> {
+    status.metadata().get(FIELDS)?.to_str().ok()
 }
 
 const fn reason(code: Code) -> &'static str {

@@ -15,7 +15,7 @@ mod order;
 mod read;
 
 pub use order::{Direction, Order};
-pub use read::Read;
+pub use read::{Placed, Read};
 
 /// Items of a page whose size was not given.
 pub const DEFAULT_SIZE: usize = 25;
@@ -224,6 +224,22 @@ impl<K: SortKey> Page<K> {
         for<'q> i64: Encode<'q, DB> + Type<DB>,
     {
         query.push(" LIMIT ").push_bind(i64::try_from(self.size + 1).unwrap_or(i64::MAX));
+    }
+
+    /// Adds the table `sized` on a table `page`, which says of each item in `bytes` how large it is: its `key` as
+    /// `page_key`; its `place` in the order of the list; `fits`, whether an answer holds it, as it does the first; and
+    /// `is_looked_at`, whether it fits or is the first that does not. A database knows them before it reads what is large,
+    /// and whoever reads that puts it in its place ([`Placed`]): the database would copy all of it to sort it.
+    pub fn push_sized<DB: Database>(&self, query: &mut QueryBuilder<DB>, key: &'static str) {
+        query
+            .push("sized AS (SELECT page_key, place, total <= ")
+            .push(MAX_BYTES)
+            .push(" OR place = 1 AS fits, ");
+        query.push("total - bytes <= ").push(MAX_BYTES).push(" OR place <= 2 AS is_looked_at FROM (SELECT ");
+        query.push(key).push(" AS page_key, bytes, ROW_NUMBER() OVER listed AS place, ");
+        query.push("SUM(bytes) OVER listed AS total FROM page WINDOW listed AS (");
+        self.push_order(query);
+        query.push(" ROWS UNBOUNDED PRECEDING)) measured)");
     }
 
     /// The sort keys of the last item of the page before, if there was one.

@@ -27,7 +27,7 @@ use crate::{
     background,
     caller::Identity,
     db::Db,
-    edge::{Edge, IsTransfer},
+    edge::{Edge, IsTransfer, Memory},
     identity::Introduction,
     metrics,
 };
@@ -80,6 +80,8 @@ pub struct Service {
     pub is_transfer: IsTransfer,
     /// The path that another form of it stands for, if a path is one.
     pub path: fn(&str) -> Option<String>,
+    /// What its large requests and answers share.
+    pub memory: Memory,
     /// Adds what it counts itself.
     pub metrics: fn(&mut Registry),
 }
@@ -175,7 +177,7 @@ pub async fn serve(
     health.set_service_status(LIVENESS, ServingStatus::Serving).await;
     let ready = service.db.is_ready();
     report(&health, service.names, ready).await;
-    let edge = Edge::new(service.domain, service.names, &options.limits, service.is_transfer);
+    let edge = Edge::new(service.domain, service.names, &options.limits, service.memory, service.is_transfer);
     let (beats, db, reporter) = (edge.clone(), service.db.clone(), health.clone());
     let beating = move || heartbeat(reporter.clone(), service.names, db.clone(), beats.clone());
     let heartbeat = tokio::spawn(async move { background::keep("heartbeat", beating).await });

@@ -10,6 +10,9 @@ use crate::{
 /// Most bytes of violations that are listed: they travel in HTTP/2 headers, of which clients accept 8 KiB.
 const LISTED_BYTES: usize = 3500;
 
+/// Most violations that are kept; of the others, only how many there are.
+const KEPT: usize = 50;
+
 /// Most bytes of field names that the message repeats.
 const MESSAGE_BYTES: usize = 300;
 
@@ -22,9 +25,13 @@ pub struct Violation {
     pub problem: String,
 }
 
-/// Everything that is wrong with a request, in the order it was found.
+/// Everything that is wrong with a request, in the order it was found: the first 50, and how many more there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    kept: Vec<Violation>,
+    /// How many were found when no more were kept.
+    more: usize,
+}
 
 impl Violations {
     /// One violation, for checks that find no more than one.
@@ -36,7 +43,11 @@ impl Violations {
 
     /// Notes that `field` is wrong.
     pub fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
-        self.0.push(Violation { field: field.into(), problem: problem.into() });
+        if self.kept.len() < KEPT {
+            self.kept.push(Violation { field: field.into(), problem: problem.into() });
+        } else {
+            self.more += 1;
+        }
     }
 
     /// Takes the value, or notes why `field` has none.
@@ -47,7 +58,7 @@ impl Violations {
     /// Puts `prefix` before each field, for a message that is part of another.
     #[must_use]
     pub fn within(mut self, prefix: &str) -> Self {
-        for violation in &mut self.0 {
+        for violation in &mut self.kept {
             violation.field.insert_str(0, prefix);
         }
         self
@@ -56,18 +67,20 @@ impl Violations {
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.kept.is_empty()
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.kept.len() + self.more
     }
 
     /// Adds all of `others`.
     pub fn append(&mut self, others: Self) {
-        self.0.extend(others.0);
+        let room = KEPT.saturating_sub(self.kept.len());
+        self.more += others.more + others.kept.len().saturating_sub(room);
+        self.kept.extend(others.kept.into_iter().take(room));
     }
 
     /// `Err(self)` when something is wrong.
@@ -80,31 +93,31 @@ impl Violations {
     pub fn describe(&self) -> Description {
         let mut listed = Vec::new();
         let mut bytes = 0;
-        for violation in &self.0 {
+        for violation in &self.kept {
             let violation =
                 Violation { field: clip(&violation.field, 200), problem: clip(&violation.problem, 600) };
             bytes += violation.field.len() + violation.problem.len();
             if bytes > LISTED_BYTES {
-                let more = self.0.len() - listed.len();
-                listed.push(Violation {
-                    field: "…".to_owned(),
-                    problem: format!("and {more} more violations; correct these first"),
-                });
                 break;
             }
             listed.push(violation);
         }
+        if listed.len() < self.len() {
+            let more = self.len() - listed.len();
+            let problem = format!("and {more} more violations; correct these first");
+            listed.push(Violation { field: "…".to_owned(), problem });
+        }
         let description =
             Description::new(Code::InvalidArgument, "INVALID_REQUEST").with("fields", self.fields());
-        let description = match self.0.as_slice() {
+        let description = match self.kept.as_slice() {
             [only] => description.with("problem", clip(&only.problem, 600)),
-            several => description.with("violations", several.len()),
+            _ => description.with("violations", self.len()),
         };
         description.detail(Detail::BadRequest(listed))
     }
 
     fn fields(&self) -> String {
-        let mut names: Vec<_> = self.0.iter().map(|violation| clip(&violation.field, 200)).collect();
+        let mut names: Vec<_> = self.kept.iter().map(|violation| clip(&violation.field, 200)).collect();
         names.dedup();
         clip(&names.join(", "), MESSAGE_BYTES)
     }
@@ -112,9 +125,9 @@ impl Violations {
 
 impl fmt::Display for Violations {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
+        match self.kept.as_slice() {
             [only] => write!(formatter, "{}: {}", clip(&only.field, 200), clip(&only.problem, 600)),
-            several => write!(formatter, "{} violations, in: {}", several.len(), self.fields()),
+            _ => write!(formatter, "{} violations, in: {}", self.len(), self.fields()),
         }
     }
 }

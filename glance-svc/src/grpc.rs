@@ -23,7 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     error::Error,
-    image::{Image, update::Update},
+    image::{Image, snapshot::Snapshot, update::Update},
     images::{Etags, Images},
     list::{DEFAULT_ORDER, HISTORY_ORDER, ImageFilter},
 };
@@ -54,6 +54,9 @@ type Answer<T> = Result<Response<T>, Status>;
 /// Bytes for a page: what is read for it, the messages that are made of that, and all of them together.
 const PAGE: usize = 4 * MAX_BYTES;
 
+/// The same for a page of history, whose items have two values each, and may be one that is larger than a page.
+const HISTORY: usize = 6 * MAX_BYTES;
+
 /// An answer, which keeps its room until it has been sent.
 fn answer_in<T: Message>(room: Option<Room>, message: T) -> Response<T> {
     let bytes = message.encoded_len();
@@ -65,25 +68,29 @@ fn answer_in<T: Message>(room: Option<Room>, message: T) -> Response<T> {
     answer
 }
 
+/// An image, which keeps its room until it has been sent.
+fn image(image: &Snapshot) -> Response<EncodedImage> {
+    answer_in(image.room(), image.into())
+}
+
 #[tonic::async_trait]
 impl ImageService for Api {
     async fn create_image(&self, request: Request<pb::CreateImageRequest>) -> Answer<EncodedImage> {
         let caller = caller(&request)?;
-        let (image, problems) = parse::new_image(request.into_inner(), &caller.actor, clock::now());
+        let (new, problems) = parse::new_image(request.into_inner(), &caller.actor, clock::now());
         let created =
-            self.images.create(image, problems, &caller).await.map_err(|error| error.within("image."))?;
-        Ok(Response::new(created.into()))
+            self.images.create(new, problems, &caller).await.map_err(|error| error.within("image."))?;
+        Ok(image(&created))
     }
 
     async fn get_image(&self, request: Request<pb::GetImageRequest>) -> Answer<EncodedImage> {
         let caller = caller(&request)?;
         let (id, revision) = parse::get_image(request.get_ref()).map_err(Error::from)?;
-        let image = match revision {
-            None => (&*self.images.get(id, &caller).await?).into(),
+        Ok(match revision {
+            None => image(&*self.images.get(id, &caller).await?),
             // In a box, so that reads of images as they are now need not carry its room.
-            Some(revision) => Box::pin(self.images.get_revision(id, revision, &caller)).await?.into(),
-        };
-        Ok(Response::new(image))
+            Some(revision) => image(&Box::pin(self.images.get_revision(id, revision, &caller)).await?),
+        })
     }
 
     async fn get_images(&self, request: Request<pb::GetImagesRequest>) -> Answer<EncodedFoundImages> {
@@ -102,9 +109,10 @@ impl ImageService for Api {
         let page = Page::parse(problems, page_size, &page_token, &order_by, &list, DEFAULT_ORDER)
             .map_err(Error::from)?;
         let listed = self.images.list(&images, &page, &caller).await?;
-        let encoded = listed.try_map(|image| Ok::<_, Error>((render::encode(&image)?, image)))?;
+        // One after the other, so that its properties are there once.
+        let encoded = listed.try_map(|image| Ok::<_, Error>((render::encode(&image)?, image.rest)))?;
         let (images, next_page_token) =
-            page.finish(encoded, |(_, image), by| by.key(&image.rest), |(message, _)| message, Vec::len);
+            page.finish(encoded, |(_, rest), by| by.key(rest), |(message, _)| message, Vec::len);
         Ok(answer_in(room, render::images(&images, next_page_token)))
     }
 
@@ -113,7 +121,7 @@ impl ImageService for Api {
         let (id, update, etags) =
             parse::update_image(request.into_inner(), clock::now()).map_err(Error::from)?;
         let updated = self.update(id, update, etags, &caller).await;
-        Ok(Response::new(updated.map_err(|error| error.within("image."))?.into()))
+        Ok(image(&updated.map_err(|error| error.within("image."))?))
     }
 
     async fn update_image_properties(
@@ -124,7 +132,7 @@ impl ImageService for Api {
         let (id, update, etags) =
             parse::update_properties(request.into_inner(), clock::now()).map_err(Error::from)?;
         let updated = self.update(id, update, etags, &caller).await?;
-        Ok(Response::new(updated.into()))
+        Ok(image(&updated))
     }
 
     async fn delete_image(&self, request: Request<pb::DeleteImageRequest>) -> Answer<()> {
@@ -140,7 +148,7 @@ impl ImageService for Api {
         request: Request<pb::ListImageRevisionsRequest>,
     ) -> Answer<pb::ListImageRevisionsResponse> {
         let caller = caller(&request)?;
-        let room = Room::of(request.extensions(), PAGE).await;
+        let room = Room::of(request.extensions(), HISTORY).await;
         let pb::ListImageRevisionsRequest { image_id, page_size, page_token } = request.into_inner();
         let mut problems = Violations::default();
         let id = problems.take("image_id", image_id.parse());
@@ -212,7 +220,7 @@ impl ImageService for Api {
 }
 
 impl Api {
-    async fn update(&self, id: Id, update: Update, etags: Etags, caller: &Caller) -> Result<Image, Error> {
+    async fn update(&self, id: Id, update: Update, etags: Etags, caller: &Caller) -> Result<Snapshot, Error> {
         let change = move |image: &mut Image| {
             update.apply(image);
             Ok(())

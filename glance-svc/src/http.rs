@@ -15,7 +15,6 @@ use common::{
     id::Id,
     identity,
     status::{Code, Description},
-    violations::Violations,
 };
 use serde_json::Value;
 
@@ -26,6 +25,7 @@ mod attribute;
 mod data;
 mod discovery;
 mod images;
+mod json;
 mod members;
 pub mod patch;
 pub mod query;
@@ -157,8 +157,7 @@ impl Api {
             let sentence = format!("the body is larger than {} bytes, or broke off", self.message);
             Problem::new(sentence, description.with("limit_bytes", self.message))
         })?;
-        serde_json::from_slice(&body)
-            .map_err(|error| Violations::one("body", format!("is no JSON: {error}")).into())
+        json::read(&body).map_err(Problem::from)
     }
 }
 

@@ -79,6 +79,13 @@ pub struct Image {
 }
 
 impl Image {
+    /// About how many bytes it has: those of its properties and tags.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let properties = self.properties.iter().map(|(name, value)| name.len() + value.len());
+        properties.chain(self.tags.iter().map(String::len)).sum()
+    }
+
     /// An image of which nothing is known yet, at revision 1.
     #[must_use]
     pub fn blank(id: Id, now: DateTime<Utc>) -> Self {

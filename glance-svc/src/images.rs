@@ -1,17 +1,5 @@
 //! What can be done with images: one function for each use, whichever edge it is called from.
 
-use std::sync::Arc;
-
-use common::{
-    caller::Caller,
-    clock,
-    id::Id,
-    page::{Page, Read},
-    text::clip,
-    violations::Violations,
-};
-use futures_util::future::join_all;
-
 use crate::{
     data::DataStore,
     error::Error,
@@ -22,8 +10,18 @@ use crate::{
     list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
     store::{DataStep, Edit, Seen, Store},
 };
+use common::{
+    caller::Caller,
+    clock,
+    edge::Memory,
+    id::Id,
+    page::{Page, Read},
+    text::clip,
+    violations::Violations,
+};
 
 mod download;
+mod large;
 mod members;
 mod sweep;
 mod upload;
@@ -39,6 +37,7 @@ pub struct Images {
     limits: Limits,
     leases: Leases,
     processors: Processors,
+    memory: Memory,
 }
 
 /// How large an image may be.
@@ -57,7 +56,8 @@ impl Images {
     /// The catalogue in `store`, whose images have their data in `data`.
     #[must_use]
     pub fn new(store: Store, data: DataStore, limits: Limits) -> Self {
-        Self { store, data, limits, leases: Leases::default(), processors: Processors::default() }
+        let (leases, processors) = (Leases::default(), Processors::default());
+        Self { store, data, limits, leases, processors, memory: Memory::default() }
     }
 
     /// The same, where uploads hold their leases otherwise.
@@ -66,59 +66,29 @@ impl Images {
         Self { leases, ..self }
     }
 
+    /// The same, whose large images share this memory.
+    #[must_use]
+    pub fn sharing(self, memory: Memory) -> Self {
+        Self { memory, ..self }
+    }
+
+    /// What its large images share.
+    #[must_use]
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// Registers an image; `problems` are those found while it was read.
-    pub async fn create(&self, image: Image, problems: Violations, caller: &Caller) -> Result<Image, Error> {
+    pub async fn create(
+        &self,
+        image: Image,
+        problems: Violations,
+        caller: &Caller,
+    ) -> Result<Snapshot, Error> {
         let image = update::register(image, problems, self.limits.properties)?;
         access::check_next(caller, None, &image)?;
         self.store.insert(&image, &caller.actor).await?;
-        Ok(image)
-    }
-
-    /// The image as it is now.
-    pub async fn get(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
-        let image = self.store.current(id).await?.ok_or(Error::NotFound(id))?;
-        if access::sees(caller, &image, false) {
-            return Ok(image);
-        }
-        if !access::sees(caller, &image, true) {
-            return Err(Error::NotFound(id));
-        }
-        // In a box, so that the other reads need not carry its room.
-        Box::pin(self.get_shared(id, caller)).await
-    }
-
-    /// Each of these images as [`Images::get`] gives it; `None` where it gives none.
-    pub async fn get_each(&self, ids: &[Id], caller: &Caller) -> Result<Vec<Option<Arc<Snapshot>>>, Error> {
-        let reads = join_all(ids.iter().map(|id| self.get(*id, caller))).await;
-        let seen = reads.into_iter().map(|read| match read {
-            Ok(image) => Ok(Some(image)),
-            Err(Error::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        });
-        seen.collect()
-    }
-
-    /// With whom an image is shared is no part of a revision: both are read together.
-    async fn get_shared(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
-        let seen = self.store.get(id, &caller.actor.project_id).await?.ok_or(Error::NotFound(id))?;
-        check_seen(&seen, caller)?;
-        Ok(Arc::new(Snapshot::new(seen.image)))
-    }
-
-    /// The image as it was at `revision`, also after its deletion: to those who see it now and saw it then.
-    pub async fn get_revision(&self, id: Id, revision: i64, caller: &Caller) -> Result<Image, Error> {
-        let now = self.store.get(id, &caller.actor.project_id).await?;
-        let then = self.store.replayed(id, revision).await?.ok_or(Error::NotFound(id))?;
-        match &now {
-            Some(seen) => check_seen(&Seen { image: then.clone(), ..seen.clone() }, caller)
-                .and_then(|()| check_seen(seen, caller))?,
-            None if access::manages(caller, &then) => {}
-            None => return Err(Error::NotFound(id)),
-        }
-        if then.revision != revision {
-            return Err(Error::RevisionNotFound { id, revision });
-        }
-        Ok(then)
+        Ok(self.answer(image).await)
     }
 
     /// A page of images that may be one item too long, to see whether there is a next one, or end early; to those who may
@@ -143,7 +113,7 @@ impl Images {
         etags: Etags,
         caller: &Caller,
         change: impl Fn(&mut Image) -> Result<(), Error> + Send + Sync + 'static,
-    ) -> Result<Image, Error> {
+    ) -> Result<Snapshot, Error> {
         self.update_with(id, DataStep::None, etags, caller, change).await
     }
 
@@ -155,7 +125,7 @@ impl Images {
         etags: Etags,
         caller: &Caller,
         change: impl Fn(&mut Image) -> Result<(), Error> + Send + Sync + 'static,
-    ) -> Result<Image, Error> {
+    ) -> Result<Snapshot, Error> {
         let (actor, caller, quota) = (caller.actor.clone(), caller.clone(), self.limits.properties);
         let change = move |seen: &Seen| {
             check_seen(seen, &caller)?;
@@ -167,20 +137,20 @@ impl Images {
             access::check_next(&caller, Some(&seen.image), &next)?;
             Ok(next)
         };
-        self.store.update(Edit { id, actor, now: clock::now(), step, change: Box::new(change) }).await
+        self.edit(Edit { id, actor, now: clock::now(), step, change: Box::new(change) }).await
     }
 
     /// Withdraws an ACTIVE image from use; one that is withdrawn stays as it is.
-    pub async fn deactivate(&self, id: Id, caller: &Caller) -> Result<Image, Error> {
+    pub async fn deactivate(&self, id: Id, caller: &Caller) -> Result<Snapshot, Error> {
         self.switch(id, Status::Active, Status::Deactivated, caller).await
     }
 
     /// Makes a DEACTIVATED image ACTIVE again; one that is ACTIVE stays as it is.
-    pub async fn reactivate(&self, id: Id, caller: &Caller) -> Result<Image, Error> {
+    pub async fn reactivate(&self, id: Id, caller: &Caller) -> Result<Snapshot, Error> {
         self.switch(id, Status::Deactivated, Status::Active, caller).await
     }
 
-    async fn switch(&self, id: Id, from: Status, to: Status, caller: &Caller) -> Result<Image, Error> {
+    async fn switch(&self, id: Id, from: Status, to: Status, caller: &Caller) -> Result<Snapshot, Error> {
         let change = move |image: &mut Image| {
             if image.status != from && image.status != to {
                 return Err(Error::StatusMove { id, from: image.status, to });
@@ -192,7 +162,7 @@ impl Images {
     }
 
     /// Adds a tag; one that is there is no error.
-    pub async fn add_tag(&self, id: Id, tag: &str, caller: &Caller) -> Result<Image, Error> {
+    pub async fn add_tag(&self, id: Id, tag: &str, caller: &Caller) -> Result<Snapshot, Error> {
         let tag = tag.to_owned();
         let change = move |image: &mut Image| {
             image.tags.insert(tag.clone());
@@ -202,7 +172,7 @@ impl Images {
     }
 
     /// Removes a tag, which must be there.
-    pub async fn remove_tag(&self, id: Id, tag: &str, caller: &Caller) -> Result<Image, Error> {
+    pub async fn remove_tag(&self, id: Id, tag: &str, caller: &Caller) -> Result<Snapshot, Error> {
         let tag = tag.to_owned();
         let change = move |image: &mut Image| {
             let removed = image.tags.remove(&tag);
@@ -242,7 +212,7 @@ impl Images {
         if caller.is_admin {
             return Ok(());
         }
-        let image = match self.store.get(id, &caller.actor.project_id).await? {
+        let image = match self.store.attributes(id, &caller.actor.project_id).await? {
             Some(seen) => {
                 check_seen(&seen, caller)?;
                 seen.image

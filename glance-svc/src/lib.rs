@@ -33,6 +33,7 @@ pub struct Terms<'config> {
 /// Everything glance-svc serves: both edges on `images`, on one port.
 #[must_use]
 pub fn service(images: Images, terms: Terms<'_>, db: Db) -> server::Service {
+    let memory = images.memory().clone();
     let grpc = grpc::image_service(images.clone()).max_decoding_message_size(terms.message);
     let router = http::Api::new(images, terms).beside(Routes::new(grpc).into_axum_router());
     server::Service {
@@ -43,6 +44,7 @@ pub fn service(images: Images, terms: Terms<'_>, db: Db) -> server::Service {
             ["/UploadImageData", "/DownloadImageData", "/file"].iter().any(|end| path.ends_with(end))
         },
         path: http::path,
+        memory,
         metrics: |_| {},
         domain: "glance",
         descriptors: proto::glance::DESCRIPTORS,

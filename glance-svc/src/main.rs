@@ -39,7 +39,8 @@ async fn main() -> anyhow::Result<()> {
     db.migrate_or_wait().await?;
     let data = DataStore::open(&config.data_url).context("cannot open the data store")?;
     let limits = Limits { properties: Quota(config.image_property_quota), size: config.image_size_cap };
-    let images = Images::new(Store::new(db.clone(), config.image_cache_bytes), data, limits);
+    let images = Images::new(Store::new(db.clone(), config.image_cache_bytes), data, limits)
+        .sharing(options.limits.memory());
     // Before anybody learns that it runs, and may want to stop it.
     let shutdown = server::shutdown_signal()?;
     let listeners = Listeners::bind(&config.listen, config.server.admin_listen.as_deref()).await?;

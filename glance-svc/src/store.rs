@@ -1,42 +1,40 @@
 //! Every SQL statement of the service: images, their properties and tags, and their history.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use common::{
     caller::Actor,
     db::{self, Db, Migrations, retrying},
     id::Id,
     in_transaction, on_db,
-    page::{Page, Read},
+    text::NAME_LIMIT,
 };
-use futures_util::TryStreamExt as _;
 use sqlx::{QueryBuilder, types::Json};
 
 use crate::{
     error::Error,
     image::{
-        Image,
-        history::{Action, Change, Revision, changes, replay},
-        snapshot::Snapshot,
+        Image, TAG_LIMIT,
+        history::{Action, Change, changes},
+        properties::TOTAL_LIMIT,
     },
-    list::RevisionOrder,
 };
 
 mod current;
 mod data;
 mod filter;
+mod history;
 mod list;
 mod members;
 mod rows;
 mod statements;
 mod update;
 
+pub use current::Found;
 pub use data::{DataStep, Unsettled};
 pub use update::{Edit, Revise};
 
 use current::{Current, current};
-use rows::{RevisionRow, SeenRow};
+use rows::SeenRow;
 use statements::{ROWS, insert_properties, insert_revision, insert_tags, lock_image};
 use update::{Edits, edits};
 
@@ -49,24 +47,48 @@ pub static MIGRATIONS: Migrations = Migrations {
 /// Memory for images that are read again, unless it is configured, bytes: 1,300 images with 30 properties.
 pub const CACHE_BYTES: u64 = 16 << 20;
 
-/// An image with properties and tags, in one row.
-macro_rules! columns {
+/// Bytes of the largest image, about: its properties, tags and names. One may be larger that was made before there was a
+/// limit, or of an instance.
+pub const LARGEST: usize = TOTAL_LIMIT + 4 * NAME_LIMIT * (TAG_LIMIT + 2);
+
+/// Properties of an image up to this size are read whenever the image is; larger ones by whoever has room for them.
+macro_rules! small {
     () => {
-        "id, name, status, visibility, owner, protected, os_hidden, disk_format, container_format, min_ram, \
-         min_disk, size, virtual_size, checksum, os_hash_algo, os_hash_value, data_id, revision, create_time, \
-         update_time, properties, tags"
+        "CASE WHEN record_bytes <= 65536 THEN properties END"
+    };
+}
+
+use small;
+
+/// An image with its tags and these properties, in one row: `properties` for a whole image.
+macro_rules! columns {
+    ($($properties:tt)+) => {
+        concat!(
+            "id, name, status, visibility, owner, protected, os_hidden, disk_format, container_format, min_ram, \
+             min_disk, size, virtual_size, checksum, os_hash_algo, os_hash_value, data_id, revision, create_time, \
+             update_time, tags, ",
+            $($properties)+,
+            " AS properties"
+        )
     };
 }
 
 use columns;
 
-/// An image `$1`, and whether it is shared with project `$2`.
-const SEEN: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", EXISTS (SELECT 1 FROM image_members m WHERE m.image_id = id AND m.member_id = $2) AS is_member \
-     FROM image_records WHERE id = $1"
-);
+/// An image `$1` with these properties, and whether it is shared with project `$2`.
+macro_rules! seen {
+    ($properties:literal) => {
+        concat!(
+            "SELECT ",
+            columns!($properties),
+            ", EXISTS (SELECT 1 FROM image_members m WHERE m.image_id = id AND m.member_id = $2) AS is_member \
+             FROM image_records WHERE id = $1"
+        )
+    };
+}
+
+/// As [`Store::attributes`] gives it.
+const ATTRIBUTES: &str = seen!("NULL");
 
 /// An image, and whether it is shared with the project that reads it.
 #[derive(Debug, Clone)]
@@ -154,20 +176,28 @@ impl Store {
     }
 
     /// The image as it is now: every change that was answered before the call is in it, whichever process made it.
-    pub async fn current(&self, id: Id) -> Result<Option<Arc<Snapshot>>, Error> {
+    pub async fn current(&self, id: Id) -> Result<Option<Found>, Error> {
         self.current.submit(id).await.map_err(db::Error::from)?
     }
 
-    /// The image as it is now, and whether it is shared with `project`.
+    /// The image as it is now, however large it is, and whether it is shared with `project`.
     pub async fn get(&self, id: Id, project: &str) -> Result<Option<Seen>, Error> {
-        let row: Option<SeenRow> = on_db!(self.db, |pool| {
-            sqlx::query_as(SEEN).bind(id).bind(project).fetch_optional(pool).await?
+        let row: Option<SeenRow> = on_db!(self.db, |connection| {
+            sqlx::query_as(seen!("properties")).bind(id).bind(project).fetch_optional(connection).await?
         });
         row.map(|row| Ok(Seen { image: row.image.try_into()?, is_member: row.is_member })).transpose()
     }
 
-    /// Deletes the image unless `check` refuses; its history stays and gets one last entry. Its data are then
-    /// to be removed.
+    /// As [`Store::get`], without the properties of the image, which can be large.
+    pub async fn attributes(&self, id: Id, project: &str) -> Result<Option<Seen>, Error> {
+        let row: Option<SeenRow> = on_db!(self.db, |connection| {
+            sqlx::query_as(ATTRIBUTES).bind(id).bind(project).fetch_optional(connection).await?
+        });
+        row.map(|row| Ok(Seen { image: row.image.rest()?, is_member: row.is_member })).transpose()
+    }
+
+    /// Deletes the image unless `check` refuses, which does not see its properties; its history stays and gets one last
+    /// entry. Its data are then to be removed.
     pub async fn delete(
         &self,
         id: Id,
@@ -199,42 +229,5 @@ impl Store {
             insert_revision!(tx, id, image.revision, image.update_time, actor, Action::Delete, &changes);
         });
         Ok(())
-    }
-
-    /// The image as it was at `revision`, or at its last one before that; `None` if there is no such image. Its history is
-    /// read one revision after the other, as each may be as large as two images.
-    pub async fn replayed(&self, id: Id, revision: i64) -> Result<Option<Image>, Error> {
-        let mut image = None;
-        on_db!(self.db, |connection| {
-            let mut rows = sqlx::query_as::<_, RevisionRow>(
-                "SELECT image_id, revision, create_time, user_id, project_id, action, changes \
-                 FROM image_revisions WHERE image_id = $1 AND revision <= $2 ORDER BY revision",
-            )
-            .bind(id)
-            .bind(revision)
-            .fetch(connection);
-            while let Some(row) = rows.try_next().await? {
-                image = Some(replay(image.take(), &Revision::try_from(row)?).ok_or(Error::Corrupt(id))?);
-            }
-        });
-        Ok(image)
-    }
-
-    /// A page of revisions, as many as an answer holds.
-    pub async fn list_revisions(&self, id: Id, page: &Page<RevisionOrder>) -> Result<Read<Revision>, Error> {
-        let rows: Read<RevisionRow> = on_db!(self.db, |pool| {
-            let mut query = QueryBuilder::new(
-                "SELECT image_id, revision, create_time, user_id, project_id, action, changes \
-                 FROM image_revisions WHERE ",
-            );
-            if page.push_after(&mut query) {
-                query.push(" AND ");
-            }
-            query.push("image_id = ").push_bind(id);
-            page.push_order(&mut query);
-            page.push_limit(&mut query);
-            Read::within(query.build_query_as().fetch(pool), RevisionRow::bytes).await?
-        });
-        rows.try_map(Revision::try_from)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::{
     caller::{Caller, Identity},
     db::Db,
-    edge::Room,
+    edge::{Limits, Room},
     identity, server,
 };
 use prost::Message;
@@ -28,9 +28,9 @@ mod operation;
 mod parse;
 mod render;
 
-/// Everything nova-api-svc serves; messages have at most `message` bytes.
+/// Everything nova-api-svc serves within these limits.
 #[must_use]
-pub fn service(operations: Operations, identity: Identity, message: usize, db: Db) -> server::Service {
+pub fn service(operations: Operations, identity: Identity, limits: &Limits, db: Db) -> server::Service {
     let Pipeline { store, glance, .. } = operations.pipeline.clone();
     let flavors = flavor::Api { flavors: Flavors::new(store.clone()) };
     let instances = instance::Api {
@@ -38,13 +38,14 @@ pub fn service(operations: Operations, identity: Identity, message: usize, db: D
         detector: Detector::new(store, glance),
         operations,
     };
-    let flavors = FlavorServiceServer::new(flavors).max_decoding_message_size(message);
-    let instances = InstanceServiceServer::new(instances).max_decoding_message_size(message);
+    let flavors = FlavorServiceServer::new(flavors).max_decoding_message_size(limits.message);
+    let instances = InstanceServiceServer::new(instances).max_decoding_message_size(limits.message);
     server::Service {
         program: "nova-api-svc",
         identity,
         is_transfer: |_| false,
         path: |_| None,
+        memory: limits.memory(),
         metrics: |registry| {
             crate::glance::register_metrics(registry);
             crate::operations::register_metrics(registry);

@@ -55,7 +55,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::spawn(async move { background::keep("sweep", || store.sweep(kept)).await });
     let done_later = operations.clone();
     tokio::spawn(async move { background::keep("jobs", || done_later.do_jobs()).await });
-    let service = grpc::service(operations, config.identity, options.limits.message, db);
+    let service = grpc::service(operations, config.identity, &options.limits, db);
     server::serve(listeners, service, options, shutdown).await?;
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! The contract: generated messages, clients and servers of `glance.v1` and `nova.v1`.
 
+mod bounded;
 mod encoded;
 
+pub use bounded::{Bounded, Counting, FIELDS_HEADER, MOST_FIELDS, Shape, Shaped};
 pub use encoded::{Encoded, encoded_page, put_entry, put_message};
 
 /// `glance.v1`: images, their properties and their history.
@@ -25,6 +27,7 @@ pub mod glance {
     pub mod v1 {
         tonic::include_proto!("glance.v1");
         include!(concat!(env!("OUT_DIR"), "/server/glance.v1.rs"));
+        include!(concat!(env!("OUT_DIR"), "/shapes/glance.v1.rs"));
     }
 
     /// The encoded `FileDescriptorSet` of this package and what it imports, for gRPC reflection.
@@ -49,6 +52,7 @@ pub mod nova {
     pub mod v1 {
         tonic::include_proto!("nova.v1");
         include!(concat!(env!("OUT_DIR"), "/server/nova.v1.rs"));
+        include!(concat!(env!("OUT_DIR"), "/shapes/nova.v1.rs"));
     }
 
     /// The encoded `FileDescriptorSet` of this package and what it imports, for gRPC reflection.

@@ -1,66 +1,100 @@
 //! The largest requests of each kind, many at once: what a service takes for them stays within what its pod has.
 
-use std::{collections::BTreeMap, fmt::Write as _, future::Future};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{Debug, Write as _},
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use common::{on_both_databases, testing::TestDb};
 use harness::service::Service;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use proto::{
-    glance::v1::{
-        CreateImageRequest, GetImageRequest, GetImagesRequest, Image, UpdateImagePropertiesRequest,
-        image_service_client::ImageServiceClient,
-    },
-    nova::v1::{
-        CompareInstanceRequest, CreateInstanceRequest, GetInstanceHistoryRequest, GetInstanceRequest,
-        ListDriftRequest, ListInstancesRequest, UpdateInstanceImagePropertiesRequest,
-        instance_service_client::InstanceServiceClient,
-    },
+    glance::v1::{CreateImageRequest, Image, image_service_client::ImageServiceClient},
+    nova::v1::{CreateInstanceRequest, instance_service_client::InstanceServiceClient},
 };
 use tokio::task::JoinSet;
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, transport::Channel};
+
+mod http;
+mod images;
+mod instances;
+mod refused;
 
 on_both_databases!(
     the_largest_creates_fit_into_memory,
-    the_largest_reads_of_instances_fit_into_memory,
-    the_largest_images_fit_into_memory,
+    the_largest_calls_about_instances_fit_into_memory,
+    the_largest_calls_about_images_fit_into_memory,
+    the_largest_calls_over_http_fit_into_memory,
+    messages_that_are_refused_fit_into_memory,
 );
+
+use self::{
+    http::the_largest_calls_over_http_fit_into_memory,
+    images::the_largest_calls_about_images_fit_into_memory,
+    instances::the_largest_calls_about_instances_fit_into_memory,
+    refused::messages_that_are_refused_fit_into_memory,
+};
 
 /// Most memory that a service may take, bytes.
 const MOST: u64 = 256 << 20;
 
-/// As many requests as are sent at once.
+/// As many requests as are sent at once; more by the environment.
 const AT_ONCE: usize = 16;
+
+#[expect(clippy::disallowed_methods, reason = "how more of them are asked for")]
+fn at_once() -> usize {
+    std::env::var("AT_ONCE").ok().map_or(AT_ONCE, |count| count.parse().expect("AT_ONCE is a number"))
+}
 
 /// No request of these is late: the machine may be busy with other tests.
 const PATIENT: [&str; 4] = ["--max-deadline-ms", "3600000", "--listen", "127.0.0.1:0"];
 
 /// What the kinds of requests took, bytes.
-struct Peaks<'a>(&'a Service, Vec<(&'static str, u64)>);
+struct Peaks<'a>(&'a Service, Vec<(String, u64, Duration)>);
 
 impl Peaks<'_> {
     /// Makes a call many times at once. Each must be successful: what is refused says nothing.
-    async fn of<F, T>(&mut self, name: &'static str, call: impl Fn(usize) -> F) -> Vec<T>
+    async fn of<F, T, E>(&mut self, name: &str, call: impl Fn(usize) -> F) -> Vec<T>
     where
-        F: Future<Output = Result<T, Status>> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
+        E: Debug + Send + 'static,
     {
         self.0.forget_peak().unwrap();
+        let begun = Instant::now();
         let mut calls = JoinSet::new();
-        for number in 0..AT_ONCE {
+        for number in 0..at_once() {
             calls.spawn(call(number));
         }
         let answers = calls.join_all().await.into_iter().map(|answer| answer.expect(name)).collect();
-        self.1.push((name, self.0.peak().unwrap()));
+        self.1.push((name.to_owned(), self.0.peak().unwrap(), begun.elapsed()));
         answers
     }
 
-    /// Fails unless all fit.
-    fn check(self) {
-        let table = self.1.iter().fold(String::new(), |mut table, (name, peak)| {
-            let _ = writeln!(table, "{:>6} MiB  {name}", peak >> 20);
+    /// Fails unless all fit, and every one of `calls` was made.
+    #[expect(clippy::print_stdout, reason = "what was measured, for whoever wants to read it")]
+    fn check(self, calls: &BTreeSet<String>) {
+        let made =
+            self.1.iter().map(|(name, ..)| name.split(',').next().unwrap_or(name).to_owned()).collect();
+        let missing: Vec<_> = calls.difference(&made).collect();
+        assert!(missing.is_empty(), "calls without a row here: {missing:?}");
+        let table = self.1.iter().fold(String::new(), |mut table, (name, peak, time)| {
+            let _ = writeln!(table, "{:>6} MiB  {name}  ({time:.1?})", peak >> 20);
             table
         });
-        assert!(self.1.iter().all(|(_, peak)| *peak <= MOST), "more than {} MiB:\n{table}", MOST >> 20);
+        println!("{table}");
+        assert!(self.1.iter().all(|(_, peak, _)| *peak <= MOST), "more than {} MiB:\n{table}", MOST >> 20);
     }
+}
+
+/// The methods of a contract.
+fn methods(descriptors: &[u8]) -> BTreeSet<String> {
+    let files = FileDescriptorSet::decode(descriptors).unwrap().file;
+    let services = files.iter().flat_map(|file| &file.service);
+    services.flat_map(|service| &service.method).map(|method| method.name().to_owned()).collect()
 }
 
 fn glance(db: &TestDb) -> Service {
@@ -88,7 +122,9 @@ fn properties(text: &str, seed: usize) -> BTreeMap<String, String> {
 }
 
 fn image(seed: usize) -> Image {
-    Image { name: "n".repeat(255), size: Some(1), properties: properties("x", seed), ..Image::default() }
+    let tags = (0..128).map(|number| format!("{number:03}{}", "\u{1F600}".repeat(252))).collect();
+    let (name, properties) = ("\u{1F600}".repeat(255), properties("x", seed));
+    Image { name, size: Some(1), properties, tags, ..Image::default() }
 }
 
 /// As much metadata as a request may have.
@@ -97,12 +133,28 @@ fn metadata(seed: usize) -> BTreeMap<String, String> {
     (0..128).map(|number| (text(number), text(number))).collect()
 }
 
+/// A request of somebody who may do everything, for a project.
 fn of_demo<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert("x-user-id", "alice".parse().unwrap());
-    request.metadata_mut().insert("x-project-id", "demo".parse().unwrap());
+    for (name, value) in [("x-user-id", "root"), ("x-project-id", "demo"), ("x-roles", "admin")] {
+        request.metadata_mut().insert(name, value.parse().unwrap());
+    }
     request
 }
+
+/// Makes a call many times at once.
+macro_rules! ask {
+    ($peaks:ident, $client:ident, $method:ident, $name:literal, |$number:ident| $request:expr) => {
+        $peaks
+            .of($name, |$number| {
+                let (mut client, request) = ($client.clone(), crate::memory::of_demo($request));
+                async move { client.$method(request).await }
+            })
+            .await
+    };
+}
+
+use ask;
 
 async fn channel(service: &Service) -> Channel {
     Channel::from_shared(service.endpoint()).unwrap().connect().await.unwrap()
@@ -142,92 +194,5 @@ async fn the_largest_creates_fit_into_memory(db: TestDb) {
     for answer in peaks.of("CreateInstance, again", create).await {
         assert_eq!(answer.into_inner().instances.len(), 1000);
     }
-    peaks.check();
-}
-
-async fn the_largest_reads_of_instances_fit_into_memory(db: TestDb) {
-    let other = db.another().await;
-    let glance = glance(&other);
-    let nova = nova(&db, &glance);
-    let client = InstanceServiceClient::new(channel(&nova).await);
-    let mut peaks = Peaks(&nova, Vec::new());
-    // Each of another image, which has changed since: no two share anything.
-    let mut images = Vec::new();
-    for number in 0..AT_ONCE {
-        images.push(registered(&glance, image(number)).await);
-    }
-    let mut ids = Vec::new();
-    for round in 0..4 {
-        let create = |number: usize| {
-            let request = of_demo(creating(&images[number], 1, round * AT_ONCE + number));
-            let mut client = client.clone();
-            async move { client.create_instance(request).await }
-        };
-        let created = peaks.of("CreateInstance, of another image each", create).await;
-        ids.extend(created.into_iter().map(|answer| answer.into_inner().instances.remove(0).id));
-    }
-    for (number, image) in images.iter().enumerate() {
-        let request = UpdateImagePropertiesRequest {
-            image_id: image.id.clone(),
-            set: properties("y", number + 100),
-            ..UpdateImagePropertiesRequest::default()
-        };
-        let mut images = ImageServiceClient::new(channel(&glance).await);
-        images.update_image_properties(of_demo(request)).await.unwrap();
-    }
-    macro_rules! ask {
-        ($method:ident, $name:literal, |$number:ident| $request:expr) => {
-            peaks
-                .of($name, |$number| {
-                    let (mut client, request) = (client.clone(), of_demo($request));
-                    async move { client.$method(request).await }
-                })
-                .await
-        };
-    }
-    ask!(get_instance, "GetInstance", |number| GetInstanceRequest { id: ids[number].clone() });
-    ask!(list_instances, "ListInstances", |_number| ListInstancesRequest {
-        page_size: 1000,
-        ..ListInstancesRequest::default()
-    });
-    ask!(compare_instance, "CompareInstance", |number| CompareInstanceRequest { id: ids[number].clone() });
-    ask!(list_drift, "ListDrift", |_number| ListDriftRequest { page_size: 1000, ..Default::default() });
-    ask!(update_instance_image_properties, "UpdateInstanceImageProperties", |number| {
-        UpdateInstanceImagePropertiesRequest {
-            id: ids[number].clone(),
-            set: properties("z", 0)
-                .into_iter()
-                .map(|(name, value)| (name, value[..200].to_owned()))
-                .collect(),
-            ..UpdateInstanceImagePropertiesRequest::default()
-        }
-    });
-    ask!(get_instance_history, "GetInstanceHistory", |number| GetInstanceHistoryRequest {
-        id: ids[number].clone(),
-        page_size: 1000,
-        ..GetInstanceHistoryRequest::default()
-    });
-    peaks.check();
-}
-
-async fn the_largest_images_fit_into_memory(db: TestDb) {
-    let glance = glance(&db);
-    let client = ImageServiceClient::new(channel(&glance).await);
-    let mut peaks = Peaks(&glance, Vec::new());
-    macro_rules! ask {
-        ($method:ident, $name:literal, |$number:ident| $request:expr) => {
-            peaks
-                .of($name, |$number| {
-                    let (mut client, request) = (client.clone(), of_demo($request));
-                    async move { client.$method(request).await }
-                })
-                .await
-        };
-    }
-    let created =
-        ask!(create_image, "CreateImage", |number| CreateImageRequest { image: Some(image(number)) });
-    let ids: Vec<_> = created.into_iter().map(|answer| answer.into_inner().id).collect();
-    ask!(get_image, "GetImage", |number| GetImageRequest { id: ids[number].clone(), revision: 0 });
-    ask!(get_images, "GetImages", |_number| GetImagesRequest { ids: ids.clone() });
-    peaks.check();
+    peaks.check(&BTreeSet::new());
 }

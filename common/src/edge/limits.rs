@@ -22,6 +22,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::memory::{self, Memory};
 use crate::{
     http::Problem,
     metrics::METRICS,
@@ -49,6 +50,18 @@ pub struct Limits {
     pub deadline: Duration,
     /// Largest request message, bytes; data of images comes in as many of them as it takes.
     pub message: usize,
+    /// Most bytes that large requests take at a time.
+    pub request_memory: usize,
+    /// Most bytes that large answers take at a time.
+    pub answer_memory: usize,
+}
+
+impl Limits {
+    /// What large requests and answers share.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        Memory::new(self.request_memory, self.answer_memory)
+    }
 }
 
 impl Default for Limits {
@@ -61,6 +74,8 @@ impl Default for Limits {
             rate: None,
             deadline: Duration::from_mins(1),
             message: 4 * 1024 * 1024,
+            request_memory: memory::REQUESTS,
+            answer_memory: memory::ANSWERS,
         }
     }
 }

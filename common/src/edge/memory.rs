@@ -15,11 +15,11 @@ use axum::{
 use http_body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Most bytes that large requests take at a time, on their way from a message to the database.
-const REQUESTS: usize = 64 * 1024 * 1024;
+/// Most bytes that large requests take at a time, unless it is configured.
+pub(super) const REQUESTS: usize = 64 * 1024 * 1024;
 
-/// Most bytes that answers of any size take at a time, from what is read for them until they have been sent.
-const ANSWERS: usize = 96 * 1024 * 1024;
+/// Most bytes that large answers take at a time, unless it is configured.
+pub(super) const ANSWERS: usize = 64 * 1024 * 1024;
 
 /// Bytes that are counted as one.
 const UNIT: usize = 1024;
@@ -37,8 +37,27 @@ const PREFIX: usize = 5;
 /// The room that large requests and large answers share.
 #[derive(Debug, Clone)]
 pub struct Memory {
-    requests: Arc<Semaphore>,
-    answers: Arc<Semaphore>,
+    requests: Budget,
+    answers: Budget,
+}
+
+/// So much room, and who has it.
+#[derive(Debug, Clone)]
+struct Budget {
+    room: Arc<Semaphore>,
+    most: usize,
+}
+
+impl Budget {
+    fn new(most: usize) -> Self {
+        Self { room: Arc::new(Semaphore::new(most / UNIT)), most }
+    }
+
+    /// Waits for room for so many bytes; whoever needs more than there is waits for all of it.
+    async fn take(self, bytes: usize) -> OwnedSemaphorePermit {
+        let units = u32::try_from(bytes.min(self.most) / UNIT).unwrap_or(u32::MAX);
+        self.room.acquire_many_owned(units).await.expect("nobody closes it")
+    }
 }
 
 /// Room that is taken, until the last copy of this value goes.
@@ -47,19 +66,22 @@ pub struct Room(Arc<Mutex<OwnedSemaphorePermit>>);
 
 impl Default for Memory {
     fn default() -> Self {
-        Self {
-            requests: Arc::new(Semaphore::new(REQUESTS / UNIT)),
-            answers: Arc::new(Semaphore::new(ANSWERS / UNIT)),
-        }
+        Self::new(REQUESTS, ANSWERS)
     }
 }
 
 impl Memory {
+    /// Room for so many bytes of large `requests`, on their way from a message to the database, and of large `answers`,
+    /// from what is read for them until they have been sent.
+    #[must_use]
+    pub fn new(requests: usize, answers: usize) -> Self {
+        Self { requests: Budget::new(requests), answers: Budget::new(answers) }
+    }
+
     /// Waits until there is room for an answer for which about so many `bytes` are read and made. Whoever has room must
     /// not ask for more.
     pub async fn room(&self, bytes: usize) -> Room {
-        let permit = Arc::clone(&self.answers).acquire_many_owned(units(bytes, ANSWERS)).await;
-        Room(Arc::new(Mutex::new(permit.expect("nobody closes it"))))
+        Room(Arc::new(Mutex::new(self.answers.clone().take(bytes).await)))
     }
 }
 
@@ -84,10 +106,6 @@ impl Room {
     }
 }
 
-fn units(bytes: usize, most: usize) -> u32 {
-    u32::try_from(bytes.min(most).div_ceil(UNIT)).unwrap_or(u32::MAX)
-}
-
 /// Room that a request has got for its message, if that is a large one.
 pub(super) type Slot = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
 
@@ -96,7 +114,7 @@ type Waiting = Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>;
 /// The body of a request, which goes on once there is room for all of it.
 pub(super) struct Weighed {
     body: Body,
-    requests: Arc<Semaphore>,
+    requests: Budget,
     slot: Slot,
     length: Length,
     /// What has arrived, and waits for room.
@@ -115,7 +133,7 @@ pub(super) enum Length {
 
 impl Weighed {
     pub(super) fn new(body: Body, memory: &Memory, length: Length) -> (Self, Slot) {
-        let (requests, slot) = (Arc::clone(&memory.requests), Slot::default());
+        let (requests, slot) = (memory.requests.clone(), Slot::default());
         (Self { body, requests, slot: Arc::clone(&slot), length, waiting: None }, slot)
     }
 
@@ -137,8 +155,7 @@ impl Weighed {
     /// Waits for room, if the message is large.
     fn weigh(&mut self, arrived: &Bytes) -> Option<Waiting> {
         let length = self.length(arrived).filter(|length| *length >= SMALL)?;
-        let (requests, most) = (Arc::clone(&self.requests), units(length.saturating_mul(COPIES), REQUESTS));
-        Some(Box::pin(async move { requests.acquire_many_owned(most).await.expect("nobody closes it") }))
+        Some(Box::pin(self.requests.clone().take(length.saturating_mul(COPIES))))
     }
 }
 
@@ -223,8 +240,8 @@ mod tests {
         assert!(!other.is_finished());
         room.shrink(ANSWERS / 2);
         let other = other.await.unwrap();
-        assert_eq!(memory.answers.available_permits(), 0);
+        assert_eq!(memory.answers.room.available_permits(), 0);
         drop((room, other));
-        assert_eq!(memory.answers.available_permits(), ANSWERS / UNIT);
+        assert_eq!(memory.answers.room.available_permits(), ANSWERS / UNIT);
     }
 }

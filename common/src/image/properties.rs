@@ -10,8 +10,8 @@ pub const VALUE_LIMIT: usize = 65_535;
 /// `image_property_quota`).
 pub const COUNT_LIMIT: usize = 128;
 
-/// Most bytes of all names and values of an image: its history shows them twice in one answer, old and new, and
-/// clients refuse answers above 4 MiB.
+/// Most bytes of all names and values of an image, as JSON has them (a quotation mark takes two, a control character up
+/// to six): its history shows them twice in one answer, old and new, and clients refuse answers above 4 MiB.
 pub const TOTAL_LIMIT: usize = 1_572_864;
 
 /// Names that start like this belong to Glance itself.
@@ -113,7 +113,17 @@ pub fn check_value(value: &str) -> Result<(), String> {
 /// characters.
 fn measure(properties: &Properties) -> (usize, usize) {
     let counted = properties.iter().filter(|(name, value)| !is_added(name, value));
-    counted.fold((0, 0), |(count, bytes), (name, value)| (count + 1, bytes + name.len() + value.len()))
+    counted.fold((0, 0), |(count, bytes), (name, value)| (count + 1, bytes + in_json(name) + in_json(value)))
+}
+
+/// How many bytes a text takes in JSON: as the database keeps it, and as it is sent over HTTP.
+fn in_json(text: &str) -> usize {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        ..0x20 => 6,
+        _ => 1,
+    });
+    escaped.sum()
 }
 
 fn is_added(name: &str, value: &str) -> bool {
@@ -148,5 +158,13 @@ mod tests {
         assert_eq!(of(&[("a", "xyz"), ("é", ""), ("user_id", "alice")]), (2, 6));
         assert_eq!(of(&[("owner_id", &"é".repeat(255))]), (0, 0));
         assert_eq!(of(&[("owner_id", &"é".repeat(256))]), (1, 520));
+    }
+
+    #[test]
+    fn texts_count_as_json_has_them() {
+        for text in ["", "plain é 名", "\"quoted\" \\", "\n\r\t\u{8}\u{c}", "\u{1}\u{1f}\u{7f}"] {
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(in_json(text) + 2, json.len(), "{json}");
+        }
     }
 }

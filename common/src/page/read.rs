@@ -14,7 +14,23 @@ pub struct Read<T> {
     pub is_cut: bool,
 }
 
+/// An item that was read with its place in the order of the list, see [`Page::push_sized`].
+#[derive(Debug, sqlx::FromRow)]
+pub struct Placed<T> {
+    /// The item.
+    #[sqlx(flatten)]
+    pub item: T,
+    place: i64,
+}
+
 impl<T> Read<T> {
+    /// What was read, put in its places, up to the first item that is not `whole`: that did not fit.
+    pub fn placed(mut items: Vec<Placed<T>>, whole: impl Fn(&T) -> bool) -> Self {
+        items.sort_unstable_by_key(|item| item.place);
+        let is_cut = items.pop_if(|last| !whole(&last.item)).is_some();
+        Self { items: items.into_iter().map(|item| item.item).collect(), is_cut }
+    }
+
     /// Keeps as many items of a stream as weigh [`MAX_BYTES`] together, and one at least. The stream is read to its
     /// end, so that its connection is free for the next statement; what does not fit is dropped as it arrives.
     pub async fn within<E>(

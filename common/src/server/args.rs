@@ -82,6 +82,16 @@ pub struct ServerArgs {
           value_parser = clap::value_parser!(u32).range(65_536..=67_108_864))]
     pub max_message_bytes: u32,
 
+    /// Most bytes of memory that large requests take at a time, each about ten times its message; more wait.
+    #[arg(long, env = "MAX_REQUEST_MEMORY_BYTES", default_value_t = 67_108_864, value_name = "BYTES",
+          help_heading = "Limits", value_parser = clap::value_parser!(u32).range(16_777_216..))]
+    pub max_request_memory_bytes: u32,
+
+    /// Most bytes of memory that pages and other large answers take at a time; more wait.
+    #[arg(long, env = "MAX_ANSWER_MEMORY_BYTES", default_value_t = 67_108_864, value_name = "BYTES",
+          help_heading = "Limits", value_parser = clap::value_parser!(u32).range(16_777_216..))]
+    pub max_answer_memory_bytes: u32,
+
     /// Most bytes of the headers of a request.
     #[arg(long, env = "MAX_HEADER_BYTES", default_value_t = 16_384, value_name = "BYTES", help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1024..=1_048_576))]
@@ -153,6 +163,8 @@ impl ServerArgs {
                 rate: NonZeroU32::new(self.rate_limit).zip(burst),
                 deadline: Duration::from_millis(self.max_deadline_ms),
                 message: self.max_message_bytes as usize,
+                request_memory: self.max_request_memory_bytes as usize,
+                answer_memory: self.max_answer_memory_bytes as usize,
             },
             max_connections: self.max_connections,
             max_concurrent_streams: self.max_concurrent_streams,

@@ -115,8 +115,8 @@ async fn serve_nova(folder: &TempDir, name: &str, glance: &str, compute: Compute
         let operations = Operations { pipeline, left_out };
         let later = operations.clone();
         tokio::spawn(async move { later.do_jobs().await });
-        let message = edge::Limits::default().message;
-        replicas.push(served(grpc::service(operations, Identity::Development, message, db)).await.0);
+        let limits = edge::Limits::default();
+        replicas.push(served(grpc::service(operations, Identity::Development, &limits, db)).await.0);
     }
     replicas.try_into().expect("there are two")
 }

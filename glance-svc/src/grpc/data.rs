@@ -25,7 +25,7 @@ pub(super) async fn upload(
     let first = requests.message().await?.unwrap_or_default();
     let (id, size) = target(&first).map_err(Error::from)?;
     let upload = Upload { bytes: pin!(chunks(first, requests)), size };
-    Ok(Response::new(images.upload(id, upload, caller).await?.into()))
+    Ok(super::image(&images.upload(id, upload, caller).await?))
 }
 
 /// The image that the first message names, and how many bytes are to come.

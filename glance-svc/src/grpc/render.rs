@@ -52,12 +52,6 @@ impl From<Image> for pb::Image {
     }
 }
 
-impl From<Image> for EncodedImage {
-    fn from(image: Image) -> Self {
-        pb::Image::from(image).into()
-    }
-}
-
 impl From<&Snapshot> for EncodedImage {
     fn from(image: &Snapshot) -> Self {
         Self::new(image.message(|image| pb::Image::from(image.clone()).encode_to_vec().into()))
@@ -69,7 +63,8 @@ const PROPERTIES: u32 = 14;
 
 /// An image of a page, encoded; its properties go into the message as they are read.
 pub(super) fn encode(image: &Listed) -> Result<Vec<u8>, Error> {
-    let mut buffer = Vec::with_capacity(2 * image.properties.get().len() + 512);
+    let properties = image.properties.get().len();
+    let mut buffer = Vec::with_capacity(properties + properties / 4 + 512);
     pb::Image::from(image.rest.clone()).encode_raw(&mut buffer);
     image.for_each_property(|name, value| put_entry(&mut buffer, PROPERTIES, name, value))?;
     Ok(buffer)

@@ -48,12 +48,12 @@ pub(super) async fn image_tasks(
     By(caller): By,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    api.images.get(image_id(&id)?, &caller).await?;
+    api.images.attributes(image_id(&id)?, &caller).await?;
     Ok(Json(json!({"tasks": []})))
 }
 
 pub(super) async fn locations(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Problem, Problem> {
-    api.images.get(image_id(&id)?, &caller).await?;
+    api.images.attributes(image_id(&id)?, &caller).await?;
     let description = Description::new(Code::PermissionDenied, "NOT_SUPPORTED");
     Ok(Problem::new("where data lie is not shown, and not set by callers", description))
 }

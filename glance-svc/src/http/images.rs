@@ -80,7 +80,7 @@ async fn marker_image(
 ) -> Result<Arc<Snapshot>, Problem> {
     let no_marker = || Violations::one("marker", "names no image that you can see");
     let id: Id = marker.parse().map_err(|_| no_marker())?;
-    match api.images.get(id, caller).await {
+    match api.images.attributes(id, caller).await {
         Err(Error::NotFound(_)) => Err(no_marker().into()),
         found => Ok(found?),
     }
@@ -108,7 +108,7 @@ pub(super) async fn create(api: Of, By(caller): By, request: Request) -> Result<
     let (image, problems) = new_image(&body, &caller)?;
     let created = api.images.create(image, problems, &caller).await?;
     let location = HeaderValue::try_from(format!("{host}/v2/images/{}", created.id)).ok();
-    let mut response = (StatusCode::CREATED, answer(&Snapshot::new(created))).into_response();
+    let mut response = (StatusCode::CREATED, answer(&created)).into_response();
     response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
     Ok(response)
 }
@@ -174,7 +174,7 @@ pub(super) async fn update(
     let etags = if_match(request.headers());
     let patch = patch::parse(format, &api.json(request).await?)?;
     let updated = api.images.update(id, etags, &caller, move |image| patch.apply(image)).await?;
-    Ok(answer(&Snapshot::new(updated)))
+    Ok(answer(&updated))
 }
 
 fn wrong_patch(given: &str) -> Response {
@@ -212,10 +212,15 @@ fn forbidden_move(error: Error) -> Problem {
     if is_move { problem.with_status(StatusCode::FORBIDDEN) } else { problem }
 }
 
-/// An image with its etag.
+/// An image with its etag, which keeps its room until it has been sent.
 fn answer(image: &Snapshot) -> Response {
     let json = |image: &Image| Bytes::from(render::image(image.clone()).to_string());
-    let mut response = Response::new(Body::from(image.json(json)));
+    let json = image.json(json);
+    let bytes = json.len();
+    let mut response = Response::new(Body::from(json));
+    if let Some(room) = image.room() {
+        room.keep(response.extensions_mut(), bytes);
+    }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::ETAG, quoted(&image.etag()));

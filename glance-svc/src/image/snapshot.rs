@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::OnceLock};
 
 use bytes::Bytes;
+use common::edge::Room;
 
 use super::Image;
 
@@ -15,13 +16,27 @@ pub struct Snapshot {
     image: Image,
     json: OnceLock<Bytes>,
     message: OnceLock<Bytes>,
+    /// What a large one takes, until it has been sent.
+    room: Option<Room>,
 }
 
 impl Snapshot {
     /// The image, not rendered yet.
     #[must_use]
     pub const fn new(image: Image) -> Self {
-        Self { image, json: OnceLock::new(), message: OnceLock::new() }
+        Self::within(image, None)
+    }
+
+    /// A large image, and the room that it has.
+    #[must_use]
+    pub const fn within(image: Image, room: Option<Room>) -> Self {
+        Self { image, json: OnceLock::new(), message: OnceLock::new(), room }
+    }
+
+    /// The room that it has, to be kept until it has been sent.
+    #[must_use]
+    pub fn room(&self) -> Option<Room> {
+        self.room.clone()
     }
 
     /// The JSON, which `render` makes when it is first asked for.

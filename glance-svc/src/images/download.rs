@@ -14,7 +14,7 @@ use crate::{
 
 /// Data on their way out of an image.
 pub struct Download {
-    /// The image.
+    /// The image, without its properties if they are large: it is kept as long as the download takes.
     pub image: Arc<Snapshot>,
     /// Which of its bytes.
     pub part: Range<u64>,
@@ -30,7 +30,7 @@ impl Images {
         caller: &Caller,
         part: impl FnOnce(u64) -> Result<Range<u64>, Error>,
     ) -> Result<Download, Error> {
-        let image = self.get(id, caller).await?;
+        let image = self.attributes(id, caller).await?;
         if image.status == Status::Deactivated && !caller.is_admin {
             let action = format!("download image {id}, which is DEACTIVATED");
             return Err(Error::NotPermitted { action, needs: access::ADMIN });
@@ -56,7 +56,7 @@ impl Images {
 
     /// Why data are not there that an image had: the image may have been deleted since it was read.
     async fn missing(&self, id: Id, data: Id, caller: &Caller) -> Error {
-        match self.get(id, caller).await {
+        match self.attributes(id, caller).await {
             Ok(now) if now.data == Some(data) => Error::DataMissing(id),
             Ok(now) => Error::NoData { id, status: now.status },
             Err(error) => error,

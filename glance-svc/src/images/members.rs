@@ -90,9 +90,9 @@ impl Images {
             .ok_or_else(|| Error::MemberNotFound { id, member_id: member_id.as_str().to_owned() })
     }
 
-    /// The image, which must be seen and shared.
+    /// The image without large properties, which must be seen and shared.
     async fn shared(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
-        let image = self.get(id, caller).await?;
+        let image = self.attributes(id, caller).await?;
         if image.visibility == Visibility::Shared { Ok(image) } else { Err(Error::NotShared(id)) }
     }
 }

@@ -32,7 +32,7 @@ impl Images {
         };
         let step = DataStep::Abandon(data);
         let edit = Edit { id, actor: actor.clone(), now: clock::now(), step, change: Box::new(change) };
-        let noted = match self.store.update(edit).await {
+        let noted = match self.edit(edit).await {
             Err(Error::UploadLost(_) | Error::NotFound(_)) => self.store.discard(data).await,
             noted => noted.map(|_| true),
         };

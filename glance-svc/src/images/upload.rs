@@ -6,12 +6,6 @@
 
 use std::time::Duration;
 
-use super::{Etags, Images, sweep::data_store};
-use crate::{
-    error::Error,
-    image::{Image, Status, access},
-    store::{DataStep, Edit, Seen},
-};
 use bytes::Bytes;
 use common::{
     caller::{Actor, Caller},
@@ -20,6 +14,13 @@ use common::{
     violations::Violations,
 };
 use futures_util::{Stream, StreamExt as _};
+
+use super::{Etags, Images, sweep::data_store};
+use crate::{
+    error::Error,
+    image::{Image, Status, access, snapshot::Snapshot},
+    store::{DataStep, Edit, Seen},
+};
 
 mod digest;
 mod lease;
@@ -44,7 +45,7 @@ pub struct Upload<S> {
 
 impl Images {
     /// Gives a QUEUED image its data, and makes it ACTIVE.
-    pub async fn upload<S, E>(&self, id: Id, upload: Upload<S>, caller: &Caller) -> Result<Image, Error>
+    pub async fn upload<S, E>(&self, id: Id, upload: Upload<S>, caller: &Caller) -> Result<Snapshot, Error>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
     {
@@ -78,13 +79,13 @@ impl Images {
         finished
     }
 
-    async fn begin_upload(&self, id: Id, data: Id, caller: &Caller) -> Result<Image, Error> {
+    async fn begin_upload(&self, id: Id, data: Id, caller: &Caller) -> Result<(), Error> {
         let step = DataStep::Begin { data, lease: self.store.end_of_lease(self.leases.length).await? };
-        self.update_with(id, step, Etags::new(), caller, move |image| begin(image, data)).await
+        self.update_with(id, step, Etags::new(), caller, move |image| begin(image, data)).await.map(drop)
     }
 
     async fn check_upload(&self, id: Id, caller: &Caller) -> Result<(), Error> {
-        let image = self.get(id, caller).await?;
+        let image = self.attributes(id, caller).await?;
         access::check_change(caller, &image)
     }
 
@@ -125,7 +126,13 @@ impl Images {
         }
     }
 
-    async fn finish_upload(&self, id: Id, data: Id, digest: Digest, actor: &Actor) -> Result<Image, Error> {
+    async fn finish_upload(
+        &self,
+        id: Id,
+        data: Id,
+        digest: Digest,
+        actor: &Actor,
+    ) -> Result<Snapshot, Error> {
         let change = move |seen: &Seen| {
             let mut image = seen.image.clone();
             if image.status != Status::Saving || image.data != Some(data) {
@@ -137,7 +144,7 @@ impl Images {
         };
         let step = DataStep::Finish(data);
         let edit = Edit { id, actor: actor.clone(), now: clock::now(), step, change: Box::new(change) };
-        self.store.update(edit).await.map_err(|error| match error {
+        self.edit(edit).await.map_err(|error| match error {
             Error::NotFound(id) => Error::UploadLost(id),
             other => other,
         })

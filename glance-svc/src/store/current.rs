@@ -28,21 +28,30 @@ const LIMITS: Limits = Limits { name: "reads", batch: 128, patience: Duration::f
 /// About how much memory an image takes with 30 properties, bytes: decides how the cache is cut up at first.
 const USUAL: u64 = 16 * 1024;
 
-/// Whole images of these ids.
+/// Images of these ids, the small ones whole.
 macro_rules! images {
     ($of_these:literal) => {
-        concat!("SELECT ", super::columns!(), " FROM image_records WHERE id ", $of_these)
+        concat!("SELECT ", super::columns!(super::small!()), " FROM image_records WHERE id ", $of_these)
     };
 }
 
+/// An image as it is now.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// All of it.
+    Whole(Arc<Snapshot>),
+    /// All but its properties, which are large; and so is whatever is made of them.
+    Large(Arc<Snapshot>),
+}
+
 /// Images as they are now.
-pub(super) type Current = Group<Id, Result<Option<Arc<Snapshot>>, Error>>;
+pub(super) type Current = Group<Id, Result<Option<Found>, Error>>;
 
 /// The image at its newest known revision, by its id.
 type Known = Cache<Id, Arc<Snapshot>, Weight>;
 
 /// What was found; `None` for an image that makes no sense.
-type Found = HashMap<Id, Option<Arc<Snapshot>>>;
+type Images = HashMap<Id, Option<Found>>;
 
 #[derive(Clone)]
 struct Weight;
@@ -60,7 +69,7 @@ pub(super) fn current(db: Db, memory: u64) -> Current {
     Group::new(LIMITS, move |ids| read_each(db.clone(), Arc::clone(&known), ids))
 }
 
-async fn read_each(db: Db, known: Arc<Known>, ids: Vec<Id>) -> Vec<Result<Option<Arc<Snapshot>>, Error>> {
+async fn read_each(db: Db, known: Arc<Known>, ids: Vec<Id>) -> Vec<Result<Option<Found>, Error>> {
     let found = read(&db, &known, &ids).await;
     let answer = |id: &Id| match &found {
         Ok(found) => found.get(id).cloned().map(|image| image.ok_or(Error::Corrupt(*id))).transpose(),
@@ -69,7 +78,7 @@ async fn read_each(db: Db, known: Arc<Known>, ids: Vec<Id>) -> Vec<Result<Option
     ids.iter().map(answer).collect()
 }
 
-async fn read(db: &Db, known: &Known, ids: &[Id]) -> Result<Found, db::Error> {
+async fn read(db: &Db, known: &Known, ids: &[Id]) -> Result<Images, db::Error> {
     let ids = Many(ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect());
     let revisions: Vec<(Id, i64)> = on_db!(db, |connection| {
         let statement = connection.pick(
@@ -78,10 +87,10 @@ async fn read(db: &Db, known: &Known, ids: &[Id]) -> Result<Found, db::Error> {
         );
         sqlx::query_as(statement).bind(ids).fetch_all(connection).await?
     });
-    let (mut found, mut unknown) = (Found::with_capacity(revisions.len()), Vec::new());
+    let (mut found, mut unknown) = (Images::with_capacity(revisions.len()), Vec::new());
     for (id, revision) in revisions {
         match known.get(&id).filter(|image| image.revision == revision) {
-            Some(image) => drop(found.insert(id, Some(image))),
+            Some(image) => drop(found.insert(id, Some(Found::Whole(image)))),
             None => unknown.push(id),
         }
     }
@@ -95,12 +104,13 @@ async fn read(db: &Db, known: &Known, ids: &[Id]) -> Result<Found, db::Error> {
         sqlx::query_as(statement).bind(Many(unknown)).fetch_all(connection).await?
     });
     for row in rows {
-        let id = row.id();
-        let image = Image::try_from(row).ok().map(|image| Arc::new(Snapshot::new(image)));
-        if let Some(image) = &image {
+        let (id, is_whole) = (row.id(), row.is_whole());
+        let image = if is_whole { Image::try_from(row) } else { row.rest() };
+        let image = image.ok().map(|image| Arc::new(Snapshot::new(image)));
+        if let Some(image) = image.as_ref().filter(|_| is_whole) {
             known.insert(id, Arc::clone(image));
         }
-        found.insert(id, image);
+        found.insert(id, image.map(if is_whole { Found::Whole } else { Found::Large }));
     }
     Ok(found)
 }

@@ -8,7 +8,7 @@
 use chrono::{DateTime, Utc};
 use common::{
     on_db,
-    page::{Direction, Page, Read},
+    page::{Direction, Page, Placed, Read},
 };
 
 use super::{Store, rows::ImageRow};
@@ -50,13 +50,12 @@ impl Store {
             return Ok(Read::from(Vec::new()));
         }
         let way = self.way(&list).await?;
-        let rows: Read<ImageRow> = on_db!(self.db, |connection| {
+        let rows: Vec<Placed<ImageRow>> = on_db!(self.db, |connection| {
             let mut query = Statement::new(&list).page(&way);
             // PostgreSQL is to plan it for these values; and there are too many different ones to remember.
-            let rows = query.build_query_as().persistent(false).fetch(connection);
-            Read::within(rows, ImageRow::bytes).await?
+            query.build_query_as().persistent(false).fetch_all(connection).await?
         });
-        rows.try_map(Listed::try_from)
+        Read::placed(rows, ImageRow::is_whole).try_map(Listed::try_from)
     }
 
     /// The way to read the list along.

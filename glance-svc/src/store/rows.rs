@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     image::{
         Image, Status, Visibility,
-        history::{Action, Change, Revision},
+        history::{Action, Change, Revision, replay},
         listed::Listed,
         member::{Member, MemberStatus},
     },
@@ -40,7 +40,8 @@ pub(super) struct ImageRow {
     revision: i64,
     create_time: DateTime<Utc>,
     update_time: DateTime<Utc>,
-    properties: Json<Box<RawValue>>,
+    /// None where they were too large to be read.
+    properties: Option<Json<Box<RawValue>>>,
     tags: Json<BTreeSet<String>>,
 }
 
@@ -55,25 +56,19 @@ impl ImageRow {
         self.revision
     }
 
-    /// About how many bytes an answer needs for it.
-    pub(super) fn bytes(&self) -> usize {
-        let tags: usize = self.tags.iter().map(String::len).sum();
-        self.properties.get().len() + self.name.len() + self.owner.len() + tags
+    /// Whether its properties were read.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.properties.is_some()
     }
-}
 
-impl TryFrom<ImageRow> for Image {
-    type Error = Error;
-
-    fn try_from(row: ImageRow) -> Result<Self, Error> {
-        Listed::try_from(row)?.image()
+    /// The image without its properties.
+    pub(super) fn rest(self) -> Result<Image, Error> {
+        Ok(self.parts()?.0)
     }
-}
 
-impl TryFrom<ImageRow> for Listed {
-    type Error = Error;
-
-    fn try_from(row: ImageRow) -> Result<Self, Error> {
+    /// The image without its properties, and those.
+    fn parts(self) -> Result<(Image, Option<Box<RawValue>>), Error> {
+        let row = self;
         let corrupt = || Error::Corrupt(row.id);
         let rest = Image {
             id: row.id,
@@ -99,7 +94,26 @@ impl TryFrom<ImageRow> for Listed {
             create_time: row.create_time,
             update_time: row.update_time,
         };
-        Ok(Self { rest, properties: row.properties.0 })
+        Ok((rest, row.properties.map(|properties| properties.0)))
+    }
+}
+
+impl TryFrom<ImageRow> for Image {
+    type Error = Error;
+
+    fn try_from(row: ImageRow) -> Result<Self, Error> {
+        Listed::try_from(row)?.image()
+    }
+}
+
+impl TryFrom<ImageRow> for Listed {
+    type Error = Error;
+
+    fn try_from(row: ImageRow) -> Result<Self, Error> {
+        let id = row.id;
+        let (rest, properties) = row.parts()?;
+        // Whoever wants the whole image has read it.
+        Ok(Self { rest, properties: properties.ok_or(Error::Corrupt(id))? })
     }
 }
 
@@ -144,14 +158,14 @@ pub(super) struct RevisionRow {
     user_id: String,
     project_id: String,
     action: String,
-    changes: Json<Vec<Change>>,
+    /// None where they were too large to be read.
+    changes: Option<Json<Vec<Change>>>,
 }
 
 impl RevisionRow {
-    /// About how many bytes an answer needs for it.
-    pub(super) fn bytes(&self) -> usize {
-        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        self.changes.iter().map(|change| text(&change.old) + text(&change.new)).sum()
+    /// Whether its changes were read.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.changes.is_some()
     }
 }
 
@@ -165,7 +179,34 @@ impl TryFrom<RevisionRow> for Revision {
             create_time: row.create_time,
             actor: Actor { user_id: row.user_id, project_id: row.project_id },
             action: Action::from_name(&row.action).ok_or(Error::Corrupt(row.image_id))?,
-            changes: row.changes.0,
+            changes: row.changes.ok_or(Error::Corrupt(row.image_id))?.0,
         })
+    }
+}
+
+/// A row of `image_bases`.
+#[derive(sqlx::FromRow)]
+pub(super) struct BaseRow {
+    image_id: Id,
+    revision: i64,
+    create_time: DateTime<Utc>,
+    update_time: DateTime<Utc>,
+    changes: Json<Vec<Change>>,
+}
+
+impl TryFrom<BaseRow> for Image {
+    type Error = Error;
+
+    fn try_from(row: BaseRow) -> Result<Self, Error> {
+        let first = Revision {
+            image_id: row.image_id,
+            revision: row.revision,
+            create_time: row.create_time,
+            actor: Actor::default(),
+            action: Action::Create,
+            changes: row.changes.0,
+        };
+        let image = replay(None, &first).ok_or(Error::Corrupt(row.image_id))?;
+        Ok(Self { update_time: row.update_time, ..image })
     }
 }

@@ -16,8 +16,8 @@ macro_rules! execute {
     };
 }
 
-/// Reads the image `$id` as `$now` makes it, locked and its revision already the next one; and whether it is
-/// shared with `$project`.
+/// Reads the image `$id` without its properties as `$now` makes it, locked and its revision already the next one; and
+/// whether it is shared with `$project`.
 macro_rules! lock_image {
     ($tx:ident, $id:expr, $project:expr, $now:expr) => {{
         // The write takes the row's lock, so that what is read next stays true until the commit.
@@ -33,8 +33,8 @@ macro_rules! lock_image {
         if locked == 0 {
             return Err(Error::NotFound($id));
         }
-        let row: SeenRow = sqlx::query_as(SEEN).bind($id).bind($project).fetch_one(&mut *$tx).await?;
-        (Image::try_from(row.image)?, row.is_member)
+        let row: SeenRow = sqlx::query_as(ATTRIBUTES).bind($id).bind($project).fetch_one(&mut *$tx).await?;
+        (row.image.rest()?, row.is_member)
     }};
 }
 

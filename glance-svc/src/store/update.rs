@@ -68,7 +68,9 @@ impl fmt::Debug for Edit {
 
 /// An edit, as long as its caller waits for it.
 pub(super) struct Asked {
-    edit: Edit,
+    edit: Arc<Edit>,
+    /// Whether there is room for a large image.
+    has_room: bool,
     caller: Weak<()>,
 }
 
@@ -76,30 +78,43 @@ impl Asked {
     /// The edit, unless its caller has left; then nobody reads the error.
     fn edit(&self) -> Result<&Edit, Error> {
         let is_waiting = self.caller.strong_count() > 0;
-        is_waiting.then_some(&self.edit).ok_or(Error::Database(db::Error::Unavailable(None)))
+        is_waiting.then_some(&*self.edit).ok_or(Error::Database(db::Error::Unavailable(None)))
     }
 }
 
 /// A transaction that updates images.
 trait Transaction {
     /// Locks images and reads them as they are under the lock, and with which of `projects` they are shared.
-    async fn lock(&mut self, ids: &Many<Id>, projects: &Many<String>) -> Result<Vec<LockedRow>, sqlx::Error>;
+    /// Only small images are whole, and those of `whole`.
+    async fn lock(
+        &mut self,
+        ids: &Many<Id>,
+        projects: &Many<String>,
+        whole: &Many<Id>,
+    ) -> Result<Vec<LockedRow>, sqlx::Error>;
 
     /// Writes what became of them.
     async fn write(&mut self, rows: &Rows<'_>) -> Result<(), sqlx::Error>;
 }
 
-type Outcome = Result<Image, Error>;
+/// None if the image is large, and there is no room for that.
+type Outcome = Result<Option<Image>, Error>;
 
 /// The edits that wait to be made.
 pub(super) type Edits = Group<Asked, Outcome>;
 
 /// A group that writes to `db`.
 pub(super) fn edits(db: Db) -> Edits {
-    Group::new(LIMITS, move |batch: Vec<Asked>| {
-        let db = db.clone();
-        async move { all_or_each(&batch, |batch| make(&db, batch)).await }
-    })
+    // One of a large image at most.
+    Group::sized(
+        LIMITS,
+        1,
+        |asked: &Asked| usize::from(asked.has_room),
+        move |batch: Vec<Asked>| {
+            let db = db.clone();
+            async move { all_or_each(&batch, |batch| make(&db, batch)).await }
+        },
+    )
 }
 
 impl Store {
@@ -107,10 +122,20 @@ impl Store {
     ///
     /// The change sees the image as no other update can change it meanwhile, its revision already the next one; only
     /// what it changed is written. If it changed nothing, nothing is written and there is no new revision. The step is
-    /// taken in the same transaction. It is not done if its caller leaves before the image is locked.
-    pub async fn update(&self, edit: Edit) -> Result<Image, Error> {
+    /// taken in the same transaction. It is not done if its caller leaves before the image is locked, nor, and then there
+    /// is no image, if that is large.
+    pub async fn update(&self, edit: &Arc<Edit>) -> Result<Option<Image>, Error> {
+        self.submit(edit, false).await
+    }
+
+    /// As [`Store::update`], by a caller who has room for the largest image.
+    pub async fn update_large(&self, edit: &Arc<Edit>) -> Result<Image, Error> {
+        self.submit(edit, true).await?.ok_or(Error::Corrupt(edit.id))
+    }
+
+    async fn submit(&self, edit: &Arc<Edit>, has_room: bool) -> Result<Option<Image>, Error> {
         let caller = Arc::new(());
-        let asked = Asked { edit, caller: Arc::downgrade(&caller) };
+        let asked = Asked { edit: Arc::clone(edit), has_room, caller: Arc::downgrade(&caller) };
         self.edits.submit(asked).await.map_err(db::Error::from)?
     }
 }
@@ -121,16 +146,22 @@ async fn make(db: &Db, batch: &[Asked]) -> Result<Vec<Outcome>, db::Error> {
     let projects: BTreeSet<_> = batch.iter().map(|asked| &asked.edit.actor.project_id).collect();
     let ids = Many(ids.into_iter().collect());
     let projects = Many(projects.into_iter().cloned().collect());
+    let whole = batch.iter().filter(|asked| asked.has_room).map(|asked| asked.edit.id);
+    let whole = Many(whole.collect());
     Ok(in_transaction!(db, |tx| {
-        let mut drafts = Drafts::new(tx.lock(&ids, &projects).await?);
+        let mut drafts = Drafts::new(tx.lock(&ids, &projects, &whole).await?);
         let mut outcomes = Vec::with_capacity(batch.len());
         for asked in batch {
-            let Edit { id, step, .. } = asked.edit;
+            let Edit { id, step, .. } = *asked.edit;
+            if drafts.is_too_large(id) {
+                outcomes.push(Ok(None));
+                continue;
+            }
             outcomes.push(match asked.edit().and_then(|edit| drafts.revise(edit)) {
-                Ok(revised) if revised.is_as_before() => drafts.image(id),
+                Ok(revised) if revised.is_as_before() => drafts.image(id).map(Some),
                 Ok(revised) => {
                     let is_taken = take_step!(tx, id, step);
-                    is_taken.then(|| drafts.accept(revised)).ok_or(Error::UploadLost(id))
+                    is_taken.then(|| Some(drafts.accept(revised))).ok_or(Error::UploadLost(id))
                 }
                 Err(refused) => Err(refused),
             });

@@ -13,6 +13,7 @@ mod filter;
 mod formats;
 mod history;
 mod http;
+mod large;
 mod leases;
 mod list_model;
 mod list_scale;

@@ -126,8 +126,8 @@ async fn plans(glance: &Glance, statement: &str, indexes: &[&str]) -> [String; 2
 /// The plans of a statement on both databases, which must read images by these indexes in the order of the page.
 async fn is_read_in_order(glance: &Glance, statement: &str, indexes: &[&str]) -> [String; 2] {
     let plans = plans(glance, statement, indexes).await;
-    // The page itself is put in order again once its images have been read.
-    assert_eq!(sorts(&plans), [1, 1], "{plans:#?}");
+    // Nor is the page, once its images have been read: they can be large.
+    assert_eq!(sorts(&plans), [0, 0], "{plans:#?}");
     plans
 }
 

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use common::{on_both_databases, testing::TestDb};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use prost_types::FieldMask;
 use proto::glance::v1::{
-    GetImageRequest, Image, UpdateImagePropertiesRequest, image_service_client::ImageServiceClient,
+    GetImageRequest, Image, UpdateImagePropertiesRequest, UpdateImageRequest,
+    image_service_client::ImageServiceClient,
 };
 use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery, transport::Channel};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt as _;
 
-use crate::support::{Glance, assert_error, assert_violation, made_by, named, setting};
+use crate::support::{Glance, assert_error, assert_violation, made_by, named, setting, violations};
 
 on_both_databases!(
     refuses_a_message_that_is_too_large,
+    refuses_a_message_of_too_many_fields,
+    tells_the_first_violations_and_how_many_others,
     refuses_invalid_utf8,
     refuses_broken_messages,
     refuses_an_unknown_method,
@@ -73,6 +77,30 @@ async fn refuses_a_message_that_is_too_large(db: TestDb) {
     // This one arrives; the image may not have that much.
     let refused = glance.update_properties(set(4_100_000)).await.unwrap_err();
     assert_error(&refused, Code::ResourceExhausted, "IMAGE_QUOTA_EXCEEDED");
+}
+
+async fn refuses_a_message_of_too_many_fields(db: TestDb) {
+    let glance = Glance::start(db).await;
+    let image = glance.named("cirros").await;
+    let paths = vec![String::new(); 2_000_000];
+    let request = UpdateImageRequest { image: Some(image), update_mask: Some(FieldMask { paths }) };
+    let refused = glance.client.clone().update_image(request).await.unwrap_err();
+    let values = assert_error(&refused, Code::InvalidArgument, "TOO_MANY_FIELDS");
+    assert!(values["fields"].parse::<usize>().unwrap() > 2_000_000, "{values:?}");
+    assert!(refused.message().ends_with("fields, at most 16384 are allowed"), "{refused:?}");
+    glance.named("others go on").await;
+}
+
+async fn tells_the_first_violations_and_how_many_others(db: TestDb) {
+    let glance = Glance::start(db).await;
+    let remove = (0..10_000).map(|number| format!("bad\n{number}")).collect();
+    let request = UpdateImagePropertiesRequest { remove, ..setting(&glance.named("n").await.id, &[]) };
+    let refused = glance.update_properties(request).await.unwrap_err();
+    let found = violations(&refused);
+    assert!(found.len() <= 51, "{}", found.len());
+    let others = format!("and {} more violations; correct these first", 10_000 - (found.len() - 1));
+    assert_eq!(found.last().unwrap().1, others);
+    assert!(refused.message().starts_with("10000 violations"), "{refused:?}");
 }
 
 async fn refuses_invalid_utf8(db: TestDb) {

@@ -1,6 +1,6 @@
 //! Requests to do something with an instance: from messages to plain data, with every problem noted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::{
     caller::Caller,
@@ -73,6 +73,7 @@ pub(super) fn image_id(text: &str, violations: &mut Violations) -> Option<Id> {
 /// The problems of properties to be edited.
 pub(super) fn properties(set: &BTreeMap<String, String>, remove: &[String]) -> Violations {
     let mut violations = Violations::default();
+    let removed: BTreeSet<_> = remove.iter().collect();
     for (name, value) in set {
         let field = text::map_key("set", name);
         if let Err(problem) = editable(name) {
@@ -86,7 +87,7 @@ pub(super) fn properties(set: &BTreeMap<String, String>, remove: &[String]) -> V
         if value.contains('\0') {
             violations.add(&field, "the value must not contain NUL");
         }
-        if remove.contains(name) {
+        if removed.contains(name) {
             violations.add(&field, "is also to be removed; say one or the other");
         }
     }

@@ -195,7 +195,7 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let options = server::Options::default();
-    let service = grpc::service(operations, Identity::Development, options.limits.message, db);
+    let service = grpc::service(operations, Identity::Development, &options.limits, db);
     let listeners = server::Listeners::public(listener);
     tokio::spawn(server::serve(listeners, service, options, pending()));
     address

@@ -34,9 +34,10 @@ where
         Self { query: QueryBuilder::new(""), list }
     }
 
-    /// Reads the images of the page along a way.
+    /// Reads the images of the page along a way, as many as an answer holds, and then one without its properties if there
+    /// is one more.
     pub(super) fn page(mut self, way: &[Range<'_>]) -> QueryBuilder<DB> {
-        self.query.push("WITH page AS (SELECT * FROM (");
+        self.query.push("WITH found AS (SELECT * FROM (");
         for (index, range) in way.iter().enumerate() {
             // Of an index, too, the images behind the page before can be several ranges.
             for behind in 0..self.list.page.ranges() {
@@ -44,16 +45,18 @@ where
                 self.push_images(*range, behind);
             }
         }
-        self.query.push(") found");
+        self.query.push(") images");
         self.list.page.push_order(&mut self.query);
         self.list.page.push_limit(&mut self.query);
+        self.query.push("), page AS (SELECT found.*, (SELECT record_bytes FROM image_records r ");
+        self.query.push("WHERE r.id = found.id) AS bytes FROM found), ");
+        self.list.page.push_sized(&mut self.query, "id");
         // Not a join that SQLite may turn around.
         self.query.push(concat!(
-            ") SELECT ",
-            columns!(),
-            " FROM (SELECT id AS page_id FROM page) page CROSS JOIN image_records WHERE id = page_id"
+            " SELECT place, ",
+            columns!("CASE WHEN fits THEN properties END"),
+            " FROM sized CROSS JOIN image_records WHERE is_looked_at AND id = page_key"
         ));
-        self.list.page.push_order(&mut self.query);
         self.query
     }
 

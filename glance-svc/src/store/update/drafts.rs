@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::id::Id;
 
-use super::{super::Seen, Edit, rows::LockedRow};
+use super::{
+    super::{Seen, history::BASES},
+    Edit,
+    rows::LockedRow,
+};
 use crate::{
     error::Error,
     image::{
         Image,
-        history::{Action, Revision, changes},
+        history::{Action, Change, Revision, changes},
     },
 };
 
@@ -17,8 +21,19 @@ use crate::{
 pub(super) struct Drafts {
     /// `None` for an image that makes no sense.
     images: BTreeMap<Id, Option<Draft>>,
+    /// Those that were not read, as they are large.
+    large: BTreeSet<Id>,
+    /// Whole images that are kept beside their history.
+    pub(super) bases: Vec<Base>,
     /// Every revision that was made, in their order.
     pub(super) revisions: Vec<Revision>,
+}
+
+/// A whole image at one of its revisions.
+pub(super) struct Base {
+    pub(super) image: Image,
+    /// What makes it of nothing.
+    pub(super) changes: Vec<Change>,
 }
 
 /// An image that is locked.
@@ -54,8 +69,15 @@ impl Drafts {
             let image = before.clone();
             Some(Draft { before, image, has_new_attributes: false, members: row.members.0 })
         };
+        let (rows, large): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.image.is_whole());
+        let large = large.iter().map(|row| row.image.id()).collect();
         let images = rows.into_iter().map(|row| (row.image.id(), draft(row))).collect();
-        Self { images, revisions: Vec::new() }
+        Self { images, large, bases: Vec::new(), revisions: Vec::new() }
+    }
+
+    /// Whether the image was not read, as it is large.
+    pub(super) fn is_too_large(&self, id: Id) -> bool {
+        self.large.contains(&id)
     }
 
     /// What `edit` makes of its image, which stays as it is.
@@ -92,6 +114,9 @@ impl Drafts {
         if let Some(Some(draft)) = self.images.get_mut(&image.id) {
             draft.has_new_attributes |= revision.changes.iter().any(|change| change.property().is_none());
             draft.image.clone_from(&image);
+        }
+        if image.revision % BASES == 0 {
+            self.bases.push(Base { changes: changes(None, &image), image: image.clone() });
         }
         self.revisions.push(revision);
         image

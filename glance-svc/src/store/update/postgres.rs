@@ -13,10 +13,10 @@ use super::{
 
 /// Images `$1` as they were when the statement began, with their revisions as they are under the lock, and with which
 /// of the projects `$2` they are shared. Locked in the order of ids, so that two transactions never wait for each
-/// other.
+/// other. The small ones are whole, and those of `$3`.
 const LOCK: &str = concat!(
     "SELECT ",
-    super::super::columns!(),
+    super::super::columns!("CASE WHEN record_bytes <= 65536 OR id = ANY($3) THEN properties END"),
     ", COALESCE((SELECT json_agg(member_id) FROM image_members \
      WHERE image_id = image_records.id AND member_id = ANY($2)), '[]') AS members, locked_revision \
      FROM (SELECT id AS locked_id, revision AS locked_revision FROM images WHERE id = ANY($1) \
@@ -44,6 +44,10 @@ const WRITE: &str = "WITH revised AS ( \
      FROM json_to_recordset($4::json) AS new (image_id uuid, revision bigint, create_time timestamptz, \
      user_id text, project_id text, action text, changes jsonb)";
 
+const BASES: &str = "INSERT INTO image_bases (image_id, revision, create_time, update_time, changes) \
+     SELECT image_id, revision, create_time, update_time, changes FROM json_to_recordset($1::json) \
+     AS new (image_id uuid, revision bigint, create_time timestamptz, update_time timestamptz, changes json)";
+
 const ATTRIBUTES: &str = "UPDATE images SET name = new.name, status = new.status, visibility = new.visibility, \
      owner = new.owner, protected = new.protected, os_hidden = new.os_hidden, disk_format = new.disk_format, \
      container_format = new.container_format, min_ram = new.min_ram, min_disk = new.min_disk, size = new.size, \
@@ -64,10 +68,15 @@ const UNTAG: &str = "DELETE FROM image_tags WHERE (image_id, tag) IN (SELECT ima
      FROM json_to_recordset($1::json) AS gone (image_id uuid, tag text))";
 
 impl Transaction for PgConnection {
-    async fn lock(&mut self, ids: &Many<Id>, projects: &Many<String>) -> Result<Vec<LockedRow>, sqlx::Error> {
+    async fn lock(
+        &mut self,
+        ids: &Many<Id>,
+        projects: &Many<String>,
+        whole: &Many<Id>,
+    ) -> Result<Vec<LockedRow>, sqlx::Error> {
         loop {
             let rows: Vec<LockedRow> =
-                sqlx::query_as(LOCK).bind(ids).bind(projects).fetch_all(&mut *self).await?;
+                sqlx::query_as(LOCK).bind(ids).bind(projects).bind(whole).fetch_all(&mut *self).await?;
             // Whoever had to wait for a lock has it now, and reads again.
             if !rows.iter().any(LockedRow::is_outdated) {
                 return Ok(rows);
@@ -87,6 +96,7 @@ impl Transaction for PgConnection {
         write_rows!(self, REMOVE, rows.removed);
         write_rows!(self, UNTAG, rows.untagged);
         write_rows!(self, TAG, rows.tagged);
+        write_rows!(self, BASES, rows.bases);
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use sqlx::types::Json;
 
 use super::{
     super::rows::ImageRow,
-    drafts::{Draft, Drafts},
+    drafts::{Base, Draft, Drafts},
 };
 use crate::image::{
     Image,
@@ -55,6 +55,8 @@ pub(super) struct Rows<'a> {
     pub(super) untagged: Vec<TagTo<'a>>,
     /// History.
     pub(super) revisions: Vec<RevisionTo<'a>>,
+    /// Whole images beside it.
+    pub(super) bases: Vec<BaseTo<'a>>,
 }
 
 /// The part of a row of `images` that every edit changes, and the row of `image_documents`.
@@ -133,6 +135,18 @@ pub(super) struct RevisionTo<'a> {
     changes: &'a [Change],
 }
 
+/// A row of `image_bases`.
+#[derive(Serialize)]
+pub(super) struct BaseTo<'a> {
+    image_id: &'a Id,
+    revision: i64,
+    #[serde(serialize_with = "as_text")]
+    create_time: DateTime<Utc>,
+    #[serde(serialize_with = "as_text")]
+    update_time: DateTime<Utc>,
+    changes: &'a [Change],
+}
+
 impl<'a> Rows<'a> {
     pub(super) fn of(drafts: &'a Drafts) -> Self {
         let with_attributes = drafts.changed().filter(|draft| draft.has_new_attributes);
@@ -145,6 +159,20 @@ impl<'a> Rows<'a> {
             tagged: drafts.changed().flat_map(TagTo::added).collect(),
             untagged: drafts.changed().flat_map(TagTo::removed).collect(),
             revisions: drafts.revisions.iter().map(RevisionTo::from).collect(),
+            bases: drafts.bases.iter().map(BaseTo::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a Base> for BaseTo<'a> {
+    fn from(Base { image, changes }: &'a Base) -> Self {
+        let Image { id, revision, create_time, update_time, .. } = image;
+        Self {
+            image_id: id,
+            revision: *revision,
+            create_time: *create_time,
+            update_time: *update_time,
+            changes,
         }
     }
 }

@@ -8,10 +8,12 @@ use super::{
     rows::{LockedRow, Rows},
 };
 
-/// Images `$1`, and with which of the projects `$2` they are shared.
+/// Images `$1`, and with which of the projects `$2` they are shared. The small ones are whole, and those of `$3`.
 const LOCK: &str = concat!(
     "SELECT ",
-    super::super::columns!(),
+    super::super::columns!(
+        "CASE WHEN record_bytes <= 65536 OR id IN (SELECT value FROM json_each($3)) THEN properties END"
+    ),
     ", (SELECT json_group_array(member_id) FROM image_members WHERE image_id = image_records.id \
      AND member_id IN (SELECT value FROM json_each($2))) AS members, revision AS locked_revision \
      FROM image_records WHERE id IN (SELECT value FROM json_each($1))"
@@ -33,6 +35,10 @@ const HISTORY: &str = "INSERT INTO image_revisions (image_id, revision, create_t
      SELECT value ->> 'image_id', value ->> 'revision', value ->> 'create_time', value ->> 'user_id', \
      value ->> 'project_id', value ->> 'action', value -> 'changes' FROM json_each($1)";
 
+const BASES: &str = "INSERT INTO image_bases (image_id, revision, create_time, update_time, changes) \
+     SELECT value ->> 'image_id', value ->> 'revision', value ->> 'create_time', value ->> 'update_time', \
+     value -> 'changes' FROM json_each($1)";
+
 const ATTRIBUTES: &str = "UPDATE images SET name = new.value ->> 'name', status = new.value ->> 'status', \
      visibility = new.value ->> 'visibility', owner = new.value ->> 'owner', \
      protected = new.value ->> 'protected', os_hidden = new.value ->> 'os_hidden', \
@@ -52,8 +58,13 @@ const UNTAG: &str = "DELETE FROM image_tags WHERE (image_id, tag) IN \
      (SELECT value ->> 'image_id', value ->> 'tag' FROM json_each($1))";
 
 impl Transaction for SqliteConnection {
-    async fn lock(&mut self, ids: &Many<Id>, projects: &Many<String>) -> Result<Vec<LockedRow>, sqlx::Error> {
-        sqlx::query_as(LOCK).bind(ids).bind(projects).fetch_all(self).await
+    async fn lock(
+        &mut self,
+        ids: &Many<Id>,
+        projects: &Many<String>,
+        whole: &Many<Id>,
+    ) -> Result<Vec<LockedRow>, sqlx::Error> {
+        sqlx::query_as(LOCK).bind(ids).bind(projects).bind(whole).fetch_all(self).await
     }
 
     async fn write(&mut self, rows: &Rows<'_>) -> Result<(), sqlx::Error> {
@@ -65,6 +76,7 @@ impl Transaction for SqliteConnection {
         write_rows!(self, UNTAG, rows.untagged);
         write_rows!(self, TAG, rows.tagged);
         write_rows!(self, HISTORY, rows.revisions);
+        write_rows!(self, BASES, rows.bases);
         Ok(())
     }
 }
