@@ -4,10 +4,11 @@ use std::{
     convert::Infallible,
     fmt,
     future::Future,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -27,23 +28,30 @@ use tracing::Span;
 use crate::{
     deadline::Deadline,
     http::{self as openstack, Problem},
+    server::Peer,
     status::{self, Description},
     telemetry,
 };
 
+mod arrival;
 mod held;
 mod limits;
 mod memory;
+mod pace;
 mod seen;
 #[cfg(test)]
 mod tests;
 
 pub use held::Held;
 pub use limits::Limits;
+pub(crate) use limits::Line;
 pub use memory::{Memory, Room};
 
-use limits::{Admission, Entry, Place};
+use arrival::{Arrival, Stalled};
+use held::Taken;
+use limits::{Admission, Entry, Kind, Place};
 use memory::{Length, Slot, Weighed};
+use pace::Paced;
 use seen::{Seen, Way};
 
 /// Lets a request in or refuses it, notes its deadline, ends it when that has passed, and completes the statuses that
@@ -63,6 +71,8 @@ struct Shared {
     admission: Admission,
     memory: Memory,
     deadline: Duration,
+    /// How long nothing may arrive of a request, or be taken of its answer.
+    stall: Duration,
     /// Largest request message, bytes.
     message: usize,
     is_transfer: IsTransfer,
@@ -82,8 +92,8 @@ impl Edge {
         is_transfer: IsTransfer,
     ) -> Self {
         let admission = Admission::new(limits);
-        let Limits { deadline, message, .. } = *limits;
-        Self(Arc::new(Shared { domain, admission, memory, deadline, message, is_transfer, names }))
+        let Limits { deadline, stall, message, .. } = *limits;
+        Self(Arc::new(Shared { domain, admission, memory, deadline, stall, message, is_transfer, names }))
     }
 
     /// Forgets what need not be remembered; to be called from time to time.
@@ -113,13 +123,13 @@ where
 {
     type Response = http::Response<Held>;
     type Error = Infallible;
-    type Future = Answer<S::Future>;
+    type Future = Answer<S>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request) -> Answer<S::Future> {
+    fn call(&mut self, mut request: Request) -> Answer<S> {
         let misplaced = self.shared.misplaced(&request);
         let way = match misplaced {
             Some(_) => Way::http(request.headers()),
@@ -127,55 +137,38 @@ where
         };
         let seen = Seen::new(&request, way);
         let span = telemetry::span(&request);
-        // Health and reflection are answered whatever else there is to do.
-        let is_ours = !request.uri().path().starts_with("/grpc.");
-        let is_transfer = (self.shared.is_transfer)(&request);
-        let deadline = self.shared.deadline(&request, is_ours && !is_transfer);
+        let kind = Kind::of(&request, self.shared.is_transfer);
+        let deadline = self.shared.deadline(&request, kind);
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
-        let slot = if is_ours && !is_transfer { self.shared.weigh(&mut request) } else { None };
-        let entry = match (misplaced, deadline) {
-            (Some(problem), _) => Entry::Never(problem),
+        let taken = self.shared.taken(&request, kind);
+        let slot = self.shared.weigh(&mut request, kind);
+        let refused = match (misplaced, deadline) {
+            (Some(problem), _) => Some(problem),
             // Nothing is begun for a caller who has stopped waiting.
-            (None, Some(deadline)) if deadline.remaining().is_zero() => Entry::Never(expired()),
-            _ if is_ours => self.shared.admission.admit(&request, is_transfer),
-            _ => Entry::Now(None),
+            (None, Some(deadline)) if deadline.remaining().is_zero() => Some(expired()),
+            _ => self.shared.admission.check_rate(&request, kind).err(),
         };
-        let (work, place) = match entry {
-            Entry::Now(place) => {
-                let answer = caught(|| span.in_scope(|| self.inner.call(request)));
-                let work = answer.map(|answer| Work::Now { answer });
-                (work.unwrap_or_else(|problem| Work::None { problem: Some(problem) }), place)
+        let work = match refused {
+            Some(problem) => Work::None { problem: Some(problem) },
+            // The one that is ready, and not its copy.
+            None => {
+                let next = self.inner.clone();
+                let inner = mem::replace(&mut self.inner, next);
+                Work::Arriving { arrival: Arrival::new(request, kind), inner: Some(inner) }
             }
-            Entry::Later(waiting) => {
-                let mut inner = self.inner.clone();
-                let answer = async move {
-                    let place = waiting.await?;
-                    let Ok(response) = inner.call(request).await;
-                    Ok((response, place))
-                };
-                (Work::Later { answer: Box::pin(answer) }, None)
-            }
-            Entry::Never(problem) => (Work::None { problem: Some(problem) }, None),
         };
-        Answer {
-            work,
-            timer: deadline.map(|deadline| sleep_until(deadline.instant())),
-            place,
-            slot,
-            seen,
-            span,
-            shared: Arc::clone(&self.shared),
-        }
+        let timer = deadline.map(|deadline| sleep_until(deadline.instant()));
+        Answer { work, timer, place: None, slot, taken, seen, span, shared: Arc::clone(&self.shared) }
     }
 }
 
 impl Shared {
     /// When the answer must have been sent: as the caller says, and not later than is allowed.
-    fn deadline(&self, request: &Request, is_limited: bool) -> Option<Deadline> {
+    fn deadline(&self, request: &Request, kind: Kind) -> Option<Deadline> {
         let said = Deadline::from_headers(request.headers());
-        if is_limited { Deadline::earlier(said, self.deadline) } else { said }
+        if matches!(kind, Kind::Request | Kind::Free) { Deadline::earlier(said, self.deadline) } else { said }
     }
 
     /// Why a request may not call the gRPC method that it names: the library would answer any request, and a web page can
@@ -194,10 +187,26 @@ impl Shared {
         Some(Problem::new(sentence, description))
     }
 
-    /// Has the body of a request wait for room if its message is large; gives where that room is kept.
-    fn weigh(&self, request: &mut Request) -> Option<Slot> {
+    /// The place of the answer among those that the client of the connection is to take.
+    fn taken(&self, request: &Request, kind: Kind) -> Option<Taken> {
+        let stall = match kind {
+            Kind::Request | Kind::Free => self.stall,
+            Kind::Transfer | Kind::Watch => 3 * self.stall,
+        };
+        let peer = request.extensions().get::<Peer>()?;
+        Some(Taken::new(Arc::clone(&peer.line.answers), stall))
+    }
+
+    /// Has the body of a request arrive without standing still, and wait for room if its message is large; gives where
+    /// that room is kept.
+    fn weigh(&self, request: &mut Request, kind: Kind) -> Option<Slot> {
         request.extensions_mut().insert(self.memory.clone());
-        if request.body().is_end_stream() {
+        if request.body().is_end_stream() || kind == Kind::Watch {
+            return None;
+        }
+        let body = mem::take(request.body_mut());
+        *request.body_mut() = Body::new(Paced::new(body, self.stall));
+        if kind != Kind::Request {
             return None;
         }
         let is_grpc = matches!(Way::of(request.headers()), Way::Grpc);
@@ -207,7 +216,7 @@ impl Shared {
             let length = request.body().size_hint().exact();
             Length::Known(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(self.message))
         };
-        let body = std::mem::take(request.body_mut());
+        let body = mem::take(request.body_mut());
         let (weighed, slot) = Weighed::new(body, &self.memory, length);
         *request.body_mut() = Body::new(weighed);
         Some(slot)
@@ -252,66 +261,105 @@ impl Shared {
     }
 }
 
-/// An answer to come once there is a place for its request, and that place.
-type Later = Pin<Box<dyn Future<Output = Result<(Response, Place), Problem>> + Send>>;
-
 pin_project! {
     /// The work on a request.
     #[project = Working]
-    enum Work<F> {
-        Now {
+    enum Work<S>
+    where
+        S: Service<Request>,
+    {
+        // What comes of it is for whoever answers.
+        Arriving { arrival: Arrival, inner: Option<S> },
+        // It waits for a place.
+        Queued { waiting: Waiting, request: Option<Request>, inner: Option<S> },
+        Answering {
             #[pin]
-            answer: F,
+            answer: S::Future,
         },
-        Later { answer: Later },
         // None of it: the request is refused.
         None { problem: Option<Problem> },
     }
 }
 
-impl<F: Future<Output = Result<Response, Infallible>>> Work<F> {
-    /// The answer, or why there is none; and the place that it was given on the way.
+/// A place to come.
+type Waiting = Pin<Box<dyn Future<Output = Result<Place, Problem>> + Send>>;
+
+impl<S: Service<Request, Response = Response, Error = Infallible>> Work<S> {
+    /// The answer, or why there is none; notes the place that it is given on the way.
     fn poll(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(Response, Option<Place>), Problem>> {
-        match self.project() {
-            Working::Now { answer } => answer.poll(context).map(|Ok(response)| Ok((response, None))),
-            Working::Later { answer } => {
-                answer.as_mut().poll(context).map_ok(|(response, place)| (response, Some(place)))
-            }
-            Working::None { problem } => Poll::Ready(Err(problem.take().unwrap_or_else(expired))),
+        shared: &Shared,
+        place: &mut Option<Place>,
+    ) -> Poll<Result<Response, Problem>> {
+        loop {
+            let next = match self.as_mut().project() {
+                Working::Answering { answer } => {
+                    return answer.poll(context).map(|Ok(response)| Ok(response));
+                }
+                Working::None { problem } => return Poll::Ready(Err(problem.take().unwrap_or_else(expired))),
+                Working::Arriving { arrival, inner } => match ready!(arrival.poll(context)) {
+                    Err(Stalled) => return Poll::Ready(Err(stalled(shared.stall))),
+                    Ok((request, kind)) => match shared.admission.admit(&request, kind) {
+                        Entry::Never(problem) => return Poll::Ready(Err(problem)),
+                        Entry::Now(given) => {
+                            *place = given;
+                            let answer = inner.take().map(|mut inner| inner.call(request));
+                            Self::Answering { answer: answer.expect("a request is answered once") }
+                        }
+                        Entry::Later(waiting) => {
+                            let (waiting, request) = (Box::pin(waiting), Some(request));
+                            Self::Queued { waiting, request, inner: inner.take() }
+                        }
+                    },
+                },
+                Working::Queued { waiting, request, inner } => {
+                    *place = Some(ready!(waiting.as_mut().poll(context))?);
+                    let answer =
+                        request.take().zip(inner.take()).map(|(request, mut inner)| inner.call(request));
+                    Self::Answering { answer: answer.expect("a request is answered once") }
+                }
+            };
+            self.set(next);
         }
     }
 }
 
 pin_project! {
     /// An answer in time.
-    pub struct Answer<F> {
+    pub struct Answer<S>
+    where
+        S: Service<Request>,
+    {
         #[pin]
-        work: Work<F>,
+        work: Work<S>,
         #[pin]
         timer: Option<Sleep>,
         place: Option<Place>,
         slot: Option<Slot>,
+        taken: Option<Taken>,
         seen: Seen,
         span: Span,
         shared: Arc<Shared>,
     }
 }
 
-impl<F> fmt::Debug for Answer<F> {
+impl<S: Service<Request>> fmt::Debug for Answer<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Answer").field("seen", &self.seen).finish_non_exhaustive()
     }
 }
 
-impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
+impl<S> Future for Answer<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
     type Output = Result<http::Response<Held>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let polled = caught(|| this.span.in_scope(|| this.work.as_mut().poll(context)));
+        let polled =
+            caught(|| this.span.in_scope(|| this.work.as_mut().poll(context, this.shared, this.place)));
         let answered = match polled.unwrap_or_else(|problem| Poll::Ready(Err(problem))) {
             Poll::Ready(answered) => answered,
             Poll::Pending => {
@@ -325,10 +373,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
         // What is left of the request is its answer.
         this.slot.take();
         let mut response = match answered {
-            Ok((response, place)) => {
-                *this.place = this.place.take().or(place);
-                this.shared.complete(response)
-            }
+            Ok(response) => this.shared.complete(response),
             Err(problem) => {
                 // What is still under way ends here.
                 this.work.set(Work::None { problem: None });
@@ -336,9 +381,12 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
             }
         };
         this.seen.count(&response, this.span);
-        let held = (this.place.take(), response.extensions_mut().remove::<Room>());
-        let (way, domain) = (this.seen.way, this.shared.domain);
-        Poll::Ready(Ok(response.map(|body| Held::new(body, held, way, domain))))
+        let kept = (this.place.take(), response.extensions_mut().remove::<Room>());
+        let (taken, way) = (this.taken.take(), (this.seen.way, this.shared.domain));
+        if let Some(taken) = &taken {
+            taken.begin();
+        }
+        Poll::Ready(Ok(response.map(|body| Held::new(body, kept, taken, way))))
     }
 }
 
@@ -354,6 +402,13 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Problem> {
 fn expired() -> Problem {
     let description = Description::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     Problem::new("the request took longer than its caller or this service allows", description)
+}
+
+fn stalled(stall: Duration) -> Problem {
+    let description = Description::new(status::Code::DeadlineExceeded, "REQUEST_STALLED")
+        .http(StatusCode::REQUEST_TIMEOUT)
+        .with("stall_ms", stall.as_millis());
+    Problem::new(pace::stalled(stall), description)
 }
 
 /// The status of an answer that failed without a word of ours.

@@ -23,12 +23,12 @@ on_both_databases!(
     whoever_sets_no_deadline_has_one
 );
 
-fn glance(db: &TestDb, arguments: &[&str]) -> Service {
+pub(crate) fn glance(db: &TestDb, arguments: &[&str]) -> Service {
     let usual = ["--listen", "127.0.0.1:0", "--database-url", &db.url, "--admin-listen", "127.0.0.1:0"];
     Service::start("glance-svc", usual.iter().chain(arguments)).unwrap()
 }
 
-fn of<T>(user: &str, message: T) -> Request<T> {
+pub(crate) fn of<T>(user: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("x-user-id", user.parse().unwrap());
     request.metadata_mut().insert("x-project-id", "demo".parse().unwrap());
@@ -36,26 +36,27 @@ fn of<T>(user: &str, message: T) -> Request<T> {
 }
 
 /// What is at `path`, over HTTP.
-fn get(service: &Service, path: &str) -> String {
+pub(crate) fn get(service: &Service, path: &str) -> String {
     http::get(service.address(), path).unwrap()
 }
 
 /// Waits until so many requests are in flight: whoever comes then finds them there.
-fn until_in_flight(service: &Service, count: usize) {
+pub(crate) fn until_in_flight(service: &Service, count: usize) {
     until_measured(service, &format!("imprint_requests_in_flight {count}\n"));
 }
 
 /// Waits until the metrics have this line.
-fn until_measured(service: &Service, line: &str) {
+pub(crate) fn until_measured(service: &Service, line: &str) {
     let admin = service.admin().unwrap();
     while !http::get(admin, "/metrics").unwrap().contains(line) {}
 }
 
-/// A request that stays in flight: its body does not end.
-fn endless(service: &Service) -> TcpStream {
+/// A request of a user that stays in flight: it is no small one, and its body does not end.
+pub(crate) fn endless(service: &Service, user: &str) -> TcpStream {
     let mut open = TcpStream::connect(service.address()).unwrap();
-    let head = "POST /v2/images HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
-    open.write_all(head.as_bytes()).unwrap();
+    let head = format!("POST /v2/images HTTP/1.1\r\nhost: x\r\nx-user-id: {user}\r\nx-project-id: demo\r\n");
+    let begun = " ".repeat(40_000);
+    write!(open, "{head}content-type: application/json\r\ncontent-length: 100000\r\n\r\n{begun}").unwrap();
     open
 }
 
@@ -92,7 +93,7 @@ async fn a_caller_has_a_rate_and_others_their_own(db: TestDb) {
 
 async fn more_requests_than_may_wait_are_refused_at_once(db: TestDb) {
     let glance = glance(&db, &["--max-in-flight", "1", "--max-queued", "0"]);
-    let open = endless(&glance);
+    let open = endless(&glance, "slow");
     until_in_flight(&glance, 1);
     let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
     let refused = client.list_images(ListImagesRequest::default()).await.unwrap_err();
@@ -112,7 +113,7 @@ async fn more_requests_than_may_wait_are_refused_at_once(db: TestDb) {
 
 async fn a_request_waits_for_a_place_and_no_longer_than_it_may(db: TestDb) {
     let patient = glance(&db, &["--max-in-flight", "1", "--max-queued", "1", "--max-queue-ms", "60000"]);
-    let open = endless(&patient);
+    let open = endless(&patient, "slow");
     until_in_flight(&patient, 1);
     let mut client = ImageServiceClient::connect(patient.endpoint()).await.unwrap();
     let waiting = tokio::spawn({
@@ -127,7 +128,7 @@ async fn a_request_waits_for_a_place_and_no_longer_than_it_may(db: TestDb) {
     until_measured(&patient, "imprint_queue_waiting{queue=\"requests\"} 0\n");
 
     let impatient = glance(&db, &["--max-in-flight", "1", "--max-queue-ms", "50"]);
-    let open = endless(&impatient);
+    let open = endless(&impatient, "slow");
     until_in_flight(&impatient, 1);
     let mut client = ImageServiceClient::connect(impatient.endpoint()).await.unwrap();
     let refused = client.list_images(ListImagesRequest::default()).await.unwrap_err();
@@ -178,7 +179,7 @@ async fn transfers_leave_room_for_other_requests(db: TestDb) {
 
 async fn whoever_sets_no_deadline_has_one(db: TestDb) {
     let glance = glance(&db, &["--max-deadline-ms", "300"]);
-    let mut open = endless(&glance);
+    let mut open = endless(&glance, "slow");
     open.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut answer = [0; 1024];
     let count = open.read(&mut answer).unwrap();

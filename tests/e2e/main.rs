@@ -24,6 +24,7 @@ mod readme;
 mod records;
 mod replicas;
 mod retry;
+mod stalls;
 mod telemetry;
 mod terminal;
 mod tls;

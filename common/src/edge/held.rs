@@ -2,7 +2,9 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -12,8 +14,37 @@ use axum::{
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{caught, limits::Place, memory::Room, seen::Way};
+use super::{caught, limits::Place, memory::Room, pace::Answers, seen::Way};
 use crate::http::Problem;
+
+/// Most bytes that are handed on at once: the connection keeps what it has until the client takes it.
+const PART: usize = 16 * 1024;
+
+/// The place of an answer among those that the client of a connection is to take.
+#[derive(Debug)]
+pub(super) struct Taken {
+    answers: Arc<Answers>,
+    number: usize,
+}
+
+impl Taken {
+    /// An answer of which more is to be taken within `stall`.
+    pub(super) fn new(answers: Arc<Answers>, stall: Duration) -> Self {
+        let number = answers.expect(stall);
+        Self { answers, number }
+    }
+
+    /// Notes that there is something to take.
+    pub(super) fn begin(&self) {
+        self.answers.note(self.number, true);
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.answers.end(self.number);
+    }
+}
 
 pin_project! {
     /// The body of an answer, which is in flight until it has been sent.
@@ -23,6 +54,10 @@ pin_project! {
         body: Body,
         // What is given back when it is dropped.
         kept: (Option<Place>, Option<Room>),
+        // None where no connection is known.
+        taken: Option<Taken>,
+        // What is left of the data that were too much at once.
+        rest: Option<Bytes>,
         way: Way,
         domain: &'static str,
     }
@@ -32,11 +67,19 @@ impl Held {
     pub(super) const fn new(
         body: Body,
         kept: (Option<Place>, Option<Room>),
-        way: Way,
-        domain: &'static str,
+        taken: Option<Taken>,
+        (way, domain): (Way, &'static str),
     ) -> Self {
-        Self { body, kept, way, domain }
+        Self { body, kept, taken, rest: None, way, domain }
     }
+}
+
+/// The first part of `data`; what is left goes to `rest`.
+fn cut(mut data: Bytes, rest: &mut Option<Bytes>) -> Frame<Bytes> {
+    if data.len() > PART {
+        *rest = Some(data.split_off(PART));
+    }
+    Frame::data(data)
 }
 
 impl http_body::Body for Held {
@@ -48,19 +91,36 @@ impl http_body::Body for Held {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut this = self.project();
-        caught(|| this.body.as_mut().poll_frame(context)).unwrap_or_else(|problem| {
-            // Nothing of it is polled again.
-            this.body.set(Body::empty());
-            Poll::Ready(Some(end(*this.way, problem, this.domain)))
+        let polled = match this.rest.take() {
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            None => caught(|| this.body.as_mut().poll_frame(context)).unwrap_or_else(|problem| {
+                // Nothing of it is polled again.
+                this.body.set(Body::empty());
+                Poll::Ready(Some(end(*this.way, problem, this.domain)))
+            }),
+        };
+        if let Some(Taken { answers, number }) = this.taken {
+            answers.note(*number, polled.is_ready());
+        }
+        polled.map_ok(|frame| match frame.into_data() {
+            Ok(data) => cut(data, this.rest),
+            Err(other) => other,
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let left = self.body.size_hint();
+        let rest = self.rest.as_ref().map_or(0, |rest| rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(left.lower() + rest);
+        if let Some(upper) = left.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 

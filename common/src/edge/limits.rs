@@ -1,11 +1,12 @@
 //! How many requests are let in.
 
 use std::{
+    collections::HashMap,
     future::Future,
     hash::{BuildHasher as _, RandomState},
     num::NonZeroU32,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -22,7 +23,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::memory::{self, Memory};
+use super::{
+    IsTransfer,
+    memory::{self, Memory},
+    pace::Answers,
+};
 use crate::{
     http::Problem,
     metrics::METRICS,
@@ -48,6 +53,8 @@ pub struct Limits {
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
     /// Longest that a request may take.
     pub deadline: Duration,
+    /// How long nothing may arrive of a request, or be taken of an answer; of data, three times as long.
+    pub stall: Duration,
     /// Largest request message, bytes; data of images comes in as many of them as it takes.
     pub message: usize,
     /// Most bytes that large requests take at a time.
@@ -73,6 +80,7 @@ impl Default for Limits {
             queue_wait: Duration::from_millis(500),
             rate: None,
             deadline: Duration::from_mins(1),
+            stall: Duration::from_secs(30),
             message: 4 * 1024 * 1024,
             request_memory: memory::REQUESTS,
             answer_memory: memory::ANSWERS,
@@ -80,12 +88,47 @@ impl Default for Limits {
     }
 }
 
+/// A caller and a connection each have at most one of so many parts of the places of a kind.
+const SHARE: u32 = 4;
+
+/// Most streams of health and reflection at a time, which are open for as long as their clients like.
+const WATCHES: u32 = 512;
+
+/// How many callers are known before those that have no place are forgotten.
+const KNOWN: usize = 1024;
+
 /// Lets requests in, as long as there are few enough.
 #[derive(Debug)]
 pub(super) struct Admission {
     requests: Room,
     transfers: Room,
+    watches: Room,
     callers: Option<Callers>,
+    hasher: RandomState,
+}
+
+/// What kind of places a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A call.
+    Request,
+    /// A call that brings or fetches data.
+    Transfer,
+    /// A stream of health or reflection.
+    Watch,
+    /// One that needs no place: whether a service is healthy is told whatever else there is to do.
+    Free,
+}
+
+impl Kind {
+    pub(super) fn of(request: &Request, is_transfer: IsTransfer) -> Self {
+        match request.uri().path().strip_prefix("/grpc.") {
+            Some(method) if method.ends_with("/Check") => Self::Free,
+            Some(_) => Self::Watch,
+            None if is_transfer(request) => Self::Transfer,
+            None => Self::Request,
+        }
+    }
 }
 
 /// Whether there is a place for a request.
@@ -98,13 +141,49 @@ pub(super) enum Entry<W> {
     Never(Problem),
 }
 
+/// What a connection has of the places of each kind, and the answers that its client is to take.
+#[derive(Debug)]
+pub(crate) struct Line {
+    requests: Arc<Semaphore>,
+    transfers: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
+    pub(crate) answers: Arc<Answers>,
+}
+
+impl Line {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let share = |most| Arc::new(Semaphore::new(share(most)));
+        Self {
+            requests: share(limits.in_flight),
+            transfers: share(limits.transfers),
+            watches: share(WATCHES),
+            answers: Arc::default(),
+        }
+    }
+}
+
+/// A share of so many, at least one.
+fn share(most: u32) -> usize {
+    most.div_ceil(SHARE) as usize
+}
+
 /// Places for requests of a kind.
 #[derive(Debug)]
 struct Room {
     places: Arc<Semaphore>,
+    /// Places of each caller, by the hash of who it is.
+    shares: Mutex<HashMap<u64, Arc<Share>>>,
+    most: u32,
     queue: Arc<Queue>,
     most_queued: u32,
     patience: Duration,
+}
+
+/// What a caller has of the places of a kind.
+#[derive(Debug)]
+struct Share {
+    places: Arc<Semaphore>,
+    queued: AtomicU32,
 }
 
 /// Those who wait for a place.
@@ -115,31 +194,40 @@ struct Queue {
 }
 
 /// A place in the queue.
-struct Queued(Arc<Queue>);
+struct Queued(Arc<Queue>, Arc<Share>);
+
+impl Queued {
+    /// A place, and how many there were before, in all and of this caller.
+    fn new(queue: &Arc<Queue>, share: &Arc<Share>) -> (Self, (u32, u32)) {
+        // Counted before it is compared: whoever comes at the same time sees it.
+        let before =
+            (queue.length.fetch_add(1, Ordering::Relaxed), share.queued.fetch_add(1, Ordering::Relaxed));
+        queue.gauge.inc();
+        (Self(Arc::clone(queue), Arc::clone(share)), before)
+    }
+}
 
 impl Drop for Queued {
     fn drop(&mut self) {
         self.0.length.fetch_sub(1, Ordering::Relaxed);
+        self.1.queued.fetch_sub(1, Ordering::Relaxed);
         self.0.gauge.dec();
     }
 }
 
-/// A place among the requests in flight.
+/// A place among the requests in flight: of all, of its caller, and of its connection.
 #[derive(Debug)]
 pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Place {
-    fn new(permit: OwnedSemaphorePermit) -> Self {
-        METRICS.in_flight.inc();
-        Self { _permit: permit }
-    }
+    _permits: [Option<OwnedSemaphorePermit>; 3],
+    _share: Arc<Share>,
+    is_counted: bool,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        METRICS.in_flight.dec();
+        if self.is_counted {
+            METRICS.in_flight.dec();
+        }
     }
 }
 
@@ -148,34 +236,90 @@ impl Room {
         let queue = Queue { length: AtomicU32::new(0), gauge: METRICS.queue(name) };
         Self {
             places: Arc::new(Semaphore::new(most as usize)),
+            shares: Mutex::default(),
+            most,
             queue: Arc::new(queue),
             most_queued: limits.queued,
             patience: limits.queue_wait,
         }
     }
 
-    /// A place, or a place in the queue: whoever is refused comes again, which costs more than to let it wait.
-    fn enter(&self) -> Entry<impl Future<Output = Result<Place, Problem>> + Send + 'static> {
-        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            return Entry::Now(Some(Place::new(permit)));
+    /// What the caller with this hash has.
+    fn share(&self, key: u64) -> Arc<Share> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if shares.len() >= KNOWN && shares.len() == shares.capacity() {
+            shares.retain(|_, share| Arc::strong_count(share) > 1);
         }
-        // Counted before it is compared: whoever comes at the same time sees it.
-        let before = self.queue.length.fetch_add(1, Ordering::Relaxed);
-        self.queue.gauge.inc();
-        let queued = Queued(Arc::clone(&self.queue));
-        if before >= self.most_queued {
+        let new = || {
+            let places = Arc::new(Semaphore::new(share(self.most)));
+            Arc::new(Share { places, queued: AtomicU32::new(0) })
+        };
+        Arc::clone(shares.entry(key).or_insert_with(new))
+    }
+
+    /// A place, or a place in the queue: whoever is refused comes again, which costs more than to let it wait.
+    fn enter(
+        &self,
+        key: u64,
+        line: Option<Arc<Semaphore>>,
+        is_counted: bool,
+    ) -> Entry<impl Future<Output = Result<Place, Problem>> + Send + 'static> {
+        let own = self.share(key);
+        let wanted = [Some(Arc::clone(&own.places)), line, Some(Arc::clone(&self.places))];
+        if let Some(permits) = try_all(&wanted) {
+            return Entry::Now(Some(Place::new(permits, own, is_counted)));
+        }
+        let (queued, (before, of_it)) = Queued::new(&self.queue, &own);
+        if before >= self.most_queued || of_it as usize >= share(self.most_queued) {
             return Entry::Never(overloaded());
         }
-        let (places, patience) = (Arc::clone(&self.places), self.patience);
+        let patience = self.patience;
         Entry::Later(async move {
-            let waited = timeout(patience, places.acquire_owned()).await;
+            let waited = timeout(patience, all(wanted)).await;
             drop(queued);
-            match waited {
-                Ok(Ok(permit)) => Ok(Place::new(permit)),
-                // In order, and no longer than this: who has waited for so long will soon have gone.
-                _ => Err(overloaded()),
-            }
+            // In order, and no longer than this: who has waited for so long will soon have gone.
+            waited.map(|permits| Place::new(permits, own, is_counted)).map_err(|_| overloaded())
         })
+    }
+
+    /// Forgets callers that have no place.
+    fn tidy(&self) {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.retain(|_, share| Arc::strong_count(share) > 1);
+        shares.shrink_to(KNOWN);
+    }
+}
+
+type Permits = [Option<OwnedSemaphorePermit>; 3];
+
+/// A permit of each, or none at all.
+fn try_all(wanted: &[Option<Arc<Semaphore>>; 3]) -> Option<Permits> {
+    let mut permits = Permits::default();
+    for (permit, places) in permits.iter_mut().zip(wanted) {
+        if let Some(places) = places {
+            *permit = Some(Arc::clone(places).try_acquire_owned().ok()?);
+        }
+    }
+    Some(permits)
+}
+
+/// A permit of each: what is the caller's own first, so that whoever has too much keeps nobody waiting.
+async fn all(wanted: [Option<Arc<Semaphore>>; 3]) -> Permits {
+    let mut permits = Permits::default();
+    for (permit, places) in permits.iter_mut().zip(wanted) {
+        if let Some(places) = places {
+            *permit = places.acquire_owned().await.ok();
+        }
+    }
+    permits
+}
+
+impl Place {
+    fn new(permits: Permits, share: Arc<Share>, is_counted: bool) -> Self {
+        if is_counted {
+            METRICS.in_flight.inc();
+        }
+        Self { _permits: permits, _share: share, is_counted }
     }
 }
 
@@ -192,7 +336,6 @@ fn overloaded() -> Problem {
 #[derive(Debug)]
 struct Callers {
     limiter: DefaultKeyedRateLimiter<u64>,
-    hasher: RandomState,
     clock: DefaultClock,
     rate: NonZeroU32,
 }
@@ -201,50 +344,55 @@ impl Admission {
     pub(super) fn new(limits: &Limits) -> Self {
         let callers = limits.rate.map(|(rate, burst)| Callers {
             limiter: RateLimiter::dashmap(Quota::per_second(rate).allow_burst(burst)),
-            hasher: RandomState::new(),
             clock: DefaultClock::default(),
             rate,
         });
         Self {
             requests: Room::new("requests", limits.in_flight, limits),
             transfers: Room::new("transfers", limits.transfers, limits),
+            watches: Room::new("watches", WATCHES, &Limits { queued: 0, ..*limits }),
             callers,
+            hasher: RandomState::new(),
         }
+    }
+
+    /// Whether the caller may send a request now. Before the queue: one that is too fast takes no place of others in it.
+    pub(super) fn check_rate(&self, request: &Request, kind: Kind) -> Result<(), Problem> {
+        if matches!(kind, Kind::Free | Kind::Watch) {
+            return Ok(());
+        }
+        self.callers.as_ref().map_or(Ok(()), |callers| callers.check(self.key(request)))
     }
 
     /// A place for the request, now or soon, or why there is none.
     pub(super) fn admit(
         &self,
         request: &Request,
-        is_transfer: bool,
+        kind: Kind,
     ) -> Entry<impl Future<Output = Result<Place, Problem>> + Send + 'static> {
-        // Before the queue: a caller that is too fast takes no place of others in it.
-        if let Some(callers) = &self.callers
-            && let Err(problem) = callers.check(request)
-        {
-            return Entry::Never(problem);
-        }
-        if is_transfer { &self.transfers } else { &self.requests }.enter()
+        let line = request.extensions().get::<Peer>().map(|peer| &peer.line);
+        // Who watches need not say who it is, and many come from one address.
+        let key = match kind {
+            Kind::Watch => self.hasher.hash_one(request.extensions().get::<Peer>().map(|peer| peer.address)),
+            _ => self.key(request),
+        };
+        let (room, share) = match kind {
+            Kind::Free => return Entry::Now(None),
+            Kind::Request => (&self.requests, line.map(|line| &line.requests)),
+            Kind::Transfer => (&self.transfers, line.map(|line| &line.transfers)),
+            Kind::Watch => (&self.watches, line.map(|line| &line.watches)),
+        };
+        room.enter(key, share.cloned(), kind != Kind::Watch)
     }
 
     /// Forgets callers that have been away for so long that they may do anything again.
     pub(super) fn tidy(&self) {
+        for room in [&self.requests, &self.transfers, &self.watches] {
+            room.tidy();
+        }
         if let Some(callers) = &self.callers {
             callers.limiter.retain_recent();
         }
-    }
-}
-
-impl Callers {
-    fn check(&self, request: &Request) -> Result<(), Problem> {
-        let Err(not_until) = self.limiter.check_key(&self.key(request)) else { return Ok(()) };
-        METRICS.shed("rate");
-        let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
-        let description = Description::new(Code::ResourceExhausted, "RATE_LIMITED")
-            .http(StatusCode::TOO_MANY_REQUESTS)
-            .with("requests_per_second", self.rate)
-            .detail(Detail::Retry(wait));
-        Err(Problem::new("the caller sends more requests a second than it may; slow down", description))
     }
 
     /// Who is calling: user and project, else a token, else the address. A token beside the others says nothing: a
@@ -258,7 +406,20 @@ impl Callers {
         if let Some(token) = header("x-auth-token") {
             return self.hasher.hash_one(token);
         }
-        let address = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
         self.hasher.hash_one(address)
+    }
+}
+
+impl Callers {
+    fn check(&self, key: u64) -> Result<(), Problem> {
+        let Err(not_until) = self.limiter.check_key(&key) else { return Ok(()) };
+        METRICS.shed("rate");
+        let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
+        let description = Description::new(Code::ResourceExhausted, "RATE_LIMITED")
+            .http(StatusCode::TOO_MANY_REQUESTS)
+            .with("requests_per_second", self.rate)
+            .detail(Detail::Retry(wait));
+        Err(Problem::new("the caller sends more requests a second than it may; slow down", description))
     }
 }

@@ -25,7 +25,7 @@ pub(super) const ANSWERS: usize = 64 * 1024 * 1024;
 const UNIT: usize = 1024;
 
 /// A message below this size is no large one.
-const SMALL: usize = 32 * 1024;
+pub(super) const SMALL: usize = 32 * 1024;
 
 /// How often the bytes of a message are in memory at most: as it arrives, as a message, as what it says, as the rows that
 /// are made of it, as the driver sends them, and as an answer.

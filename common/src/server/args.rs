@@ -106,6 +106,12 @@ pub struct ServerArgs {
     #[arg(long, env = "RATE_BURST", default_value_t = 0, value_name = "COUNT", help_heading = "Limits")]
     pub rate_burst: u32,
 
+    /// How long nothing may arrive of a request, or be taken of its answer, milliseconds; then it is refused, or its
+    /// connection ends. Nothing may be taken of data for three times as long.
+    #[arg(long, env = "MAX_STALL_MS", default_value_t = 30_000, value_name = "MS", help_heading = "Limits",
+          value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub max_stall_ms: u64,
+
     /// Longest that a request may take, milliseconds, whatever its caller allows; transfers of data may
     /// take longer.
     #[arg(long, env = "MAX_DEADLINE_MS", default_value_t = 60_000, value_name = "MS", help_heading = "Limits",
@@ -162,6 +168,7 @@ impl ServerArgs {
                 queue_wait: Duration::from_millis(self.max_queue_ms),
                 rate: NonZeroU32::new(self.rate_limit).zip(burst),
                 deadline: Duration::from_millis(self.max_deadline_ms),
+                stall: Duration::from_millis(self.max_stall_ms),
                 message: self.max_message_bytes as usize,
                 request_memory: self.max_request_memory_bytes as usize,
                 answer_memory: self.max_answer_memory_bytes as usize,

@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{Instant, Sleep, sleep, timeout},
+    time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
@@ -24,6 +24,7 @@ use tonic::transport::server::Connected;
 use super::Options;
 use crate::{
     background,
+    edge::{Limits, Line},
     metrics::METRICS,
     tls::{self, Reloaded},
 };
@@ -44,14 +45,20 @@ const READ: usize = 32 * 1024;
 const READY: usize = 64;
 
 /// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// What the connection has of the places for requests, and its answers.
+    pub(crate) line: Arc<Line>,
+}
 
 /// A connection.
 pub(super) struct Connection {
     io: Io,
     peer: Peer,
     used: Instant,
+    stall: Duration,
     idle: Pin<Box<Sleep>>,
     _open: Open,
 }
@@ -87,7 +94,7 @@ pub(super) fn incoming(
 ) -> impl Stream<Item = io::Result<Connection>> + use<> {
     let (ready, receiver) = mpsc::channel(READY);
     let places = Arc::new(Semaphore::new(options.max_connections as usize));
-    let door = Door { places, tls: options.tls.clone(), ready };
+    let door = Door { places, tls: options.tls.clone(), limits: options.limits, ready };
     let accepting =
         async move { background::keep("connections", || accept(&listener, &door, &stopping)).await };
     tokio::spawn(accepting);
@@ -114,6 +121,7 @@ async fn accept(listener: &TcpListener, door: &Door, stopping: &CancellationToke
 struct Door {
     places: Arc<Semaphore>,
     tls: Option<Arc<Reloaded<tls::Server>>>,
+    limits: Limits,
     ready: mpsc::Sender<io::Result<Connection>>,
 }
 
@@ -124,12 +132,12 @@ impl Door {
             METRICS.connections_refused.inc();
             return;
         };
-        let open = Open::new(permit);
+        let (open, limits) = (Open::new(permit), self.limits);
         // Without it, small answers wait for the acknowledgement of those before; only makes things slower.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else {
             // Where it cannot be passed on, nobody serves any more.
-            let _ = self.ready.send(Ok(Connection::new(Io::Plain(stream), address, open))).await;
+            let _ = self.ready.send(Ok(Connection::new(Io::Plain(stream), address, &limits, open))).await;
             return;
         };
         let (acceptor, ready) = (TlsAcceptor::from(tls.current()), self.ready.clone());
@@ -137,7 +145,7 @@ impl Door {
             match timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     let io = Io::Tls(Box::new(stream));
-                    let _ = ready.send(Ok(Connection::new(io, address, open))).await;
+                    let _ = ready.send(Ok(Connection::new(io, address, &limits, open))).await;
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(%address, error = &error as &dyn std::error::Error, "no TLS");
@@ -149,11 +157,14 @@ impl Door {
 }
 
 impl Connection {
-    fn new(io: Io, address: SocketAddr, open: Open) -> Self {
-        Self { io, peer: Peer(address), used: Instant::now(), idle: Box::pin(sleep(IDLE)), _open: open }
+    fn new(io: Io, address: SocketAddr, limits: &Limits, open: Open) -> Self {
+        let peer = Peer { address, line: Arc::new(Line::new(limits)) };
+        let (used, stall) = (Instant::now(), limits.stall);
+        Self { io, peer, used, stall, idle: Box::pin(sleep_until(next_look(used, stall))), _open: open }
     }
 
-    /// Notes that something happens; where nothing does, whether that has been so for too long.
+    /// Notes that something happens; where nothing does, whether that has been so for too long. Where a client goes on
+    /// and takes nothing of an answer, the connection ends as well: nothing else ends that answer.
     fn watch<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.used = Instant::now();
@@ -161,13 +172,17 @@ impl Connection {
         }
         loop {
             ready!(self.idle.as_mut().poll(context));
-            let end = self.used + IDLE;
-            if end <= Instant::now() {
+            if self.used + IDLE <= Instant::now() || self.peer.line.answers.stand_still() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            self.idle.as_mut().reset(end);
+            self.idle.as_mut().reset(next_look(self.used, self.stall));
         }
     }
+}
+
+/// When to look at a connection again that was used at `used`.
+fn next_look(used: Instant, stall: Duration) -> Instant {
+    (used + IDLE).min(Instant::now() + stall / 4)
 }
 
 /// Calls a method of the stream, whichever it is.
@@ -240,6 +255,6 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        self.peer
+        self.peer.clone()
     }
 }

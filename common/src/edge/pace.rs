@@ -1,0 +1,161 @@
+//! Whoever sends a request or takes an answer must get on with it: what stands still holds up nobody for long.
+
+use std::{
+    pin::Pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::body::{Body, Bytes};
+use http_body::{Frame, SizeHint};
+use slab::Slab;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::Status;
+
+/// A body that breaks off when nothing of it has arrived for a while.
+pub(super) struct Paced {
+    body: Body,
+    stall: Duration,
+    /// Since when it has been waited for, if it is.
+    since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Paced {
+    pub(super) const fn new(body: Body, stall: Duration) -> Self {
+        Self { body, stall, since: None, timer: None }
+    }
+
+    /// Waits until it has been waited for too long.
+    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let end = *self.since.get_or_insert_with(Instant::now) + self.stall;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        loop {
+            ready!(timer.as_mut().poll(context));
+            // It was set for what has arrived since then.
+            if timer.deadline() >= end {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(end);
+        }
+    }
+}
+
+impl http_body::Body for Paced {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.since = None;
+            return Poll::Ready(frame);
+        }
+        ready!(self.poll_stalled(context));
+        let stalled = Status::deadline_exceeded(stalled(self.stall));
+        Poll::Ready(Some(Err(axum::Error::new(stalled))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What is said to whoever sends nothing.
+pub(super) fn stalled(stall: Duration) -> String {
+    format!("nothing of the request's body arrived for {} ms", stall.as_millis())
+}
+
+/// The answers of a connection that its client is to take.
+#[derive(Debug, Default)]
+pub(crate) struct Answers(Mutex<Slab<Taking>>);
+
+/// An answer that is being taken.
+#[derive(Debug)]
+struct Taking {
+    /// Since when there is more of it that the client has not taken.
+    since: Option<Instant>,
+    /// How long it may leave that.
+    stall: Duration,
+}
+
+impl Answers {
+    fn lock(&self) -> MutexGuard<'_, Slab<Taking>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes an answer that the client is to take once it is there.
+    pub(super) fn expect(&self, stall: Duration) -> usize {
+        self.lock().insert(Taking { since: None, stall })
+    }
+
+    /// Notes that the client has asked for more of an answer, and whether there is more.
+    pub(super) fn note(&self, answer: usize, is_there: bool) {
+        if let Some(taking) = self.lock().get_mut(answer) {
+            taking.since = is_there.then(Instant::now);
+        }
+    }
+
+    /// Notes that there is nothing more to take.
+    pub(super) fn end(&self, answer: usize) {
+        self.lock().try_remove(answer);
+    }
+
+    /// Whether there is an answer of which nothing has been taken for too long.
+    pub(crate) fn stand_still(&self) -> bool {
+        let now = Instant::now();
+        self.lock().iter().any(|(_, taking)| taking.since.is_some_and(|since| since + taking.stall <= now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_stream::{self as stream, StreamExt as _};
+
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_take_as_long_as_it_likes_while_something_arrives() {
+        let slow = stream::iter(0..10).then(|_| async {
+            tokio::time::sleep(STALL * 9 / 10).await;
+            Ok::<_, axum::Error>(Bytes::from_static(b"x"))
+        });
+        let body = Body::new(Paced::new(Body::from_stream(slow), STALL));
+        assert_eq!(axum::body::to_bytes(body, 100).await.unwrap().len(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stands_still_breaks_off() {
+        let begun = stream::iter([Ok::<_, axum::Error>(Bytes::from_static(b"x"))]);
+        let body = Body::new(Paced::new(Body::from_stream(begun.chain(stream::pending())), STALL));
+        let started = Instant::now();
+        axum::body::to_bytes(body, 100).await.unwrap_err();
+        assert_eq!(started.elapsed().as_secs(), STALL.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_stands_still_while_its_client_takes_nothing() {
+        let answers = Answers::default();
+        let (slow, ours) = (answers.expect(STALL), answers.expect(STALL));
+        answers.note(slow, true);
+        answers.note(ours, true);
+        tokio::time::advance(STALL / 2).await;
+        answers.note(slow, true);
+        answers.note(ours, false);
+        tokio::time::advance(STALL / 2).await;
+        assert!(!answers.stand_still(), "one is taken, and the other one is to be made");
+        tokio::time::advance(STALL / 2).await;
+        assert!(answers.stand_still());
+        answers.end(slow);
+        assert!(!answers.stand_still());
+    }
+}

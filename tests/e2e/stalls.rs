@@ -1,0 +1,200 @@
+//! Nobody holds what others need: whoever stands still, or wants too much at once, keeps nobody else waiting.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use common::testing::TestDb;
+use harness::service::Service;
+use proto::glance::v1::{
+    CreateImageRequest, Image, ListImagesRequest, UploadImageDataRequest,
+    image_service_client::ImageServiceClient,
+};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_types::StatusExt as _;
+
+use crate::limits::{endless, get, glance, of, until_in_flight};
+
+/// Which nobody waits for in vain.
+const LONG: &str = "3600000";
+
+fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+async fn client(service: &Service) -> ImageServiceClient<Channel> {
+    ImageServiceClient::connect(service.endpoint()).await.unwrap()
+}
+
+/// An image without data.
+async fn image(service: &Service) -> Image {
+    let (disk_format, container_format) = ("raw".into(), "bare".into());
+    let image = Image { name: "slow".into(), disk_format, container_format, ..Image::default() };
+    let request = of("owner", CreateImageRequest { image: Some(image) });
+    client(service).await.create_image(request).await.unwrap().into_inner()
+}
+
+/// A part of data.
+fn part() -> UploadImageDataRequest {
+    UploadImageDataRequest { data: b"data".to_vec().into(), ..Default::default() }
+}
+
+fn until_answered(stream: &mut TcpStream) -> String {
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut answer = [0; 4096];
+    let count = stream.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..count]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_come_take_no_place() {
+    let db = TestDb::sqlite();
+    let service = glance(&db, &["--max-in-flight", "4", "--max-queued", "0", "--max-stall-ms", "2000"]);
+    let head = "POST /v2/images HTTP/1.1\r\nhost: x\r\naccept: application/json\r\n\
+                content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let mut over_1: Vec<_> = (0..64).map(|_| TcpStream::connect(service.address()).unwrap()).collect();
+    for stream in &mut over_1 {
+        stream.write_all(head.as_bytes()).unwrap();
+    }
+    // Uploads that begin with nothing.
+    let (_open, never) = mpsc::channel(1);
+    let mut over_2 = client(&service).await;
+    let upload = tokio::spawn(async move {
+        over_2.upload_image_data(ReceiverStream::<UploadImageDataRequest>::new(never)).await
+    });
+    for _ in 0..16 {
+        client(&service).await.list_images(ListImagesRequest::default()).await.unwrap();
+    }
+    for stream in &mut over_1 {
+        let answer = until_answered(stream);
+        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("REQUEST_STALLED"), "{answer}");
+    }
+    let refused = upload.await.unwrap().unwrap_err();
+    assert_eq!((refused.code(), &*reason(&refused)), (Code::DeadlineExceeded, "REQUEST_STALLED"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_stands_still_gives_its_place_back() {
+    let db = TestDb::sqlite();
+    let service = glance(&db, &["--max-transfers", "1", "--max-queue-ms", LONG, "--max-stall-ms", "1000"]);
+    let [over_1, over_2, good] =
+        [image(&service).await.id, image(&service).await.id, image(&service).await.id];
+    let mut slow = TcpStream::connect(service.address()).unwrap();
+    let kind = "content-type: application/octet-stream";
+    write!(slow, "PUT /v2/images/{over_1}/file HTTP/1.1\r\nhost: x\r\n{kind}\r\ncontent-length: 9\r\n\r\n1")
+        .unwrap();
+    until_in_flight(&service, 1);
+    let (send, parts) = mpsc::channel(2);
+    send.send(UploadImageDataRequest { image_id: over_2, ..part() }).await.unwrap();
+    let mut stalled = client(&service).await;
+    let stalled = tokio::spawn(async move { stalled.upload_image_data(ReceiverStream::new(parts)).await });
+    let whole = tokio_stream::iter([UploadImageDataRequest { image_id: good, ..part() }]);
+    // It waits for both at the most, and for no longer than they may stand still.
+    client(&service).await.upload_image_data(of("owner", whole)).await.unwrap();
+    assert!(until_answered(&mut slow).starts_with("HTTP/1.1 400"));
+    stalled.await.unwrap().unwrap_err();
+    drop(send);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_never_taken_end_with_their_connection() {
+    let db = TestDb::sqlite();
+    let service = glance(&db, &["--max-in-flight", "4", "--max-queue-ms", LONG, "--max-stall-ms", "1000"]);
+    image(&service).await;
+    // It answers pings and takes nothing.
+    let endpoint = Channel::from_shared(service.endpoint()).unwrap();
+    let closed = endpoint.initial_stream_window_size(Some(0)).connect().await.unwrap();
+    let mut never = JoinSet::new();
+    for number in 0..8 {
+        let mut client = ImageServiceClient::new(closed.clone());
+        let request = of(&format!("user-{number}"), ListImagesRequest::default());
+        never.spawn(async move { client.list_images(request).await });
+    }
+    while let Some(answer) = never.join_next().await {
+        answer.unwrap().unwrap_err();
+    }
+    // Over HTTP/1.1, more than the system takes on the way.
+    let wide: std::collections::BTreeMap<_, _> =
+        (0..100).map(|number| (format!("p{number}"), "v".repeat(10_000))).collect();
+    let image = Image { name: "wide".into(), properties: wide, ..Image::default() };
+    for _ in 0..4 {
+        let request = of("owner", CreateImageRequest { image: Some(image.clone()) });
+        client(&service).await.create_image(request).await.unwrap();
+    }
+    let mut unread = TcpStream::connect(service.address()).unwrap();
+    for _ in 0..16 {
+        write!(unread, "GET /v2/images?limit=5 HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    }
+    until_in_flight(&service, 1);
+    until_in_flight(&service, 0);
+    drop(unread);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_has_a_quarter_of_the_places_and_a_connection_too() {
+    let db = TestDb::sqlite();
+    let service = glance(
+        &db,
+        &["--max-in-flight", "8", "--max-transfers", "8", "--max-queued", "0", "--max-stall-ms", LONG],
+    );
+    let open = [endless(&service, "greedy"), endless(&service, "greedy")];
+    until_in_flight(&service, 2);
+    let list = |user| of(user, ListImagesRequest::default());
+    let refused = client(&service).await.list_images(list("greedy")).await.unwrap_err();
+    assert_eq!((refused.code(), &*reason(&refused)), (Code::Unavailable, "OVERLOADED"));
+    client(&service).await.list_images(list("modest")).await.unwrap();
+    assert!(get(&service, "/v2/images").starts_with("HTTP/1.1 200"));
+    drop(open);
+    until_in_flight(&service, 0);
+
+    // Many users on one connection.
+    let (one, mut held) = (client(&service).await, Vec::new());
+    for number in 0..2 {
+        let (send, parts) = mpsc::channel(1);
+        let image_id = image(&service).await.id;
+        send.send(UploadImageDataRequest { image_id, ..part() }).await.unwrap();
+        let (request, mut client) = (of(&format!("user-{number}"), ReceiverStream::new(parts)), one.clone());
+        held.push((send, tokio::spawn(async move { client.upload_image_data(request).await })));
+        until_in_flight(&service, number + 1);
+    }
+    let image_id = image(&service).await.id;
+    let whole = || tokio_stream::iter([UploadImageDataRequest { image_id: image_id.clone(), ..part() }]);
+    let refused = one.clone().upload_image_data(of("user-2", whole())).await.unwrap_err();
+    assert_eq!(reason(&refused), "OVERLOADED");
+    client(&service).await.upload_image_data(of("user-2", whole())).await.unwrap();
+    for (send, upload) in held {
+        drop(send);
+        upload.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_of_health_have_places_of_their_own() {
+    let db = TestDb::sqlite();
+    let service = glance(&db, &["--max-in-flight", "4"]);
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for _ in 0..5 {
+        let channel = Channel::from_shared(service.endpoint()).unwrap().connect().await.unwrap();
+        for _ in 0..128 {
+            let request = HealthCheckRequest { service: String::new() };
+            match HealthClient::new(channel.clone()).watch(request).await {
+                Ok(watch) => open.push(watch.into_inner()),
+                Err(status) => {
+                    assert_eq!(reason(&status), "OVERLOADED");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert_eq!((open.len(), refused), (512, 128));
+    assert!(open[511].next().await.unwrap().is_ok());
+    let channel = Channel::from_shared(service.endpoint()).unwrap().connect().await.unwrap();
+    let request = HealthCheckRequest { service: String::new() };
+    HealthClient::new(channel).check(request).await.unwrap();
+    client(&service).await.list_images(ListImagesRequest::default()).await.unwrap();
+}
