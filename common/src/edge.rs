@@ -15,7 +15,7 @@ use std::{
 use axum::{
     body::Body,
     extract::Request,
-    http::{self, HeaderMap, StatusCode, Version},
+    http::{self, HeaderMap, HeaderName, HeaderValue, StatusCode, Version},
     response::Response,
 };
 use http_body::Body as _;
@@ -75,6 +75,8 @@ struct Shared {
     stall: Duration,
     /// Largest request message, bytes.
     message: usize,
+    /// Most bytes of the headers of a request.
+    headers: usize,
     is_transfer: IsTransfer,
     /// Full names of the gRPC services.
     names: &'static [&'static str],
@@ -92,8 +94,18 @@ impl Edge {
         is_transfer: IsTransfer,
     ) -> Self {
         let admission = Admission::new(limits);
-        let Limits { deadline, stall, message, .. } = *limits;
-        Self(Arc::new(Shared { domain, admission, memory, deadline, stall, message, is_transfer, names }))
+        let Limits { deadline, stall, message, headers, .. } = *limits;
+        Self(Arc::new(Shared {
+            domain,
+            admission,
+            memory,
+            deadline,
+            stall,
+            message,
+            headers,
+            is_transfer,
+            names,
+        }))
     }
 
     /// Forgets what need not be remembered; to be called from time to time.
@@ -101,6 +113,9 @@ impl Edge {
         self.0.admission.tidy();
     }
 }
+
+/// What a header has beside its name and its value, as HTTP/2 counts (RFC 9113, 6.5.2), bytes.
+const FIELD: usize = 32;
 
 /// A service with its [`Edge`].
 #[derive(Debug, Clone)]
@@ -148,7 +163,7 @@ where
             (Some(problem), _) => Some(problem),
             // Nothing is begun for a caller who has stopped waiting.
             (None, Some(deadline)) if deadline.remaining().is_zero() => Some(expired()),
-            _ => self.shared.admission.check_rate(&request, kind).err(),
+            _ => self.shared.too_large(&request).or(self.shared.admission.check_rate(&request, kind).err()),
         };
         let work = match refused {
             Some(problem) => Work::None { problem: Some(problem) },
@@ -185,6 +200,26 @@ impl Shared {
             .with("expected", "application/grpc");
         let sentence = "this is a method of gRPC: it takes application/grpc over HTTP/2";
         Some(Problem::new(sentence, description))
+    }
+
+    /// Whether the headers are too large: HTTP/2 sees to that by itself, and HTTP/1.1 has a limit of its own.
+    fn too_large(&self, request: &Request) -> Option<Problem> {
+        if request.version() == Version::HTTP_2 {
+            return None;
+        }
+        let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD;
+        let headers: usize = request.headers().iter().map(size).sum();
+        let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+        if headers + path <= self.headers {
+            return None;
+        }
+        let description = Description::new(status::Code::ResourceExhausted, "HEADERS_TOO_LARGE")
+            .http(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+            .with("limit_bytes", self.headers);
+        Some(Problem::new(
+            format!("the headers of the request are larger than {} bytes", self.headers),
+            description,
+        ))
     }
 
     /// The place of the answer among those that the client of the connection is to take.

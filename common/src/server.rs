@@ -34,6 +34,7 @@ use crate::{
 
 mod admin;
 mod args;
+mod descriptors;
 mod incoming;
 
 pub use args::{Options, ServerArgs};
@@ -170,9 +171,10 @@ fn under_its_path(mut request: http::Request<Body>, path: fn(&str) -> Option<Str
 pub async fn serve(
     listeners: Listeners,
     service: Service,
-    options: Options,
+    mut options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
+    options.fit_open_files();
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status(LIVENESS, ServingStatus::Serving).await;
     let ready = service.db.is_ready();

@@ -3,11 +3,12 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
+    process::Command,
     time::Duration,
 };
 
 use common::testing::TestDb;
-use harness::service::Service;
+use harness::{service::Service, workspace};
 use proto::glance::v1::{
     CreateImageRequest, Image, ListImagesRequest, UploadImageDataRequest,
     image_service_client::ImageServiceClient,
@@ -18,7 +19,31 @@ use tonic::{Code, Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
-use crate::limits::{endless, get, glance, of, until_in_flight};
+use crate::limits::{endless, get, glance, of, until_in_flight, until_measured};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_fit_into_the_open_files() {
+    let db = TestDb::sqlite();
+    workspace::build_services().unwrap();
+    let glance = workspace::binary("glance-svc").unwrap();
+    for (limits, connections) in [("-Sn 128", None), ("-n 300", Some(75))] {
+        let mut command = Command::new("sh");
+        let program = format!(
+            "ulimit {limits}; exec {} --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0",
+            glance.display()
+        );
+        let service =
+            Service::run("glance-svc", command.args(["-c", &program]).env("DATABASE_URL", &db.url)).unwrap();
+        let said = service.log().contains("the limit of open files (ulimit -n) is too low");
+        assert_eq!(said, connections.is_some(), "{limits}: {}", service.log());
+        let open: Vec<_> = (0..200).map(|_| TcpStream::connect(service.address()).unwrap()).collect();
+        let wanted = connections.unwrap_or(200);
+        until_measured(&service, &format!("imprint_connections {wanted}\n"));
+        let admin = service.admin().unwrap();
+        assert!(harness::http::get(admin, "/readyz").unwrap().starts_with("HTTP/1.1 200"));
+        drop(open);
+    }
+}
 
 /// Which nobody waits for in vain.
 const LONG: &str = "3600000";

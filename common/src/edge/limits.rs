@@ -57,6 +57,8 @@ pub struct Limits {
     pub stall: Duration,
     /// Largest request message, bytes; data of images comes in as many of them as it takes.
     pub message: usize,
+    /// Most bytes of the headers of a request, counted as HTTP/2 counts them.
+    pub headers: usize,
     /// Most bytes that large requests take at a time.
     pub request_memory: usize,
     /// Most bytes that large answers take at a time.
@@ -84,6 +86,7 @@ impl Default for Limits {
             message: 4 * 1024 * 1024,
             request_memory: memory::REQUESTS,
             answer_memory: memory::ANSWERS,
+            headers: 16_384,
         }
     }
 }

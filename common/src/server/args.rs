@@ -45,7 +45,8 @@ pub struct ServerArgs {
           value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub grace_period_s: u64,
 
-    /// Most connections; more are closed at once.
+    /// Most connections; more are closed at once. Fewer where the system allows too few open files, which are raised to as
+    /// many as the service may have.
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 1024, value_name = "COUNT", help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
@@ -172,6 +173,7 @@ impl ServerArgs {
                 message: self.max_message_bytes as usize,
                 request_memory: self.max_request_memory_bytes as usize,
                 answer_memory: self.max_answer_memory_bytes as usize,
+                headers: self.max_header_bytes as usize,
             },
             max_connections: self.max_connections,
             max_concurrent_streams: self.max_concurrent_streams,
