@@ -45,6 +45,35 @@ async fn connections_fit_into_the_open_files() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_give_up_do_not_end_the_calls_of_others() {
+    let db = TestDb::sqlite();
+    let service = glance(&db, &[]);
+    let shared = client(&service).await;
+    let (send, parts) = mpsc::channel(1);
+    let image_id = image(&service).await.id;
+    send.send(UploadImageDataRequest { image_id, ..part() }).await.unwrap();
+    let mut uploading = shared.clone();
+    let upload = tokio::spawn(async move { uploading.upload_image_data(ReceiverStream::new(parts)).await });
+    until_in_flight(&service, 1);
+    for round in 0..20 {
+        let mut leaving = JoinSet::new();
+        for number in 0..200 {
+            let mut client = shared.clone();
+            let patience = Duration::from_micros(10 * number * (round % 4));
+            leaving.spawn(async move {
+                let list = client.list_images(ListImagesRequest::default());
+                drop(tokio::time::timeout(patience, list).await);
+            });
+        }
+        leaving.join_all().await;
+        shared.clone().list_images(ListImagesRequest::default()).await.unwrap();
+    }
+    drop(send);
+    let uploaded = upload.await.unwrap();
+    assert!(uploaded.is_ok(), "{uploaded:?}: {}", service.log());
+}
+
 /// Which nobody waits for in vain.
 const LONG: &str = "3600000";
 
@@ -70,7 +99,7 @@ fn part() -> UploadImageDataRequest {
 }
 
 fn until_answered(stream: &mut TcpStream) -> String {
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let mut answer = [0; 4096];
     let count = stream.read(&mut answer).unwrap();
     String::from_utf8_lossy(&answer[..count]).into_owned()

@@ -278,10 +278,10 @@ impl Room {
         }
         let patience = self.patience;
         Entry::Later(async move {
-            let waited = timeout(patience, all(wanted)).await;
+            let entered = timeout(patience, all(wanted)).await;
             drop(queued);
             // In order, and no longer than this: who has waited for so long will soon have gone.
-            waited.map(|permits| Place::new(permits, own, is_counted)).map_err(|_| overloaded())
+            entered.map(|permits| Place::new(permits, own, is_counted)).map_err(|_| overloaded())
         })
     }
 
