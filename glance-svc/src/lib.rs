@@ -30,6 +30,14 @@ pub struct Terms<'config> {
     pub message: usize,
 }
 
+/// Whether a path is that of data of an image, over either edge.
+fn is_transfer(path: &str) -> bool {
+    let data = path.strip_prefix("/v2/images/").and_then(|path| path.strip_suffix("/file"));
+    let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME));
+    data.is_some_and(|image| !image.is_empty() && !image.contains('/'))
+        || matches!(method, Some("/UploadImageData" | "/DownloadImageData"))
+}
+
 /// Everything glance-svc serves: both edges on `images`, on one port.
 #[must_use]
 pub fn service(images: Images, terms: Terms<'_>, db: Db) -> server::Service {
@@ -39,10 +47,7 @@ pub fn service(images: Images, terms: Terms<'_>, db: Db) -> server::Service {
     server::Service {
         program: "glance-svc",
         identity: terms.identity,
-        is_transfer: |request| {
-            let path = request.uri().path();
-            ["/UploadImageData", "/DownloadImageData", "/file"].iter().any(|end| path.ends_with(end))
-        },
+        is_transfer: |request| is_transfer(request.uri().path()),
         path: http::path,
         memory,
         metrics: |_| {},
@@ -51,5 +56,33 @@ pub fn service(images: Images, terms: Terms<'_>, db: Db) -> server::Service {
         names: &[SERVICE_NAME],
         routes: Routes::from(router),
         db,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_transfer;
+
+    #[test]
+    fn data_of_images_alone_take_as_long_as_they_like() {
+        for path in [
+            "/v2/images/x/file",
+            "/glance.v1.ImageService/UploadImageData",
+            "/glance.v1.ImageService/DownloadImageData",
+        ] {
+            assert!(is_transfer(path), "{path}");
+        }
+        for path in [
+            "/file",
+            "/v2/file",
+            "/v2/images/file",
+            "/v2/images//file",
+            "/v2/images/x/tags/file",
+            "/v2/images/x/members/file",
+            "/x/UploadImageData",
+            "/glance.v1.ImageService/x/UploadImageData",
+        ] {
+            assert!(!is_transfer(path), "{path}");
+        }
     }
 }
