@@ -15,7 +15,7 @@ use std::{
 use axum::{
     body::Body,
     extract::Request,
-    http::{self, HeaderMap, HeaderName, HeaderValue, StatusCode, Version},
+    http::{self, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     response::Response,
 };
 use http_body::Body as _;
@@ -240,7 +240,12 @@ impl Shared {
             return None;
         }
         let body = mem::take(request.body_mut());
-        *request.body_mut() = Body::new(Paced::new(body, self.stall));
+        let paced = if request.version() == Version::HTTP_2 || expects_leave(request) {
+            Paced::new(body, self.stall)
+        } else {
+            Paced::lingering(body, self.stall, self.message)
+        };
+        *request.body_mut() = Body::new(paced);
         if kind != Kind::Request {
             return None;
         }
@@ -437,6 +442,11 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Problem> {
 fn expired() -> Problem {
     let description = Description::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     Problem::new("the request took longer than its caller or this service allows", description)
+}
+
+/// Whether the client sends the body only when it has been told to (`Expect: 100-continue`), which reading it does.
+fn expects_leave(request: &Request) -> bool {
+    request.headers().contains_key(header::EXPECT)
 }
 
 fn stalled(stall: Duration) -> Problem {

@@ -55,7 +55,7 @@ type Answer<T> = Result<Response<T>, Status>;
 const PAGE: usize = 4 * MAX_BYTES;
 
 /// The same for a page of history, whose items have two values each, and may be one that is larger than a page.
-const HISTORY: usize = 6 * MAX_BYTES;
+const HISTORY: usize = 10 * MAX_BYTES;
 
 /// An answer, which keeps its room until it has been sent.
 fn answer_in<T: Message>(room: Option<Room>, message: T) -> Response<T> {

@@ -49,8 +49,9 @@ fn at_once() -> usize {
     std::env::var("AT_ONCE").ok().map_or(AT_ONCE, |count| count.parse().expect("AT_ONCE is a number"))
 }
 
-/// No request of these is late: the machine may be busy with other tests.
-const PATIENT: [&str; 4] = ["--max-deadline-ms", "3600000", "--listen", "127.0.0.1:0"];
+/// No request of these is late, as the machine may be busy with other tests, and one caller may make all of them.
+const PATIENT: [&str; 6] =
+    ["--max-deadline-ms", "3600000", "--listen", "127.0.0.1:0", "--max-transfers", "512"];
 
 /// What the kinds of requests took, bytes.
 struct Peaks<'a>(&'a Service, Vec<(String, u64, Duration)>);

@@ -74,6 +74,34 @@ async fn callers_that_give_up_do_not_end_the_calls_of_others() {
     assert!(uploaded.is_ok(), "{uploaded:?}: {}", service.log());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_body_that_nobody_reads_arrives() {
+    let db = TestDb::sqlite();
+    let service = glance(&db, &[]);
+    let id = image(&service).await.id;
+    let body = vec![b'x'; 4 << 20];
+    for (method, path, status) in
+        [("PUT", format!("/v2/images/{id}/stage"), 404), ("POST", format!("/v2/images/{id}/members"), 415)]
+    {
+        for _ in 0..8 {
+            let mut stream = TcpStream::connect(service.address()).unwrap();
+            write!(stream, "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len())
+                .unwrap();
+            stream.write_all(&body).unwrap();
+            let answer = until_answered(&mut stream);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        }
+    }
+    // Who asks before it sends is told without sending.
+    let mut asking = TcpStream::connect(service.address()).unwrap();
+    let file =
+        "/v2/images/6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11/file HTTP/1.1\r\nhost: x\r\nexpect: 100-continue";
+    let kind = "content-type: application/octet-stream\r\ncontent-length: 1000000";
+    write!(asking, "PUT {file}\r\n{kind}\r\n\r\n").unwrap();
+    let answer = until_answered(&mut asking);
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
 /// Which nobody waits for in vain.
 const LONG: &str = "3600000";
 

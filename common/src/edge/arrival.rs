@@ -35,9 +35,11 @@ struct Arrived {
 pub(super) struct Stalled;
 
 impl Arrival {
+    /// A request; one whose client waits to be told to send it begins at once.
     pub(super) fn new(mut request: Request, kind: Kind) -> Self {
         let arrived = Arrived { frames: VecDeque::new(), rest: mem::take(request.body_mut()) };
-        Self { request: Some(request), arrived, size: 0, kind }
+        let size = if super::expects_leave(&request) { usize::MAX } else { 0 };
+        Self { request: Some(request), arrived, size, kind }
     }
 
     /// How many bytes are enough to begin: all of a small request; of data, the first ones.

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) const REQUESTS: usize = 64 * 1024 * 1024;
 
 /// Most bytes that large answers take at a time, unless it is configured.
-pub(super) const ANSWERS: usize = 64 * 1024 * 1024;
+pub(super) const ANSWERS: usize = 40 * 1024 * 1024;
 
 /// Bytes that are counted as one.
 const UNIT: usize = 1024;

@@ -1,6 +1,7 @@
 //! Whoever sends a request or takes an answer must get on with it: what stands still holds up nobody for long.
 
 use std::{
+    mem,
     pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -8,9 +9,13 @@ use std::{
 };
 
 use axum::body::{Body, Bytes};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use slab::Slab;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, Sleep, sleep_until, timeout},
+};
+use tokio_stream::StreamExt as _;
 use tonic::Status;
 
 /// A body that breaks off when nothing of it has arrived for a while.
@@ -20,11 +25,20 @@ pub(super) struct Paced {
     /// Since when it has been waited for, if it is.
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// How many bytes are still taken where nobody reads them.
+    linger: usize,
 }
 
 impl Paced {
+    /// A body of which nothing is read once it has been dropped.
     pub(super) const fn new(body: Body, stall: Duration) -> Self {
-        Self { body, stall, since: None, timer: None }
+        Self::lingering(body, stall, 0)
+    }
+
+    /// As [`Paced::new`], but so many bytes are still taken: over HTTP/1.1, whoever sends them would find the connection
+    /// broken, and not read the answer.
+    pub(super) const fn lingering(body: Body, stall: Duration, linger: usize) -> Self {
+        Self { body, stall, since: None, timer: None, linger }
     }
 
     /// Waits until it has been waited for too long.
@@ -38,6 +52,18 @@ impl Paced {
                 return Poll::Ready(());
             }
             timer.as_mut().reset(end);
+        }
+    }
+}
+
+impl Drop for Paced {
+    fn drop(&mut self) {
+        if self.linger == 0 || self.body.is_end_stream() {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            let (body, linger) = (mem::take(&mut self.body), self.linger);
+            runtime.spawn(timeout(self.stall, take(body, linger)));
         }
     }
 }
@@ -65,6 +91,18 @@ impl http_body::Body for Paced {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Takes at most so many bytes of a body, for nobody.
+async fn take(body: Body, most: usize) {
+    let mut data = body.into_data_stream();
+    let mut left = most;
+    while let Some(Ok(bytes)) = data.next().await {
+        left = left.saturating_sub(bytes.len());
+        if left == 0 {
+            return;
+        }
     }
 }
 
@@ -117,7 +155,7 @@ impl Answers {
 
 #[cfg(test)]
 mod tests {
-    use tokio_stream::{self as stream, StreamExt as _};
+    use tokio_stream as stream;
 
     use super::*;
 

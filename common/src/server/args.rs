@@ -89,7 +89,7 @@ pub struct ServerArgs {
     pub max_request_memory_bytes: u32,
 
     /// Most bytes of memory that pages and other large answers take at a time; more wait.
-    #[arg(long, env = "MAX_ANSWER_MEMORY_BYTES", default_value_t = 67_108_864, value_name = "BYTES",
+    #[arg(long, env = "MAX_ANSWER_MEMORY_BYTES", default_value_t = 41_943_040, value_name = "BYTES",
           help_heading = "Limits", value_parser = clap::value_parser!(u32).range(16_777_216..))]
     pub max_answer_memory_bytes: u32,
 

@@ -21,7 +21,7 @@ const READ: usize = 6 * LARGEST;
 
 /// Bytes for a large image as it was: the one that was kept, a difference as the database gives it and as it is, and what
 /// [`READ`] counts.
-const REPLAY: usize = 12 * LARGEST;
+const REPLAY: usize = 20 * LARGEST;
 
 /// Bytes for a change of a large image: as it is and as it will be, their difference, all of it as rows, and as the
 /// database takes them.
