@@ -209,8 +209,7 @@ impl Shared {
         }
         let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD;
         let headers: usize = request.headers().iter().map(size).sum();
-        let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-        if headers + path <= self.headers {
+        if headers <= self.headers {
             return None;
         }
         let description = Description::new(status::Code::ResourceExhausted, "HEADERS_TOO_LARGE")

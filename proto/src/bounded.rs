@@ -15,7 +15,7 @@ use tonic::{
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// Most fields of a message, together with those of the messages in it; each item of a list or map is a field.
-pub const MOST_FIELDS: usize = 16_384;
+pub const MOST_FIELDS: usize = 32_768;
 
 /// Header of the status of a message that has more: how many it has. Whoever completes statuses says so in full.
 pub const FIELDS_HEADER: &str = "x-message-fields";

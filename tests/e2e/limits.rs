@@ -143,19 +143,13 @@ async fn large_headers_and_messages_are_refused(db: TestDb) {
     request.metadata_mut().insert("x-large", "a".repeat(8192).parse().unwrap());
     client.list_images(request).await.unwrap_err();
     for (bytes, status) in [(3000, 200), (4096, 431), (100_000, 431)] {
-        for head in [
-            format!("GET /v2/images HTTP/1.1\r\nx-large: {}", "a".repeat(bytes)),
-            format!("GET /v2/images?limit=1&marker={} HTTP/1.1", "a".repeat(bytes)),
-        ] {
-            let is_path = head.contains("marker");
-            let mut stream = TcpStream::connect(glance.address()).unwrap();
-            write!(stream, "{head}\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            let is_so = answer.starts_with(&format!("HTTP/1.1 {status}"))
-                || (is_path && answer.starts_with("HTTP/1.1 4"));
-            assert!(is_so, "{bytes}: {answer}");
-        }
+        let mut stream = TcpStream::connect(glance.address()).unwrap();
+        let large = "a".repeat(bytes);
+        write!(stream, "GET /v2/images HTTP/1.1\r\nhost: x\r\nx-large: {large}\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{bytes}: {answer}");
     }
     let image = Image { name: "a".repeat(100_001), ..Image::default() };
     let status = client.create_image(CreateImageRequest { image: Some(image) }).await.unwrap_err();

@@ -36,8 +36,8 @@ async fn a_client_that_leaves_over_http_leaves_nothing_behind(db: TestDb) {
     let world = World::start(db).await;
     let http = world.http(Who::OWNER);
     let id = http.queued().await;
-    // Before the first part is written, and after it.
-    for sent in [0, 100, 3 * MIB] {
+    // With its first byte it begins; before the first part is written, and after it.
+    for sent in [1, 100, 3 * MIB] {
         let stream = raw(&world, &id, "content-length: 9999999", &vec![7; sent]).await;
         becomes(&world, &id, Status::Saving).await;
         drop(stream);
