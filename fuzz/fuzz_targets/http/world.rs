@@ -84,7 +84,8 @@ async fn serve(folder: &TempDir) -> Router {
 }
 
 fn request(method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
-    let request = Request::builder().method(method).uri(path);
-    let request = request.header(header::CONTENT_TYPE, "application/octet-stream");
+    let request = Request::builder().method(&method).uri(path);
+    let media_type = if method == Method::PUT { "application/octet-stream" } else { "application/json" };
+    let request = request.header(header::CONTENT_TYPE, media_type);
     request.body(body.into()).expect("the request is well-formed")
 }
