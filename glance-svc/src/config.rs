@@ -37,8 +37,9 @@ pub struct Config {
     #[arg(long, env = "IDENTITY", value_enum, default_value_t, value_name = "SOURCE")]
     pub identity: Identity,
 
-    /// Where the data of images lie: `file:FOLDER` (made if it is missing) or `s3://BUCKET/PREFIX`, whose region,
-    /// endpoint and keys come from `AWS_REGION`, `AWS_ENDPOINT`, `AWS_ACCESS_KEY_ID` and so on.
+    /// Where the data of images lie: `file:FOLDER` (made if it is missing and there are no data yet) or
+    /// `s3://BUCKET/PREFIX`, whose region, endpoint and keys come from `AWS_REGION`, `AWS_ENDPOINT`, `AWS_ACCESS_KEY_ID`
+    /// and so on.
     #[arg(long, env = "DATA_URL", default_value = "file:images", value_name = "URL")]
     pub data_url: DataUrl,
 

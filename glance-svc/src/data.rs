@@ -5,7 +5,6 @@ use std::{
     io::{ErrorKind, SeekFrom},
     ops::Range,
     path::{Path as FilePath, PathBuf},
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -27,7 +26,11 @@ use object_store::{
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
+mod marker;
 mod resumed;
+mod url;
+
+pub use url::{BadUrl, DataUrl};
 
 /// Bytes of a file that are written at once, and read at once. Each upload has two parts in memory: with parts of twice
 /// the size, 32 uploads would not fit into 80 MiB.
@@ -46,7 +49,7 @@ pub struct DataStore(Arc<Backend>);
 #[derive(Debug)]
 enum Backend {
     /// Each image's data in a folder of its own, so that nothing of an upload that broke off is overlooked.
-    Folder { files: LocalFileSystem, root: PathBuf },
+    Folder { files: LocalFileSystem, root: PathBuf, prefix: Path },
     /// Each image's data in an object.
     Bucket { objects: AmazonS3, prefix: Path },
 }
@@ -59,54 +62,15 @@ enum Target {
     Object { store: DataStore, path: Path, id: MultipartId, parts: Vec<PartId> },
 }
 
-/// Where data are to lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DataUrl {
-    /// `file:FOLDER`
-    Folder(PathBuf),
-    /// `s3://BUCKET/PREFIX`
-    Bucket {
-        /// The bucket.
-        bucket: String,
-        /// What the names of its objects start with.
-        prefix: String,
-    },
-}
-
-/// The text names no place for data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be file:FOLDER or s3://BUCKET/PREFIX")]
-pub struct BadUrl;
-
-impl FromStr for DataUrl {
-    type Err = BadUrl;
-
-    fn from_str(text: &str) -> Result<Self, BadUrl> {
-        match text.split_once(':') {
-            Some(("file", folder)) => {
-                let folder = folder.strip_prefix("//").unwrap_or(folder);
-                if folder.is_empty() { Err(BadUrl) } else { Ok(Self::Folder(folder.into())) }
-            }
-            Some(("s3", place)) => {
-                let place = place.strip_prefix("//").ok_or(BadUrl)?;
-                let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-                let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
-                if bucket.is_empty() { Err(BadUrl) } else { Ok(Self::Bucket { bucket, prefix }) }
-            }
-            _ => Err(BadUrl),
-        }
-    }
-}
-
 impl DataStore {
-    /// Opens the store; makes the folder if it is missing. Keys, region and endpoint of a bucket come from the
-    /// `AWS_` environment variables.
+    /// Opens the store; a folder that is missing is made when it is marked. Keys, region and endpoint of a bucket come
+    /// from the `AWS_` environment variables.
     pub fn open(url: &DataUrl) -> anyhow::Result<Self> {
         let backend = match url {
             DataUrl::Folder(folder) => {
-                std::fs::create_dir_all(folder)?;
-                let root = folder.canonicalize()?;
-                Backend::Folder { files: LocalFileSystem::new_with_prefix(&root)?.with_fsync(true), root }
+                let root = std::path::absolute(folder)?;
+                let prefix = Path::from_absolute_path(&root)?;
+                Backend::Folder { files: LocalFileSystem::new().with_fsync(true), root, prefix }
             }
             DataUrl::Bucket { bucket, prefix } => {
                 // Fails when there is one already, which will do as well.
@@ -117,6 +81,30 @@ impl DataStore {
             }
         };
         Ok(Self(Arc::new(backend)))
+    }
+
+    /// What the folder is marked with; none for a bucket.
+    pub async fn marker(&self) -> Result<Option<Option<Id>>> {
+        match &*self.0 {
+            Backend::Folder { root, .. } => marker::read(root).await.map(Some).map_err(generic),
+            Backend::Bucket { .. } => Ok(None),
+        }
+    }
+
+    /// Marks the folder, which is made if it is missing; one that is marked keeps its id.
+    pub async fn mark(&self, id: Id) -> Result<()> {
+        match &*self.0 {
+            Backend::Folder { root, .. } => marker::write(root, id).await.map_err(generic),
+            Backend::Bucket { .. } => Ok(()),
+        }
+    }
+
+    /// Whether the folder has any of these data.
+    pub async fn holds(&self, data: Id) -> bool {
+        match &*self.0 {
+            Backend::Folder { root, .. } => tokio::fs::metadata(root.join(data.to_string())).await.is_ok(),
+            Backend::Bucket { .. } => false,
+        }
     }
 
     /// Begins to write data; also gives the store's own id of the upload, by which [`DataStore::remove`] finds
@@ -155,8 +143,9 @@ impl DataStore {
         }
     }
 
-    /// Removes data, and what an upload of them wrote that broke off; that there are none is no error.
-    pub async fn remove(&self, data: Id, upload_id: &MultipartId) -> Result<()> {
+    /// Removes data, and what an upload of them wrote that broke off; that there are none is no error, and `false` where
+    /// they may be elsewhere.
+    pub async fn remove(&self, data: Id, upload_id: &MultipartId) -> Result<bool> {
         match &*self.0 {
             Backend::Folder { root, .. } => remove_folder(&root.join(data.to_string())).await,
             Backend::Bucket { objects, .. } => {
@@ -166,14 +155,15 @@ impl DataStore {
                 }
                 let paths = stream::once(async { Ok(path) }).boxed();
                 let removed: Vec<_> = objects.delete_stream(paths).collect().await;
-                removed.into_iter().try_for_each(|removed| missing_is_fine(removed.map(drop)))
+                removed.into_iter().try_for_each(|removed| missing_is_fine(removed.map(drop)))?;
+                Ok(true)
             }
         }
     }
 
     fn path(&self, data: Id) -> Path {
         match &*self.0 {
-            Backend::Folder { .. } => Path::from_iter([data.to_string().as_str(), "data"]),
+            Backend::Folder { prefix, .. } => prefix.clone().join(data.to_string()).join("data"),
             Backend::Bucket { prefix, .. } => prefix.clone().join(data.to_string()),
         }
     }
@@ -241,10 +231,11 @@ fn object_part(number: usize) -> usize {
     sizes.into_iter().find(|(below, _)| number < *below).map_or(FILE_PART, |(_, size)| *size)
 }
 
-async fn remove_folder(folder: &FilePath) -> Result<()> {
+async fn remove_folder(folder: &FilePath) -> Result<bool> {
     match tokio::fs::remove_dir_all(folder).await {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(generic(error)),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(generic(error)),
     }
 }
 
@@ -262,20 +253,6 @@ fn generic(error: std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_url_names_a_folder_or_a_bucket() {
-        let folder = |folder: &str| Ok(DataUrl::Folder(folder.into()));
-        assert_eq!("file:images".parse(), folder("images"));
-        assert_eq!("file:///var/images".parse(), folder("/var/images"));
-        let bucket =
-            |bucket: &str, prefix: &str| Ok(DataUrl::Bucket { bucket: bucket.into(), prefix: prefix.into() });
-        assert_eq!("s3://images".parse(), bucket("images", ""));
-        assert_eq!("s3://images/a/b".parse(), bucket("images", "a/b"));
-        for bad in ["", "images", "file:", "file://", "s3:images", "s3://", "http://x"] {
-            assert_eq!(bad.parse::<DataUrl>(), Err(BadUrl), "{bad}");
-        }
-    }
 
     #[test]
     fn the_largest_image_has_a_place_in_a_bucket() {

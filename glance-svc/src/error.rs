@@ -112,6 +112,9 @@ pub enum Error {
     /// The data store is away or refuses.
     #[error("the data store is not available; try again")]
     DataStore(#[source] object_store::Error),
+    /// The folder of the data is away, or another one is in its place.
+    #[error("the folder of the data is away, or another one is in its place; nothing was done, try again")]
+    DataAway { expected: Option<Id> },
     /// The database failed or is away.
     #[error(transparent)]
     Database(#[from] db::Error),
@@ -248,7 +251,7 @@ impl Failure for Error {
                 new(Code::Aborted, "UPLOAD_LOST").with("image_id", id).http(StatusCode::GONE)
             }
             Self::DataStoreFull => new(Code::ResourceExhausted, "DATA_STORE_FULL"),
-            Self::DataStore(_) => {
+            Self::DataStore(_) | Self::DataAway { .. } => {
                 new(Code::Unavailable, "DATA_STORE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
             }
             Self::Database(error) => error.describe(),

@@ -23,8 +23,11 @@ use common::{
 mod download;
 mod large;
 mod members;
+mod place;
 mod sweep;
 mod upload;
+
+use place::Place;
 
 pub use download::Download;
 pub use upload::{Leases, Processors, Upload};
@@ -38,6 +41,7 @@ pub struct Images {
     leases: Leases,
     processors: Processors,
     memory: Memory,
+    place: Place,
 }
 
 /// How large an image may be.
@@ -57,7 +61,8 @@ impl Images {
     #[must_use]
     pub fn new(store: Store, data: DataStore, limits: Limits) -> Self {
         let (leases, processors) = (Leases::default(), Processors::default());
-        Self { store, data, limits, leases, processors, memory: Memory::default() }
+        let (memory, place) = (Memory::default(), Place::default());
+        Self { store, data, limits, leases, processors, memory, place }
     }
 
     /// The same, where uploads hold their leases otherwise.
@@ -183,11 +188,18 @@ impl Images {
 
     /// Deletes an image and its data.
     pub async fn delete(&self, id: Id, etags: &[String], caller: &Caller) -> Result<(), Error> {
+        let is_away = self.check_place().await.is_err();
         let check = |seen: &Seen| {
             check_seen(seen, caller)?;
             access::check_change(caller, &seen.image)?;
             check_etag(&seen.image, etags)?;
-            update::check_delete(&seen.image)
+            update::check_delete(&seen.image)?;
+            // What cannot be removed now would be there again with the folder.
+            if is_away && seen.image.data.is_some() {
+                Err(Error::DataAway { expected: None })
+            } else {
+                Ok(())
+            }
         };
         self.store.delete(id, &caller.actor, clock::now(), check).await?;
         self.remove_data_of(id).await;

@@ -57,7 +57,9 @@ impl Images {
     /// Why data are not there that an image had: the image may have been deleted since it was read.
     async fn missing(&self, id: Id, data: Id, caller: &Caller) -> Error {
         match self.attributes(id, caller).await {
-            Ok(now) if now.data == Some(data) => Error::DataMissing(id),
+            Ok(now) if now.data == Some(data) => {
+                self.check_place().await.err().unwrap_or(Error::DataMissing(id))
+            }
             Ok(now) => Error::NoData { id, status: now.status },
             Err(error) => error,
         }

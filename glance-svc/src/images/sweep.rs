@@ -68,7 +68,17 @@ impl Images {
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
-            self.settle(self.store.unsettled().await).await;
+            self.sweep_once().await;
+        }
+    }
+
+    /// Does that as far as it can be done now; nothing while the folder of the data is away.
+    pub async fn sweep_once(&self) {
+        match self.check_place().await {
+            Ok(()) => self.settle(self.store.unsettled().await).await,
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "data cannot be removed now");
+            }
         }
     }
 
@@ -97,8 +107,15 @@ impl Images {
     }
 
     async fn remove(&self, unsettled: &Unsettled) -> Result<(), Error> {
+        self.check_place().await?;
         match self.data.remove(unsettled.id, &unsettled.upload_id).await {
-            Ok(()) => self.store.forget_data(unsettled.id).await,
+            Ok(was_there) => {
+                if !was_there {
+                    // They may have gone away with their folder since.
+                    self.check_place().await?;
+                }
+                self.store.forget_data(unsettled.id).await
+            }
             Err(error) => {
                 self.store.postpone(unsettled.id, wait(unsettled.attempts)).await?;
                 Err(Error::DataStore(error))

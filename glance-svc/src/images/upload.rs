@@ -55,6 +55,10 @@ impl Images {
             self.check_upload(id, caller).await?;
             return Err(Error::DataTooLarge { limit });
         }
+        if let Err(away) = self.check_place().await {
+            self.check_upload(id, caller).await?;
+            return Err(away);
+        }
         let data = Id::random();
         let mut unfinished = Unfinished { images: self, id, data, actor: Some(&caller.actor) };
         if let Err(refused) = self.begin_upload(id, data, caller).await {
@@ -114,7 +118,12 @@ impl Images {
                 Err(Error::SizeMismatch { announced, received: sink.received })
             }
             None if sink.received > limit => Err(Error::DataTooLarge { limit }),
-            _ => sink.finish().await,
+            _ => {
+                let digest = sink.finish().await?;
+                // What was written beside the folder is of no use.
+                self.check_place().await?;
+                Ok(digest)
+            }
         }
     }
 

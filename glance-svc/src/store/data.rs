@@ -78,6 +78,46 @@ macro_rules! take_step {
 pub(super) use take_step;
 
 impl Store {
+    /// The id of the place of the data, if it is known.
+    pub async fn data_store(&self) -> Result<Option<Id>, Error> {
+        Ok(on_db!(self.db, |connection| {
+            sqlx::query_scalar("SELECT id FROM data_store WHERE place = 1").fetch_optional(connection).await?
+        }))
+    }
+
+    /// Notes the id of the place of the data, unless there is one; gives the one there is then.
+    pub async fn begin_data_store(&self, id: Id) -> Result<Id, Error> {
+        execute!(
+            self.db,
+            "INSERT INTO data_store (place, id) VALUES (1, $1) ON CONFLICT (place) DO NOTHING",
+            id
+        );
+        Ok(self.data_store().await?.unwrap_or(id))
+    }
+
+    /// Notes the id of the place of the data, also in place of another one.
+    pub async fn note_data_store(&self, id: Id) -> Result<(), Error> {
+        execute!(
+            self.db,
+            "INSERT INTO data_store (place, id) VALUES (1, $1) ON CONFLICT (place) DO UPDATE SET id = excluded.id",
+            id
+        );
+        Ok(())
+    }
+
+    /// Whether there are data, may be, or are to be removed.
+    pub async fn knows_data(&self) -> Result<bool, Error> {
+        Ok(on_db!(self.db, |connection| {
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM image_data)").fetch_one(connection).await?
+        }))
+    }
+
+    /// Some of the data that images have.
+    pub async fn stored_data(&self) -> Result<Vec<Id>, Error> {
+        let stored = "SELECT id FROM image_data WHERE state = 'stored' ORDER BY id LIMIT 1000";
+        Ok(on_db!(self.db, |connection| sqlx::query_scalar(stored).fetch_all(connection).await?))
+    }
+
     /// Notes the data store's own id of an upload, by which it can be given up; `false` if it is lost.
     pub async fn note_upload(&self, data: Id, upload_id: &str) -> Result<bool, Error> {
         let noted = execute!(self.db, "UPDATE image_data SET upload_id = $2 WHERE id = $1", data, upload_id);

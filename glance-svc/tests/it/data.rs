@@ -13,6 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::support::{Answer, Http, Who, World, soon};
 
+mod away;
 mod broken;
 mod concurrent;
 mod download;

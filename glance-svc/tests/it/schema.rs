@@ -201,6 +201,7 @@ async fn both_databases_have_the_same_tables_and_columns() {
     assert_eq!(sqlite, postgres_columns(&open(&postgres).await).await);
     let tables: std::collections::BTreeSet<_> = sqlite.keys().map(|(table, _)| table.as_str()).collect();
     let expected = [
+        "data_store",
         "image_bases",
         "image_data",
         "image_documents",

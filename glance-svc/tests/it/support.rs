@@ -28,7 +28,7 @@ mod world;
 pub(crate) use http::{Answer, Http, V20, V21, file_path, id_of, image_path, names_of};
 pub(crate) use outcome::{DONE, EDGES, Edge, over_grpc, over_http};
 pub(crate) use who::Who;
-pub(crate) use world::{Settings, World, at_once, soon};
+pub(crate) use world::{MARKER, Settings, World, at_once, soon};
 
 /// The quota of a service that is not configured.
 pub(crate) const DEFAULT_QUOTA: i64 = 128;

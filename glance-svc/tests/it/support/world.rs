@@ -17,6 +17,9 @@ use super::{DEFAULT_QUOTA, Glance, Http, Who, connect, serve_with, who::ClientOf
 /// How long what happens by itself may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The marker of a folder of data.
+pub(crate) const MARKER: &str = "imprint-data-store";
+
 /// How a server is configured.
 pub(crate) struct Settings {
     /// Most properties.
@@ -93,7 +96,8 @@ impl World {
 
     /// What lies there: a folder for the data of each image.
     pub(crate) fn data(&self) -> Vec<PathBuf> {
-        std::fs::read_dir(self.0.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
+        let entries = std::fs::read_dir(self.0.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| !path.ends_with(MARKER)).collect()
     }
 
     /// Shares an image with the projects of those who have not answered, accepted and rejected it.
