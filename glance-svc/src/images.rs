@@ -4,8 +4,14 @@ use crate::{
     data::DataStore,
     error::Error,
     image::{
-        Image, Status, access, etag as etag_of, history::Revision, listed::Listed, properties::Quota,
-        snapshot::Snapshot, update,
+        Image, Status,
+        access::{self, Access, Standing},
+        etag as etag_of,
+        history::Revision,
+        listed::Listed,
+        properties::Quota,
+        snapshot::Snapshot,
+        update,
     },
     list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
     store::{DataStep, Edit, Seen, Store},
@@ -206,38 +212,27 @@ impl Images {
         Ok(())
     }
 
-    /// A page of the history of an image, as [`Images::list`], to those who manage it; an image that never was
-    /// has none.
+    /// A page of the history of an image, as [`Images::list`], to those who manage it: what became of it while they did, and
+    /// of the first revision of that time, not what was before; an image that never was has none.
     pub async fn list_revisions(
         &self,
         id: Id,
         page: &Page<RevisionOrder>,
         caller: &Caller,
     ) -> Result<Read<Revision>, Error> {
-        self.check_history(id, caller).await?;
-        let revisions = self.store.list_revisions(id, page).await?;
-        if revisions.items.is_empty() { Err(Error::NotFound(id)) } else { Ok(revisions) }
-    }
-
-    /// History names users, and values that have been removed since: it is for those who manage the image.
-    async fn check_history(&self, id: Id, caller: &Caller) -> Result<(), Error> {
-        if caller.is_admin {
-            return Ok(());
+        let project = &caller.actor.project_id;
+        let past = self.store.past(id, project).await?.ok_or(Error::NotFound(id))?;
+        access::check_history(caller, id, past.now())?;
+        let owner = (!caller.is_admin).then_some(project.as_str());
+        let entries = self.store.list_revisions(id, page, owner).await?;
+        if entries.items.is_empty() {
+            return Err(Error::NotFound(id));
         }
-        let image = match self.store.attributes(id, &caller.actor.project_id).await? {
-            Some(seen) => {
-                check_seen(&seen, caller)?;
-                seen.image
-            }
-            None => {
-                let deleted = self.store.replayed(id, i64::MAX).await?.ok_or(Error::NotFound(id))?;
-                access::manages(caller, &deleted).then_some(deleted).ok_or(Error::NotFound(id))?
-            }
-        };
-        if access::manages(caller, &image) {
-            return Ok(());
-        }
-        Err(Error::NotPermitted { action: format!("read the history of image {id}"), needs: access::OWNER })
+        entries.try_map(|entry| {
+            let before = access::past(caller, past.now(), Standing::managed(&entry.owner_before));
+            let revision = entry.revision;
+            Ok(if before == Access::Manages { revision } else { revision.without_before() })
+        })
     }
 }
 

@@ -31,6 +31,7 @@ mod update;
 
 pub use current::Found;
 pub use data::{DataStep, Unsettled};
+pub use history::Past;
 pub use update::{Edit, Revise};
 
 use current::{Current, current};

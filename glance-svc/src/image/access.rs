@@ -1,29 +1,82 @@
 //! Who may see and change an image: the defaults of Glance's policy (current release).
 
-use common::caller::Caller;
+use common::{caller::Caller, id::Id};
 
 use super::{Image, Visibility};
 use crate::error::Error;
+
+/// What a caller may do with an image; whoever may do one may do those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// It must not learn that the image is there.
+    Nothing,
+    /// It sees the image when it names it; lists show less.
+    Sees,
+    /// It manages the image, and sees its history: it is an operator, or of the project that owns it.
+    Manages,
+}
+
+/// An image at one time, as far as that decides who may do what with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// The owning project, or empty.
+    pub owner: &'a str,
+    /// Who may see it; none where it is for those who manage it alone, as an image that is deleted and its history are.
+    pub visibility: Option<Visibility>,
+    /// Whether it is shared with the project of the caller.
+    pub is_shared: bool,
+}
+
+impl<'a> Standing<'a> {
+    /// An image, shared with the project of the caller or not.
+    #[must_use]
+    pub fn of(image: &'a Image, is_shared: bool) -> Self {
+        Self { owner: &image.owner, visibility: Some(image.visibility), is_shared }
+    }
+
+    /// What only those see who manage the image, which that project owns.
+    #[must_use]
+    pub const fn managed(owner: &'a str) -> Self {
+        Self { owner, visibility: None, is_shared: false }
+    }
+}
+
+/// What `caller` may do with an image that stands so.
+fn access(caller: &Caller, standing: Standing<'_>) -> Access {
+    if caller.is_admin || caller.is_of(standing.owner) {
+        return Access::Manages;
+    }
+    let is_seen = match standing.visibility {
+        // Glance: what nobody owns, everybody sees.
+        Some(_) if standing.owner.is_empty() => true,
+        Some(Visibility::Public | Visibility::Community) => true,
+        Some(Visibility::Shared) => standing.is_shared,
+        None | Some(Visibility::Private) => false,
+    };
+    if is_seen { Access::Sees } else { Access::Nothing }
+}
+
+/// What `caller` may do with an image as it was: what it could do `then` and may do `now`, the lesser of both. The one rule
+/// of all that is read of the past: whoever sees it may read the image as it was; whoever manages it, what became of it.
+///
+/// An image was shared with a member from the revision on that it had when the member was added, last. What is deleted now
+/// is for those who managed it last.
+#[must_use]
+pub fn past(caller: &Caller, now: Standing<'_>, then: Standing<'_>) -> Access {
+    access(caller, now).min(access(caller, then))
+}
 
 /// Whether `caller` sees the image when it names it; lists show less. `is_member`: whether it is shared with the
 /// caller's project.
 #[must_use]
 pub fn sees(caller: &Caller, image: &Image, is_member: bool) -> bool {
-    caller.is_admin
-        // Glance: what nobody owns, everybody sees.
-        || image.owner.is_empty()
-        || caller.is_of(&image.owner)
-        || match image.visibility {
-            Visibility::Public | Visibility::Community => true,
-            Visibility::Shared => is_member,
-            Visibility::Private => false,
-        }
+    access(caller, Standing::of(image, is_member)) >= Access::Sees
 }
 
 /// Whether `caller` manages the image: it is an operator, or of the project that owns it.
 #[must_use]
 pub fn manages(caller: &Caller, image: &Image) -> bool {
-    caller.is_admin || caller.is_of(&image.owner)
+    access(caller, Standing::managed(&image.owner)) == Access::Manages
 }
 
 /// Whether `caller` may list images at all.
@@ -48,6 +101,18 @@ pub fn check_download(caller: &Caller, image: &Image) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::NotPermitted { action: format!("download image {}", image.id), needs: "the role member" })
+}
+
+/// Whether `caller` may read the history of the image that stands so now: it names users, and values that have been removed
+/// since.
+pub fn check_history(caller: &Caller, id: Id, now: Standing<'_>) -> Result<(), Error> {
+    match access(caller, now) {
+        Access::Manages => Ok(()),
+        Access::Sees => {
+            Err(Error::NotPermitted { action: format!("read the history of image {id}"), needs: OWNER })
+        }
+        Access::Nothing => Err(Error::NotFound(id)),
+    }
 }
 
 /// Whether `caller` may make `next` of `image`, or register it.
@@ -81,7 +146,7 @@ pub(crate) const OWNER: &str = "the role member in the project that owns it, or 
 
 #[cfg(test)]
 mod tests {
-    use common::{caller::Actor, clock, id::Id};
+    use common::{caller::Actor, clock};
 
     use super::*;
 
@@ -108,6 +173,42 @@ mod tests {
             assert!(sees(&stranger, &image("", visibility), false));
         }
         assert!(!sees(&caller("", &["member"]), &image("owner", Private), false));
+    }
+
+    #[test]
+    fn the_past_is_what_was_seen_then_and_may_be_seen_now() {
+        use Access::{Manages, Nothing, Sees};
+        let callers = [caller("owner", &["reader"]), caller("other", &["member"]), caller("", &["member"])];
+        let standings = [
+            (
+                Standing { owner: "owner", visibility: Some(Visibility::Private), is_shared: true },
+                [Manages, Nothing, Nothing],
+            ),
+            (
+                Standing { owner: "owner", visibility: Some(Visibility::Shared), is_shared: false },
+                [Manages, Nothing, Nothing],
+            ),
+            (
+                Standing { owner: "owner", visibility: Some(Visibility::Shared), is_shared: true },
+                [Manages, Sees, Sees],
+            ),
+            (
+                Standing { owner: "owner", visibility: Some(Visibility::Public), is_shared: false },
+                [Manages, Sees, Sees],
+            ),
+            (Standing { owner: "", visibility: Some(Visibility::Private), is_shared: false }, [Sees; 3]),
+            (Standing::managed("owner"), [Manages, Nothing, Nothing]),
+            (Standing::managed("other"), [Nothing, Manages, Nothing]),
+            (Standing::managed(""), [Nothing; 3]),
+        ];
+        for (index, caller) in callers.iter().enumerate() {
+            for (now, may) in standings {
+                for (then, could) in standings {
+                    assert_eq!(past(caller, now, then), may[index].min(could[index]), "{now:?} {then:?}");
+                    assert_eq!(past(&super::tests::caller("ops", &["admin"]), now, then), Manages);
+                }
+            }
+        }
     }
 
     #[test]

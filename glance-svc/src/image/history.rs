@@ -34,6 +34,15 @@ pub struct Revision {
     pub changes: Vec<Change>,
 }
 
+/// A revision, and to whom the image belonged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What was done.
+    pub revision: Revision,
+    /// The project that owned the image before that, or empty.
+    pub owner_before: String,
+}
+
 /// The change of one attribute or property, as history keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -73,6 +82,18 @@ impl Action {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Create, Self::Update, Self::Delete].into_iter().find(|action| action.as_str() == name)
+    }
+}
+
+impl Revision {
+    /// What of it may be told to whoever must not know the image before it.
+    #[must_use]
+    pub fn without_before(mut self) -> Self {
+        self.changes.retain(|change| change.new.is_some());
+        for change in &mut self.changes {
+            change.old = None;
+        }
+        self
     }
 }
 

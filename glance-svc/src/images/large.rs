@@ -9,8 +9,12 @@ use futures_util::future::join_all;
 use super::{Images, check_seen};
 use crate::{
     error::Error,
-    image::{Image, access, snapshot::Snapshot},
-    store::{Edit, Found, LARGEST, Seen},
+    image::{
+        Image,
+        access::{self, Access},
+        snapshot::Snapshot,
+    },
+    store::{Edit, Found, LARGEST},
 };
 
 /// Bytes of an image that is not small.
@@ -92,20 +96,17 @@ impl Images {
 
     /// The image as it was at `revision`, also after its deletion: to those who see it now and saw it then.
     pub async fn get_revision(&self, id: Id, revision: i64, caller: &Caller) -> Result<Snapshot, Error> {
-        let now = self.store.attributes(id, &caller.actor.project_id).await?;
+        let past = self.store.past(id, &caller.actor.project_id).await?.ok_or(Error::NotFound(id))?;
+        // Whoever does not see it now need not wait for room.
+        if access::past(caller, past.now(), past.now()) == Access::Nothing {
+            return Err(Error::NotFound(id));
+        }
         // How large it was is not known before.
         let room = self.memory.room(REPLAY).await;
         let then = self.store.replayed(id, revision).await?.ok_or(Error::NotFound(id))?;
-        let then = match now {
-            Some(now) => {
-                check_seen(&now, caller)?;
-                let then = Seen { image: then, is_member: now.is_member };
-                check_seen(&then, caller)?;
-                then.image
-            }
-            None if access::manages(caller, &then) => then,
-            None => return Err(Error::NotFound(id)),
-        };
+        if access::past(caller, past.now(), past.then(&then)) == Access::Nothing {
+            return Err(Error::NotFound(id));
+        }
         if then.revision != revision {
             return Err(Error::RevisionNotFound { id, revision });
         }

@@ -10,19 +10,45 @@ use sqlx::QueryBuilder;
 
 use super::{
     Store,
-    rows::{BaseRow, RevisionRow},
+    rows::{BaseRow, PastRow, RevisionRow},
 };
 use crate::{
     error::Error,
     image::{
-        Image,
-        history::{Revision, replay},
+        Image, Visibility,
+        access::Standing,
+        history::{Entry, replay},
     },
     list::RevisionOrder,
 };
 
 /// Every so many revisions, the whole image is kept beside its history: no more of it is read for one revision.
 pub(super) const BASES: i64 = 64;
+
+/// Who may see what of the past of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// The project that owns it, or owned it when it was deleted; or empty.
+    pub(super) owner: String,
+    /// None if it was deleted.
+    pub(super) visibility: Option<Visibility>,
+    /// Its revision when it was shared with the project that asks, if it is.
+    pub(super) shared_since: Option<i64>,
+}
+
+impl Past {
+    /// How it stands now.
+    #[must_use]
+    pub fn now(&self) -> Standing<'_> {
+        Standing { owner: &self.owner, visibility: self.visibility, is_shared: self.shared_since.is_some() }
+    }
+
+    /// How it stood then.
+    #[must_use]
+    pub fn then<'a>(&self, then: &'a Image) -> Standing<'a> {
+        Standing::of(then, self.shared_since.is_some_and(|since| since <= then.revision))
+    }
+}
 
 impl Store {
     /// The image as it was at `revision`, or at its last one before that; `None` if there is no such image. Made from the
@@ -37,9 +63,11 @@ impl Store {
             let order = Order::new(vec![(RevisionOrder::Revision, Direction::Ascending)]);
             let size = usize::try_from(revision.saturating_sub(after).min(BASES)).unwrap_or(1);
             let page = Page::behind(size, order, Some(|_| Key::Integer(after)));
-            let Read { items, is_cut } = self.list_revisions(id, &page).await?;
+            let Read { items, is_cut } = self.list_revisions(id, &page, None).await?;
             let is_last = items.len() <= size && !is_cut;
-            for next in items.iter().take_while(|next| next.revision <= revision) {
+            for Entry { revision: next, .. } in
+                items.iter().take_while(|next| next.revision.revision <= revision)
+            {
                 image = Some(replay(image.take(), next).ok_or(Error::Corrupt(id))?);
             }
             if is_last {
@@ -63,28 +91,60 @@ impl Store {
         row.map(Image::try_from).transpose()
     }
 
-    /// A page of revisions, as many as an answer holds: how large they are is known before they are read.
-    pub async fn list_revisions(&self, id: Id, page: &Page<RevisionOrder>) -> Result<Read<Revision>, Error> {
+    /// To whom an image belongs and shows itself now, and from when on it is shared with `project`; also of one that was
+    /// deleted, and `None` of one that never was.
+    pub async fn past(&self, id: Id, project: &str) -> Result<Option<Past>, Error> {
+        let row: Option<PastRow> = on_db!(self.db, |connection| {
+            sqlx::query_as(
+                "SELECT first.image_id, COALESCE(images.owner, (SELECT last.owner FROM image_owners last \
+                 WHERE last.image_id = first.image_id ORDER BY last.revision DESC LIMIT 1), '') AS owner, \
+                 images.visibility, (SELECT image_revision FROM image_members \
+                 WHERE image_members.image_id = first.image_id AND member_id = $2) AS shared_since \
+                 FROM image_revisions first LEFT JOIN images ON images.id = first.image_id \
+                 WHERE first.image_id = $1 AND first.revision = 1",
+            )
+            .bind(id)
+            .bind(project)
+            .fetch_optional(connection)
+            .await?
+        });
+        row.map(Past::try_from).transpose()
+    }
+
+    /// A page of revisions, as many as an answer holds: how large they are is known before they are read. With an `owner`
+    /// that is no empty one, those alone after which it owned the image.
+    pub async fn list_revisions(
+        &self,
+        id: Id,
+        page: &Page<RevisionOrder>,
+        owner: Option<&str>,
+    ) -> Result<Read<Entry>, Error> {
         let rows: Vec<Placed<RevisionRow>> = on_db!(self.db, |connection| {
             let bytes = connection.pick("octet_length(changes)", "octet_length(changes::text)");
             let mut query = QueryBuilder::new("WITH page AS (SELECT revision, ");
-            query.push(bytes).push(" AS bytes FROM image_revisions WHERE ");
+            query.push(bytes).push(" AS bytes FROM image_history WHERE ");
             if page.push_after(&mut query) {
                 query.push(" AND ");
             }
             query.push("image_id = ").push_bind(id);
+            if let Some(owner) = owner {
+                query.push(" AND owner = ").push_bind(owner);
+                // What is before its time is not looked through.
+                query.push(" AND revision >= (SELECT MIN(revision) FROM image_owners WHERE image_id = ");
+                query.push_bind(id).push(" AND owner = ").push_bind(owner).push(")");
+            }
             page.push_order(&mut query);
             page.push_limit(&mut query);
             query.push("), ");
             page.push_sized(&mut query, "revision");
             query.push(
                 " SELECT place, image_id, revision, create_time, user_id, project_id, action, \
-                 CASE WHEN fits THEN changes END AS changes FROM sized CROSS JOIN image_revisions \
+                 owner_before, CASE WHEN fits THEN changes END AS changes FROM sized CROSS JOIN image_history \
                  WHERE is_looked_at AND revision = page_key AND image_id = ",
             );
             query.push_bind(id);
             query.build_query_as().fetch_all(connection).await?
         });
-        Read::placed(rows, RevisionRow::is_whole).try_map(Revision::try_from)
+        Read::placed(rows, RevisionRow::is_whole).try_map(Entry::try_from)
     }
 }

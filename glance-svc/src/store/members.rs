@@ -39,7 +39,7 @@ impl Store {
         row.map(Member::try_from).transpose()
     }
 
-    /// Adds a member.
+    /// Adds a member, who sees the image from the revision on that it has now.
     pub async fn insert_member(&self, member: &Member) -> Result<(), Error> {
         retrying(|| self.try_insert_member(member)).await
     }
@@ -59,8 +59,8 @@ impl Store {
                 .fetch_one(&mut *tx)
                 .await?;
             let inserted = sqlx::query(
-                "INSERT INTO image_members (image_id, member_id, status, create_time, update_time, image_create_time) \
-                 SELECT id, $2, $3, $4, $5, create_time FROM images WHERE id = $1 \
+                "INSERT INTO image_members (image_id, member_id, status, create_time, update_time, image_create_time, \
+                 image_revision) SELECT id, $2, $3, $4, $5, create_time, revision FROM images WHERE id = $1 \
                  ON CONFLICT (image_id, member_id) DO NOTHING",
             )
             .bind(member.image_id)

@@ -7,11 +7,12 @@ use common::{caller::Actor, id::Id, image::Properties};
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 
+use super::Past;
 use crate::{
     error::Error,
     image::{
         Image, Status, Visibility,
-        history::{Action, Change, Revision, replay},
+        history::{Action, Change, Entry, Revision, replay},
         listed::Listed,
         member::{Member, MemberStatus},
     },
@@ -149,7 +150,7 @@ impl TryFrom<MemberRow> for Member {
     }
 }
 
-/// A row of `image_revisions`.
+/// A row of `image_history`.
 #[derive(sqlx::FromRow)]
 pub(super) struct RevisionRow {
     image_id: Id,
@@ -160,6 +161,7 @@ pub(super) struct RevisionRow {
     action: String,
     /// None where they were too large to be read.
     changes: Option<Json<Vec<Change>>>,
+    owner_before: String,
 }
 
 impl RevisionRow {
@@ -169,18 +171,38 @@ impl RevisionRow {
     }
 }
 
-impl TryFrom<RevisionRow> for Revision {
+impl TryFrom<RevisionRow> for Entry {
     type Error = Error;
 
     fn try_from(row: RevisionRow) -> Result<Self, Error> {
-        Ok(Self {
+        let revision = Revision {
             image_id: row.image_id,
             revision: row.revision,
             create_time: row.create_time,
             actor: Actor { user_id: row.user_id, project_id: row.project_id },
             action: Action::from_name(&row.action).ok_or(Error::Corrupt(row.image_id))?,
             changes: row.changes.ok_or(Error::Corrupt(row.image_id))?.0,
-        })
+        };
+        Ok(Self { revision, owner_before: row.owner_before })
+    }
+}
+
+/// A row of [`Past`]; one of a deleted image has no visibility.
+#[derive(sqlx::FromRow)]
+pub(super) struct PastRow {
+    image_id: Id,
+    owner: String,
+    visibility: Option<String>,
+    shared_since: Option<i64>,
+}
+
+impl TryFrom<PastRow> for Past {
+    type Error = Error;
+
+    fn try_from(row: PastRow) -> Result<Self, Error> {
+        let known = |name: String| Visibility::from_name(&name).ok_or(Error::Corrupt(row.image_id));
+        let visibility = row.visibility.map(known).transpose()?;
+        Ok(Self { owner: row.owner, visibility, shared_since: row.shared_since })
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::support::{EDGES, Who, World};
 
 mod matrix;
+mod past;
 mod revisions;
 
 on_both_databases!(

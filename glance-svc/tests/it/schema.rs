@@ -22,6 +22,7 @@ on_both_databases!(
     many_servers_migrate_one_database,
     images_are_listed_as_before_they_were_migrated,
     programs_that_are_older_still_write,
+    who_saw_what_is_known_of_what_was_before_the_migration,
     deletion_leaves_no_rows,
 );
 
@@ -67,11 +68,11 @@ async fn many_servers_migrate_one_database(db: TestDb) {
     }
 }
 
-/// The schema as it was before lists were read in order.
-async fn migrate_to_0002(url: &str) -> Db {
+/// The schema as it was at a version.
+async fn migrate_to(version: i64, url: &str) -> Db {
     let before = |migrator: &Migrator| {
         Migrator::with_migrations(
-            migrator.iter().filter(|migration| migration.version <= 2).cloned().collect(),
+            migrator.iter().filter(|migration| migration.version <= version).cloned().collect(),
         )
     };
     let db = Db::open(
@@ -88,7 +89,7 @@ async fn migrate_to_0002(url: &str) -> Db {
 }
 
 async fn images_are_listed_as_before_they_were_migrated(db: TestDb) {
-    let old = migrate_to_0002(&db.url).await;
+    let old = migrate_to(2, &db.url).await;
     for statement in [
         "INSERT INTO images (id, name, status, visibility, owner, protected, disk_format, container_format, \
          min_ram, min_disk, checksum, revision, create_time, update_time) \
@@ -137,6 +138,41 @@ async fn programs_that_are_older_still_write(db: TestDb) {
     assert_eq!(glance.get(&all.images[0].id).await.unwrap(), all.images[0]);
     let listed = Who::ACCEPTED.client(&glance.channel).list_images(ListImagesRequest::default()).await;
     assert_eq!(listed.unwrap().into_inner().images.len(), 1);
+    let since: Vec<(i64,)> = rows(&opened, "SELECT image_revision FROM image_members").await;
+    assert_eq!(since, [(2,)]);
+}
+
+async fn who_saw_what_is_known_of_what_was_before_the_migration(db: TestDb) {
+    let old = migrate_to(6, &db.url).await;
+    for statement in [
+        "INSERT INTO images (id, name, status, visibility, owner, protected, disk_format, container_format, \
+         min_ram, min_disk, checksum, revision, create_time, update_time) \
+         VALUES ('6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', '', 'queued', 'shared', 'stranger', FALSE, '', '', \
+         0, 0, '', 3, '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:03+00:00')",
+        "INSERT INTO image_revisions (image_id, revision, create_time, user_id, project_id, action, changes) \
+         VALUES ('6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', 1, '2026-01-01T00:00:00+00:00', '', '', 'create', \
+         '[{\"attribute\":\"owner\",\"new\":\"owner\"},{\"attribute\":\"visibility\",\"new\":\"SHARED\"}]'), \
+         ('6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', 2, '2026-01-01T00:00:01+00:00', '', '', 'update', \
+         '[{\"property\":\"owner\",\"new\":\"nobody\"}]'), \
+         ('6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', 3, '2026-01-01T00:00:03+00:00', '', '', 'update', \
+         '[{\"attribute\":\"owner\",\"old\":\"owner\",\"new\":\"stranger\"}]')",
+        "INSERT INTO image_members (image_id, member_id, status, create_time, update_time) VALUES \
+         ('6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', 'accepted', 'accepted', \
+         '2026-01-01T00:00:02+00:00', '2026-01-01T00:00:04+00:00'), \
+         ('6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11', 'pending', 'pending', \
+         '2025-12-31T23:59:59+00:00', '2026-01-01T00:00:04+00:00')",
+    ] {
+        execute(&old, statement).await;
+    }
+    let world = World::start(db).await;
+    let opened = open(&world.db).await;
+    let since: Vec<(String, i64)> =
+        rows(&opened, "SELECT member_id, image_revision FROM image_members ORDER BY member_id").await;
+    // Whose clock was behind sees no more than the image as it is now.
+    assert_eq!(since, [("accepted".to_owned(), 2), ("pending".to_owned(), 3)]);
+    let owners: Vec<(i64, String)> =
+        rows(&opened, "SELECT revision, owner FROM image_owners ORDER BY revision").await;
+    assert_eq!(owners, [(1, "owner".to_owned()), (3, "stranger".to_owned())]);
 }
 
 async fn deletion_leaves_no_rows(db: TestDb) {
@@ -205,7 +241,9 @@ async fn both_databases_have_the_same_tables_and_columns() {
         "image_bases",
         "image_data",
         "image_documents",
+        "image_history",
         "image_members",
+        "image_owners",
         "image_properties",
         "image_records",
         "image_revisions",
