@@ -37,6 +37,7 @@ mod arrival;
 mod held;
 mod limits;
 mod memory;
+mod methods;
 mod pace;
 mod seen;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use held::Held;
 pub use limits::Limits;
 pub(crate) use limits::Line;
 pub use memory::{Memory, Room};
+pub use methods::Methods;
 
 use arrival::{Arrival, Stalled};
 use held::Taken;
@@ -80,15 +82,17 @@ struct Shared {
     is_transfer: IsTransfer,
     /// Full names of the gRPC services.
     names: &'static [&'static str],
+    methods: Methods,
 }
 
 impl Edge {
-    /// An edge whose errors have reasons of `domain`, in front of the gRPC services with these full `names`; its
-    /// large messages and answers share `memory`.
+    /// An edge whose errors have reasons of `domain`, in front of the gRPC services with these full `names`, and of these
+    /// and other `methods`; its large messages and answers share `memory`.
     #[must_use]
     pub fn new(
         domain: &'static str,
         names: &'static [&'static str],
+        methods: Methods,
         limits: &Limits,
         memory: Memory,
         is_transfer: IsTransfer,
@@ -105,6 +109,7 @@ impl Edge {
             headers,
             is_transfer,
             names,
+            methods,
         }))
     }
 
@@ -150,7 +155,7 @@ where
             Some(_) => Way::http(request.headers()),
             None => Way::of(request.headers()),
         };
-        let seen = Seen::new(&request, way);
+        let seen = Seen::new(&request, way, &self.shared.methods);
         let span = telemetry::span(&request);
         let kind = Kind::of(&request, self.shared.is_transfer);
         let deadline = self.shared.deadline(&request, kind);

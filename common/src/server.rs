@@ -27,7 +27,7 @@ use crate::{
     background,
     caller::Identity,
     db::Db,
-    edge::{Edge, IsTransfer, Memory},
+    edge::{Edge, IsTransfer, Memory, Methods},
     identity::Introduction,
     metrics,
 };
@@ -184,7 +184,15 @@ pub async fn serve(
     health.set_service_status(LIVENESS, ServingStatus::Serving).await;
     let ready = service.db.is_ready();
     report(&health, service.names, ready).await;
-    let edge = Edge::new(service.domain, service.names, &options.limits, service.memory, service.is_transfer);
+    let methods = methods(service.descriptors)?;
+    let edge = Edge::new(
+        service.domain,
+        service.names,
+        methods,
+        &options.limits,
+        service.memory,
+        service.is_transfer,
+    );
     let (beats, db, reporter) = (edge.clone(), service.db.clone(), health.clone());
     let beating = move || heartbeat(reporter.clone(), service.names, db.clone(), beats.clone());
     let heartbeat = tokio::spawn(async move { background::keep("heartbeat", beating).await });
@@ -273,6 +281,14 @@ pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// The methods of a service, of health, and of reflection in both versions.
+fn methods(descriptors: &[u8]) -> Result<Methods, Error> {
+    use tonic_reflection::pb::{v1, v1alpha};
+    let health = tonic_health::pb::FILE_DESCRIPTOR_SET;
+    let all = [descriptors, health, v1::FILE_DESCRIPTOR_SET, v1alpha::FILE_DESCRIPTOR_SET];
+    Ok(Methods::of(&all).map_err(tonic_reflection::server::Error::from)?)
 }
 
 /// Adds reflection in both versions: grpcurl asks for v1alpha, newer clients for v1.

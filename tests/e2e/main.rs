@@ -16,6 +16,7 @@ mod http;
 mod leaving;
 mod limits;
 mod memory;
+mod metrics;
 mod openapi;
 mod operations;
 mod pooler;

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
 use tonic::Code;
 use tracing::Span;
 
+use super::Methods;
 use crate::{
     http::{self as openstack, Form, Problem},
     metrics::{Answered, METRICS},
@@ -48,8 +49,8 @@ impl Way {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) way: Way,
-    /// The path of a gRPC method, or the method of HTTP.
-    method: String,
+    /// The gRPC method, or the method of HTTP; none that is not known.
+    method: Option<String>,
     started: Instant,
     /// For the log of what should not have happened.
     uri: Uri,
@@ -57,11 +58,12 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn new(request: &Request, way: Way) -> Self {
+    pub(super) fn new(request: &Request, way: Way, methods: &Methods) -> Self {
         let method = match way {
-            Way::Grpc => request.uri().path().trim_start_matches('/').to_owned(),
-            Way::Http(_) => request.method().as_str().to_owned(),
+            Way::Grpc => methods.at(request.uri().path()),
+            Way::Http(_) => HTTP.iter().find(|method| *method == request.method()).map(Method::as_str),
         };
+        let method = method.map(str::to_owned);
         let request_id = request.headers().get("x-request-id").cloned();
         Self { way, method, started: Instant::now(), uri: request.uri().clone(), request_id }
     }
@@ -69,7 +71,7 @@ impl Seen {
     /// Logs what should not have happened to the request, which need not have a span.
     pub(super) fn report(&self, what: &str) {
         let id = self.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
-        tracing::error!(method = self.method, path = self.uri.path(), request_id = id, "{what}");
+        tracing::error!(method = self.method.as_deref(), path = self.uri.path(), request_id = id, "{what}");
     }
 
     fn is_internal(&self, response: &Response) -> bool {
@@ -87,27 +89,29 @@ impl Seen {
         if self.is_internal(response) {
             self.report("the request was answered with an internal error");
         }
-        let method = std::mem::take(&mut self.method);
+        let method = self.method.take();
         let (protocol, method, code) = match self.way {
             Way::Grpc => {
                 let said = response.headers().get("grpc-status");
                 let code = said.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
-                // What nobody serves has any name that callers think of.
-                let method = if code == Code::Unimplemented { OTHER.to_owned() } else { method };
                 ("grpc", method, status::code_name(code).to_owned())
             }
             Way::Http(_) => {
                 let path = response.extensions().get::<MatchedPath>();
                 let path = path.filter(|_| response.status() != StatusCode::METHOD_NOT_ALLOWED);
-                let method =
-                    path.map_or_else(|| OTHER.to_owned(), |path| format!("{method} {}", path.as_str()));
+                let method = method.zip(path).map(|(method, path)| format!("{method} {}", path.as_str()));
                 ("http", method, response.status().as_str().to_owned())
             }
         };
+        let method = method.unwrap_or_else(|| OTHER.to_owned());
         let (duration, trace_id) = (self.started.elapsed(), telemetry::trace_id(span));
         METRICS.answered(Answered { protocol, method, code, duration, trace_id });
     }
 }
+
+/// The methods of HTTP that routes may have.
+const HTTP: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 /// The name of whatever is not served, so that callers cannot make up names to be counted.
 const OTHER: &str = "other";

@@ -24,8 +24,14 @@ async fn answer<F>(
 where
     F: Future<Output = Result<Response, Infallible>> + Send + 'static,
 {
-    let edge =
-        Edge::new("glance", &["glance.v1.ImageService"], &Limits::default(), Memory::default(), |_| false);
+    let edge = Edge::new(
+        "glance",
+        &["glance.v1.ImageService"],
+        Methods::default(),
+        &Limits::default(),
+        Memory::default(),
+        |_| false,
+    );
     let Ok(response) = edge.layer(service_fn(serve)).oneshot(request).await;
     response
 }
