@@ -40,6 +40,7 @@ mod memory;
 mod methods;
 mod pace;
 mod seen;
+mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -116,6 +117,7 @@ impl Edge {
     /// Forgets what need not be remembered; to be called from time to time.
     pub fn tidy(&self) {
         self.0.admission.tidy();
+        self.0.memory.tidy();
     }
 }
 
@@ -260,8 +262,9 @@ impl Shared {
             let length = request.body().size_hint().exact();
             Length::Known(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(self.message))
         };
+        let key = self.admission.key(request);
         let body = mem::take(request.body_mut());
-        let (weighed, slot) = Weighed::new(body, &self.memory, length);
+        let (weighed, slot) = Weighed::new(body, &self.memory, length, key);
         *request.body_mut() = Body::new(weighed);
         Some(slot)
     }

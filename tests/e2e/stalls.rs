@@ -18,6 +18,7 @@ use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
+use tower::Service as _;
 
 use crate::limits::{endless, get, glance, of, until_in_flight, until_measured};
 
@@ -279,4 +280,72 @@ async fn watches_of_health_have_places_of_their_own() {
     let request = HealthCheckRequest { service: String::new() };
     HealthClient::new(channel).check(request).await.unwrap();
     client(&service).await.list_images(ListImagesRequest::default()).await.unwrap();
+}
+
+/// As many bytes of a request as take all of the room for large ones at once, twice over.
+const LARGE: usize = 4 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_requests_of_a_caller_leave_room_for_others() {
+    let db = TestDb::sqlite();
+    let service = glance(&db, &["--max-stall-ms", LONG, "--max-deadline-ms", "60000"]);
+    // Over HTTP/1.1: as much as begins to be looked at, and nothing more.
+    let head = format!(
+        "POST /v2/images HTTP/1.1\r\nhost: x\r\nx-user-id: greedy\r\nx-project-id: demo\r\n\
+         content-type: application/json\r\ncontent-length: {LARGE}\r\n\r\n{}",
+        " ".repeat(40_000)
+    );
+    let mut open: Vec<_> = (0..4).map(|_| TcpStream::connect(service.address()).unwrap()).collect();
+    for stream in &mut open {
+        stream.write_all(head.as_bytes()).unwrap();
+    }
+    // The one that has its room has a place as well.
+    until_in_flight(&service, 1);
+    large_requests_of_others_are_answered(&service).await;
+    drop(open);
+    until_in_flight(&service, 0);
+
+    // Over HTTP/2.
+    let channel = Channel::from_shared(service.endpoint()).unwrap().connect().await.unwrap();
+    let mut begun = JoinSet::new();
+    for _ in 0..4 {
+        let mut channel = channel.clone();
+        begun.spawn(async move {
+            let length = u32::try_from(LARGE - 1024).unwrap().to_be_bytes();
+            let part = [&[0], &length[..], &vec![0; 40_000]].concat();
+            let part = tokio_stream::iter([Ok::<_, std::io::Error>(part)]);
+            let body = axum::body::Body::from_stream(part.chain(tokio_stream::pending()));
+            let request = axum::http::Request::post("/glance.v1.ImageService/CreateImage")
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .header("x-user-id", "greedy")
+                .header("x-project-id", "demo");
+            let request = request.body(tonic::body::Body::new(body)).unwrap();
+            std::future::poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+            channel.call(request).await
+        });
+    }
+    until_in_flight(&service, 1);
+    large_requests_of_others_are_answered(&service).await;
+    begun.shutdown().await;
+}
+
+/// Over both versions of HTTP, in less time than any request has.
+async fn large_requests_of_others_are_answered(service: &Service) {
+    let wide: std::collections::BTreeMap<_, _> =
+        (0..50).map(|number| (format!("p{number}"), "v".repeat(10_000))).collect();
+    let image = Image { name: "wide".into(), properties: wide, ..Image::default() };
+    let request = of("modest", CreateImageRequest { image: Some(image) });
+    client(service).await.create_image(request).await.unwrap();
+    let body = format!("{{\"name\": \"wide\"{}}}", " ".repeat(500_000));
+    let mut stream = TcpStream::connect(service.address()).unwrap();
+    write!(
+        stream,
+        "POST /v2/images HTTP/1.1\r\nhost: x\r\nx-user-id: modest\r\nx-project-id: demo\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let answer = until_answered(&mut stream);
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
 }

@@ -1,12 +1,11 @@
 //! How many requests are let in.
 
 use std::{
-    collections::HashMap,
     future::Future,
     hash::{BuildHasher as _, RandomState},
     num::NonZeroU32,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -27,6 +26,7 @@ use super::{
     IsTransfer,
     memory::{self, Memory},
     pace::Answers,
+    shares::{Shares, share},
 };
 use crate::{
     http::Problem,
@@ -91,14 +91,8 @@ impl Default for Limits {
     }
 }
 
-/// A caller and a connection each have at most one of so many parts of the places of a kind.
-const SHARE: u32 = 4;
-
 /// Most streams of health and reflection at a time, which are open for as long as their clients like.
 const WATCHES: u32 = 512;
-
-/// How many callers are known before those that have no place are forgotten.
-const KNOWN: usize = 1024;
 
 /// Lets requests in, as long as there are few enough.
 #[derive(Debug)]
@@ -155,7 +149,7 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let share = |most| Arc::new(Semaphore::new(share(most)));
+        let share = |most: u32| Arc::new(Semaphore::new(share(most as usize)));
         Self {
             requests: share(limits.in_flight),
             transfers: share(limits.transfers),
@@ -165,17 +159,12 @@ impl Line {
     }
 }
 
-/// A share of so many, at least one.
-fn share(most: u32) -> usize {
-    most.div_ceil(SHARE) as usize
-}
-
 /// Places for requests of a kind.
 #[derive(Debug)]
 struct Room {
     places: Arc<Semaphore>,
-    /// Places of each caller, by the hash of who it is.
-    shares: Mutex<HashMap<u64, Arc<Share>>>,
+    /// Places of each caller.
+    shares: Shares<Share>,
     most: u32,
     queue: Arc<Queue>,
     most_queued: u32,
@@ -239,7 +228,7 @@ impl Room {
         let queue = Queue { length: AtomicU32::new(0), gauge: METRICS.queue(name) };
         Self {
             places: Arc::new(Semaphore::new(most as usize)),
-            shares: Mutex::default(),
+            shares: Shares::default(),
             most,
             queue: Arc::new(queue),
             most_queued: limits.queued,
@@ -249,15 +238,10 @@ impl Room {
 
     /// What the caller with this hash has.
     fn share(&self, key: u64) -> Arc<Share> {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if shares.len() >= KNOWN && shares.len() == shares.capacity() {
-            shares.retain(|_, share| Arc::strong_count(share) > 1);
-        }
-        let new = || {
-            let places = Arc::new(Semaphore::new(share(self.most)));
-            Arc::new(Share { places, queued: AtomicU32::new(0) })
-        };
-        Arc::clone(shares.entry(key).or_insert_with(new))
+        self.shares.of(key, || {
+            let places = Arc::new(Semaphore::new(share(self.most as usize)));
+            Share { places, queued: AtomicU32::new(0) }
+        })
     }
 
     /// A place, or a place in the queue: whoever is refused comes again, which costs more than to let it wait.
@@ -273,7 +257,7 @@ impl Room {
             return Entry::Now(Some(Place::new(permits, own, is_counted)));
         }
         let (queued, (before, of_it)) = Queued::new(&self.queue, &own);
-        if before >= self.most_queued || of_it as usize >= share(self.most_queued) {
+        if before >= self.most_queued || of_it as usize >= share(self.most_queued as usize) {
             return Entry::Never(overloaded());
         }
         let patience = self.patience;
@@ -283,13 +267,6 @@ impl Room {
             // In order, and no longer than this: who has waited for so long will soon have gone.
             entered.map(|permits| Place::new(permits, own, is_counted)).map_err(|_| overloaded())
         })
-    }
-
-    /// Forgets callers that have no place.
-    fn tidy(&self) {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        shares.retain(|_, share| Arc::strong_count(share) > 1);
-        shares.shrink_to(KNOWN);
     }
 }
 
@@ -391,7 +368,7 @@ impl Admission {
     /// Forgets callers that have been away for so long that they may do anything again.
     pub(super) fn tidy(&self) {
         for room in [&self.requests, &self.transfers, &self.watches] {
-            room.tidy();
+            room.shares.tidy();
         }
         if let Some(callers) = &self.callers {
             callers.limiter.retain_recent();
@@ -400,7 +377,7 @@ impl Admission {
 
     /// Who is calling: user and project, else a token, else the address. A token beside the others says nothing: a
     /// caller could send another one each time.
-    fn key(&self, request: &Request) -> u64 {
+    pub(super) fn key(&self, request: &Request) -> u64 {
         let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
         let said = ["x-user-id", "x-project-id"].map(header);
         if said.iter().any(Option::is_some) {

@@ -1,5 +1,6 @@
 //! How many bytes large requests and large answers may take at a time. Small ones are as many as the limits of requests
-//! allow; large ones wait for each other, in the order in which they came, until there is room or their time is over.
+//! allow; large ones wait for each other, in the order in which they came, until there is room or their time is over. Large
+//! requests of one caller have a share of the room, or one of them has as much as it needs.
 
 use std::{
     future::Future,
@@ -14,6 +15,8 @@ use axum::{
 };
 use http_body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::shares::{Shares, share};
 
 /// Most bytes that large requests take at a time, unless it is configured.
 pub(super) const REQUESTS: usize = 64 * 1024 * 1024;
@@ -45,19 +48,36 @@ pub struct Memory {
 #[derive(Debug, Clone)]
 struct Budget {
     room: Arc<Semaphore>,
+    shares: Arc<Shares<Semaphore>>,
     most: usize,
 }
 
+/// Room that a caller has: of its share, and of all.
+type Permits = [OwnedSemaphorePermit; 2];
+
 impl Budget {
     fn new(most: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new(most / UNIT)), most }
+        Self { room: Arc::new(Semaphore::new(most / UNIT)), shares: Arc::default(), most }
+    }
+
+    /// As [`Budget::take`], for the caller with this hash, who waits for its share first: whoever has too much keeps nobody
+    /// else waiting. One that needs more than its share waits for all of it.
+    async fn take_of(self, key: u64, bytes: usize) -> Permits {
+        let most = share(self.most);
+        let share = self.shares.of(key, || Semaphore::new(most / UNIT));
+        let own = acquire(share, bytes.min(most)).await;
+        [own, self.take(bytes).await]
     }
 
     /// Waits for room for so many bytes; whoever needs more than there is waits for all of it.
     async fn take(self, bytes: usize) -> OwnedSemaphorePermit {
-        let units = u32::try_from(bytes.min(self.most) / UNIT).unwrap_or(u32::MAX);
-        self.room.acquire_many_owned(units).await.expect("nobody closes it")
+        acquire(self.room, bytes.min(self.most)).await
     }
+}
+
+async fn acquire(room: Arc<Semaphore>, bytes: usize) -> OwnedSemaphorePermit {
+    let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX);
+    room.acquire_many_owned(units).await.expect("nobody closes it")
 }
 
 /// Room that is taken, until the last copy of this value goes.
@@ -76,6 +96,11 @@ impl Memory {
     #[must_use]
     pub fn new(requests: usize, answers: usize) -> Self {
         Self { requests: Budget::new(requests), answers: Budget::new(answers) }
+    }
+
+    /// Forgets callers that have no room.
+    pub(super) fn tidy(&self) {
+        self.requests.shares.tidy();
     }
 
     /// Waits until there is room for an answer for which about so many `bytes` are read and made. Whoever has room must
@@ -107,14 +132,16 @@ impl Room {
 }
 
 /// Room that a request has got for its message, if that is a large one.
-pub(super) type Slot = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
+pub(super) type Slot = Arc<Mutex<Option<Permits>>>;
 
-type Waiting = Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>;
+type Waiting = Pin<Box<dyn Future<Output = Permits> + Send>>;
 
 /// The body of a request, which goes on once there is room for all of it.
 pub(super) struct Weighed {
     body: Body,
     requests: Budget,
+    /// The hash of who sends it.
+    key: u64,
     slot: Slot,
     length: Length,
     /// What has arrived, and waits for room.
@@ -132,9 +159,10 @@ pub(super) enum Length {
 }
 
 impl Weighed {
-    pub(super) fn new(body: Body, memory: &Memory, length: Length) -> (Self, Slot) {
+    /// A body whose message has this `length`, of the caller with the hash `key`; and where its room is kept.
+    pub(super) fn new(body: Body, memory: &Memory, length: Length, key: u64) -> (Self, Slot) {
         let (requests, slot) = (memory.requests.clone(), Slot::default());
-        (Self { body, requests, slot: Arc::clone(&slot), length, waiting: None }, slot)
+        (Self { body, requests, key, slot: Arc::clone(&slot), length, waiting: None }, slot)
     }
 
     /// How long the message is, the first time that it is known.
@@ -155,7 +183,7 @@ impl Weighed {
     /// Waits for room, if the message is large.
     fn weigh(&mut self, arrived: &Bytes) -> Option<Waiting> {
         let length = self.length(arrived).filter(|length| *length >= SMALL)?;
-        Some(Box::pin(self.requests.clone().take(length.saturating_mul(COPIES))))
+        Some(Box::pin(self.requests.clone().take_of(self.key, length.saturating_mul(COPIES))))
     }
 }
 
@@ -201,10 +229,19 @@ mod tests {
     const LARGE: usize = REQUESTS / COPIES;
 
     fn read(memory: &Memory, length: Length, parts: &[&[u8]]) -> (tokio::task::JoinHandle<usize>, Slot) {
+        read_of(1, memory, length, parts)
+    }
+
+    fn read_of(
+        key: u64,
+        memory: &Memory,
+        length: Length,
+        parts: &[&[u8]],
+    ) -> (tokio::task::JoinHandle<usize>, Slot) {
         let parts: Vec<_> =
             parts.iter().map(|part| Ok::<_, axum::Error>(Bytes::from(part.to_vec()))).collect();
         let body = Body::from_stream(tokio_stream::iter(parts));
-        let (weighed, slot) = Weighed::new(body, memory, length);
+        let (weighed, slot) = Weighed::new(body, memory, length, key);
         let reading =
             async move { axum::body::to_bytes(Body::new(weighed), usize::MAX).await.unwrap().len() };
         (tokio::spawn(reading), slot)
@@ -226,6 +263,26 @@ mod tests {
         assert!(!second.is_finished());
         drop(slot);
         assert_eq!(second.await.unwrap(), 8);
+    }
+
+    #[tokio::test]
+    async fn a_caller_has_a_share_of_the_room_or_one_large_message() {
+        let memory = Memory::default();
+        let (first, held) = read_of(1, &memory, Length::Known(LARGE / 2), &[b"one"]);
+        assert_eq!(first.await.unwrap(), 3);
+        let (second, _) = read_of(1, &memory, Length::Known(SMALL), &[b"two"]);
+        let (other, kept) = read_of(2, &memory, Length::Known(LARGE / 8), &[b"three"]);
+        assert_eq!(other.await.unwrap(), 5);
+        let (more, _) = read_of(2, &memory, Length::Known(LARGE / 8), &[b"four"]);
+        assert_eq!(more.await.unwrap(), 4);
+        assert!(!second.is_finished());
+        memory.tidy();
+        drop(held);
+        assert_eq!(second.await.unwrap(), 3);
+        drop(kept);
+        memory.tidy();
+        let left = memory.requests.shares.of(1, || Semaphore::new(7));
+        assert_eq!(left.available_permits(), 7, "whoever has no room is forgotten");
     }
 
     #[tokio::test]
