@@ -220,6 +220,13 @@ impl Instance {
         format!("{:x}-{}", self.id.as_uuid().as_u64_pair().1, self.revision)
     }
 
+    /// When it changes that is changed `now`: not before it changed last, though another machine, whose clock is ahead, may have
+    /// done that.
+    #[must_use]
+    pub(crate) fn later(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.update_time.max(now)
+    }
+
     /// The task that somebody has to do.
     #[must_use]
     pub fn task_state(&self) -> Option<TaskState> {

@@ -266,7 +266,7 @@ impl Operations {
 
     /// What an operation changes: where nothing has to be waited for, all of it.
     fn change(&self, operation: Operation, asked: &Asked<'_>, before: &Instance, plan: Plan) -> Change {
-        let (now, image_id) = (clock::now(), plan.aim.image_id);
+        let (now, image_id) = (before.later(clock::now()), plan.aim.image_id);
         let is_awaited = self.pipeline.compute == Compute::Agent || plan.job.is_some();
         let begin = |aim| before.begin(operation, aim, asked.caller, now);
         let (after, step) = match plan.aim {

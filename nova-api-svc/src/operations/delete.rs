@@ -28,7 +28,7 @@ impl Operations {
 }
 
 fn deletion(asked: &Asked<'_>, before: Instance) -> Change {
-    let time = clock::now();
+    let time = before.later(clock::now());
     let left = left(&before, None, (Operation::Delete, Step::Finished));
     let job = left.map(|left| Job::deletion(before.id, left, asked.caller, time, Duration::ZERO));
     let entry = Entry {

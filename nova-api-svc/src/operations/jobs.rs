@@ -195,7 +195,7 @@ impl Operations {
             operation: task.operation,
             step,
             actor: job.caller.actor.clone(),
-            time: clock::now(),
+            time: before.later(clock::now()),
             image_id: Some(job.image_id),
             message: registration.problem.clone().unwrap_or_default(),
             request: None,

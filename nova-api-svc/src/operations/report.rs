@@ -90,7 +90,7 @@ fn entry(asked: &Asked<'_>, report: &Report, before: &Instance) -> Entry {
         operation: task.map_or(Operation::ReportState, |task| task.operation),
         step,
         actor: asked.caller.actor.clone(),
-        time: clock::now(),
+        time: before.later(clock::now()),
         image_id: task.and_then(|task| task.image_id),
         message: report.message.clone(),
         request: asked.request.clone(),

@@ -10,6 +10,7 @@ on_both_databases!(
     history_outlives_the_instance,
     what_history_names_is_kept,
     a_page_reads_no_more_records_than_an_answer_holds,
+    time_does_not_go_back,
 );
 
 async fn every_change_leaves_a_trace(db: TestDb) {
@@ -108,4 +109,27 @@ async fn a_page_reads_no_more_records_than_an_answer_holds(db: TestDb) {
         request.page_token = page.next_page_token;
     }
     assert_eq!(revisions, (1..=41).rev().collect::<Vec<_>>());
+}
+
+async fn time_does_not_go_back(db: TestDb) {
+    let nova = Nova::start(db).await;
+    let image = nova.glance.with(&[]);
+    let created = nova.create_one(of(&image)).await;
+    // Another machine changed it last, whose clock is an hour ahead.
+    let later = if nova.is_sqlite() { "3600000000" } else { "INTERVAL '1 hour'" };
+    execute(&nova.db.url, &format!("UPDATE instances SET update_time = update_time + {later}")).await;
+    let ahead = nova.get(&created.id).await.unwrap().update_time.unwrap();
+    let instance = nova.activate(&created).await;
+    let begun = nova.rebuild(&instance.id, &image.id).await.unwrap();
+    nova.end(&begun, Outcome::Failed).await;
+    let begun = nova.shelve(&instance.id).await.unwrap();
+    nova.end(&begun, Outcome::Failed).await;
+    nova.delete(&instance.id).await.unwrap();
+    let entries = nova.history(&instance.id).await;
+    let times: Vec<_> = entries.iter().skip(1).map(|entry| entry.create_time.unwrap()).collect();
+    assert!(times.len() >= 6, "{entries:?}");
+    assert!(
+        times.iter().all(|time| (time.seconds, time.nanos) >= (ahead.seconds, ahead.nanos)),
+        "{times:?} {ahead}"
+    );
 }
