@@ -17,7 +17,11 @@ use crate::{
     world::World,
 };
 
+mod bucket;
+mod clocks;
+mod disk;
 mod failover;
+mod hostile;
 mod leave;
 mod network;
 mod overload;
@@ -26,6 +30,14 @@ mod shelve;
 
 /// How long clients wait for an answer, where nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Most memory that a service may take, bytes.
+const FITS: u64 = 256 << 20;
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a minute are far below 2^52")]
+fn per_second(count: usize, duration: Duration) -> f64 {
+    count as f64 / duration.as_secs_f64()
+}
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,6 +50,14 @@ pub(crate) enum Case {
     Database,
     /// PostgreSQL is gone for good, and its standby takes over.
     Failover,
+    /// The disk of the databases is full, and then has room again.
+    Disk,
+    /// The bucket of the data of images is slow.
+    Bucket,
+    /// The clocks of two replicas of each service are 40 s apart.
+    Clocks,
+    /// Clients that mean ill, beside those that mean well.
+    Hostile,
     /// glance-svc is frozen, black-holed, late; one of three replicas is dead.
     Network,
     /// Everything is restarted, one replica after the other.
@@ -56,6 +76,10 @@ impl Case {
             Self::Leave => leave::run(if quick { 2 } else { 10 }, table).await,
             Self::Database => database(table).await,
             Self::Failover => failover::run(table).await,
+            Self::Disk => disk::run(quick, table).await,
+            Self::Bucket => bucket::run(if quick { 3 } else { 20 }, table).await,
+            Self::Clocks => clocks::run(if quick { 10 } else { 60 }, table).await,
+            Self::Hostile => hostile::run(if quick { 4 } else { 30 }, table).await,
             Self::Network => network::run(if quick { 3 } else { 10 }, table).await,
             Self::Rolling => rolling::run(table).await,
             Self::Shelve => shelve::run(if quick { 2 } else { 10 }, table).await,

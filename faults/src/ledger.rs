@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 /// What a load has come to.
 #[derive(Debug, Default)]
@@ -16,8 +17,34 @@ pub(crate) struct Ledger(Mutex<Entries>);
 struct Entries {
     /// The instance that each request was told of, by the request's id.
     acknowledged: BTreeMap<String, String>,
-    failed: BTreeMap<String, usize>,
+    failed: Failures,
     slowest: Duration,
+}
+
+/// What became of requests that failed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Failures {
+    /// How many there were, by their code.
+    pub(crate) codes: BTreeMap<String, usize>,
+    /// Those of them that do not say, in a way that a program understands, why, and that trying again helps.
+    pub(crate) unexplained: BTreeMap<String, usize>,
+}
+
+impl Failures {
+    pub(crate) fn add(&mut self, status: &Status) {
+        *self.codes.entry(format!("{:?}", status.code())).or_default() += 1;
+        let has_reason = status.get_details_error_info().is_some_and(|info| !info.reason.is_empty());
+        let has_delay = status.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some());
+        if status.code() != Code::Unavailable || !has_reason || !has_delay {
+            let said = format!("{:?}: {}", status.code(), status.message());
+            *self.unexplained.entry(said).or_default() += 1;
+        }
+    }
+
+    /// How many requests failed.
+    pub(crate) fn count(&self) -> usize {
+        self.codes.values().sum()
+    }
 }
 
 /// The same, at its end.
@@ -25,6 +52,7 @@ struct Entries {
 pub(crate) struct Outcome {
     pub(crate) acknowledged: BTreeMap<String, String>,
     pub(crate) failed: BTreeMap<String, usize>,
+    pub(crate) unexplained: BTreeMap<String, usize>,
     pub(crate) slowest: Duration,
 }
 
@@ -39,9 +67,9 @@ impl Ledger {
         entries.slowest = entries.slowest.max(took);
     }
 
-    pub(crate) fn failed(&self, code: Code, took: Duration) {
+    pub(crate) fn failed(&self, status: &Status, took: Duration) {
         let mut entries = self.entries();
-        *entries.failed.entry(format!("{code:?}")).or_default() += 1;
+        entries.failed.add(status);
         entries.slowest = entries.slowest.max(took);
     }
 
@@ -53,7 +81,8 @@ impl Ledger {
         let entries = self.entries();
         Outcome {
             acknowledged: entries.acknowledged.clone(),
-            failed: entries.failed.clone(),
+            failed: entries.failed.codes.clone(),
+            unexplained: entries.failed.unexplained.clone(),
             slowest: entries.slowest,
         }
     }

@@ -44,12 +44,14 @@ pub(crate) struct Shape {
     pub(crate) insists: bool,
     /// Whether clients rest after a failure for as long as they are told, as clients do that mean well.
     pub(crate) is_patient: bool,
+    /// How long each client rests after it was acknowledged.
+    pub(crate) rest: Duration,
 }
 
 impl Shape {
     /// Few clients, which come again soon after a failure, with another request.
     pub(crate) const fn modest(image_id: String, deadline: Duration) -> Self {
-        Self { image_id, clients: 8, deadline, insists: false, is_patient: false }
+        Self { image_id, clients: 8, deadline, insists: false, is_patient: false, rest: Duration::ZERO }
     }
 }
 
@@ -133,10 +135,11 @@ impl Client {
                 let ids: Vec<_> =
                     answer.into_inner().instances.into_iter().map(|instance| instance.id).collect();
                 self.ledger.acknowledged(request.request_id.clone(), ids.join(","), sent.elapsed());
+                tokio::time::sleep(self.shape.rest).await;
                 true
             }
             Err(status) => {
-                self.ledger.failed(status.code(), sent.elapsed());
+                self.ledger.failed(&status, sent.elapsed());
                 tokio::time::sleep(self.rest(&status, number)).await;
                 false
             }

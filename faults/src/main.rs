@@ -1,7 +1,9 @@
 //! Both services, as real programs on a real PostgreSQL, under load while something goes wrong. Prints a table, and
 //! fails if a promise was not kept.
 
+mod attack;
 mod cases;
+mod images;
 mod ledger;
 mod load;
 mod proxy;

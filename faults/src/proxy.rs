@@ -29,7 +29,15 @@ pub(crate) enum Weather {
     Late,
     /// What is asked for arrives, answers are lost.
     Unheard,
+    /// Both ways, everything takes its time: 2 MiB each second on a connection.
+    Slow,
 }
+
+/// Bytes that are carried at once.
+const PIECE: usize = 16 * 1024;
+
+/// How long a piece takes where everything is slow.
+const SLOW: Duration = Duration::from_millis(8);
 
 /// How late answers are.
 const LATE: Duration = Duration::from_secs(1);
@@ -87,7 +95,7 @@ impl Proxy {
 }
 
 async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, weather: Arc<AtomicU8>, is_answer: bool) {
-    let mut buffer = vec![0; 16 * 1024];
+    let mut buffer = vec![0; PIECE];
     while let Ok(count) = from.read(&mut buffer).await {
         if count == 0 {
             return;
@@ -98,6 +106,9 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, weather: Arc<Ato
         }
         if is_answer && now == Weather::Late as u8 {
             tokio::time::sleep(LATE).await;
+        }
+        if now == Weather::Slow as u8 {
+            tokio::time::sleep(SLOW).await;
         }
         if to.write_all(&buffer[..count]).await.is_err() {
             return;

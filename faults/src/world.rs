@@ -4,11 +4,12 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::SocketAddr,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use harness::{http, postgres::Cluster, service::Service};
+use harness::{http, postgres::Cluster, service::Service, workspace};
 use proto::{
     glance::v1::{CreateImageRequest, Image, image_service_client::ImageServiceClient},
     nova::v1::instance_service_client::InstanceServiceClient,
@@ -25,18 +26,33 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long images may wait for glance-svc once it is there.
 const REST: Duration = Duration::from_mins(2);
 
+/// The environment of a service.
+pub(crate) type Environment = Vec<(&'static str, String)>;
+
 /// A service that can be started again where it was.
 pub(crate) struct Replica {
     binary: &'static str,
     arguments: Vec<String>,
+    environment: Environment,
     pub(crate) address: SocketAddr,
     pub(crate) service: Service,
 }
 
 impl Replica {
-    fn start(binary: &'static str, arguments: Vec<String>) -> anyhow::Result<Self> {
-        let service = start(binary, &arguments, "127.0.0.1:0")?;
-        Ok(Self { binary, arguments, address: service.address(), service })
+    /// Starts one with this environment.
+    pub(crate) fn start_in(
+        environment: Environment,
+        binary: &'static str,
+        arguments: Vec<String>,
+    ) -> anyhow::Result<Self> {
+        let service = start(binary, &arguments, &environment, "127.0.0.1:0")?;
+        Ok(Self { binary, arguments, environment, address: service.address(), service })
+    }
+
+    /// Connections to it, which connect again by themselves.
+    pub(crate) fn channel(&self) -> anyhow::Result<Channel> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?;
+        Ok(endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy())
     }
 
     /// Ends it as a crash would, and starts it again.
@@ -56,7 +72,7 @@ impl Replica {
         let address = self.address.to_string();
         let mut last = None;
         for _ in 0..100 {
-            match start(self.binary, &self.arguments, &address) {
+            match start(self.binary, &self.arguments, &self.environment, &address) {
                 Ok(service) => {
                     self.service = service;
                     return Ok(());
@@ -83,9 +99,16 @@ impl Replica {
     }
 }
 
-fn start(binary: &str, arguments: &[String], listen: &str) -> anyhow::Result<Service> {
-    let usual = ["--admin-listen", "127.0.0.1:0", "--listen", listen].map(str::to_owned);
-    Service::start(binary, usual.iter().chain(arguments))
+fn start(
+    binary: &str,
+    arguments: &[String],
+    environment: &Environment,
+    listen: &str,
+) -> anyhow::Result<Service> {
+    workspace::build_services()?;
+    let mut command = Command::new(workspace::binary(binary)?);
+    command.args(["--admin-listen", "127.0.0.1:0", "--listen", listen]).args(arguments);
+    Service::run(binary, command.envs(environment.iter().map(|(name, value)| (name, value))))
 }
 
 /// Replicas of both services.
@@ -115,9 +138,8 @@ impl World {
         let data = tempfile::tempdir()?;
         let mut world = Self { nova: Vec::new(), glance: Vec::new(), cluster, front, data };
         for _ in 0..glances {
-            let data = format!("file:{}", world.data.path().display());
-            let arguments = ["--database-url".to_owned(), world.url("glance"), "--data-url".to_owned(), data];
-            world.glance.push(Replica::start("glance-svc", arguments.into())?);
+            let replica = world.glance_in(Environment::new())?;
+            world.glance.push(replica);
         }
         Ok(world)
     }
@@ -132,10 +154,28 @@ impl World {
 
     /// Adds a replica of nova-api-svc that calls these endpoints.
     pub(crate) fn add_nova(&mut self, endpoints: &str, more: &[&str]) -> anyhow::Result<()> {
+        let replica = self.nova_in(Environment::new(), endpoints, more)?;
+        self.nova.push(replica);
+        Ok(())
+    }
+
+    /// A replica of glance-svc more, with this environment.
+    pub(crate) fn glance_in(&self, environment: Environment) -> anyhow::Result<Replica> {
+        let data = format!("file:{}", self.data.path().display());
+        let arguments = ["--database-url".to_owned(), self.url("glance"), "--data-url".to_owned(), data];
+        Replica::start_in(environment, "glance-svc", arguments.into())
+    }
+
+    /// A replica of nova-api-svc more, with this environment, that calls these endpoints.
+    pub(crate) fn nova_in(
+        &self,
+        environment: Environment,
+        endpoints: &str,
+        more: &[&str],
+    ) -> anyhow::Result<Replica> {
         let usual = ["--database-url", &self.url("postgres"), "--glance-endpoint", endpoints];
         let arguments = usual.iter().chain(more).map(|argument| (*argument).to_owned()).collect();
-        self.nova.push(Replica::start("nova-api-svc", arguments)?);
-        Ok(())
+        Replica::start_in(environment, "nova-api-svc", arguments)
     }
 
     /// The endpoints of glance-svc.
@@ -145,24 +185,12 @@ impl World {
 
     /// A client of each replica of nova-api-svc, which connects again by itself.
     pub(crate) fn clients(&self) -> anyhow::Result<Vec<InstanceServiceClient<Channel>>> {
-        let client = |replica: &Replica| {
-            let endpoint = Endpoint::from_shared(format!("http://{}", replica.address))?;
-            Ok(InstanceServiceClient::new(endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy()))
-        };
-        self.nova.iter().map(client).collect()
+        self.nova.iter().map(|replica| Ok(InstanceServiceClient::new(replica.channel()?))).collect()
     }
 
     /// Registers an image; gives its id.
     pub(crate) async fn image(&self) -> anyhow::Result<String> {
-        let mut images = ImageServiceClient::connect(self.glance[0].service.endpoint()).await?;
-        let properties = (0..30).map(|number| (format!("p{number}"), format!("value {number}")));
-        let image = Image {
-            name: "fault".into(),
-            size: Some(1),
-            properties: properties.collect(),
-            ..Image::default()
-        };
-        Ok(images.create_image(CreateImageRequest { image: Some(image) }).await?.into_inner().id)
+        register(&self.glance[0]).await
     }
 
     /// Waits until glance-svc is asked for nothing any more; whether that is soon.
@@ -199,6 +227,15 @@ impl World {
             twice: kept.len().saturating_sub(usize::try_from(requests)?),
         })
     }
+}
+
+/// Registers an image with a replica of glance-svc; gives its id.
+pub(crate) async fn register(glance: &Replica) -> anyhow::Result<String> {
+    let mut images = ImageServiceClient::new(glance.channel()?);
+    let properties = (0..30).map(|number| (format!("p{number}"), format!("value {number}")));
+    let image =
+        Image { name: "fault".into(), size: Some(1), properties: properties.collect(), ..Image::default() };
+    Ok(images.create_image(CreateImageRequest { image: Some(image) }).await?.into_inner().id)
 }
 
 /// What is wrong with what was kept.

@@ -28,7 +28,7 @@ impl Bucket {
 
     /// The environment of a service that keeps data in the bucket at `endpoint`.
     #[must_use]
-    pub const fn environment(endpoint: &str) -> [(&str, &str); 5] {
+    pub const fn environment(endpoint: &str) -> [(&'static str, &str); 5] {
         [
             ("AWS_ENDPOINT", endpoint),
             ("AWS_ALLOW_HTTP", "true"),

@@ -4,7 +4,9 @@
 //! killed.
 
 pub mod bucket;
+pub mod clock;
 pub mod debian;
+pub mod disk;
 pub mod glance;
 pub mod http;
 pub mod identity;

@@ -1,27 +1,21 @@
 //! Throwaway PostgreSQL clusters.
 
 use std::{
-    fs::{self, Permissions},
+    fs,
     hash::{BuildHasher as _, RandomState},
     net::TcpListener,
     ops::Range,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
 };
 
 use anyhow::{Context as _, bail};
-use tempfile::TempDir;
 
-use crate::{
-    debian,
-    guard::Guard,
-    program,
-    user::{self, Nobody},
-};
+use crate::{debian, disk::Disk, guard::Guard, program};
 
-/// Where Debian keeps the server programs, a directory per major version.
-const DEBIAN_VERSIONS: &str = "/usr/lib/postgresql";
+use self::server::{Server, server_programs};
+
+mod server;
 
 /// Below the ports that the kernel gives to outgoing connections, so that none of these can take the port of a
 /// cluster that is stopped for a while.
@@ -30,9 +24,6 @@ const PORTS: Range<u16> = 20_000..32_000;
 /// How often another process may take the port between our choice and PostgreSQL's start.
 const PORT_ATTEMPTS: usize = 5;
 
-/// No socket file, since its path may be too long.
-const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300";
-
 /// No waiting for the disk, since the data is thrown away.
 const FAST: &str = "-c fsync=off";
 
@@ -40,6 +31,10 @@ const FAST: &str = "-c fsync=off";
 /// somebody looked after.
 const DURABLE: &str = "-c fsync=on -c synchronous_commit=on -c full_page_writes=on -c shared_buffers=1GB \
                        -c max_wal_size=8GB -c checkpoint_timeout=15min";
+
+/// The same for a small disk, which a log of that size would fill.
+const SMALL: &str = "-c fsync=on -c synchronous_commit=on -c full_page_writes=on -c shared_buffers=128MB \
+                     -c max_wal_size=64MB -c min_wal_size=32MB";
 
 /// Installs the server programs unless they are there.
 pub fn install() -> anyhow::Result<()> {
@@ -76,8 +71,16 @@ impl Cluster {
         Self::start_with(DURABLE)
     }
 
+    /// As [`Cluster::start_durable`], with its data on this disk.
+    pub fn start_on(disk: &Disk) -> anyhow::Result<Self> {
+        Self::initialize(Server::in_new_directory_of(disk.folder(), SMALL)?)
+    }
+
     fn start_with(durability: &'static str) -> anyhow::Result<Self> {
-        let server = Server::in_new_directory(durability)?;
+        Self::initialize(Server::in_new_directory(durability)?)
+    }
+
+    fn initialize(server: Server) -> anyhow::Result<Self> {
         let mut cluster = Self { _guard: server.guard()?, server, port: 0 };
         cluster.server.initialize()?;
         cluster.start_on_free_port()?;
@@ -146,6 +149,12 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whether its first process is there.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        program::run(self.server.command("pg_ctl").arg("status")).is_ok()
+    }
+
     /// Starts a stopped or killed server again, on the same port and data.
     pub fn start_again(&self) -> anyhow::Result<()> {
         self.server.start(self.port)
@@ -172,120 +181,6 @@ impl Cluster {
         self.port = free_port()?;
         self.start_again()
     }
-}
-
-/// The server programs, bound to one data directory.
-struct Server {
-    programs: PathBuf,
-    account: Option<Nobody>,
-    directory: TempDir,
-    durability: &'static str,
-}
-
-impl Server {
-    fn in_new_directory(durability: &'static str) -> anyhow::Result<Self> {
-        let programs = server_programs()?;
-        let directory = tempfile::Builder::new().prefix("imprint-postgres-").tempdir()?;
-        let account = user::is_root()?.then(Nobody::look_up).transpose()?;
-        if let Some(nobody) = account {
-            nobody.give(directory.path())?;
-        }
-        Ok(Self { programs, account, directory, durability })
-    }
-
-    fn initialize(&self) -> anyhow::Result<()> {
-        let mut initdb = self.command("initdb");
-        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]);
-        program::run(initdb.args(["--no-sync", "--no-instructions"]))?;
-        Ok(())
-    }
-
-    /// Writes a file of the cluster that nobody else may read: PostgreSQL demands it of its key.
-    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let file = self.data().join(name);
-        fs::write(&file, "")?;
-        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
-        fs::write(&file, text)?;
-        self.account.map_or(Ok(()), |nobody| nobody.give(&file))
-    }
-
-    fn start(&self, port: u16) -> anyhow::Result<()> {
-        let mut pg_ctl = self.command("pg_ctl");
-        let settings = format!("-p {port} {SETTINGS} {}", self.durability);
-        pg_ctl.arg("-l").arg(self.log()).args(["-w", "-o", &settings, "start"]);
-        program::run(&mut pg_ctl).with_context(|| {
-            let log = fs::read_to_string(self.log()).unwrap_or_default();
-            format!("PostgreSQL does not start, its log says:\n{log}")
-        })?;
-        Ok(())
-    }
-
-    fn stop(&self, mode: &str) -> anyhow::Result<()> {
-        program::run(self.command("pg_ctl").args(["-w", "-m", mode, "stop"]))?;
-        Ok(())
-    }
-
-    fn reload(&self) -> anyhow::Result<()> {
-        program::run(self.command("pg_ctl").arg("reload"))?;
-        Ok(())
-    }
-
-    fn guard(&self) -> anyhow::Result<Guard> {
-        let mut stop = self.command("pg_ctl");
-        stop.args(["-w", "-m", "immediate", "stop"]);
-        let directory = self.directory.path().as_os_str();
-        let arguments = [directory, stop.get_program()].into_iter().chain(stop.get_args());
-        Guard::new(r#"directory="$1"; shift; cd "$directory" && "$@"; rm -rf "$directory""#, arguments)
-    }
-
-    fn found_port_taken(&self) -> bool {
-        fs::read_to_string(self.log()).is_ok_and(|log| log.contains("Address already in use"))
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
-        let mut command =
-            self.account.map_or_else(|| Command::new(&program), |nobody| nobody.command(&program));
-        // Another account may not enter the directory that this process is in.
-        command.current_dir(self.directory.path());
-        // The log is read for one of its sentences, and a C library may lack every other locale.
-        command.env("LC_ALL", "C.UTF-8").arg("-D").arg(self.data());
-        command
-    }
-
-    fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.directory.path().join("log")
-    }
-}
-
-/// The directory of `initdb` and `pg_ctl`: the search path's, or else the newest that Debian installed.
-fn server_programs() -> anyhow::Result<PathBuf> {
-    if let Some(directory) = program::find("pg_ctl").as_deref().and_then(Path::parent)
-        && has_server(directory)
-    {
-        return Ok(directory.to_owned());
-    }
-    let versions = fs::read_dir(DEBIAN_VERSIONS).into_iter().flatten().flatten();
-    let newest = versions
-        .filter_map(|version| {
-            Some((version.file_name().to_str()?.parse::<u32>().ok()?, version.path().join("bin")))
-        })
-        .filter(|(_, directory)| has_server(directory))
-        .max();
-    match newest {
-        Some((_, directory)) => Ok(directory),
-        None => {
-            bail!("PostgreSQL's server programs are missing: install them with `apt-get install postgresql`")
-        }
-    }
-}
-
-fn has_server(directory: &Path) -> bool {
-    ["initdb", "pg_ctl"].iter().all(|program| directory.join(program).is_file())
 }
 
 /// A port nobody listens on at the moment.

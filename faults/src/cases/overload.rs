@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{Case, DEADLINE, in_turn};
+use super::{Case, DEADLINE, in_turn, per_second};
 use crate::{
     load::{Load, Shape},
     table::Table,
@@ -38,7 +38,7 @@ async fn tenfold(
     let mut world = World::start(1).await?;
     world.add_nova(&world.glances(), limits)?;
     let image_id = world.image().await?;
-    let usual = Shape { image_id, clients: CLIENTS, deadline: DEADLINE, insists: false, is_patient: true };
+    let usual = Shape { clients: CLIENTS, is_patient: true, ..Shape::modest(image_id, DEADLINE) };
     let peak = goodput(&world, &usual, if is_quick { PEAK / 3 } else { PEAK }).await?;
     let nova = &world.nova[0].service;
     let before = nova.memory()?;
@@ -75,11 +75,6 @@ async fn goodput(world: &World, shape: &Shape, duration: Duration) -> anyhow::Re
     let count = load.ledger.count() - before;
     load.end().await;
     Ok(per_second(count, duration))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a minute are far below 2^52")]
-fn per_second(count: usize, duration: Duration) -> f64 {
-    count as f64 / duration.as_secs_f64()
 }
 
 /// Clients with a connection each.
