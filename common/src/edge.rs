@@ -2,57 +2,55 @@
 
 use std::{
     convert::Infallible,
-    fmt,
-    future::Future,
     mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
     body::Body,
     extract::Request,
-    http::{self, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
+    http::{self, HeaderName, HeaderValue, StatusCode, Version, header},
     response::Response,
 };
 use http_body::Body as _;
-use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep_until};
-use tonic::{Code, Status};
+use tokio::time::sleep_until;
 use tower::{Layer, Service};
-use tracing::Span;
 
 use crate::{
     deadline::Deadline,
     http::{self as openstack, Problem},
     server::Peer,
-    status::{self, Description},
+    status::{Code, Description},
     telemetry,
 };
 
+mod answer;
 mod arrival;
+mod complete;
 mod held;
 mod limits;
 mod memory;
 mod methods;
 mod pace;
+mod places;
 mod seen;
 mod shares;
 #[cfg(test)]
 mod tests;
 
+pub use answer::Answer;
 pub use held::Held;
 pub use limits::Limits;
 pub(crate) use limits::Line;
 pub use memory::{Memory, Room};
 pub use methods::Methods;
 
-use arrival::{Arrival, Stalled};
+use answer::{Work, expired};
+use arrival::Arrival;
 use held::Taken;
-use limits::{Admission, Entry, Kind, Place};
+use limits::{Admission, Kind};
 use memory::{Length, Slot, Weighed};
 use pace::Paced;
 use seen::{Seen, Way};
@@ -202,7 +200,7 @@ impl Shared {
         if !is_method || (openstack::is_grpc(request.headers()) && request.version() == Version::HTTP_2) {
             return None;
         }
-        let description = Description::new(status::Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE")
+        let description = Description::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE")
             .http(StatusCode::UNSUPPORTED_MEDIA_TYPE)
             .with("expected", "application/grpc");
         let sentence = "this is a method of gRPC: it takes application/grpc over HTTP/2";
@@ -219,7 +217,7 @@ impl Shared {
         if headers <= self.headers {
             return None;
         }
-        let description = Description::new(status::Code::ResourceExhausted, "HEADERS_TOO_LARGE")
+        let description = Description::new(Code::ResourceExhausted, "HEADERS_TOO_LARGE")
             .http(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
             .with("limit_bytes", self.headers);
         Some(Problem::new(
@@ -268,225 +266,9 @@ impl Shared {
         *request.body_mut() = Body::new(weighed);
         Some(slot)
     }
-
-    fn complete(&self, response: Response) -> Response {
-        match incomplete(response.headers()) {
-            Some(status) => self.explain(&status).into_http(),
-            None => response,
-        }
-    }
-
-    fn explain(&self, status: &Status) -> Status {
-        let Self { domain, message, .. } = self;
-        let (description, sentence) = match status.code() {
-            // The library calls what it cannot decode an internal error; it is the caller's.
-            Code::Internal => (
-                Description::new(Code::InvalidArgument, "MALFORMED_MESSAGE"),
-                "the request is no valid message of its type: broken wire format, compression or UTF-8"
-                    .to_owned(),
-            ),
-            Code::InvalidArgument if let Some(fields) = fields(status) => (
-                Description::new(Code::InvalidArgument, "TOO_MANY_FIELDS").with("fields", fields),
-                status.message().to_owned(),
-            ),
-            Code::OutOfRange => (
-                Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE").with("limit_bytes", message),
-                format!("the request is larger than {message} bytes"),
-            ),
-            // The library has no words for an unknown method, but some for a compression that it lacks.
-            Code::Unimplemented if !status.message().is_empty() => (
-                Description::new(Code::Unimplemented, "COMPRESSION_NOT_SUPPORTED"),
-                "this service takes no compressed messages".to_owned(),
-            ),
-            Code::Unimplemented => (
-                Description::new(Code::Unimplemented, "METHOD_NOT_FOUND"),
-                "this service has no such method; its reflection lists those it has".to_owned(),
-            ),
-            code => (Description::new(code, reason(code)), status.message().to_owned()),
-        };
-        status::status(domain, &sentence, description)
-    }
-}
-
-pin_project! {
-    /// The work on a request.
-    #[project = Working]
-    enum Work<S>
-    where
-        S: Service<Request>,
-    {
-        // What comes of it is for whoever answers.
-        Arriving { arrival: Arrival, inner: Option<S> },
-        // It waits for a place.
-        Queued { waiting: Waiting, request: Option<Request>, inner: Option<S> },
-        Answering {
-            #[pin]
-            answer: S::Future,
-        },
-        // None of it: the request is refused.
-        None { problem: Option<Problem> },
-    }
-}
-
-/// A place to come.
-type Waiting = Pin<Box<dyn Future<Output = Result<Place, Problem>> + Send>>;
-
-impl<S: Service<Request, Response = Response, Error = Infallible>> Work<S> {
-    /// The answer, or why there is none; notes the place that it is given on the way.
-    fn poll(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        shared: &Shared,
-        place: &mut Option<Place>,
-    ) -> Poll<Result<Response, Problem>> {
-        loop {
-            let next = match self.as_mut().project() {
-                Working::Answering { answer } => {
-                    return answer.poll(context).map(|Ok(response)| Ok(response));
-                }
-                Working::None { problem } => return Poll::Ready(Err(problem.take().unwrap_or_else(expired))),
-                Working::Arriving { arrival, inner } => match ready!(arrival.poll(context)) {
-                    Err(Stalled) => return Poll::Ready(Err(stalled(shared.stall))),
-                    Ok((request, kind)) => match shared.admission.admit(&request, kind) {
-                        Entry::Never(problem) => return Poll::Ready(Err(problem)),
-                        Entry::Now(given) => {
-                            *place = given;
-                            let answer = inner.take().map(|mut inner| inner.call(request));
-                            Self::Answering { answer: answer.expect("a request is answered once") }
-                        }
-                        Entry::Later(waiting) => {
-                            let (waiting, request) = (Box::pin(waiting), Some(request));
-                            Self::Queued { waiting, request, inner: inner.take() }
-                        }
-                    },
-                },
-                Working::Queued { waiting, request, inner } => {
-                    *place = Some(ready!(waiting.as_mut().poll(context))?);
-                    let answer =
-                        request.take().zip(inner.take()).map(|(request, mut inner)| inner.call(request));
-                    Self::Answering { answer: answer.expect("a request is answered once") }
-                }
-            };
-            self.set(next);
-        }
-    }
-}
-
-pin_project! {
-    /// An answer in time.
-    pub struct Answer<S>
-    where
-        S: Service<Request>,
-    {
-        #[pin]
-        work: Work<S>,
-        #[pin]
-        timer: Option<Sleep>,
-        place: Option<Place>,
-        slot: Option<Slot>,
-        taken: Option<Taken>,
-        seen: Seen,
-        span: Span,
-        shared: Arc<Shared>,
-    }
-}
-
-impl<S: Service<Request>> fmt::Debug for Answer<S> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Answer").field("seen", &self.seen).finish_non_exhaustive()
-    }
-}
-
-impl<S> Future for Answer<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible>,
-{
-    type Output = Result<http::Response<Held>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let polled =
-            caught(|| this.span.in_scope(|| this.work.as_mut().poll(context, this.shared, this.place)));
-        let answered = match polled.unwrap_or_else(|problem| Poll::Ready(Err(problem))) {
-            Poll::Ready(answered) => answered,
-            Poll::Pending => {
-                let timer = this.timer.as_mut().as_pin_mut().map(|timer| timer.poll(context));
-                if timer.is_none_or(|timer| timer.is_pending()) {
-                    return Poll::Pending;
-                }
-                Err(expired())
-            }
-        };
-        // What is left of the request is its answer.
-        this.slot.take();
-        let mut response = match answered {
-            Ok(response) => this.shared.complete(response),
-            Err(problem) => {
-                // What is still under way ends here.
-                this.work.set(Work::None { problem: None });
-                this.seen.way.refuse(problem, this.shared.domain)
-            }
-        };
-        this.seen.count(&response, this.span);
-        let kept = (this.place.take(), response.extensions_mut().remove::<Room>());
-        let (taken, way) = (this.taken.take(), (this.seen.way, this.shared.domain));
-        if let Some(taken) = &taken {
-            taken.begin();
-        }
-        Poll::Ready(Ok(response.map(|body| Held::new(body, kept, taken, way))))
-    }
-}
-
-/// Does a part of the work on a request; a panic in it is a problem of this request alone.
-fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Problem> {
-    // What has panicked is dropped, and not looked at again.
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
-        let description = Description::new(Code::Internal, "INTERNAL");
-        Problem::new("internal error; the service's log says more", description)
-    })
-}
-
-fn expired() -> Problem {
-    let description = Description::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
-    Problem::new("the request took longer than its caller or this service allows", description)
 }
 
 /// Whether the client sends the body only when it has been told to (`Expect: 100-continue`), which reading it does.
 fn expects_leave(request: &Request) -> bool {
     request.headers().contains_key(header::EXPECT)
-}
-
-fn stalled(stall: Duration) -> Problem {
-    let description = Description::new(status::Code::DeadlineExceeded, "REQUEST_STALLED")
-        .http(StatusCode::REQUEST_TIMEOUT)
-        .with("stall_ms", stall.as_millis());
-    Problem::new(pace::stalled(stall), description)
-}
-
-/// The status of an answer that failed without a word of ours.
-fn incomplete(headers: &HeaderMap) -> Option<Status> {
-    if headers.get("grpc-status")? == "0" || headers.contains_key("grpc-status-details-bin") {
-        return None;
-    }
-    Status::from_header_map(headers)
-}
-
-/// Header of a status: the message of the request has so many fields that it was not read.
-const FIELDS: &str = "x-message-fields";
-
-/// How many fields the message has that was not read.
-fn fields(status: &Status) -> Option<&str> {
-    status.metadata().get(FIELDS)?.to_str().ok()
-}
-
-const fn reason(code: Code) -> &'static str {
-    match code {
-        Code::Cancelled => "CANCELLED",
-        Code::InvalidArgument => "MALFORMED_REQUEST",
-        Code::NotFound => "NOT_FOUND",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        _ => "REQUEST_FAILED",
-    }
 }

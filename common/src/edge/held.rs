@@ -14,7 +14,7 @@ use axum::{
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{caught, limits::Place, memory::Room, pace::Answers, seen::Way};
+use super::{answer::caught, memory::Room, pace::Answers, places::Place, seen::Way};
 use crate::http::Problem;
 
 /// Most bytes that are handed on at once: the connection keeps what it has until the client takes it.

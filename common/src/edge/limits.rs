@@ -4,10 +4,7 @@ use std::{
     future::Future,
     hash::{BuildHasher as _, RandomState},
     num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,17 +13,14 @@ use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
 };
-use prometheus_client::metrics::gauge::Gauge;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::sync::Semaphore;
 
 use super::{
     IsTransfer,
     memory::{self, Memory},
     pace::Answers,
-    shares::{Shares, share},
+    places::{Entry, Place, Room},
+    shares::share,
 };
 use crate::{
     http::Problem,
@@ -34,9 +28,6 @@ use crate::{
     server::Peer,
     status::{Code, Description, Detail, StatusCode},
 };
-
-/// What a caller is told to wait when there are too many requests.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What requests may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,16 +119,6 @@ impl Kind {
     }
 }
 
-/// Whether there is a place for a request.
-pub(super) enum Entry<W> {
-    /// There is, or it needs none.
-    Now(Option<Place>),
-    /// There may be one in time.
-    Later(W),
-    /// There is none.
-    Never(Problem),
-}
-
 /// What a connection has of the places of each kind, and the answers that its client is to take.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -157,159 +138,6 @@ impl Line {
             answers: Arc::default(),
         }
     }
-}
-
-/// Places for requests of a kind.
-#[derive(Debug)]
-struct Room {
-    places: Arc<Semaphore>,
-    /// Places of each caller.
-    shares: Shares<Share>,
-    most: u32,
-    queue: Arc<Queue>,
-    most_queued: u32,
-    patience: Duration,
-}
-
-/// What a caller has of the places of a kind.
-#[derive(Debug)]
-struct Share {
-    places: Arc<Semaphore>,
-    queued: AtomicU32,
-}
-
-/// Those who wait for a place.
-#[derive(Debug)]
-struct Queue {
-    length: AtomicU32,
-    gauge: Gauge,
-}
-
-/// A place in the queue.
-struct Queued(Arc<Queue>, Arc<Share>);
-
-impl Queued {
-    /// A place, and how many there were before, in all and of this caller.
-    fn new(queue: &Arc<Queue>, share: &Arc<Share>) -> (Self, (u32, u32)) {
-        // Counted before it is compared: whoever comes at the same time sees it.
-        let before =
-            (queue.length.fetch_add(1, Ordering::Relaxed), share.queued.fetch_add(1, Ordering::Relaxed));
-        queue.gauge.inc();
-        (Self(Arc::clone(queue), Arc::clone(share)), before)
-    }
-}
-
-impl Drop for Queued {
-    fn drop(&mut self) {
-        self.0.length.fetch_sub(1, Ordering::Relaxed);
-        self.1.queued.fetch_sub(1, Ordering::Relaxed);
-        self.0.gauge.dec();
-    }
-}
-
-/// A place among the requests in flight: of all, of its caller, and of its connection.
-#[derive(Debug)]
-pub(super) struct Place {
-    _permits: [Option<OwnedSemaphorePermit>; 3],
-    _share: Arc<Share>,
-    is_counted: bool,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.is_counted {
-            METRICS.in_flight.dec();
-        }
-    }
-}
-
-impl Room {
-    fn new(name: &'static str, most: u32, limits: &Limits) -> Self {
-        let queue = Queue { length: AtomicU32::new(0), gauge: METRICS.queue(name) };
-        Self {
-            places: Arc::new(Semaphore::new(most as usize)),
-            shares: Shares::default(),
-            most,
-            queue: Arc::new(queue),
-            most_queued: limits.queued,
-            patience: limits.queue_wait,
-        }
-    }
-
-    /// What the caller with this hash has.
-    fn share(&self, key: u64) -> Arc<Share> {
-        self.shares.of(key, || {
-            let places = Arc::new(Semaphore::new(share(self.most as usize)));
-            Share { places, queued: AtomicU32::new(0) }
-        })
-    }
-
-    /// A place, or a place in the queue: whoever is refused comes again, which costs more than to let it wait.
-    fn enter(
-        &self,
-        key: u64,
-        line: Option<Arc<Semaphore>>,
-        is_counted: bool,
-    ) -> Entry<impl Future<Output = Result<Place, Problem>> + Send + 'static> {
-        let own = self.share(key);
-        let wanted = [Some(Arc::clone(&own.places)), line, Some(Arc::clone(&self.places))];
-        if let Some(permits) = try_all(&wanted) {
-            return Entry::Now(Some(Place::new(permits, own, is_counted)));
-        }
-        let (queued, (before, of_it)) = Queued::new(&self.queue, &own);
-        if before >= self.most_queued || of_it as usize >= share(self.most_queued as usize) {
-            return Entry::Never(overloaded());
-        }
-        let patience = self.patience;
-        Entry::Later(async move {
-            let entered = timeout(patience, all(wanted)).await;
-            drop(queued);
-            // In order, and no longer than this: who has waited for so long will soon have gone.
-            entered.map(|permits| Place::new(permits, own, is_counted)).map_err(|_| overloaded())
-        })
-    }
-}
-
-type Permits = [Option<OwnedSemaphorePermit>; 3];
-
-/// A permit of each, or none at all.
-fn try_all(wanted: &[Option<Arc<Semaphore>>; 3]) -> Option<Permits> {
-    let mut permits = Permits::default();
-    for (permit, places) in permits.iter_mut().zip(wanted) {
-        if let Some(places) = places {
-            *permit = Some(Arc::clone(places).try_acquire_owned().ok()?);
-        }
-    }
-    Some(permits)
-}
-
-/// A permit of each: what is the caller's own first, so that whoever has too much keeps nobody waiting.
-async fn all(wanted: [Option<Arc<Semaphore>>; 3]) -> Permits {
-    let mut permits = Permits::default();
-    for (permit, places) in permits.iter_mut().zip(wanted) {
-        if let Some(places) = places {
-            *permit = places.acquire_owned().await.ok();
-        }
-    }
-    permits
-}
-
-impl Place {
-    fn new(permits: Permits, share: Arc<Share>, is_counted: bool) -> Self {
-        if is_counted {
-            METRICS.in_flight.inc();
-        }
-        Self { _permits: permits, _share: share, is_counted }
-    }
-}
-
-fn overloaded() -> Problem {
-    METRICS.shed("overload");
-    let description = Description::new(Code::Unavailable, "OVERLOADED");
-    Problem::new(
-        "this service has too many requests at the moment; try again",
-        description.detail(Detail::Retry(RETRY_AFTER)),
-    )
 }
 
 /// What each caller has used of its rate, by the hash of who it is.
@@ -368,7 +196,7 @@ impl Admission {
     /// Forgets callers that have been away for so long that they may do anything again.
     pub(super) fn tidy(&self) {
         for room in [&self.requests, &self.transfers, &self.watches] {
-            room.shares.tidy();
+            room.tidy();
         }
         if let Some(callers) = &self.callers {
             callers.limiter.retain_recent();

@@ -1,9 +1,10 @@
 //! What panics is answered.
 
-use std::pin::pin;
+use std::{future::Future, pin::pin};
 
 use axum::body::Body;
 use http_body::Body as _;
+use tonic::Status;
 use tower::{ServiceExt as _, service_fn};
 
 use super::*;
