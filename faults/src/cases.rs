@@ -79,7 +79,7 @@ impl Case {
             Self::Disk => disk::run(quick, table).await,
             Self::Bucket => bucket::run(if quick { 3 } else { 20 }, table).await,
             Self::Clocks => clocks::run(if quick { 10 } else { 60 }, table).await,
-            Self::Hostile => hostile::run(if quick { 4 } else { 30 }, table).await,
+            Self::Hostile => hostile::run(if quick { 3 } else { 30 }, table).await,
             Self::Network => network::run(if quick { 3 } else { 10 }, table).await,
             Self::Rolling => rolling::run(table).await,
             Self::Shelve => shelve::run(if quick { 2 } else { 10 }, table).await,
