@@ -28,8 +28,13 @@ fn start(db: &TestDb, bucket: &Bucket) -> Service {
 
 /// A service that finds the bucket there.
 fn start_at(db: &TestDb, bucket: &str) -> Service {
+    start_in(db, Bucket::environment(bucket))
+}
+
+/// A service with these variables in its environment.
+fn start_in<const N: usize>(db: &TestDb, environment: [(&str, &str); N]) -> Service {
     let arguments = ["--listen", "127.0.0.1:0", "--database-url", &db.url, "--data-url", Bucket::DATA_URL];
-    Service::start_with("glance-svc", arguments, Bucket::environment(bucket)).unwrap()
+    Service::start_with("glance-svc", arguments, environment).unwrap()
 }
 
 async fn client(glance: &Service) -> ImageServiceClient<Channel> {

@@ -1,6 +1,13 @@
-//! A bucket that takes its time, or breaks off.
+//! A bucket that takes its time, or breaks off; and whoever takes its time to read from it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use common::testing::TestDb;
 use harness::bucket::Bucket;
@@ -8,13 +15,13 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
-        TcpListener, TcpStream,
+        TcpListener, TcpSocket, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::watch,
 };
 
-use super::{MIB, client, messages, queued, read, start_at, until};
+use super::{MIB, client, messages, queued, read, start, start_at, start_in, until};
 
 /// Most bytes that come on a connection to a bucket that breaks off.
 const PIECE: usize = 32 * 1024;
@@ -28,6 +35,8 @@ struct Between {
 struct Rules {
     bucket: SocketAddr,
     breaks_off: watch::Sender<bool>,
+    /// How often the bucket was asked for data.
+    asked: AtomicUsize,
     /// Whether the bucket was asked to complete an upload, and whether it may.
     completes: watch::Sender<bool>,
     may_complete: watch::Sender<bool>,
@@ -41,6 +50,7 @@ impl Between {
         let rules = Rules {
             bucket,
             breaks_off: watch::channel(false).0,
+            asked: AtomicUsize::new(0),
             completes: watch::channel(false).0,
             may_complete: watch::channel(true).0,
         };
@@ -67,6 +77,9 @@ impl Rules {
         let mut bytes = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut bytes).await {
             let text = String::from_utf8_lossy(&bytes[..count]);
+            if text.starts_with("GET ") {
+                self.asked.fetch_add(1, Ordering::Relaxed);
+            }
             if text.starts_with("POST ") && text.contains("uploadId=") {
                 self.completes.send_replace(true);
                 self.may_complete.subscribe().wait_for(|may| *may).await.unwrap();
@@ -130,4 +143,66 @@ async fn a_download_goes_on_as_often_as_the_bucket_breaks_off() {
     images.upload_image_data(tokio_stream::iter(messages(&image, &data))).await.unwrap();
     between.rules.breaks_off.send_replace(true);
     assert_eq!(read(&mut images, &image, 0, 0).await, data);
+}
+
+/// How long a request of the bucket may take, where it is 30 s otherwise.
+const TIMEOUT: (&str, &str) = ("AWS_TIMEOUT", "1s");
+
+/// Longer than that.
+const PAUSE: Duration = Duration::from_millis(1500);
+
+/// The answer to a request over HTTP, its head and its body, which is read with pauses, and with little room on the way.
+async fn slowly(address: SocketAddr, request: &str, pauses: usize) -> (String, Vec<u8>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let (mut answer, mut part) = (Vec::new(), vec![0; MIB]);
+    for _ in 0..pauses {
+        // More than the system keeps on the way, so that what is read next has not left the bucket yet.
+        let enough = answer.len() + 12 * MIB;
+        while answer.len() < enough {
+            let count = stream.read(&mut part).await.unwrap();
+            assert!(count > 0, "it broke off after {} bytes", answer.len());
+            answer.extend_from_slice(&part[..count]);
+        }
+        let begun = Instant::now();
+        until(async || begun.elapsed() > PAUSE).await;
+    }
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    let body = answer.split_off(end);
+    (String::from_utf8(answer).unwrap(), body)
+}
+
+#[tokio::test]
+async fn whoever_reads_slowly_gets_all_of_it() {
+    let (db, bucket) = (TestDb::sqlite(), Bucket::start().unwrap());
+    // More than is asked for at once.
+    let data: Vec<u8> = (0..66 * MIB).map(|number| u8::try_from(number % 251).unwrap()).collect();
+    let uploading = start(&db, &bucket);
+    let mut images = client(&uploading).await;
+    let image = queued(&mut images).await;
+    images.upload_image_data(tokio_stream::iter(messages(&image, &data))).await.unwrap();
+
+    let between = Between::start(&bucket).await;
+    let endpoint = between.endpoint();
+    let [place, http, region, key, secret] = Bucket::environment(&endpoint);
+    let glance = start_in(&db, [place, http, region, key, secret, TIMEOUT]);
+    for (range, part, pauses, at_once) in [
+        ("", 0..data.len(), 2, 2),
+        ("range: bytes=1000-\r\n", 1000..data.len(), 1, 2),
+        ("range: bytes=5000000-40000000\r\n", 5_000_000..40_000_001, 1, 1),
+    ] {
+        between.rules.asked.store(0, Ordering::Relaxed);
+        let request = format!(
+            "GET /v2/images/{}/file HTTP/1.1\r\nhost: glance\r\n{range}connection: close\r\n\r\n",
+            image.id
+        );
+        let (head, body) = slowly(glance.address(), &request, pauses).await;
+        assert!(head.starts_with(if range.is_empty() { "HTTP/1.1 200 " } else { "HTTP/1.1 206 " }), "{head}");
+        assert!(body == data[part], "{range}: {} bytes", body.len());
+        let asked = between.rules.asked.load(Ordering::Relaxed);
+        assert!(asked > at_once, "{range}: the bucket was asked {asked} times, and never gave up");
+    }
 }
