@@ -30,6 +30,7 @@ mod answer;
 mod arrival;
 mod complete;
 mod held;
+mod host;
 mod limits;
 mod memory;
 mod methods;
@@ -168,7 +169,9 @@ where
             (Some(problem), _) => Some(problem),
             // Nothing is begun for a caller who has stopped waiting.
             (None, Some(deadline)) if deadline.remaining().is_zero() => Some(expired()),
-            _ => self.shared.too_large(&request).or(self.shared.admission.check_rate(&request, kind).err()),
+            _ => host::problem(&request)
+                .or_else(|| self.shared.too_large(&request))
+                .or_else(|| self.shared.admission.check_rate(&request, kind).err()),
         };
         let work = match refused {
             Some(problem) => Work::None { problem: Some(problem) },

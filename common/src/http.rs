@@ -36,29 +36,41 @@ const OPENSTACK_REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-re
 /// The stable reason of an error, for programs that do not ask for JSON.
 const ERROR_REASON: HeaderName = HeaderName::from_static("x-error-reason");
 
+/// How callers make themselves known, as keystonemiddleware says it: where Keystone is, whoever stands in front knows.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Keystone");
+
 /// An error on its way to the edge, which renders it as the caller can read it.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    sentence: String,
+    sentence: Box<str>,
     description: Description,
+    /// What its answer says besides.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
     /// An error that no [`Failure`] stands for.
     pub fn new(sentence: impl Into<String>, description: Description) -> Self {
-        Self { sentence: sentence.into(), description }
+        Self { sentence: sentence.into().into_boxed_str(), description, header: None }
     }
 
     /// What a caller is told about a failure.
     pub fn of<F: Failure>(failure: &F) -> Self {
         let (sentence, description) = tell(failure);
-        Self { sentence, description }
+        Self::new(sentence, description)
     }
 
     /// The same error with another HTTP status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.description = self.description.http(status);
+        self
+    }
+
+    /// The same error, whose answer over HTTP has this header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some(Box::new((name, value)));
         self
     }
 }
@@ -73,7 +85,7 @@ impl Problem {
 
 impl From<Violations> for Problem {
     fn from(violations: Violations) -> Self {
-        Self { sentence: violations.to_string(), description: violations.describe() }
+        Self::new(violations.to_string(), violations.describe())
     }
 }
 
@@ -165,9 +177,13 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
 }
 
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let Some((kind, rest)) = content_type.split_at_checked(GRPC.len()) else { return false };
+    kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
 }
+
+/// The type of messages of gRPC, which may be followed by `+proto`.
+const GRPC: &[u8] = b"application/grpc";
 
 fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
@@ -183,6 +199,10 @@ pub(crate) fn render(mut response: Response, domain: &'static str, form: Form) -
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers.insert(ERROR_REASON, HeaderValue::from_static(problem.description.reason));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    }
+    headers.extend(problem.header.map(|header| *header));
     if let Detail::Retry(delay) = problem.description.detail {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
     }
@@ -215,6 +235,25 @@ fn unexplained(status: StatusCode) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn grpc_is_one_media_type() {
+        for (content_type, expected) in [
+            ("application/grpc", true),
+            ("Application/GRPC", true),
+            ("application/grpc+proto", true),
+            ("application/grpc; charset=utf-8", true),
+            ("application/grpc-web", false),
+            ("application/grpcx", false),
+            ("application/gr", false),
+            ("", false),
+        ] {
+            let headers =
+                HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+            assert_eq!(is_grpc(&headers), expected, "{content_type}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
+    }
 
     #[test]
     fn a_request_id_has_one_prefix() {

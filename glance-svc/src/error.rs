@@ -48,6 +48,9 @@ pub enum Error {
     /// Somebody else changed the image meanwhile.
     #[error("image {id} has changed: its etag is {current:?} now, not {given:?}; read it again")]
     StaleEtag { id: Id, given: String, current: String },
+    /// A condition of a request over HTTP does not hold.
+    #[error("{header} does not hold: {problem}")]
+    Condition { header: &'static str, problem: String },
     /// The update would exceed a limit.
     #[error("{attempted} {resource} are more than the {maximum} an image may have")]
     Quota { resource: &'static str, attempted: usize, maximum: usize },
@@ -184,6 +187,7 @@ impl Failure for Error {
                 .with("etag", current)
                 .with("given_etag", given)
                 .http(StatusCode::PRECONDITION_FAILED),
+            Self::Condition { header, .. } => condition(header),
             Self::Quota { resource, attempted, maximum } => {
                 new(Code::ResourceExhausted, "IMAGE_QUOTA_EXCEEDED")
                     .with("resource", resource)
@@ -276,6 +280,12 @@ impl From<Error> for GrpcStatus {
 fn at_fault(violations: &Violations, operations: &[usize]) -> Description {
     let operations: Vec<_> = operations.iter().take(100).map(ToString::to_string).collect();
     violations.describe().with("operations", operations.join(", "))
+}
+
+/// A condition of HTTP that does not hold.
+fn condition(header: &str) -> Description {
+    let description = Description::new(Code::FailedPrecondition, "CONDITION_FAILED");
+    description.with("header", header).http(StatusCode::PRECONDITION_FAILED)
 }
 
 fn allowed(from: Status) -> String {

@@ -1,29 +1,33 @@
 //! The HTTP edge: OpenStack's Image API v2, read and rendered; what it does is in `images`.
 
-use std::sync::Arc;
+use std::{error::Error as _, sync::Arc};
 
 use axum::{
     Router,
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, Method, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, header, request::Parts},
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, any, delete, get, patch as on_patch, post, put},
 };
 use common::{
-    caller::Caller,
+    caller::{Caller, Identity},
     http::{self, Problem},
     id::Id,
     identity,
     status::{Code, Description},
+    violations::Violations,
 };
+use http_body_util::LengthLimitError;
 use serde_json::Value;
 
 use crate::{Terms, error::Error, images::Images};
 
 mod absent;
 mod attribute;
+mod conditions;
 mod data;
 mod discovery;
+mod forwarded;
 mod images;
 mod json;
 mod members;
@@ -49,6 +53,8 @@ pub struct Api {
     public_endpoint: Option<String>,
     /// Largest body that is no data of an image, bytes.
     message: usize,
+    /// Where callers are known from.
+    identity: Identity,
 }
 
 /// A call of the API: its method, its path, and what answers it.
@@ -58,9 +64,9 @@ impl Api {
     /// The API on `images`; version discovery points to the public endpoint, or to the host a request names.
     #[must_use]
     pub fn new(images: Images, terms: Terms<'_>) -> Self {
-        let Terms { public_endpoint, message, .. } = terms;
+        let Terms { public_endpoint, message, identity } = terms;
         let public_endpoint = public_endpoint.map(|url| url.trim_end_matches('/').to_owned());
-        Self { images, public_endpoint, message }
+        Self { images, public_endpoint, message, identity }
     }
 
     /// Everything the API answers; `grpc` gets what is called as gRPC.
@@ -152,28 +158,22 @@ impl Api {
         if request.method() != Method::PATCH && !given.eq_ignore_ascii_case(JSON) {
             return Err(unsupported_media_type(given, JSON));
         }
-        let body = axum::body::to_bytes(request.into_body(), self.message).await.map_err(|_| {
-            let description = Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
-            let sentence = format!("the body is larger than {} bytes, or broke off", self.message);
-            Problem::new(sentence, description.with("limit_bytes", self.message))
-        })?;
+        check_coding(request.headers())?;
+        let body = axum::body::to_bytes(request.into_body(), self.message).await;
+        let body = body.map_err(|error| self.unread(&error))?;
         json::read(&body).map_err(Problem::from)
     }
-}
 
-/// The etags that `If-Match` names; empty for `*` and without it.
-fn if_match(headers: &HeaderMap) -> Vec<String> {
-    etags(headers, header::IF_MATCH).filter(|etags| !etags.contains(&"*".to_owned())).unwrap_or_default()
-}
-
-/// The etags of a header; a weak one is no etag of ours.
-fn etags(headers: &HeaderMap, name: header::HeaderName) -> Option<Vec<String>> {
-    let value = headers.get(name)?.to_str().unwrap_or("unreadable");
-    let etag = |etag: &str| {
-        let etag = etag.trim();
-        etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"')).unwrap_or(etag).to_owned()
-    };
-    Some(value.split(',').map(etag).collect())
+    /// Why a body could not be read.
+    fn unread(&self, error: &axum::Error) -> Problem {
+        let is_too_large = error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>);
+        if !is_too_large {
+            return Violations::one("body", "broke off, or is not framed as its headers say").into();
+        }
+        let description = Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+        let sentence = format!("the body is larger than {} bytes", self.message);
+        Problem::new(sentence, description.with("limit_bytes", self.message))
+    }
 }
 
 /// An answer without a body.
@@ -181,11 +181,34 @@ fn no_content() -> Response {
     axum::http::StatusCode::NO_CONTENT.into_response()
 }
 
-/// The type of a request's body, without its parameters.
+/// The type of a request's body, without its parameters; empty where it is not said, or twice.
 fn media_type(headers: &HeaderMap) -> &str {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let value = values.next().filter(|_| values.next().is_none());
+    let value = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
 }
+
+/// Refuses a body that is coded: it would be taken for what it is the code of.
+fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings =
+        values.flat_map(|value| value.to_str().unwrap_or("unreadable").split(',')).map(str::trim);
+    match codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(PLAIN)) {
+        None => Ok(()),
+        Some(coding) => {
+            let description = Description::new(Code::InvalidArgument, "UNSUPPORTED_CONTENT_ENCODING")
+                .with("given", common::text::clip(coding, 100))
+                .http(axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            let sentence = "the body must be sent as it is, without a Content-Encoding";
+            let plain = HeaderValue::from_static(PLAIN);
+            Err(Problem::new(sentence, description).with_header(header::ACCEPT_ENCODING, plain))
+        }
+    }
+}
+
+/// The name of no coding at all.
+const PLAIN: &str = "identity";
 
 /// The answer to a body of a type that a call does not take.
 fn unsupported_media_type(given: &str, expected: &str) -> Problem {

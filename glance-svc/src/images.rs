@@ -152,16 +152,23 @@ impl Images {
     }
 
     /// Withdraws an ACTIVE image from use; one that is withdrawn stays as it is.
-    pub async fn deactivate(&self, id: Id, caller: &Caller) -> Result<Snapshot, Error> {
-        self.switch(id, Status::Active, Status::Deactivated, caller).await
+    pub async fn deactivate(&self, id: Id, etags: Etags, caller: &Caller) -> Result<Snapshot, Error> {
+        self.switch(id, Status::Active, Status::Deactivated, etags, caller).await
     }
 
     /// Makes a DEACTIVATED image ACTIVE again; one that is ACTIVE stays as it is.
-    pub async fn reactivate(&self, id: Id, caller: &Caller) -> Result<Snapshot, Error> {
-        self.switch(id, Status::Deactivated, Status::Active, caller).await
+    pub async fn reactivate(&self, id: Id, etags: Etags, caller: &Caller) -> Result<Snapshot, Error> {
+        self.switch(id, Status::Deactivated, Status::Active, etags, caller).await
     }
 
-    async fn switch(&self, id: Id, from: Status, to: Status, caller: &Caller) -> Result<Snapshot, Error> {
+    async fn switch(
+        &self,
+        id: Id,
+        from: Status,
+        to: Status,
+        etags: Etags,
+        caller: &Caller,
+    ) -> Result<Snapshot, Error> {
         let change = move |image: &mut Image| {
             if image.status != from && image.status != to {
                 return Err(Error::StatusMove { id, from: image.status, to });
@@ -169,27 +176,37 @@ impl Images {
             image.status = to;
             Ok(())
         };
-        self.update(id, Etags::new(), caller, change).await
+        self.update(id, etags, caller, change).await
     }
 
-    /// Adds a tag; one that is there is no error.
-    pub async fn add_tag(&self, id: Id, tag: &str, caller: &Caller) -> Result<Snapshot, Error> {
+    /// Adds a tag; one that is there is an error that `there` makes, or none.
+    pub async fn add_tag(
+        &self,
+        id: Id,
+        tag: &str,
+        etags: Etags,
+        caller: &Caller,
+        there: fn() -> Result<(), Error>,
+    ) -> Result<Snapshot, Error> {
         let tag = tag.to_owned();
-        let change = move |image: &mut Image| {
-            image.tags.insert(tag.clone());
-            Ok(())
-        };
-        self.update(id, Etags::new(), caller, change).await
+        let change = move |image: &mut Image| if image.tags.insert(tag.clone()) { Ok(()) } else { there() };
+        self.update(id, etags, caller, change).await
     }
 
     /// Removes a tag, which must be there.
-    pub async fn remove_tag(&self, id: Id, tag: &str, caller: &Caller) -> Result<Snapshot, Error> {
+    pub async fn remove_tag(
+        &self,
+        id: Id,
+        tag: &str,
+        etags: Etags,
+        caller: &Caller,
+    ) -> Result<Snapshot, Error> {
         let tag = tag.to_owned();
         let change = move |image: &mut Image| {
             let removed = image.tags.remove(&tag);
             removed.then_some(()).ok_or_else(|| Error::TagNotFound { id, tag: tag.clone() })
         };
-        self.update(id, Etags::new(), caller, change).await
+        self.update(id, etags, caller, change).await
     }
 
     /// Deletes an image and its data.

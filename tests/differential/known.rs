@@ -108,7 +108,7 @@ pub(crate) const KNOWN: &[Known] = &[
         case.statuses() == (201, 403) && case.says("\"os_hash_")
     }),
     rare("`bytes=-0` is all of the data as a part", |case| {
-        case.statuses() == (206, 200)
+        case.statuses() == (206, 416)
             && case.step.request.headers.iter().any(|(_, value)| value == "bytes=-0")
     }),
     known("a change that changes nothing moves updated_at", |case| {

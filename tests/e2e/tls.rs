@@ -20,7 +20,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 use tokio::{
-    io::AsyncReadExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
@@ -161,6 +161,21 @@ async fn both_services_speak_tls_and_know_each_other(db: TestDb) {
     assert_eq!(created.instances[0].image_id, image.id);
     // Probes of Kubernetes know no TLS.
     TcpStream::connect(nova.admin().unwrap()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_lead_back_to_where_tls_is_spoken() {
+    let (authority, db) = (Authority::new(), TestDb::sqlite());
+    let glance = authority.glance(&db);
+    let mut config = authority.client(Some(&authority.certify("client")), ALL_VERSIONS);
+    config.alpn_protocols.clear();
+    let mut stream = connect(glance.address(), Arc::new(config)).await.unwrap().into_inner();
+    let request = "GET /versions HTTP/1.1\r\nhost: glance.example.org\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.contains("\"https://glance.example.org/v2/\""), "{answer}");
 }
 
 async fn a_client_without_the_right_certificate_is_refused(db: TestDb) {

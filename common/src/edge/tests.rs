@@ -12,7 +12,7 @@ use super::*;
 fn request(content_type: &str) -> Request {
     let path =
         if content_type == "application/grpc" { "/glance.v1.ImageService/GetImage" } else { "/v2/images" };
-    let request = http::Request::post(path).header("x-request-id", "r-1");
+    let request = http::Request::post(format!("http://glance{path}")).header("x-request-id", "r-1");
     let request = request.version(Version::HTTP_2);
     request.header("content-type", content_type).body(Body::empty()).unwrap()
 }

@@ -72,7 +72,7 @@ fn title(status: StatusCode) -> &'static str {
 }
 
 fn as_json(problem: &Problem, status: StatusCode, domain: &str) -> String {
-    let Problem { sentence, description } = problem;
+    let Problem { sentence, description, .. } = problem;
     let metadata: serde_json::Map<_, _> =
         description.metadata.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     let mut error = json!({

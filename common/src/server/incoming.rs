@@ -49,6 +49,8 @@ const READY: usize = 64;
 pub struct Peer {
     /// Where it is.
     pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub is_tls: bool,
     /// What the connection has of the places for requests, and its answers.
     pub(crate) line: Arc<Line>,
 }
@@ -158,7 +160,8 @@ impl Door {
 
 impl Connection {
     fn new(io: Io, address: SocketAddr, limits: &Limits, open: Open) -> Self {
-        let peer = Peer { address, line: Arc::new(Line::new(limits)) };
+        let is_tls = matches!(io, Io::Tls(_));
+        let peer = Peer { address, is_tls, line: Arc::new(Line::new(limits)) };
         let (used, stall) = (Instant::now(), limits.stall);
         Self { io, peer, used, stall, idle: Box::pin(sleep_until(next_look(used, stall))), _open: open }
     }

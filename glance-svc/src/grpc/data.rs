@@ -24,7 +24,7 @@ pub(super) async fn upload(
 ) -> Answer<EncodedImage> {
     let first = requests.message().await?.unwrap_or_default();
     let (id, size) = target(&first).map_err(Error::from)?;
-    let upload = Upload { bytes: pin!(chunks(first, requests)), size };
+    let upload = Upload { bytes: pin!(chunks(first, requests)), size, etags: Vec::new() };
     Ok(super::image(&images.upload(id, upload, caller).await?))
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn download(
     violations.check().map_err(Error::from)?;
     let id: Id = id.expect("a malformed id is a violation");
     let (offset, length) = (offset.unwrap_or_default(), length.unwrap_or_default());
-    let part = |size: u64| {
+    let part = |_: &_, size: u64| {
         let end = if length == 0 { size } else { size.min(offset.saturating_add(length)) };
         if offset <= end { Ok(offset..end) } else { Err(Error::Range { size }) }
     };

@@ -1,15 +1,19 @@
 //! Data over HTTP.
 
+use std::ops::Range;
+
 use axum::{
     body::Body,
     extract::{Path, Request},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::Response,
 };
 use common::{http::Problem, text::clip, violations::Violations};
 
-use super::{By, Of, image_id, media_type, no_content, range, unsupported_media_type};
-use crate::{error::Error, images::Upload};
+use super::{
+    By, Of, check_coding, conditions, image_id, media_type, no_content, range, unsupported_media_type,
+};
+use crate::{error::Error, image::Image, images::Upload};
 
 /// The only type that data have.
 const OCTETS: &str = "application/octet-stream";
@@ -22,14 +26,21 @@ pub(super) async fn upload(
 ) -> Result<Response, Problem> {
     let id = image_id(&id)?;
     let given = media_type(request.headers());
-    if given != OCTETS {
+    if !given.eq_ignore_ascii_case(OCTETS) {
         return Err(unsupported_media_type(given, OCTETS));
     }
+    check_coding(request.headers())?;
     check_store(request.headers())?;
     let size = announced_size(request.headers())?;
+    let (etags, must_be_new) =
+        (conditions::of_change(request.headers()), conditions::must_be_new(request.headers()));
     let bytes = request.into_body().into_data_stream();
-    api.images.upload(id, Upload { bytes, size }, &caller).await?;
-    Ok(no_content())
+    match api.images.upload(id, Upload { bytes, size, etags }, &caller).await {
+        Err(Error::StatusMove { from, .. }) if must_be_new && from.has_data() => {
+            Err(conditions::exists("the data of the image").into())
+        }
+        uploaded => uploaded.map(|_| no_content()).map_err(Problem::from),
+    }
 }
 
 /// There is one store, which has no name: who asks for another must not believe that the data are in it.
@@ -58,40 +69,78 @@ fn announced_size(headers: &HeaderMap) -> Result<Option<u64>, Violations> {
     Ok(length.and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok()))
 }
 
+/// What is to be answered of data.
+enum Wanted {
+    All,
+    Part(Range<u64>),
+    /// Nothing: the caller has them.
+    Nothing,
+}
+
+impl Wanted {
+    /// What a request asks for, of the data of that image.
+    fn of(method: &Method, headers: &HeaderMap, image: &Image, size: u64) -> Result<Self, Error> {
+        let etag = &image.os_hash_value;
+        if !conditions::of_read(headers, image.id, etag)? {
+            return Ok(Self::Nothing);
+        }
+        // Of no other method is there a part (RFC 9110, 14.2).
+        if *method != Method::GET || !conditions::counts_part(headers, etag) {
+            return Ok(Self::All);
+        }
+        Ok(range::part(headers, size)?.map_or(Self::All, Self::Part))
+    }
+
+    /// The bytes to read.
+    fn bytes(&self, method: &Method, size: u64) -> Range<u64> {
+        match self {
+            Self::All if *method == Method::GET => 0..size,
+            Self::Part(part) => part.clone(),
+            Self::All | Self::Nothing => 0..0,
+        }
+    }
+}
+
 pub(super) async fn download(
     api: Of,
     By(caller): By,
     Path(id): Path<String>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = image_id(&id)?;
-    let mut partial = None;
-    let choose = |size| {
-        partial = range::part(&headers, size)?;
-        Ok(partial.clone().unwrap_or(0..size))
+    let (mut wanted, mut whole) = (Wanted::All, 0);
+    let choose = |image: &Image, size| {
+        (wanted, whole) = (Wanted::of(&method, &headers, image, size)?, size);
+        Ok(wanted.bytes(&method, size))
     };
     let download = match api.images.download(id, &caller, choose).await {
         Err(Error::Range { size }) => {
-            let mut response = Problem::from(Error::Range { size }).into_response();
-            response.headers_mut().insert(header::CONTENT_RANGE, value(&format!("bytes */{size}")));
-            return Ok(response);
+            let outside = Problem::from(Error::Range { size });
+            return Err(outside.with_header(header::CONTENT_RANGE, value(&format!("bytes */{size}"))));
         }
         Err(Error::NoData { .. }) => return Ok(no_content()),
         download => download?,
     };
-    let length = download.part.end - download.part.start;
+    let etag = value(&format!("\"{}\"", download.image.os_hash_value));
     let mut response = Response::new(Body::from_stream(download.bytes));
     let answer = response.headers_mut();
+    answer.insert(header::ETAG, etag);
+    if let Wanted::Nothing = wanted {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return Ok(response);
+    }
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(OCTETS));
-    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    answer.insert(header::ETAG, value(&format!("\"{}\"", download.image.os_hash_value)));
     // Glance's clients read it as hexadecimal, not as RFC 1864 has it.
     answer.insert("content-md5", value(&download.image.checksum));
-    if let (Some(part), Some(size)) = (partial, download.image.size) {
-        let range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+    if let Wanted::Part(part) = wanted {
+        answer.insert(header::CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
+        let range = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
         answer.insert(header::CONTENT_RANGE, value(&range));
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    } else {
+        answer.insert(header::CONTENT_LENGTH, HeaderValue::from(whole));
     }
     Ok(response)
 }

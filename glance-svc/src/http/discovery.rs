@@ -3,16 +3,21 @@
 use axum::{
     Json,
     extract::{Path, Request},
-    http::{StatusCode, header, uri::Authority},
+    http::{
+        StatusCode, header,
+        uri::{Authority, Scheme},
+    },
     response::{IntoResponse as _, Response},
 };
 use common::{
+    caller::Identity,
     http::Problem,
+    server::Peer,
     status::{Code, Description},
 };
 use serde_json::{Value, json};
 
-use super::{Api, By, Of};
+use super::{Api, By, Of, forwarded::Forwarded};
 
 /// The minor versions of a Glance without several stores and without a cache; the first one is the current one.
 const VERSIONS: [&str; 11] = ["2.17", "2.15", "2.9", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0"];
@@ -102,12 +107,20 @@ fn document(api: &Api, request: &Request) -> Json<Value> {
     Json(json!({ "versions": versions }))
 }
 
-/// Where callers reach this service; HTTP/2 has the host in the URI.
+/// Where callers reach this service: where it is told, where a trusted proxy says, or where the request called it (HTTP/2 has
+/// the host in the URI).
 pub(super) fn endpoint(api: &Api, request: &Request) -> String {
     if let Some(endpoint) = &api.public_endpoint {
         return endpoint.clone();
     }
+    let said = match api.identity {
+        Identity::Proxy => Forwarded::of(request.headers()),
+        // Anybody may say it.
+        Identity::Development => Forwarded::default(),
+    };
+    let is_tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_tls);
+    let scheme = said.scheme.unwrap_or(if is_tls { Scheme::HTTPS } else { Scheme::HTTP });
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(Authority::as_str));
-    format!("http://{}", host.unwrap_or("localhost"))
+    let host = said.host.as_ref().or_else(|| request.uri().authority()).map(Authority::as_str).or(host);
+    format!("{scheme}://{}", host.unwrap_or("localhost"))
 }

@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::{Body, Bytes, HttpBody as _},
     extract::{Path, RawQuery, Request},
-    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use common::{
@@ -23,7 +23,7 @@ use serde_json::{Value, value::RawValue};
 use super::{
     Api, By, Of,
     attribute::{self, Name},
-    etags, if_match, image_id, media_type, no_content,
+    conditions, image_id, media_type, no_content,
     patch::{self, Format},
     query::{self, ListImages},
     render, unsupported_media_type,
@@ -154,8 +154,7 @@ pub(super) async fn show(
     request: Request,
 ) -> Result<Response, Problem> {
     let image = api.images.get(image_id(&id)?, &caller).await?;
-    let is_known = |known: Vec<String>| known.iter().any(|known| known == "*" || *known == image.etag());
-    if etags(request.headers(), header::IF_NONE_MATCH).is_some_and(is_known) {
+    if !conditions::of_read(request.headers(), image.id, &image.etag())? {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&image.etag()))]).into_response());
     }
     Ok(answer(&image))
@@ -169,20 +168,18 @@ pub(super) async fn update(
 ) -> Result<Response, Problem> {
     let id = image_id(&id)?;
     let Some(format) = Format::of(media_type(request.headers())) else {
-        return Ok(wrong_patch(media_type(request.headers())));
+        return Err(wrong_patch(media_type(request.headers())));
     };
-    let etags = if_match(request.headers());
+    let etags = conditions::of_change(request.headers());
     let patch = patch::parse(format, &api.json(request).await?)?;
     let updated = api.images.update(id, etags, &caller, move |image| patch.apply(image)).await?;
     Ok(answer(&updated))
 }
 
-fn wrong_patch(given: &str) -> Response {
+fn wrong_patch(given: &str) -> Problem {
     let accepted = Format::ALL.map(|(media_type, _)| media_type).join(", ");
-    let mut response = unsupported_media_type(given, &accepted).into_response();
-    let accepted = HeaderValue::try_from(accepted).expect("media types are visible ASCII");
-    response.headers_mut().insert("accept-patch", accepted);
-    response
+    let value = HeaderValue::try_from(&accepted).expect("media types are visible ASCII");
+    unsupported_media_type(given, &accepted).with_header(HeaderName::from_static("accept-patch"), value)
 }
 
 pub(super) async fn delete(
@@ -191,17 +188,29 @@ pub(super) async fn delete(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    api.images.delete(image_id(&id)?, &if_match(&headers), &caller).await?;
+    api.images.delete(image_id(&id)?, &conditions::of_change(&headers), &caller).await?;
     Ok(no_content())
 }
 
-pub(super) async fn deactivate(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Response, Problem> {
-    api.images.deactivate(image_id(&id)?, &caller).await.map_err(forbidden_move)?;
+pub(super) async fn deactivate(
+    api: Of,
+    By(caller): By,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let etags = conditions::of_change(&headers);
+    api.images.deactivate(image_id(&id)?, etags, &caller).await.map_err(forbidden_move)?;
     Ok(no_content())
 }
 
-pub(super) async fn reactivate(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Response, Problem> {
-    api.images.reactivate(image_id(&id)?, &caller).await.map_err(forbidden_move)?;
+pub(super) async fn reactivate(
+    api: Of,
+    By(caller): By,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let etags = conditions::of_change(&headers);
+    api.images.reactivate(image_id(&id)?, etags, &caller).await.map_err(forbidden_move)?;
     Ok(no_content())
 }
 

@@ -3,12 +3,13 @@
 use axum::{
     Json,
     extract::{Path, Request},
+    http::HeaderMap,
     response::Response,
 };
-use common::{http::Problem, id::Id, violations::Violations};
+use common::{caller::Caller, http::Problem, id::Id, violations::Violations};
 use serde_json::{Value, json};
 
-use super::{By, Of, image_id, no_content, render};
+use super::{Api, By, Of, conditions, image_id, no_content, render};
 use crate::{
     error::Error,
     image::member::{MemberId, MemberStatus},
@@ -48,6 +49,7 @@ pub(super) async fn update(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (id, member_id) = named(&id, &member_id)?;
+    check(&api, id, &member_id, &caller, request.headers()).await?;
     let status = field(&api.json(request).await?, "status")?;
     let known = MemberStatus::ALL.iter().find(|known| known.as_str() == status);
     let status = known.ok_or_else(|| Violations::one("status", "must be pending, accepted or rejected"))?;
@@ -58,10 +60,26 @@ pub(super) async fn remove(
     api: Of,
     By(caller): By,
     Path((id, member_id)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (id, member_id) = named(&id, &member_id)?;
+    check(&api, id, &member_id, &caller, &headers).await?;
     api.images.remove_member(id, &member_id, &caller).await?;
     Ok(no_content())
+}
+
+/// Checks the conditions of a change of a member, which must be there and be seen: it has no etag.
+async fn check(
+    api: &Api,
+    id: Id,
+    member_id: &MemberId,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Result<(), Error> {
+    match conditions::check_without_etag(headers, "a member") {
+        Ok(()) => Ok(()),
+        Err(failed) => api.images.get_member(id, member_id, caller).await.and(Err(failed)),
+    }
 }
 
 /// The image and the member that a path names; a text that can be no project names no member.

@@ -9,17 +9,14 @@ use form_urlencoded::{Serializer, parse as pairs_of};
 
 use crate::{
     image::{Visibility, member::MemberStatus},
-    list::{
-        Comparison, Condition, ImageFilter, ImageOrder, Listed, Membership, NumberColumn, TextColumn,
-        TimeColumn,
-    },
+    list::{Condition, ImageFilter, ImageOrder, Listed, Membership},
 };
 
+mod condition;
 mod time;
 mod values;
 
-use time::compared_time;
-use values::one_of;
+use condition::{condition, replaces, values};
 
 /// Most conditions of a list.
 const MAX_CONDITIONS: usize = 64;
@@ -37,14 +34,6 @@ const SORT_KEYS: [(&str, ImageOrder); 8] = [
     ("id", ImageOrder::Id),
     ("created_at", ImageOrder::CreateTime),
     ("updated_at", ImageOrder::UpdateTime),
-];
-
-/// Columns that can be one of several values.
-const WITH_OPERATOR: [(&str, TextColumn); 4] = [
-    ("name", TextColumn::Name),
-    ("status", TextColumn::Status),
-    ("container_format", TextColumn::ContainerFormat),
-    ("disk_format", TextColumn::DiskFormat),
 ];
 
 /// What a list request asks for.
@@ -266,63 +255,6 @@ fn membership(value: &str) -> Result<Membership, String> {
 
 fn flag(value: &str) -> Result<bool, String> {
     value.to_lowercase().parse().map_err(|_| "must be true or false".to_owned())
-}
-
-/// The condition on a base attribute; none if the name is a property's.
-fn condition(name: &str, value: &str) -> Result<Option<Condition>, String> {
-    if name == "protected" {
-        return Ok(Some(Condition::Protected(flag(value)?)));
-    }
-    if name == "id" {
-        let ids = one_of(value)?;
-        // What is no id is no image's.
-        return Ok(Some(Condition::Id(ids.iter().filter_map(|id| id.parse().ok()).collect())));
-    }
-    if let Some((_, column)) = WITH_OPERATOR.iter().find(|(known, _)| *known == name) {
-        return Ok(Some(Condition::Text(*column, one_of(value)?)));
-    }
-    if let Some((_, column)) = TextColumn::ALL.iter().find(|(known, _)| *known == name) {
-        return Ok(Some(Condition::Text(*column, vec![value.to_owned()])));
-    }
-    let time = match name {
-        "created_at" => Some(TimeColumn::CreateTime),
-        "updated_at" => Some(TimeColumn::UpdateTime),
-        _ => None,
-    };
-    if let Some(column) = time {
-        let (comparison, time) = compared_time(value)?;
-        return Ok(Some(Condition::Time(column, comparison, time)));
-    }
-    number_condition(name, value)
-}
-
-/// Whether a condition counts in place of one before it of the same filter: the last counts (Glance), but two
-/// comparisons of a time are a range.
-fn replaces(condition: &Condition, before: &Condition) -> bool {
-    match (condition, before) {
-        (Condition::Time(_, comparison, _), Condition::Time(_, other, _)) => comparison == other,
-        _ => true,
-    }
-}
-
-/// How many values a condition compares with.
-fn values(condition: &Condition) -> usize {
-    match condition {
-        Condition::Text(_, values) => values.len(),
-        Condition::Id(ids) => ids.len(),
-        Condition::Protected(_) | Condition::Number(..) | Condition::Time(..) => 1,
-    }
-}
-
-/// `min_ram=512`, and the ranges `size_min` and `size_max`.
-fn number_condition(name: &str, value: &str) -> Result<Option<Condition>, String> {
-    let ranges = [("_min", Comparison::GreaterOrEqual), ("_max", Comparison::LessOrEqual)];
-    let range = ranges.iter().find_map(|(end, comparison)| Some((name.strip_suffix(end)?, *comparison)));
-    let (attribute, comparison) = range.unwrap_or((name, Comparison::Equal));
-    let column = NumberColumn::ALL.iter().find(|(known, _)| *known == attribute);
-    let Some((_, column)) = column else { return Ok(None) };
-    let number = value.trim().parse().map_err(|_| "must be an integer".to_owned())?;
-    Ok(Some(Condition::Number(*column, comparison, number)))
 }
 
 #[cfg(test)]

@@ -1,34 +1,76 @@
-//! The part of the data that a request asks for (RFC 9110, `Range`).
+//! The part of the data that a request asks for (RFC 9110, 14).
 
 use std::ops::Range;
 
 use axum::http::{HeaderMap, header};
 use common::violations::Violations;
-use http_range_header::{EndPosition, StartPosition, parse_range_header};
 
 use crate::error::Error;
 
 /// The part that `Range` names, of data of `size` bytes; none if it names none. A header of another unit, or that
 /// makes no sense, is as none; of several parts Glance gives none at all.
 pub(super) fn part(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>, Error> {
-    let Some(header) = headers.get(header::RANGE) else { return content_range(headers, size) };
-    let Some(ranges) = header.to_str().ok().and_then(|header| parse_range_header(header).ok()) else {
+    let mut lines = headers.get_all(header::RANGE).iter();
+    let Some(line) = lines.next() else { return content_range(headers, size) };
+    if lines.next().is_some() {
         return Ok(None);
-    };
-    let [range] = ranges.ranges.as_slice() else {
-        return Err(Violations::one("Range", "names several parts; ask for one at a time").into());
-    };
-    let start = match range.start {
-        StartPosition::Index(start) => start,
-        StartPosition::FromLast(count) => size.saturating_sub(count),
-    };
-    let end = match range.end {
-        EndPosition::Index(last) if matches!(range.start, StartPosition::Index(_)) => {
-            size.min(last.saturating_add(1))
+    }
+    let parts = line.to_str().ok().and_then(parts).unwrap_or_default();
+    match parts.as_slice() {
+        [] => Ok(None),
+        [part] => part.of(size),
+        _ => Err(Violations::one("Range", "names several parts; ask for one at a time").into()),
+    }
+}
+
+/// A part, as it is asked for.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// From the first byte to the last one, or to the end.
+    From(u64, Option<u64>),
+    /// So many bytes at the end.
+    Last(u64),
+}
+
+/// What `bytes=0-4` names; none of another unit, and of what is no range (RFC 9110, 14.1.1). Empty items of a list count
+/// for nothing.
+fn parts(line: &str) -> Option<Vec<Part>> {
+    let (unit, set) = line.split_once('=')?;
+    if !unit.eq_ignore_ascii_case("bytes") || set.starts_with([' ', '\t']) {
+        return None;
+    }
+    let items = set.split(',').map(|item| item.trim_matches([' ', '\t'])).filter(|item| !item.is_empty());
+    items.map(Part::read).collect()
+}
+
+impl Part {
+    fn read(item: &str) -> Option<Self> {
+        let (first, last) = item.split_once('-')?;
+        if first.is_empty() {
+            return number(last).map(Self::Last);
         }
-        _ => size,
-    };
-    if start < end { Ok(Some(start..end)) } else { Err(Error::Range { size }) }
+        let first = number(first)?;
+        let last = if last.is_empty() { None } else { Some(number(last)?) };
+        last.is_none_or(|last| first <= last).then_some(Self::From(first, last))
+    }
+
+    /// The bytes of data of that size; all of them where there are none at the end of nothing.
+    fn of(self, size: u64) -> Result<Option<Range<u64>>, Error> {
+        match self {
+            Self::From(first, last) if first < size => {
+                Ok(Some(first..last.map_or(size, |last| size.min(last.saturating_add(1)))))
+            }
+            Self::Last(1..) if size == 0 => Ok(None),
+            Self::Last(count @ 1..) => Ok(Some(size.saturating_sub(count)..size)),
+            Self::From(..) | Self::Last(0) => Err(Error::Range { size }),
+        }
+    }
+}
+
+/// Digits alone; a number that is too large for us is larger than all data.
+fn number(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// The part that `Content-Range` names, which old clients of Glance send in place of `Range`: `bytes 0-3/*`, with the
@@ -69,9 +111,30 @@ mod tests {
             ("bytes=-3", Some(7..10)),
             ("bytes=-99", Some(0..10)),
             ("bytes=0-18446744073709551615", Some(0..10)),
-            ("bytes=-0", None),
+            ("bytes=-99999999999999999999999", Some(0..10)),
+            ("bytes=0-99999999999999999999999", Some(0..10)),
+            ("bytes=007-0008", Some(7..9)),
+            ("BYTES=0-4", Some(0..5)),
+            ("bytes=0-4,", Some(0..5)),
+            ("bytes=, ,0-4 ,\t", Some(0..5)),
             ("lines=0-4", None),
+            ("lines=10-", None),
             ("nonsense", None),
+            ("bytes", None),
+            ("bytes=", None),
+            ("bytes=,", None),
+            ("bytes=-", None),
+            ("bytes=a-b", None),
+            ("bytes=0x1-4", None),
+            ("bytes=4-2", None),
+            ("bytes=1-4-5", None),
+            ("bytes=--5", None),
+            ("bytes=+1-4", None),
+            ("bytes= 0-4", None),
+            ("bytes =0-4", None),
+            ("bytes=0 - 4", None),
+            ("bytes=0-1,x", None),
+            ("bytes=0-1 3-4", None),
         ] {
             assert_eq!(of_ten(header).unwrap(), expected, "{header}");
         }
@@ -80,11 +143,22 @@ mod tests {
 
     #[test]
     fn refuses_what_is_outside_and_several() {
-        for header in ["bytes=10-", "bytes=11-12"] {
+        for header in [
+            "bytes=10-",
+            "bytes=11-12",
+            "bytes=10-10",
+            "bytes=-0",
+            "bytes=-000",
+            "bytes=99999999999999999999999-",
+        ] {
             assert!(matches!(of_ten(header), Err(Error::Range { size: 10 })), "{header}");
         }
-        assert!(matches!(of_ten("bytes=0-1,3-4"), Err(Error::Invalid(_))));
+        for header in ["bytes=0-1,3-4", "bytes=0-1,\t3-4", "bytes=-1,0-", "bytes=0-1,100-"] {
+            assert!(matches!(of_ten(header), Err(Error::Invalid(_))), "{header}");
+        }
         let empty = part(&HeaderMap::from_iter([(header::RANGE, "bytes=0-".parse().unwrap())]), 0);
         assert!(matches!(empty, Err(Error::Range { size: 0 })));
+        let end = part(&HeaderMap::from_iter([(header::RANGE, "bytes=-5".parse().unwrap())]), 0);
+        assert_eq!(end.unwrap(), None);
     }
 }

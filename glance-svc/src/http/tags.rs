@@ -1,18 +1,22 @@
 //! Tags over HTTP.
 
-use axum::{extract::Path, response::Response};
+use axum::{extract::Path, http::HeaderMap, response::Response};
 use common::{http::Problem, text, violations::Violations};
 
-use super::{By, Of, image_id, no_content};
+use super::{By, Of, conditions, image_id, no_content};
+use crate::error::Error;
 
 pub(super) async fn add(
     api: Of,
     By(caller): By,
     Path((id, tag)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = image_id(&id)?;
     text::name(&tag).map_err(|problem| Violations::one("tag", problem))?;
-    api.images.add_tag(id, &tag, &caller).await?;
+    let there: fn() -> Result<(), Error> =
+        if conditions::must_be_new(&headers) { || Err(conditions::exists("the tag")) } else { || Ok(()) };
+    api.images.add_tag(id, &tag, conditions::of_change(&headers), &caller, there).await?;
     Ok(no_content())
 }
 
@@ -20,7 +24,9 @@ pub(super) async fn remove(
     api: Of,
     By(caller): By,
     Path((id, tag)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    api.images.remove_tag(image_id(&id)?, &tag, &caller).await?;
+    let etags = conditions::of_change(&headers);
+    api.images.remove_tag(image_id(&id)?, &tag, etags, &caller).await?;
     Ok(no_content())
 }

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream::BoxStream};
 use super::{Images, sweep::data_store};
 use crate::{
     error::Error,
-    image::{Status, access, snapshot::Snapshot},
+    image::{Image, Status, access, snapshot::Snapshot},
 };
 
 /// Data on their way out of an image.
@@ -23,12 +23,12 @@ pub struct Download {
 }
 
 impl Images {
-    /// The data of an image, or a part of them that `part` chooses by their size.
+    /// The data of an image, or a part of them that `part` chooses by the image and their size.
     pub async fn download(
         &self,
         id: Id,
         caller: &Caller,
-        part: impl FnOnce(u64) -> Result<Range<u64>, Error>,
+        part: impl FnOnce(&Image, u64) -> Result<Range<u64>, Error>,
     ) -> Result<Download, Error> {
         let image = self.attributes(id, caller).await?;
         if image.status == Status::Deactivated && !caller.is_admin {
@@ -40,7 +40,7 @@ impl Images {
         let (Some(data), Some(size), true) = (image.data, size, image.status.has_data()) else {
             return Err(Error::NoData { id, status: image.status });
         };
-        let part = part(size)?;
+        let part = part(&image, size)?;
         let bytes = if part.is_empty() {
             futures_util::stream::empty().boxed()
         } else {

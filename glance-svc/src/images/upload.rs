@@ -41,11 +41,18 @@ pub struct Upload<S> {
     pub bytes: S,
     /// How many there are, where the sender says so.
     pub size: Option<u64>,
+    /// The etags one of which the image must have.
+    pub etags: Etags,
 }
 
 impl Images {
     /// Gives a QUEUED image its data, and makes it ACTIVE.
-    pub async fn upload<S, E>(&self, id: Id, upload: Upload<S>, caller: &Caller) -> Result<Snapshot, Error>
+    pub async fn upload<S, E>(
+        &self,
+        id: Id,
+        mut upload: Upload<S>,
+        caller: &Caller,
+    ) -> Result<Snapshot, Error>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
     {
@@ -61,7 +68,7 @@ impl Images {
         }
         let data = Id::random();
         let mut unfinished = Unfinished { images: self, id, data, actor: Some(&caller.actor) };
-        if let Err(refused) = self.begin_upload(id, data, caller).await {
+        if let Err(refused) = self.begin_upload(id, data, std::mem::take(&mut upload.etags), caller).await {
             unfinished.actor = None;
             return Err(refused);
         }
@@ -83,9 +90,9 @@ impl Images {
         finished
     }
 
-    async fn begin_upload(&self, id: Id, data: Id, caller: &Caller) -> Result<(), Error> {
+    async fn begin_upload(&self, id: Id, data: Id, etags: Etags, caller: &Caller) -> Result<(), Error> {
         let step = DataStep::Begin { data, lease: self.store.end_of_lease(self.leases.length).await? };
-        self.update_with(id, step, Etags::new(), caller, move |image| begin(image, data)).await.map(drop)
+        self.update_with(id, step, etags, caller, move |image| begin(image, data)).await.map(drop)
     }
 
     async fn check_upload(&self, id: Id, caller: &Caller) -> Result<(), Error> {
@@ -98,7 +105,7 @@ impl Images {
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
     {
-        let Upload { mut bytes, size: announced } = upload;
+        let Upload { mut bytes, size: announced, .. } = upload;
         let (writer, upload_id) = self.data.write(data).await.map_err(data_store)?;
         if !upload_id.is_empty() && !self.store.note_upload(data, &upload_id).await? {
             self.remove_forgotten(data, &upload_id).await;

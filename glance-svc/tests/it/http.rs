@@ -1,8 +1,10 @@
 //! OpenStack's Image API v2 as its clients see it, over HTTP/1.1.
 
 mod actions;
+mod bodies;
 mod browsers;
 mod concurrency;
+mod conditions;
 mod create;
 mod create_limits;
 mod create_refused;
@@ -14,6 +16,7 @@ mod etags;
 mod filter;
 mod filter_refused;
 mod filter_time;
+mod links;
 mod page;
 mod page_walk;
 mod patch;
@@ -21,6 +24,7 @@ mod patch_attributes;
 mod patch_pointer;
 mod patch_refused;
 mod patch_shape;
+mod raw;
 mod schemas;
 mod scope;
 mod show;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::*;
+use crate::list::{Comparison, NumberColumn, TextColumn, TimeColumn};
 
 fn conditions(query: &str) -> Vec<Condition> {
     parse(query).unwrap().filter.conditions

@@ -1,0 +1,74 @@
+//! What a trusted proxy says of a request that it passes on (`Forwarded` of RFC 7239, else `X-Forwarded-Proto` and
+//! `X-Forwarded-Host`), as oslo.middleware's `http_proxy_to_wsgi` reads it: the first proxy counts.
+
+use axum::http::{
+    HeaderMap,
+    uri::{Authority, Scheme},
+};
+
+/// How callers reach the proxy.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Forwarded {
+    pub(super) scheme: Option<Scheme>,
+    pub(super) host: Option<Authority>,
+}
+
+impl Forwarded {
+    /// What the headers of a proxy say; what makes no sense, they do not say.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let first = |name: &str| {
+            let text = headers.get(name)?.to_str().ok()?;
+            text.split(',').next().map(|first| first.trim().to_owned()).filter(|first| !first.is_empty())
+        };
+        let (scheme, host) = match first("forwarded") {
+            Some(said) => (value(&said, "proto"), value(&said, "host")),
+            None => (first("x-forwarded-proto"), first("x-forwarded-host")),
+        };
+        Self { scheme: scheme.as_deref().and_then(known), host: host.as_deref().and_then(named) }
+    }
+}
+
+/// The value of a pair of `for=192.0.2.60;proto=https`.
+fn value(said: &str, name: &str) -> Option<String> {
+    let mut pairs = said.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(known, _)| known.trim().eq_ignore_ascii_case(name))?;
+    Some(value.trim().trim_matches('"').to_owned())
+}
+
+fn known(scheme: &str) -> Option<Scheme> {
+    match () {
+        () if scheme.eq_ignore_ascii_case("https") => Some(Scheme::HTTPS),
+        () if scheme.eq_ignore_ascii_case("http") => Some(Scheme::HTTP),
+        () => None,
+    }
+}
+
+fn named(host: &str) -> Option<Authority> {
+    let authority: Authority = host.parse().ok()?;
+    (!host.contains('@') && !authority.host().is_empty()).then_some(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_proxy_says_how_callers_reach_it() {
+        let (https, http) = (Some("https"), Some("http"));
+        for (headers, scheme, host) in [
+            (&[][..], None, None),
+            (&[("x-forwarded-proto", "https")], https, None),
+            (&[("x-forwarded-proto", "HTTPS, http"), ("x-forwarded-host", "a:1, b")], https, Some("a:1")),
+            (&[("forwarded", "for=1.2.3.4;Proto=https;host=\"a:1\", proto=http;host=b")], https, Some("a:1")),
+            (&[("forwarded", "proto=http"), ("x-forwarded-proto", "https")], http, None),
+            (&[("forwarded", "for=1.2.3.4"), ("x-forwarded-proto", "https")], None, None),
+            (&[("x-forwarded-proto", "ftp"), ("x-forwarded-host", "a b")], None, None),
+            (&[("x-forwarded-proto", ""), ("x-forwarded-host", "u@a")], None, None),
+        ] {
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let said = Forwarded::of(&headers.collect());
+            assert_eq!(said.scheme.as_ref().map(Scheme::as_str), scheme, "{said:?}");
+            assert_eq!(said.host.as_ref().map(Authority::as_str), host, "{said:?}");
+        }
+    }
+}
