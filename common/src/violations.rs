@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use crate::{
-    status::{Code, Description, Detail},
-    text::clip,
-};
+use crate::text::clip;
 
 /// Most bytes of violations that are listed: they travel in HTTP/2 headers, of which clients accept 8 KiB.
 const LISTED_BYTES: usize = 3500;
@@ -88,9 +85,9 @@ impl Violations {
         if self.is_empty() { Ok(()) } else { Err(self) }
     }
 
-    /// How the violations look in an answer: as many as fit into its headers, then how many more there are.
+    /// As many as fit into the headers of an answer; in the place of the others, how many more there are.
     #[must_use]
-    pub fn describe(&self) -> Description {
+    pub fn listed(&self) -> Vec<Violation> {
         let mut listed = Vec::new();
         let mut bytes = 0;
         for violation in &self.kept {
@@ -107,16 +104,21 @@ impl Violations {
             let problem = format!("and {more} more violations; correct these first");
             listed.push(Violation { field: "…".to_owned(), problem });
         }
-        let description =
-            Description::new(Code::InvalidArgument, "INVALID_REQUEST").with("fields", self.fields());
-        let description = match self.kept.as_slice() {
-            [only] => description.with("problem", clip(&only.problem, 600)),
-            _ => description.with("violations", self.len()),
-        };
-        description.detail(Detail::BadRequest(listed))
+        listed
     }
 
-    fn fields(&self) -> String {
+    /// The problem, in so far as it fits into a sentence, if there is only one.
+    #[must_use]
+    pub fn only_problem(&self) -> Option<String> {
+        match self.kept.as_slice() {
+            [only] => Some(clip(&only.problem, 600)),
+            _ => None,
+        }
+    }
+
+    /// The names of the fields, as many as fit into a sentence.
+    #[must_use]
+    pub fn fields(&self) -> String {
         let mut names: Vec<_> = self.kept.iter().map(|violation| clip(&violation.field, 200)).collect();
         names.dedup();
         clip(&names.join(", "), MESSAGE_BYTES)

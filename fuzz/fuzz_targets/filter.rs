@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use common::filter::{Condition, Operator, parse};
+use chassis::filter::{Condition, Operator, parse};
 use glance_svc::list::ImageFilter;
 use libfuzzer_sys::fuzz_target;
 

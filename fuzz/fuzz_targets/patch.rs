@@ -2,11 +2,7 @@
 //! that could have been registered.
 #![no_main]
 
-use common::{
-    clock,
-    id::{Id, NIL},
-    violations::Violations,
-};
+use common::{clock, id::{Id, NIL}, violations::Violations};
 use glance_svc::{
     http::patch::{Format, parse},
     image::{

@@ -1,7 +1,7 @@
 //! The command line, each flag with its environment variable.
 
+use chassis::{caller::Identity, server::ServerArgs, telemetry::TelemetryArgs};
 use clap::{ArgAction, Parser, Subcommand};
-use common::{caller::Identity, server::ServerArgs, telemetry::TelemetryArgs};
 
 use crate::{data::DataUrl, store};
 

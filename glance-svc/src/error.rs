@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use common::{
+use chassis::{
     caller, db,
     http::Problem,
-    id::Id,
-    image::properties::Excess,
     status::{Code, Description, Detail, Failure, StatusCode},
-    violations::Violations,
 };
+use common::{id::Id, image::properties::Excess, violations::Violations};
 use tonic::Status as GrpcStatus;
 
 use crate::image::{Attribute, Status};
@@ -166,7 +164,7 @@ impl Failure for Error {
         let resource = |id: &Id| Detail::Resource { kind: KIND, name: id.to_string() };
         let precondition = |rule, id: &Id| Detail::Precondition { rule, subject: format!("image/{id}") };
         match self {
-            Self::Invalid(violations) => violations.describe(),
+            Self::Invalid(violations) => Description::invalid(violations),
             Self::InvalidPatch { violations, operations } => at_fault(violations, operations),
             Self::Caller(error) => error.describe(),
             Self::NotPermitted { action, needs } => {
@@ -272,14 +270,14 @@ impl From<Error> for Problem {
 
 impl From<Error> for GrpcStatus {
     fn from(error: Error) -> Self {
-        common::status::to_status(&error)
+        chassis::status::to_status(&error)
     }
 }
 
 /// Violations of a patch, and the numbers of their operations.
 fn at_fault(violations: &Violations, operations: &[usize]) -> Description {
     let operations: Vec<_> = operations.iter().take(100).map(ToString::to_string).collect();
-    violations.describe().with("operations", operations.join(", "))
+    Description::invalid(violations).with("operations", operations.join(", "))
 }
 
 /// A condition of HTTP that does not hold.

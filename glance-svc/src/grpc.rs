@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use common::{
+use chassis::{
     caller::Caller,
-    clock,
     edge::Room,
-    id::Id,
     identity,
     page::{Key, MAX_BYTES, Page},
-    violations::Violations,
 };
+use common::{clock, id::Id, violations::Violations};
 use prost::Message;
 use proto::glance::{
     EncodedFoundImages, EncodedImage, EncodedImages,

@@ -9,14 +9,13 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, any, delete, get, patch as on_patch, post, put},
 };
-use common::{
+use chassis::{
     caller::{Caller, Identity},
     http::{self, Problem},
-    id::Id,
     identity,
     status::{Code, Description},
-    violations::Violations,
 };
+use common::{id::Id, violations::Violations};
 use http_body_util::LengthLimitError;
 use serde_json::Value;
 

@@ -16,15 +16,12 @@ use crate::{
     list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
     store::{DataStep, Edit, Seen, Store},
 };
-use common::{
+use chassis::{
     caller::Caller,
-    clock,
     edge::Memory,
-    id::Id,
     page::{Page, Read},
-    text::clip,
-    violations::Violations,
 };
+use common::{clock, id::Id, text::clip, violations::Violations};
 
 mod download;
 mod large;

@@ -3,7 +3,7 @@
 //! `grpc` and `http` (the edges) → `images` (use cases) → `store` (SQL) and `data` (object store); `image` holds
 //! the rules and knows none of them.
 
-use common::{caller::Identity, db::Db, server};
+use chassis::{caller::Identity, db::Db, server};
 use proto::glance::v1::image_service_server::SERVICE_NAME;
 use tonic::service::Routes;
 

@@ -1,9 +1,7 @@
 //! Lists of images: what they can be filtered and sorted by.
 
-use common::{
-    id::Id,
-    page::{Direction, Key, SortKey},
-};
+use chassis::page::{Direction, Key, SortKey};
+use common::id::Id;
 
 use crate::image::Image;
 

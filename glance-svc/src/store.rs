@@ -1,13 +1,12 @@
 //! Every SQL statement of the service: images, their properties and tags, and their history.
 
-use chrono::{DateTime, Utc};
-use common::{
+use chassis::{
     caller::Actor,
     db::{self, Db, Migrations, retrying},
-    id::Id,
     in_transaction, on_db,
-    text::NAME_LIMIT,
 };
+use chrono::{DateTime, Utc};
+use common::{id::Id, text::NAME_LIMIT};
 use sqlx::{QueryBuilder, types::Json};
 
 use crate::{

@@ -2,14 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use chrono::TimeDelta;
-use clap::{ArgAction, Args, Parser, Subcommand};
-use common::{
+use chassis::{
     caller,
     server::ServerArgs,
     telemetry::TelemetryArgs,
     tls::{self, Identity, Reloaded},
 };
+use chrono::TimeDelta;
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::{
     instance::{Compute, names::NameTemplate, snapshot::NonInheritable},

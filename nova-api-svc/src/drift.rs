@@ -9,13 +9,13 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, Utc};
-use common::{
+use chassis::{
     caller::Caller,
     deadline::Deadline,
-    id::{Id, NIL},
     page::{Key, MAX_BYTES, Page},
 };
+use chrono::{DateTime, Utc};
+use common::id::{Id, NIL};
 
 use crate::{
     error::Error,

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use common::{
+use chassis::{
     caller, db,
+    status::{Code, Description, Detail, Failure},
+};
+use common::{
     id::Id,
     image::properties::Excess,
-    status::{Code, Description, Detail, Failure},
     text::clip,
     violations::{Violation, Violations},
 };
@@ -216,7 +218,7 @@ impl Failure for Error {
     fn describe(&self) -> Description {
         let new = Description::new;
         match self {
-            Self::Invalid(violations) => violations.describe(),
+            Self::Invalid(violations) => Description::invalid(violations),
             Self::Caller(error) => error.describe(),
             Self::NotPermitted { action, needs } => {
                 new(Code::PermissionDenied, "NOT_PERMITTED").with("action", action).with("needs", needs)
@@ -348,7 +350,7 @@ impl Error {
 
 impl From<Error> for GrpcStatus {
     fn from(error: Error) -> Self {
-        common::status::to_status(&error)
+        chassis::status::to_status(&error)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What can be done with flavors.
 
+use chassis::{caller::Caller, page::Page};
 use chrono::{DateTime, Utc};
-use common::{caller::Caller, flavor::Flavor, page::Page};
+use common::flavor::Flavor;
 
 use crate::{error::Error, instance::access::check_flavor_change, list::FlavorOrder, store::Store};
 

@@ -7,18 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use chassis::{
     caller::Caller,
     db,
     deadline::Deadline,
     group::{Group, Limits},
-    id::Id,
-    image::ImageMeta,
     peer::BadEndpoint,
     telemetry,
-    text::NAME_LIMIT,
     tls::{self, Reloaded},
 };
+use common::{id::Id, image::ImageMeta, text::NAME_LIMIT};
 use futures_util::future::join_all;
 use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
 use tonic::{Code, Request, Status, TimeoutExpired, metadata::AsciiMetadataValue, transport::Channel};

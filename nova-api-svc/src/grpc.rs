@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::{
+use chassis::{
     caller::{Caller, Identity},
     db::Db,
     edge::{Limits, Room},

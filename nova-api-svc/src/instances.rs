@@ -1,11 +1,11 @@
 //! What can be asked of instances once they are created.
 
-use common::{
+use chassis::{
     caller::Caller,
     deadline::Deadline,
-    id::Id,
     page::{Page, Read},
 };
+use common::id::Id;
 
 use crate::{
     error::Error,

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use common::{
+use chassis::{
     filter::{self, Condition, Operator},
-    id::{self, Id, NotAnId},
     page::{Direction, Key, SortKey},
+};
+use common::{
+    id::{self, Id, NotAnId},
     text::clip,
 };
 

@@ -1,13 +1,13 @@
 //! nova-api-svc: reads its configuration, opens its database, serves.
 
 use anyhow::Context as _;
-use clap::Parser as _;
-use common::{
+use chassis::{
     background,
     db::Db,
     server::{self, Listeners},
     telemetry,
 };
+use clap::Parser as _;
 use mimalloc::MiMalloc;
 use nova_api_svc::{
     config::{Command, Config},

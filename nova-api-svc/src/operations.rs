@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use common::{caller::Caller, clock, deadline::Deadline, id::Id};
+use chassis::{caller::Caller, deadline::Deadline};
+use common::{clock, id::Id};
 use serde::Serialize;
 
 use crate::{

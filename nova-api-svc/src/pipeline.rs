@@ -12,7 +12,8 @@
 //! It waits to read (the image, over gRPC) and to write (one transaction); in between are plain functions over
 //! plain data.
 
-use common::{caller::Caller, clock, deadline::Deadline, flavor::Flavor, id::Id};
+use chassis::{caller::Caller, deadline::Deadline};
+use common::{clock, flavor::Flavor, id::Id};
 
 use crate::{
     error::Error,

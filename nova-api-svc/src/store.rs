@@ -1,6 +1,6 @@
 //! Every SQL statement of the service, a file for each resource.
 
-use common::db::{Db, Migrations};
+use chassis::db::{Db, Migrations};
 
 mod change;
 mod claim;

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::SocketAddr};
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{glance::Glance, service::Service};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -1,6 +1,6 @@
 //! The article's flow with the real grpcurl: register, change, create, read; and the same rows in SQL.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::world::{World, call};

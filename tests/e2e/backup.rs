@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use harness::{postgres as server, program, service::Service};
 use proto::{
     glance::v1::{CreateImageRequest, GetImageRequest, Image, image_service_client::ImageServiceClient},

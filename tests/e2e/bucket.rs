@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{bucket::Bucket, service::Service};
 use proto::glance::v1::{
     CreateImageRequest, DeleteImageRequest, DownloadImageDataRequest, GetImageRequest, Image,

@@ -1,6 +1,6 @@
 //! OpenStack's own clients, as their users run them, against glance-svc.
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{identity::PASSWORD, service::Service};
 use tempfile::TempDir;
 

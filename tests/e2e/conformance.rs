@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{
     identity::{ACCOUNTS, Identity, PASSWORD},
     program,

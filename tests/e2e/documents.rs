@@ -6,12 +6,12 @@ use harness::workspace;
 
 /// Where reasons of errors are born.
 const SOURCES: [&str; 10] = [
-    "common/src/caller.rs",
-    "common/src/db/error.rs",
-    "common/src/edge.rs",
-    "common/src/edge/limits.rs",
-    "common/src/http.rs",
-    "common/src/violations.rs",
+    "chassis/src/caller.rs",
+    "chassis/src/db/error.rs",
+    "chassis/src/edge.rs",
+    "chassis/src/edge/limits.rs",
+    "chassis/src/http.rs",
+    "chassis/src/status.rs",
     "glance-svc/src/error.rs",
     "glance-svc/src/http.rs",
     "glance-svc/src/http/absent.rs",

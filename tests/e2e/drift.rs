@@ -1,6 +1,6 @@
 //! Drift of many images, under the rate that glance-svc allows a caller.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use harness::service::Service;
 use proto::{
     glance::v1::{

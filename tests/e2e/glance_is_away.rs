@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::nova::v1::{GetInstanceRequest, ListInstancesRequest};
 use serde_json::json;
 use tonic::{Code, Request};

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::{
     glance::v1::{self as glance, image_service_client::ImageServiceClient},
     nova::v1::{self as nova, instance_service_client::InstanceServiceClient},

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use harness::{http, service::Service};
 use proto::glance::v1::{
     CreateImageRequest, Image, ListImagesRequest, image_service_client::ImageServiceClient,

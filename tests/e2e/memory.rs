@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use harness::service::Service;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{http, service::Service};
 
 /// Connections of each kind to a service, and requests of each at a time and in all: 100,000 to both services.

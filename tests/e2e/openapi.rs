@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{identity::ACCOUNTS, service::Service, tools};
 
 /// What Schemathesis does not know by itself: that patches are JSON, that pages are text, and that errors come in

@@ -1,6 +1,6 @@
 //! pgbouncer between a service and its database.
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{pgbouncer::Pooler, service::Service};
 use serde_json::json;
 

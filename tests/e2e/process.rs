@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use harness::{service::Service, workspace};
 use proto::{
     glance::v1::{ListImagesRequest, image_service_client::ImageServiceClient},

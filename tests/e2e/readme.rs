@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::workspace;
 
 use crate::{terminal::Terminal, world::World};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use harness::service::Service;
 use proto::{
     glance::v1::{CreateImageRequest, Image, image_service_client::ImageServiceClient},

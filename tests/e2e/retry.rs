@@ -1,6 +1,6 @@
 //! A retry with the same request id creates nothing new.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 
 use crate::world::{World, create};
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{service::Service, workspace};
 use proto::glance::v1::{
     CreateImageRequest, Image, ListImagesRequest, UploadImageDataRequest,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{http, service::Service, workspace};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{

@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
-use common::{
+use chassis::{
     on_both_databases,
     testing::TestDb,
     tls::{self, Source as _},

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{http, service::Service};
 use proto::glance::v1::{CreateImageRequest, Image, image_service_client::ImageServiceClient};
 

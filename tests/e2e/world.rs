@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{service::Service, tools};
 use proto::{
     glance::v1::{self as glance, image_service_client::ImageServiceClient},

@@ -3,7 +3,7 @@
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::{http, program::run, service::Service, workspace};
 use proto::{
     glance::v1::{CreateImageRequest, Image, ListImagesRequest, image_service_client::ImageServiceClient},

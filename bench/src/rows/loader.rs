@@ -1,8 +1,9 @@
 //! Very many resources, made by SQL out of the few that a service has written.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chassis::page::Key;
 use chrono::{DateTime, Utc};
-use common::{id::Id, page::Key};
+use common::id::Id;
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection as _, PgConnection};
 

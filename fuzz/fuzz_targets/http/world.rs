@@ -5,7 +5,7 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use common::{caller::Identity, db::Db, edge, identity::Introduction};
+use chassis::{caller::Identity, db::Db, edge, identity::Introduction};
 use glance_svc::{
     Terms,
     data::{DataStore, DataUrl},

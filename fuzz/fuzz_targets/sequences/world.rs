@@ -2,12 +2,7 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use common::{
-    caller::Identity,
-    db::Db,
-    edge,
-    server::{Listeners, Options, Service, serve},
-};
+use chassis::{caller::Identity, db::Db, edge, server::{Listeners, Options, Service, serve}};
 use glance_svc::{
     Terms,
     data::{DataStore, DataUrl},
@@ -73,7 +68,7 @@ impl World {
     }
 }
 
-async fn open(folder: &TempDir, name: &str, migrations: &'static common::db::Migrations) -> Db {
+async fn open(folder: &TempDir, name: &str, migrations: &'static chassis::db::Migrations) -> Db {
     let url = format!("sqlite://{}", folder.path().join(format!("{name}.sqlite")).display());
     let db = Db::open(&url, 4, migrations).expect("the database can be opened");
     db.migrate().await.expect("the database can be migrated");

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use common::{
+use chassis::{
     caller::Caller,
-    id::Id,
     page::{MAX_BYTES, MAX_SIZE},
-    violations::Violations,
 };
+use common::{id::Id, violations::Violations};
 use proto::glance::{EncodedFoundImages, EncodedImage, v1 as pb};
 
 use super::render;

@@ -3,7 +3,8 @@
 use std::pin::pin;
 
 use bytes::Bytes;
-use common::{caller::Caller, id::Id, violations::Violations};
+use chassis::caller::Caller;
+use common::{id::Id, violations::Violations};
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use proto::glance::{EncodedImage, v1 as pb};
 use tonic::{Response, Status, Streaming};

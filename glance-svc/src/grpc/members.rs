@@ -1,6 +1,7 @@
 //! Members over gRPC.
 
-use common::{caller::Caller, id::Id, violations::Violations};
+use chassis::caller::Caller;
+use common::{id::Id, violations::Violations};
 use proto::glance::v1::{self as pb, image_member};
 use tonic::Response;
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use chassis::caller::Actor;
 use chrono::{DateTime, Utc};
-use common::{caller::Actor, id::Id, violations::Violations};
+use common::{id::Id, violations::Violations};
 use proto::glance::v1 as pb;
 
 use crate::{

@@ -5,11 +5,11 @@ use axum::{
     Json,
     extract::{Path, Request},
 };
-use common::{
+use chassis::{
     http::Problem,
     status::{Code, Description, StatusCode},
-    violations::Violations,
 };
+use common::violations::Violations;
 use serde_json::{Value, json};
 
 use super::{By, Of, image_id};
@@ -73,7 +73,7 @@ pub(super) async fn task(By(caller): By) -> Result<Problem, Problem> {
     Ok(missing("there is no such task"))
 }
 
-fn check_admin(caller: &common::caller::Caller) -> Result<(), Error> {
+fn check_admin(caller: &chassis::caller::Caller) -> Result<(), Error> {
     if caller.is_admin {
         return Ok(());
     }

@@ -8,7 +8,8 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
-use common::{http::Problem, text::clip, violations::Violations};
+use chassis::http::Problem;
+use common::{text::clip, violations::Violations};
 
 use super::{
     By, Of, check_coding, conditions, image_id, media_type, no_content, range, unsupported_media_type,

@@ -9,10 +9,10 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
-use common::{
+use chassis::{
     caller::Identity,
+    edge::Peer,
     http::Problem,
-    server::Peer,
     status::{Code, Description},
 };
 use serde_json::{Value, json};

@@ -9,14 +9,12 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use common::{
-    clock,
+use chassis::{
     edge::Room,
     http::Problem,
-    id::Id,
     page::{MAX_BYTES, Page},
-    violations::Violations,
 };
+use common::{clock, id::Id, violations::Violations};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
@@ -76,7 +74,7 @@ pub(super) async fn list(
 async fn marker_image(
     api: &Api,
     marker: &str,
-    caller: &common::caller::Caller,
+    caller: &chassis::caller::Caller,
 ) -> Result<Arc<Snapshot>, Problem> {
     let no_marker = || Violations::one("marker", "names no image that you can see");
     let id: Id = marker.parse().map_err(|_| no_marker())?;
@@ -114,7 +112,7 @@ pub(super) async fn create(api: Of, By(caller): By, request: Request) -> Result<
 }
 
 /// The image to register, and what is wrong with it.
-fn new_image(body: &Value, caller: &common::caller::Caller) -> Result<(Image, Violations), Problem> {
+fn new_image(body: &Value, caller: &chassis::caller::Caller) -> Result<(Image, Violations), Problem> {
     let Some(body) = body.as_object() else {
         return Err(Violations::one("body", "must be an object").into());
     };

@@ -6,7 +6,8 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use common::{caller::Caller, http::Problem, id::Id, violations::Violations};
+use chassis::{caller::Caller, http::Problem};
+use common::{id::Id, violations::Violations};
 use serde_json::{Value, json};
 
 use super::{Api, By, Of, conditions, image_id, no_content, render};

@@ -1,10 +1,7 @@
 //! The query of a list: filters, order, and which page.
 
-use common::{
-    page::{DEFAULT_SIZE, Direction, MAX_SIZE, Order},
-    text::clip,
-    violations::Violations,
-};
+use chassis::page::{DEFAULT_SIZE, Direction, MAX_SIZE, Order};
+use common::{text::clip, violations::Violations};
 use form_urlencoded::{Serializer, parse as pairs_of};
 
 use crate::{

@@ -1,7 +1,8 @@
 //! Tags over HTTP.
 
 use axum::{extract::Path, http::HeaderMap, response::Response};
-use common::{http::Problem, text, violations::Violations};
+use chassis::http::Problem;
+use common::{text, violations::Violations};
 
 use super::{By, Of, conditions, image_id, no_content};
 use crate::error::Error;

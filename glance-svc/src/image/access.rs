@@ -1,6 +1,7 @@
 //! Who may see and change an image: the defaults of Glance's policy (current release).
 
-use common::{caller::Caller, id::Id};
+use chassis::caller::Caller;
+use common::id::Id;
 
 use super::{Image, Visibility};
 use crate::error::Error;
@@ -146,7 +147,8 @@ pub(crate) const OWNER: &str = "the role member in the project that owns it, or 
 
 #[cfg(test)]
 mod tests {
-    use common::{caller::Actor, clock};
+    use chassis::caller::Actor;
+    use common::{clock, id::Id};
 
     use super::*;
 

@@ -1,7 +1,8 @@
 //! What became of an image: the difference of two states, and a state from all differences before it.
 
+use chassis::caller::Actor;
 use chrono::{DateTime, Utc};
-use common::{caller::Actor, id::Id};
+use common::id::Id;
 use serde::{Deserialize, Serialize};
 
 use super::{Attribute, Image, Status};

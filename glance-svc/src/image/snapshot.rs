@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::OnceLock};
 
 use bytes::Bytes;
-use common::edge::Room;
+use chassis::edge::Room;
 
 use super::Image;
 

@@ -3,7 +3,8 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use common::{caller::Caller, id::Id};
+use chassis::caller::Caller;
+use common::id::Id;
 use futures_util::{StreamExt as _, stream::BoxStream};
 
 use super::{Images, sweep::data_store};

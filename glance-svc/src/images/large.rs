@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use common::{caller::Caller, edge::Room, id::Id};
+use chassis::{caller::Caller, edge::Room};
+use common::id::Id;
 use futures_util::future::join_all;
 
 use super::{Images, check_seen};

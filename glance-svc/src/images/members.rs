@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use common::{caller::Caller, clock, id::Id};
+use chassis::caller::Caller;
+use common::{clock, id::Id};
 
 use super::Images;
 use crate::{

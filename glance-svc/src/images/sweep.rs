@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chassis::caller::Actor;
 use chrono::TimeDelta;
-use common::{caller::Actor, clock, id::Id};
+use common::{clock, id::Id};
 use tokio::time::MissedTickBehavior;
 
 use super::Images;

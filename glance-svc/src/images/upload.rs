@@ -7,12 +7,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{
-    caller::{Actor, Caller},
-    clock,
-    id::Id,
-    violations::Violations,
-};
+use chassis::caller::{Actor, Caller};
+use common::{clock, id::Id, violations::Violations};
 use futures_util::{Stream, StreamExt as _};
 
 use super::{Etags, Images, sweep::data_store};

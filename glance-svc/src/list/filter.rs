@@ -1,13 +1,11 @@
 //! Which images a list holds.
 
-use chrono::{DateTime, Utc};
-use common::{
+use chassis::{
     caller::Caller,
     filter::{self, Operator},
-    id::Id,
-    image::Properties,
-    text::clip,
 };
+use chrono::{DateTime, Utc};
+use common::{id::Id, image::Properties, text::clip};
 
 use crate::image::{
     CONTAINER_FORMATS, DISK_FORMATS, Status, Visibility, member::MemberStatus, status::Named,

@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use common::{
+use chassis::{
     db::{self, Db, Dialect as _, Many},
     group::{Group, Limits},
-    id::Id,
     on_db,
 };
+use common::id::Id;
 use quick_cache::{Weighter, sync::Cache};
 
 use super::rows::ImageRow;

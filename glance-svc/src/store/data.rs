@@ -1,8 +1,9 @@
 //! What lies in the data store, as the database knows it: nothing is written there that is not noted here
 //! first, and nothing is forgotten here that is not removed there first.
 
+use chassis::{db::retrying, in_transaction, on_db};
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{db::retrying, id::Id, in_transaction, on_db};
+use common::id::Id;
 
 use super::{Store, statements::execute};
 use crate::error::Error;

@@ -1,7 +1,8 @@
 //! The conditions of a list on columns, as SQL.
 
+use chassis::db::Micros;
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
-use common::{db::Micros, id::Id};
+use common::id::Id;
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use crate::list::{Comparison, Condition, ImageFilter};

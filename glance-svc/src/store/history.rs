@@ -1,11 +1,11 @@
 //! The history of images: pages of it, and images as they were.
 
-use common::{
+use chassis::{
     db::Dialect as _,
-    id::Id,
     on_db,
     page::{Direction, Key, Order, Page, Placed, Read},
 };
+use common::id::Id;
 use sqlx::QueryBuilder;
 
 use super::{

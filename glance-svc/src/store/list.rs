@@ -5,11 +5,11 @@
 //! names some is read along whatever is sparsest behind the page before; what a range does not say of an image is
 //! looked up by the image's id.
 
-use chrono::{DateTime, Utc};
-use common::{
+use chassis::{
     on_db,
     page::{Direction, Page, Placed, Read},
 };
+use chrono::{DateTime, Utc};
 
 use super::{Store, rows::ImageRow};
 use crate::{

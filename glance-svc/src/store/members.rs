@@ -1,7 +1,8 @@
 //! Members in the database.
 
+use chassis::{db::retrying, in_transaction, on_db};
 use chrono::{DateTime, Utc};
-use common::{db::retrying, id::Id, in_transaction, on_db};
+use common::id::Id;
 
 use super::{Store, rows::MemberRow, statements::execute};
 use crate::{

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use chassis::caller::Actor;
 use chrono::{DateTime, Utc};
-use common::{caller::Actor, id::Id, image::Properties};
+use common::{id::Id, image::Properties};
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 

@@ -7,8 +7,8 @@ pub(super) const ROWS: usize = 1000;
 /// rows.
 macro_rules! execute {
     ($db:expr, $statement:literal, $($value:expr),+) => {
-        common::db::retrying(async || {
-            Ok::<_, Error>(common::on_writer!($db, |connection| {
+        chassis::db::retrying(async || {
+            Ok::<_, Error>(chassis::on_writer!($db, |connection| {
                 sqlx::query($statement)$(.bind($value))+.execute(connection).await?.rows_affected()
             }))
         })

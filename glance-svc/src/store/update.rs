@@ -7,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
-use common::{
+use chassis::{
     caller::Actor,
     db::{self, Db, Many, all_or_each},
     group::{Group, Limits},
-    id::Id,
     in_transaction,
 };
+use chrono::{DateTime, Utc};
+use common::id::Id;
 
 use super::{
     Seen, Store,
@@ -26,7 +26,7 @@ use crate::{error::Error, image::Image};
 macro_rules! write_rows {
     ($connection:expr, $statement:expr, $rows:expr) => {
         if !$rows.is_empty() {
-            sqlx::query($statement).bind(common::db::json(&$rows)).execute(&mut *$connection).await?;
+            sqlx::query($statement).bind(chassis::db::json(&$rows)).execute(&mut *$connection).await?;
         }
     };
 }

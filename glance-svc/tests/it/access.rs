@@ -1,6 +1,6 @@
 //! Who may do what with an image: each visibility, each caller, each operation, over both edges.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{EDGES, Who, World};
@@ -142,7 +142,7 @@ async fn what_callers_may_do_changes_with_the_image(db: TestDb) {
 
 async fn behind_a_proxy_nobody_is_refused(db: TestDb) {
     let settings = crate::support::Settings {
-        identity: common::caller::Identity::Proxy,
+        identity: chassis::caller::Identity::Proxy,
         ..crate::support::Settings::default()
     };
     let world = World::start_with(db, settings).await;

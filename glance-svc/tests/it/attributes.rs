@@ -1,6 +1,6 @@
 //! `UpdateImage`: masks, locks, etags.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{
     Image, UpdateImageRequest,
     image::{Status, Visibility},

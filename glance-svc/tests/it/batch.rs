@@ -1,6 +1,6 @@
 //! Several images at once.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{GetImageRequest, GetImagesRequest, GetImagesResponse, Image};
 use tonic::Status;
 

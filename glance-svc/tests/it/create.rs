@@ -1,6 +1,6 @@
 //! `CreateImage`: what an image may be, and what it becomes.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{
     Image,
     image::{Status, Visibility},

@@ -1,6 +1,6 @@
 //! The server and its database: health, locks, damage.
 
-use common::{
+use chassis::{
     db::{Db, Pools},
     on_both_databases,
     testing::TestDb,

@@ -1,6 +1,6 @@
 //! `DeleteImage`.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::Image;
 use tonic::Code;
 use tonic_types::StatusExt as _;

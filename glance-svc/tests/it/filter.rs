@@ -1,6 +1,6 @@
 //! `ListImages`: which images a filter finds.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{Image, ListImagesRequest, image::Visibility};
 
 use crate::support::{Glance, assert_violation, change_of, header_bytes, named, setting, violations};

@@ -1,6 +1,6 @@
 //! Disk and container formats: which there are, when they can change.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{Image, image::Status};
 use tonic::Code;
 

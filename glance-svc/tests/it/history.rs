@@ -1,6 +1,6 @@
 //! `ListImageRevisions`: who changed what when, from what to what.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{
     Image, ImageChange, ImageRevision, ListImageRevisionsRequest, UpdateImageRequest, image_change::Subject,
     image_revision::Action,

@@ -1,6 +1,6 @@
 //! Images that are too large to be read for a small request as others are: everything is as with small ones.
 
-use common::{db::Pools, on_both_databases, testing::TestDb};
+use chassis::{db::Pools, on_both_databases, testing::TestDb};
 use proto::glance::v1::{
     CreateImageMemberRequest, GetImageRequest, GetImagesRequest, Image, ListImageRevisionsRequest,
     image::Visibility,

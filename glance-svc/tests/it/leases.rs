@@ -3,7 +3,7 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll};
 
-use common::{
+use chassis::{
     db::{self, Db, Engine as _, Leased, Migrations, Pools},
     in_transaction, on_both_databases, on_db, on_writer,
     testing::TestDb,

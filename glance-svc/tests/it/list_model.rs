@@ -1,7 +1,7 @@
 //! Lists compared with a simple model: all images, filtered and sorted in memory. Images, callers, filters, orders
 //! and page sizes are made up, from seeds that a failure names.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{Image, ListImagesRequest, image::Visibility};
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Lists of more images than are gathered, all registered at the same time.
 
-use common::{
+use chassis::{
     db::{Db, Pools},
     on_both_databases,
     testing::TestDb,

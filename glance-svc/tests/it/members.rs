@@ -1,6 +1,6 @@
 //! Sharing an image, over both edges.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{
     CreateImageMemberRequest, DeleteImageMemberRequest, GetImageMemberRequest, ListImageMembersRequest,
     UpdateImageMemberRequest, image_member::Status,

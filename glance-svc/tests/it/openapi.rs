@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use glance_svc::http::calls;
 use serde_json::Value;
 

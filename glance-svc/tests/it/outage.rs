@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use proto::glance::v1::{
     ListImagesRequest, image_service_client::ImageServiceClient, image_service_server::SERVICE_NAME,
 };

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{Image, ListImagesRequest};
 
 use crate::support::{DEFAULT_QUOTA, Glance, by, named, serve};

@@ -1,7 +1,7 @@
 //! Page tokens, sizes and orders that are wrong: `INVALID_ARGUMENT` that says what is allowed.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::ListImagesRequest;
 
 use crate::support::{Glance, assert_violation, by};

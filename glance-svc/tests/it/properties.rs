@@ -1,6 +1,6 @@
 //! `UpdateImageProperties`: merge, remove, purge.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{Image, UpdateImagePropertiesRequest};
 use tonic::Code;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::{
+use chassis::{
     db::{Db, Migrations, Pools},
     on_both_databases,
     testing::TestDb,

@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, fmt, sync::Once};
 
-use common::{db::Db, testing::TestDb};
+use chassis::{db::Db, testing::TestDb};
 use glance_svc::store::MIGRATIONS;
 use proto::glance::v1::{Image, ListImagesRequest};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection};

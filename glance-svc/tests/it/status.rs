@@ -1,6 +1,6 @@
 //! The status machine: every move of Glance's current release, and no other.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{
     Image,
     image::Status::{

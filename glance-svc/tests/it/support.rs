@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, future::pending, net::SocketAddr, path::Path};
 
-use common::{db::Db, server, testing::TestDb};
+use chassis::{db::Db, server, testing::TestDb};
 use glance_svc::{
     Terms,
     data::{DataStore, DataUrl},

@@ -1,6 +1,6 @@
 //! Tags: a sorted set, limited in number.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::Image;
 use tonic::Code;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use common::{
+use chassis::{
     caller::{Actor, Caller},
     db::{Db, Pools},
     on_both_databases,

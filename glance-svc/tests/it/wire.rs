@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use prost_types::FieldMask;
 use proto::glance::v1::{

@@ -6,7 +6,8 @@ use std::{
     time::Instant,
 };
 
-use common::{caller::Caller, deadline::Deadline, id::Id};
+use chassis::{caller::Caller, deadline::Deadline};
+use common::id::Id;
 use proto::glance::v1 as pb;
 use tonic::Code;
 

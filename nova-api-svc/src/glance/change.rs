@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use common::{caller::Caller, id::Id};
+use chassis::caller::Caller;
+use common::id::Id;
 use proto::glance::v1 as pb;
 use tonic::Code;
 

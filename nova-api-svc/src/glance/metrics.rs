@@ -29,7 +29,7 @@ struct Answer {
 impl Calls {
     /// Counts a try of a call by its outcome.
     pub(super) fn answered(&self, code: Code) {
-        self.answers.get_or_create(&Answer { code: common::status::code_name(code).to_owned() }).inc();
+        self.answers.get_or_create(&Answer { code: chassis::status::code_name(code).to_owned() }).inc();
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::peer::{Tls, connect};
+use chassis::peer::{Tls, connect};
 use proto::glance::v1::image_service_client::ImageServiceClient;
 use tonic::transport::{Channel, Endpoint, Uri};
 

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use chassis::{
     background,
     peer::{BadEndpoint, Peer},
     tls::{Client, Reloaded},

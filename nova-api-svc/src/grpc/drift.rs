@@ -1,12 +1,7 @@
 //! What is asked about drift, and how it is told.
 
-use common::{
-    id::Id,
-    page::{Direction, Page},
-    system_metadata::IMAGE_PREFIX,
-    text,
-    violations::Violations,
-};
+use chassis::page::{Direction, Page};
+use common::{id::Id, system_metadata::IMAGE_PREFIX, text, violations::Violations};
 use proto::nova::v1::{self as pb, property_difference};
 
 use super::render;

@@ -1,10 +1,7 @@
 //! `nova.v1.FlavorService`.
 
-use common::{
-    clock,
-    page::{Key, Page},
-    violations::Violations,
-};
+use chassis::page::{Key, Page};
+use common::{clock, violations::Violations};
 use prost::Message;
 use proto::nova::v1::{self as pb, flavor_service_server::FlavorService};
 use tonic::{Request, Response};

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use common::{
+use chassis::{
     caller::Caller,
     deadline::Deadline,
     edge::Room,
-    id::Id,
     page::{Key, MAX_BYTES, Page},
-    text,
-    violations::Violations,
 };
+use common::{id::Id, text, violations::Violations};
 use prost::Message;
 use proto::nova::{
     EncodedInstances, EncodedReservation,

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::{caller::Caller, deadline::Deadline};
 use common::{
-    caller::Caller,
-    deadline::Deadline,
     id::Id,
     image::properties::{check_name, check_reserved, check_value},
     text::{self, NAME_LIMIT},

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use common::{clock::timestamp, flavor::Flavor, id::Id, page::MAX_BYTES};
+use chassis::page::MAX_BYTES;
+use common::{clock::timestamp, flavor::Flavor, id::Id};
 use prost::Message as _;
 use proto::{
     encoded_page,

@@ -7,7 +7,7 @@
 //! | service | reads and reports | reads and reports |
 //! | admin | everything | everything |
 
-use common::caller::Caller;
+use chassis::caller::Caller;
 
 use super::Instance;
 use crate::error::Error;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use chassis::caller::Caller;
 use chrono::{DateTime, Utc};
-use common::{caller::Caller, id::Id};
+use common::id::Id;
 
 use super::{Instance, Operation, Record, State, TaskState, afterwards::shelved_image};
 use crate::error::Error;

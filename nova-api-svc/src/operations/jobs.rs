@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{clock, deadline::Deadline, id::Id, status::Failure as _};
+use chassis::{deadline::Deadline, status::Failure as _};
+use common::{clock, id::Id};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::sleep;
 

@@ -30,7 +30,7 @@ struct Attempt {
 impl Jobs {
     /// Counts an attempt of a job.
     pub(super) fn tried<T>(&self, done: &Result<T, Error>) {
-        use common::status::Failure as _;
+        use chassis::status::Failure as _;
         let (outcome, reason) = match done {
             Ok(_) => ("done", ""),
             Err(error @ Error::GlanceRefused { .. }) => ("refused", error.describe().reason),

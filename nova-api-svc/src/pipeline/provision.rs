@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use chassis::caller::Actor;
 use chrono::{DateTime, Utc};
 use common::{
-    caller::Actor,
     flavor::Flavor,
     id::{Id, NIL},
     text::NAME_LIMIT,

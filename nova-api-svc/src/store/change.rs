@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
-use common::{
+use chassis::{
     caller::Actor,
     db::{Dialect as _, Many, Micros, json, retrying},
-    id::Id,
     in_transaction,
 };
+use chrono::{DateTime, Utc};
+use common::id::Id;
 
 use serde::Serialize;
 

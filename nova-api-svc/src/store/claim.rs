@@ -1,6 +1,7 @@
 //! What a request claims before it creates anything, and what an earlier request with the same id created.
 
-use common::{caller::Actor, id::Id, on_db};
+use chassis::{caller::Actor, on_db};
+use common::id::Id;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use sqlx::QueryBuilder;

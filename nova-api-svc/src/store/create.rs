@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use common::{
+use chassis::{
     db::{self, Db, Dialect as _, Many, all_or_each, json},
     group::{Group, Limits},
-    id::Id,
     in_transaction, on_db, on_writer,
 };
+use common::id::Id;
 
 use super::{
     Store,

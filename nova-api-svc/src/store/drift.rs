@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use common::{
+use chassis::{
     db::Micros,
-    id::Id,
     on_db,
     page::{Key, Read},
 };
+use chrono::{DateTime, Utc};
+use common::id::Id;
 use sqlx::QueryBuilder;
 
 use super::{

@@ -5,14 +5,14 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
-use common::{
+use chassis::{
     db::{self, Db, retrying},
-    flavor::Flavor,
     group::{Group, Limits},
     in_transaction, on_db, on_writer,
     page::Page,
 };
+use chrono::{DateTime, Utc};
+use common::flavor::Flavor;
 use sqlx::QueryBuilder;
 
 use super::Store;

@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, Utc};
-use common::{
+use chassis::{
     caller::Actor,
-    id::Id,
     on_db,
     page::{MAX_BYTES, Page, Read},
 };
+use chrono::{DateTime, Utc};
+use common::id::Id;
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{

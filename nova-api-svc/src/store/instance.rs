@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use chassis::{db::Micros, on_db};
 use chrono::{DateTime, Utc};
-use common::{db::Micros, id::Id, on_db};
+use common::id::Id;
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{Store, job::caller, shared::Shared};

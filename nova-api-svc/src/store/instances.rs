@@ -1,7 +1,7 @@
 //! The statement that every create waits for: it writes the rows of all instances of a batch. For each database in the
 //! form that this one reads fastest.
 
-use common::db::{Micros, json};
+use chassis::db::{Micros, json};
 use sqlx::{Executor as _, PgConnection, QueryBuilder, SqliteConnection};
 
 use super::rows::InstanceRow;

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
+use chassis::caller::{Actor, Caller};
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{
-    caller::{Actor, Caller},
-    id::Id,
-};
+use common::id::Id;
 
 use crate::{
     error::Error,

@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
+use chassis::{db::Dialect as _, in_transaction, on_db};
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{db::Dialect as _, id::Id, in_transaction, on_db};
+use common::id::Id;
 
 use super::{
     Store,

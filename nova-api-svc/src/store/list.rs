@@ -3,12 +3,12 @@
 //! Instances that share a record lie in the index `instances_by_record` in the order of their creation. What an
 //! instance was made of is asked of the records; the page is then merged from the records that match.
 
-use common::{
+use chassis::{
     db::{Dialect, Error as DbError, Micros},
-    id::Id,
     on_db,
     page::{Key, Page, Read},
 };
+use common::id::Id;
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{

@@ -5,13 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use common::{
+use chassis::{
     db::{Dialect as _, Many},
-    flavor::Flavor,
-    id::Id,
     on_db,
-    system_metadata::SystemMetadata,
 };
+use common::{flavor::Flavor, id::Id, system_metadata::SystemMetadata};
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::db::as_micros;
 use chrono::{DateTime, Utc};
-use common::{db::as_micros, id::Id};
+use common::id::Id;
 use serde::Serialize;
 
 use super::Creation;

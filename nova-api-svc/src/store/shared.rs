@@ -6,12 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use common::{
+use chassis::{
     db::{Dialect as _, Error as DbError, Many},
-    id::Id,
     on_db,
     page::{MAX_BYTES, Read},
 };
+use common::id::Id;
 use sqlx::types::Json;
 
 use super::{Store, instance::InstanceRow};

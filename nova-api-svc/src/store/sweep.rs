@@ -3,12 +3,12 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use common::{
+use chassis::{
     db::{Dialect as _, Error as DbError, Many, retrying},
-    id::{Id, NIL},
     in_transaction, on_db,
 };
+use chrono::{DateTime, TimeDelta, Utc};
+use common::id::{Id, NIL};
 use tokio::time::sleep;
 
 use super::Store;

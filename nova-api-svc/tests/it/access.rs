@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use nova_api_svc::instance::Compute;
 use proto::nova::v1::{
     CreateInstanceRequest, GetInstanceHistoryRequest, GetInstanceRequest, Instance, ListDriftRequest,

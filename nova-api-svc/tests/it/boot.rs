@@ -1,6 +1,6 @@
 //! Kernel and ramdisk: the request's, else the image's.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::{
     glance::v1::{Image, image::Status as ImageStatus},
     nova::v1::CreateInstanceRequest,

@@ -1,6 +1,6 @@
 //! What must be true of a request, in Nova's order.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use nova_api_svc::quota::Quota;
 use proto::{
     glance::v1::{Image, image::Status as ImageStatus},

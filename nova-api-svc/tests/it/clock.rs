@@ -1,7 +1,7 @@
 //! Times that one process writes and another one compares are those of the database.
 
+use chassis::{db::Db, testing::TestDb};
 use chrono::TimeDelta;
-use common::{db::Db, testing::TestDb};
 use nova_api_svc::{
     instance::Compute,
     store::{Kept, MIGRATIONS, Store},

@@ -1,6 +1,6 @@
 //! What an instance is when it has been created.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::{
     glance::v1::Image,
     nova::v1::{CreateInstanceRequest, Flavor, InstanceView, ListInstancesRequest, instance::State},

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::nova::v1::{
     CreateFlavorRequest, DeleteInstanceRequest, Flavor, GetFlavorRequest, GetInstanceRequest,
     ListFlavorsRequest, ListInstancesRequest, flavor_service_client::FlavorServiceClient,

@@ -1,6 +1,6 @@
 //! Deleting instances.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::nova::v1::{
     CreateInstanceRequest, DeleteInstanceRequest, ListInstancesRequest, ReportInstanceStateRequest,
     instance::State,

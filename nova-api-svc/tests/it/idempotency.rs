@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use chassis::{on_both_databases, testing::TestDb};
 use chrono::TimeDelta;
-use common::{clock, on_both_databases, testing::TestDb};
+use common::clock;
 use nova_api_svc::quota::Quota;
 use proto::{
     glance::v1::Image,

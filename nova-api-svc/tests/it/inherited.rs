@@ -1,6 +1,6 @@
 //! What an instance inherits from properties of its image besides system metadata.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::nova::v1::CreateInstanceRequest;
 
 use crate::support::{Nova, of, several};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::nova::v1::{CreateInstanceRequest, Instance, ListInstancesRequest};
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::nova::v1::{CreateInstanceRequest, DeleteInstanceRequest, GetInstanceRequest};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{db::Db, on_both_databases, testing::TestDb};
+use chassis::{db::Db, on_both_databases, testing::TestDb};
 use nova_api_svc::{instance::Compute, operations::Operations, store::MIGRATIONS};
 use proto::{
     glance::v1::Image,

@@ -1,7 +1,7 @@
 //! Lists page by page.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::nova::v1::{CreateInstanceRequest, Instance, ListFlavorsRequest, ListInstancesRequest};
 
 use crate::support::{Nova, assert_violation, several};

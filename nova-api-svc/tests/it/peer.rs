@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::{
     glance::v1::Image,
     nova::v1::{CreateInstanceRequest, ListInstancesRequest},

@@ -1,6 +1,6 @@
 //! What a project may use.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use nova_api_svc::quota::Quota;
 use proto::{glance::v1::Image, nova::v1::CreateInstanceRequest};
 use tonic::{Code, Status};

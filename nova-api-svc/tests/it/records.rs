@@ -5,12 +5,12 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use common::{
-    clock,
+use chassis::{
     db::{Db, Migrations},
     on_both_databases,
     testing::TestDb,
 };
+use common::clock;
 use nova_api_svc::store::{MIGRATIONS, Store};
 use proto::nova::v1::{CreateInstanceRequest, Instance, ListInstancesRequest};
 use sqlx::migrate::Migrator;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, future::pending, net::SocketAddr, ops::Index, time::Duration};
 
-use common::{caller::Identity, db::Db, server, testing::TestDb};
+use chassis::{caller::Identity, db::Db, server, testing::TestDb};
 use nova_api_svc::{
     glance::Glance as GlanceClient,
     grpc,

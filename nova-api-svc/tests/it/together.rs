@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use nova_api_svc::quota::Quota;
 use proto::{
     glance::v1::Image,

@@ -1,6 +1,6 @@
 //! What comes over the wire and is no message of ours.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::nova::v1::{CreateInstanceRequest, CreateInstanceResponse, ListFlavorsRequest};
 use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_health::pb::{

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::bucket::Bucket;
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::{

@@ -1,6 +1,6 @@
 //! OpenStack's clients and grpcurl work on the same images, and what they set arrives in instances.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use harness::identity::Identity;
 use proto::glance::v1::DownloadImageDataRequest;
 use serde_json::json;

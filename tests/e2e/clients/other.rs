@@ -4,7 +4,7 @@ use axum::{
     body::{Body, Bytes},
     http::{Method, StatusCode},
 };
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 use tokio_stream::{StreamExt as _, iter};
 

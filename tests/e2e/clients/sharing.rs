@@ -1,7 +1,7 @@
 //! What another project may see: nothing, until an image is shared with it; and the same over HTTP and gRPC.
 
 use axum::http::{Method, StatusCode};
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use harness::{identity::Identity, service::Service};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::http::{Method, StatusCode};
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::service::Service;
 use serde_json::{Value, json};
 

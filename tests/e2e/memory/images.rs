@@ -1,6 +1,6 @@
 //! Images over gRPC.
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use proto::glance::v1::{
     CreateImageMemberRequest, CreateImageRequest, DeleteImageMemberRequest, DeleteImageRequest,
     DownloadImageDataRequest, GetImageMemberRequest, GetImageRequest, GetImagesRequest, Image,

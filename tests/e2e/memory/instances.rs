@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::service::Service;
 use proto::{
     glance::v1::{Image, UpdateImagePropertiesRequest, image_service_client::ImageServiceClient},

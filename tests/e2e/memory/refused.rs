@@ -1,6 +1,6 @@
 //! The largest messages that no service takes, of every method: each field as large, or as often there, as it can be.
 
-use common::testing::TestDb;
+use chassis::testing::TestDb;
 use harness::service::Service;
 use prost::{
     Message as _,

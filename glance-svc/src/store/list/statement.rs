@@ -1,7 +1,8 @@
 //! The statements of a list. SQLite and PostgreSQL both read every range in its order and merge what they read.
 
+use chassis::{db::Micros, page::Direction};
 use chrono::{DateTime, Utc};
-use common::{db::Micros, id::Id, page::Direction};
+use common::id::Id;
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{

@@ -2,8 +2,8 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
+use chassis::page::Direction;
 use chrono::{DateTime, Utc};
-use common::page::Direction;
 
 use super::{List, Part};
 

@@ -1,9 +1,7 @@
 //! The statements on PostgreSQL: of what every update writes, one for all of a batch.
 
-use common::{
-    db::{Many, json},
-    id::Id,
-};
+use chassis::db::{Many, json};
+use common::id::Id;
 use sqlx::PgConnection;
 
 use super::{

@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use chassis::db::{Many, as_text};
 use chrono::{DateTime, Utc};
-use common::{
-    db::{Many, as_text},
-    id::Id,
-    image::Properties,
-};
+use common::{id::Id, image::Properties};
 use serde::Serialize;
 use sqlx::types::Json;
 

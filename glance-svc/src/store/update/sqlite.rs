@@ -1,6 +1,7 @@
 //! The statements on SQLite, whose only writer needs no other lock.
 
-use common::{db::Many, id::Id};
+use chassis::db::Many;
+use common::id::Id;
 use sqlx::SqliteConnection;
 
 use super::{

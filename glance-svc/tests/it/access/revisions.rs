@@ -1,6 +1,6 @@
 //! Earlier revisions: for those who see the image now and saw it then; history: for those who manage it.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{GetImageRequest, ListImageRevisionsRequest};
 use serde_json::json;
 

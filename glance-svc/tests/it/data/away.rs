@@ -2,7 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
-use common::{clock, id::Id, on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
+use common::{clock, id::Id};
 use proto::glance::v1::image::Status;
 use serde_json::json;
 use tonic::Code;

@@ -1,6 +1,6 @@
 //! Uploads that break off: the image waits for its data again, and nothing is left.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::image::Status;
 use serde_json::json;
 use tokio::{

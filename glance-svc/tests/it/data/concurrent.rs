@@ -1,6 +1,6 @@
 //! Many uploads at once.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use tonic::Code;
 
 use super::{Slow, SlowGrpc, becomes, bytes, chunked, md5, messages, upload_over_grpc};

@@ -1,6 +1,6 @@
 //! Reading the data of an image.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use futures_util::StreamExt as _;
 use proto::glance::v1::{DownloadImageDataRequest, Image};
 use serde_json::json;

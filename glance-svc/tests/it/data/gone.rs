@@ -1,6 +1,7 @@
 //! Images that go, or change, while they get their data; and data that go with their image.
 
-use common::{id::Id, on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
+use common::id::Id;
 use futures_util::future::join_all;
 use glance_svc::store::Store;
 use proto::glance::v1::{Image, image::Status};

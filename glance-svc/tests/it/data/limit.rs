@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use tonic::Code;
 
 use super::{chunked, is_queued_again, messages, upload_over_grpc};

@@ -1,6 +1,6 @@
 //! `Range`: one part of the data (RFC 9110; several are refused, as Glance does).
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 
 use super::{MIB, bytes};
 use crate::support::{Answer, Http, Who, World, file_path};

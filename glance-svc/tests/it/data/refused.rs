@@ -1,6 +1,6 @@
 //! Uploads that are refused before a byte is written.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::UploadImageDataRequest;
 use serde_json::json;
 use tokio::{

@@ -1,7 +1,8 @@
 //! Data that are to be removed, at once or when it can be done.
 
+use chassis::{on_both_databases, testing::TestDb};
 use chrono::TimeDelta;
-use common::{clock, id::Id, on_both_databases, testing::TestDb};
+use common::{clock, id::Id};
 
 use super::{
     is_empty,

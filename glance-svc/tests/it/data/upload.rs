@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{UploadImageDataRequest, image::Status, image_change::Subject};
 use serde_json::{Value, json};
 

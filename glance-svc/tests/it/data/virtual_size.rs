@@ -1,6 +1,6 @@
 //! The size of the disk that the data describe.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
 use crate::support::{Who, World, id_of};

@@ -1,6 +1,6 @@
 //! Withdrawing an image from use, and giving it back.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::image::Status;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! What a body says of itself: its type, and that it is coded.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Who, World, file_path, image_path};

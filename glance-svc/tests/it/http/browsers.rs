@@ -1,6 +1,6 @@
 //! What a web page can have the browser of a user send: nothing of that does anything.
 
-use common::{caller::Identity, on_both_databases, testing::TestDb};
+use chassis::{caller::Identity, on_both_databases, testing::TestDb};
 use prost::Message as _;
 use proto::glance::v1::DeleteImageRequest;
 

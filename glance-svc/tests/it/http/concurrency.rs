@@ -1,6 +1,6 @@
 //! Many patches at once: each changes what it names, and nothing is lost.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
 use crate::support::{DEFAULT_QUOTA, Http, Settings, Who, World, at_once, setting};

@@ -1,6 +1,6 @@
 //! Conditions of requests: no header that says one is overlooked (changes of an image itself are in `etags`).
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Answer, Http, Who, World, file_path, image_path};

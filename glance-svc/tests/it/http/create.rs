@@ -1,6 +1,6 @@
 //! Registering an image.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
 use crate::support::{Settings, V21, Who, World, id_of};
@@ -205,7 +205,7 @@ async fn only_operators_give_an_image_away_or_publish_it(db: TestDb) {
 }
 
 async fn one_who_may_only_read_registers_nothing(db: TestDb) {
-    let settings = Settings { identity: common::caller::Identity::Proxy, ..Settings::default() };
+    let settings = Settings { identity: chassis::caller::Identity::Proxy, ..Settings::default() };
     let world = World::start_with(db, settings).await;
     for who in [Who::READER, Who::new("x", "owner", "observer"), Who::new("x", "", "reader")] {
         world.http(who).post("/v2/images", json!({"name": "a"})).await.error(403, "NOT_PERMITTED");

@@ -1,6 +1,6 @@
 //! How much an image may have.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Map, Value, json};
 
 use crate::support::{Settings, Who, World, id_of};

@@ -1,6 +1,6 @@
 //! Images that are not registered.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
 use crate::support::{Http, Who, World};

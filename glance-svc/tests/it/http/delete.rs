@@ -1,6 +1,6 @@
 //! Deleting an image.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Who, World, image_path};

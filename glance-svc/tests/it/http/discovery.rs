@@ -1,6 +1,6 @@
 //! What the API says of itself, and what is answered where nothing is.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
 use crate::support::{Settings, Who, World};
@@ -97,7 +97,7 @@ async fn versions_point_to_the_public_endpoint(db: TestDb) {
 }
 
 async fn needs_no_caller_to_tell_its_versions(db: TestDb) {
-    let settings = Settings { identity: common::caller::Identity::Proxy, ..Settings::default() };
+    let settings = Settings { identity: chassis::caller::Identity::Proxy, ..Settings::default() };
     let http = World::start_with(db, settings).await.http(Who::NOBODY);
     for (path, status) in [("/", 300), ("/versions", 200), ("/v2/", 200), ("/nonsense", 300)] {
         assert_eq!(ids(&http.get(path).await.is(status).json()).len(), 11, "{path}");

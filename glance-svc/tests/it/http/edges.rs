@@ -1,6 +1,6 @@
 //! Two edges, one image: what is written over one is read over the other, and history knows who it was.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{
     GetImageRequest, Image,
     image::Visibility,

@@ -1,6 +1,6 @@
 //! What every answer carries, and the two forms of an error.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Http, Settings, V21, Who, World};
@@ -225,7 +225,7 @@ async fn a_text_that_no_database_takes_is_no_fault_of_ours(db: TestDb) {
 }
 
 async fn without_a_caller_nothing_is_known(db: TestDb) {
-    let settings = Settings { identity: common::caller::Identity::Proxy, ..Settings::default() };
+    let settings = Settings { identity: chassis::caller::Identity::Proxy, ..Settings::default() };
     let world = World::start_with(db, settings).await;
     let id = world.http(Who::OWNER).queued().await;
     let http = world.http(Who::NOBODY);

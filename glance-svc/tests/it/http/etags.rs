@@ -1,6 +1,6 @@
 //! `If-Match`: a change of what the caller has seen, or none.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Answer, Http, V21, Who, World, at_once, image_path};

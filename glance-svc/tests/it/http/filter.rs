@@ -1,6 +1,6 @@
 //! What a list can be filtered by.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Http, Who, World, id_of};

@@ -1,6 +1,6 @@
 //! Filters that make no sense.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 
 use crate::support::{Who, World};
 

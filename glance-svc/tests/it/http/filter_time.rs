@@ -1,7 +1,8 @@
 //! Lists by time: to the second, as times are shown.
 
+use chassis::{db::Pools, on_both_databases, testing::TestDb};
 use chrono::{DateTime, Utc};
-use common::{db::Pools, id::Id, on_both_databases, testing::TestDb};
+use common::id::Id;
 use serde_json::json;
 
 use crate::{

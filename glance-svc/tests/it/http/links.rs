@@ -1,6 +1,6 @@
 //! Where links lead, behind a proxy and without one; and how a caller makes itself known.
 
-use common::{caller::Identity, on_both_databases, testing::TestDb};
+use chassis::{caller::Identity, on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Call, Settings, Who, World};

@@ -1,6 +1,6 @@
 //! Order and links of a list.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Http, Who, World, id_of, names_of};

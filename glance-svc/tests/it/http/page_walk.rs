@@ -1,6 +1,6 @@
 //! Walking a list page by page, while images come and go: each image that stays is seen once.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
 use crate::support::{Http, Who, World, id_of};

@@ -1,6 +1,6 @@
 //! Changing an image: both patch formats, and that a patch is all or nothing.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Http, V20, Who, World, id_of};

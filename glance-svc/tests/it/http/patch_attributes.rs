@@ -1,6 +1,6 @@
 //! Base attributes in a patch.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
 use crate::support::{Who, World};

@@ -1,6 +1,6 @@
 //! What the path of a patch's operation names.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Who, World, id_of};

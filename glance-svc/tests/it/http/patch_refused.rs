@@ -1,6 +1,6 @@
 //! What no patch may touch.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{V20, Who, World};

@@ -1,6 +1,6 @@
 //! What a patch looks like: its media type, its operations.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use super::patch::{image, older};

@@ -1,6 +1,6 @@
 //! Schemas: what the command-line clients build their models from.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Who, World};

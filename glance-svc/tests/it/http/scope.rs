@@ -1,6 +1,6 @@
 //! Which images the lists of each caller show (the default policy of Glance, current release).
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::ListImagesRequest;
 use serde_json::json;
 

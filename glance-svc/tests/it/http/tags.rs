@@ -1,6 +1,6 @@
 //! Tags, one at a time.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use crate::support::{Answer, Http, Who, World, at_once, id_of};

@@ -1,6 +1,6 @@
 //! What becomes of members.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
 
 use super::{Accept, Add, Get, Remove, act, shown};

@@ -1,6 +1,6 @@
 //! What a member looks like, and what cannot be one.
 
-use common::{on_both_databases, testing::TestDb};
+use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{
     CreateImageMemberRequest, GetImageMemberRequest, ListImageMembersRequest, UpdateImageMemberRequest,
     image_member::Status,

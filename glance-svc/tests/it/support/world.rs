@@ -2,7 +2,7 @@
 
 use std::{future::Future, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
-use common::{caller::Identity, testing::TestDb};
+use chassis::{caller::Identity, testing::TestDb};
 use glance_svc::images::{Images, Leases};
 use proto::glance::v1::image_service_client::ImageServiceClient;
 use serde_json::json;

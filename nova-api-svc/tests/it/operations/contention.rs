@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeSet, future::pending, sync::Arc, time::Duration};
 
-use common::{
-    caller::{Caller, Identity},
-    id::Id,
-};
+use chassis::caller::{Caller, Identity};
+use common::id::Id;
 use nova_api_svc::{
     error::Error,
     instance::Scope,

@@ -25,7 +25,7 @@ on_both_databases!(
 fn attempts(outcome: &str, reason: &str) -> u64 {
     let mut registry = Registry::default();
     nova_api_svc::operations::register_metrics(&mut registry);
-    let text = common::metrics::render(&registry);
+    let text = chassis::metrics::render(&registry);
     let line = format!("imprint_image_jobs_total{{outcome=\"{outcome}\",reason=\"{reason}\"}} ");
     text.lines().find_map(|said| said.strip_prefix(&line)?.parse().ok()).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! The order of a list (AIP-132).
 
 use super::SortKey;
-use crate::text::clip;
+use common::text::clip;
 
 /// Ascending or descending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use tonic::transport::server::Connected;
 use super::Options;
 use crate::{
     background,
-    edge::{Limits, Line},
+    edge::{Limits, Line, Peer},
     metrics::METRICS,
     tls::{self, Reloaded},
 };
@@ -43,17 +43,6 @@ const READ: usize = 32 * 1024;
 
 /// Connections that are ready and not served yet.
 const READY: usize = 64;
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// Where it is.
-    pub address: SocketAddr,
-    /// Whether it speaks TLS.
-    pub is_tls: bool,
-    /// What the connection has of the places for requests, and its answers.
-    pub(crate) line: Arc<Line>,
-}
 
 /// A connection.
 pub(super) struct Connection {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use crate::{db::Micros, id::Id, violations::Violations};
+use crate::db::Micros;
+use common::{id::Id, violations::Violations};
 
 mod order;
 mod read;

@@ -133,7 +133,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
-    use crate::violations::Violations;
+    use common::violations::Violations;
 
     #[test]
     fn the_form_is_what_is_asked_for() {

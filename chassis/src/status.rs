@@ -7,7 +7,10 @@ pub use tonic::Code;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::{text::clip, violations::Violation};
+use common::{
+    text::clip,
+    violations::{Violation, Violations},
+};
 
 /// Most bytes of a sentence, and of each value: an answer's headers, where both travel, may have 8 KiB in all.
 const SENTENCE_BYTES: usize = 600;
@@ -72,6 +75,18 @@ impl Description {
     #[must_use]
     pub const fn new(code: Code, reason: &'static str) -> Self {
         Self { code, http: None, reason, metadata: Vec::new(), detail: Detail::None }
+    }
+
+    /// Everything that is wrong with a request.
+    #[must_use]
+    pub fn invalid(violations: &Violations) -> Self {
+        let description =
+            Self::new(Code::InvalidArgument, "INVALID_REQUEST").with("fields", violations.fields());
+        let description = match violations.only_problem() {
+            Some(problem) => description.with("problem", problem),
+            None => description.with("violations", violations.len()),
+        };
+        description.detail(Detail::BadRequest(violations.listed()))
     }
 
     /// Sets the HTTP status.

@@ -1,19 +1,24 @@
 //! What a service counts, for Prometheus, as text. Counting is a few atomic additions; nothing is rendered
 //! until it is asked for.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{fmt, sync::LazyLock, time::Duration};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, exemplar::HistogramWithExemplars, family::Family, gauge::Gauge, info::Info},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        exemplar::HistogramWithExemplars,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        info::Info,
+    },
     registry::{Registry, Unit},
 };
 
-use crate::db::Db;
+mod process;
 
-mod collectors;
-
-use collectors::{Database, Process};
+use process::Process;
 
 /// Upper bounds of the durations that are told apart, seconds.
 const DURATIONS: [f64; 14] =
@@ -219,12 +224,7 @@ impl Metrics {
 }
 
 /// The registry of a service, with what it counts itself registered by `more`.
-pub fn registry(
-    service: &'static str,
-    version: &'static str,
-    db: Db,
-    more: impl FnOnce(&mut Registry),
-) -> Registry {
+pub fn registry(service: &'static str, version: &'static str, more: impl FnOnce(&mut Registry)) -> Registry {
     let mut registry = Registry::default();
     METRICS.register(&mut registry);
     registry.register(
@@ -232,7 +232,6 @@ pub fn registry(
         "The program",
         Info::new(vec![("service", service), ("version", version)]),
     );
-    registry.register_collector(Box::new(Database(db)));
     registry.register_collector(Box::new(Process));
     more(&mut registry);
     registry
@@ -248,4 +247,10 @@ pub fn render(registry: &Registry) -> String {
     let mut text = String::new();
     text::encode(&mut text, registry).expect("a text takes everything");
     text
+}
+
+/// Adds a gauge that is looked up when it is asked for.
+pub(crate) fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
+    let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(value).encode(metric)
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
-use crate::id::Id;
+use common::id::Id;
 
 /// A database that lives as long as this value.
 #[derive(Debug)]

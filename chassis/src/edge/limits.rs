@@ -15,6 +15,7 @@ use governor::{
 };
 use tokio::sync::Semaphore;
 
+use super::Peer;
 use super::{
     IsTransfer,
     memory::{self, Memory},
@@ -25,7 +26,6 @@ use super::{
 use crate::{
     http::Problem,
     metrics::METRICS,
-    server::Peer,
     status::{Code, Description, Detail, StatusCode},
 };
 

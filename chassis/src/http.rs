@@ -18,10 +18,8 @@ use pin_project_lite::pin_project;
 use tonic::Status;
 use tower::{Layer, Service};
 
-use crate::{
-    status::{self, Code, Description, Detail, Failure, tell},
-    violations::Violations,
-};
+use crate::status::{self, Code, Description, Detail, Failure, tell};
+use common::violations::Violations;
 
 mod form;
 
@@ -85,7 +83,7 @@ impl Problem {
 
 impl From<Violations> for Problem {
     fn from(violations: Violations) -> Self {
-        Self::new(violations.to_string(), violations.describe())
+        Self::new(violations.to_string(), Description::invalid(&violations))
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SubsecRound as _, Utc};
 
 use super::{Db, Error, Pools};
-use crate::clock;
+use common::clock;
 
 impl Db {
     /// Now, as the database says: what one process writes is compared with it by another one, and the clocks of their

@@ -6,7 +6,8 @@ use axum::{
     http::{HeaderValue, Version, header::HOST, uri::Authority},
 };
 
-use crate::{http::Problem, violations::Violations};
+use crate::http::Problem;
+use common::violations::Violations;
 
 /// What is wrong with whom a request calls. HTTP/1.0 need not say it.
 pub(super) fn problem(request: &Request) -> Option<Problem> {

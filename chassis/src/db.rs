@@ -14,10 +14,12 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::collector::Collector;
 use sqlx::{PgPool, Pool, SqlitePool, migrate::MigrateError};
 use tokio::sync::watch;
 
 mod clock;
+mod collector;
 mod condition;
 mod dialect;
 mod error;
@@ -40,6 +42,7 @@ pub use micros::Micros;
 pub use migrations::{Migrations, OpenError};
 pub use rows::{as_micros, as_text, json};
 
+use collector::Database;
 use condition::{Condition, Tried};
 use error::is_unavailable;
 use file::DatabaseFile;
@@ -211,6 +214,12 @@ impl Db {
     #[must_use]
     pub fn oldest_transaction(&self) -> Duration {
         self.0.transactions.oldest()
+    }
+
+    /// What metrics say of it, looked up when they are asked for.
+    #[must_use]
+    pub fn collector(&self) -> Box<dyn Collector> {
+        Box::new(Database(self.clone()))
     }
 
     /// The connections, while the database is there and has its schema.

@@ -8,7 +8,7 @@ use std::{
     str::CharIndices,
 };
 
-use crate::text::clip;
+use common::text::clip;
 
 /// Longest filter, bytes.
 const MAX_BYTES: usize = 8192;

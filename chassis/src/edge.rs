@@ -21,7 +21,6 @@ use tower::{Layer, Service};
 use crate::{
     deadline::Deadline,
     http::{self as openstack, Problem},
-    server::Peer,
     status::{Code, Description},
     telemetry,
 };
@@ -35,6 +34,7 @@ mod limits;
 mod memory;
 mod methods;
 mod pace;
+mod peer;
 mod places;
 mod seen;
 mod shares;
@@ -47,6 +47,7 @@ pub use limits::Limits;
 pub(crate) use limits::Line;
 pub use memory::{Memory, Room};
 pub use methods::Methods;
+pub use peer::Peer;
 
 use answer::{Work, expired};
 use arrival::Arrival;

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::text;
+use common::text;
 
 /// What clients send that have no token: the word that people choose, and keystoneauth's for `auth_type: none`.
 const OPERATORS: [&str; 2] = ["x", "notused"];

@@ -38,7 +38,6 @@ mod descriptors;
 mod incoming;
 
 pub use args::{Options, ServerArgs};
-pub use incoming::Peer;
 
 /// How often the database is looked at.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -199,8 +198,10 @@ pub async fn serve(
     let ready = Ready::new(service.db.clone());
     let (stopping, ended) = (CancellationToken::new(), CancellationToken::new());
 
-    let registry =
-        metrics::registry(service.program, env!("CARGO_PKG_VERSION"), service.db.clone(), service.metrics);
+    let registry = metrics::registry(service.program, env!("CARGO_PKG_VERSION"), |registry| {
+        registry.register_collector(service.db.collector());
+        (service.metrics)(registry);
+    });
     if let Some(listener) = listeners.admin {
         let health = Routes::new(health_service.clone()).prepare().into_axum_router();
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

@@ -9,11 +9,8 @@ mod token;
 
 use token::Token;
 
-use crate::{
-    status::{Code, Description},
-    text,
-    violations::Violations,
-};
+use crate::status::{Code, Description};
+use common::{text, violations::Violations};
 
 /// Role that may do everything (Glance's policy, `context_is_admin`).
 const ADMIN: &str = "admin";
@@ -222,7 +219,7 @@ impl Error {
     #[must_use]
     pub fn describe(&self) -> Description {
         match self {
-            Self::Invalid(violations) => violations.describe(),
+            Self::Invalid(violations) => Description::invalid(violations),
             Self::Unauthenticated | Self::BadToken(_) => {
                 Description::new(Code::Unauthenticated, "UNAUTHENTICATED")
             }

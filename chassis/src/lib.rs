@@ -1,0 +1,21 @@
+//! How a service runs: its database, its edge, who calls it, its answers and what is counted of it. No service's nouns are
+//! known here.
+
+pub mod background;
+pub mod caller;
+pub mod db;
+pub mod deadline;
+pub mod edge;
+pub mod filter;
+pub mod group;
+pub mod http;
+pub mod identity;
+pub mod metrics;
+pub mod page;
+pub mod peer;
+pub mod server;
+pub mod status;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod tls;
