@@ -2,7 +2,11 @@
 //! that could have been registered.
 #![no_main]
 
-use common::{clock, id::{Id, NIL}, violations::Violations};
+use common::{
+    clock,
+    id::{Id, NIL},
+    violations::Violations,
+};
 use glance_svc::{
     http::patch::{Format, parse},
     image::{

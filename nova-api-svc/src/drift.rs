@@ -15,11 +15,14 @@ use chassis::{
     page::{Key, MAX_BYTES, Page},
 };
 use chrono::{DateTime, Utc};
-use common::id::{Id, NIL};
+use common::{
+    id::{Id, NIL},
+    image::Image,
+};
+use peers::glance::Glance;
 
 use crate::{
     error::Error,
-    glance::{Glance, Image},
     instance::{
         Record, Scope,
         difference::{Difference, Kind, differences},

@@ -12,10 +12,10 @@ use common::{
     text::clip,
     violations::{Violation, Violations},
 };
+use peers::{glance, retry_after};
 use tonic::Status as GrpcStatus;
 
 use crate::{
-    glance::retry_after,
     instance::{Operation, State, TaskState},
     quota::Shortage,
 };
@@ -196,6 +196,19 @@ impl db::Transient for Error {
         match self {
             Self::Database(error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+impl From<glance::Error> for Error {
+    fn from(error: glance::Error) -> Self {
+        match error {
+            glance::Error::NotFound(id) => Self::NoSuchImage { usage: ImageUse::Boot, id: id.to_string() },
+            glance::Error::Unavailable(status) => Self::GlanceUnavailable(status),
+            glance::Error::Timeout(milliseconds) => Self::GlanceTimeout(milliseconds),
+            glance::Error::Answer(status) => Self::GlanceAnswer(status),
+            glance::Error::Refused { id, problem } => Self::GlanceRefused { id, problem },
+            glance::Error::Lost(lost) => Self::Database(lost.into()),
         }
     }
 }

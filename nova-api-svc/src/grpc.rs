@@ -47,7 +47,7 @@ pub fn service(operations: Operations, identity: Identity, limits: &Limits, db: 
         path: |_| None,
         memory: limits.memory(),
         metrics: |registry| {
-            crate::glance::register_metrics(registry);
+            peers::glance::register_metrics(registry);
             crate::operations::register_metrics(registry);
         },
         domain: "nova",

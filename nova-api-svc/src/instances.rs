@@ -6,10 +6,10 @@ use chassis::{
     page::{Page, Read},
 };
 use common::id::Id;
+use peers::glance::{self, Glance};
 
 use crate::{
     error::Error,
-    glance::Glance,
     instance::{
         Instance, Scope,
         difference::{Difference, differences},
@@ -98,7 +98,7 @@ impl Instances {
             self.glance.image(image_id, caller, deadline),
             self.glance.image_at(image_id, image_revision, caller, deadline),
         );
-        let (now, then) = (there(now)?, there(then)?);
+        let (now, then) = (if_found(now)?, if_found(then)?);
         Ok(Comparison {
             image_id,
             image_revision,
@@ -109,10 +109,10 @@ impl Instances {
 }
 
 /// An image, if it is there.
-pub(crate) fn there<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+fn if_found<T>(answer: Result<T, glance::Error>) -> Result<Option<T>, glance::Error> {
     match answer {
         Ok(image) => Ok(Some(image)),
-        Err(Error::NoSuchImage { .. }) => Ok(None),
+        Err(glance::Error::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -8,7 +8,6 @@ pub mod config;
 pub mod drift;
 pub mod error;
 pub mod flavors;
-pub mod glance;
 pub mod grpc;
 pub mod instance;
 pub mod instances;

@@ -11,12 +11,12 @@ use clap::Parser as _;
 use mimalloc::MiMalloc;
 use nova_api_svc::{
     config::{Command, Config},
-    glance::Glance,
     grpc,
     operations::Operations,
     pipeline::Pipeline,
     store::{MIGRATIONS, Store},
 };
+use peers::glance::Glance;
 
 /// A quarter of the time of a page of images went into the C library's allocator.
 #[global_allocator]

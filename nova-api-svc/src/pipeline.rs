@@ -13,11 +13,11 @@
 //! plain data.
 
 use chassis::{caller::Caller, deadline::Deadline};
-use common::{clock, flavor::Flavor, id::Id};
+use common::{clock, flavor::Flavor, id::Id, image::Image};
+use peers::glance::{self, Glance};
 
 use crate::{
     error::Error,
-    glance::{Glance, Image},
     instance::{Compute, Reservation, Scope, names::NameTemplate},
     quota::Quota,
     store::{Claim, Creation, Provision, Store},
@@ -103,8 +103,8 @@ impl Pipeline {
             match source {
                 None => Ok(()),
                 Some(source) => match self.glance.image(source.id, caller, deadline).await {
-                    Err(Error::NoSuchImage { .. }) => Err(source.missing()),
-                    other => other.map(drop),
+                    Err(glance::Error::NotFound(_)) => Err(source.missing()),
+                    other => Ok(other.map(drop)?),
                 },
             }
         };

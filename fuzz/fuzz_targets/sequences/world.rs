@@ -2,7 +2,12 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use chassis::{caller::Identity, db::Db, edge, server::{Listeners, Options, Service, serve}};
+use chassis::{
+    caller::Identity,
+    db::Db,
+    edge,
+    server::{Listeners, Options, Service, serve},
+};
 use glance_svc::{
     Terms,
     data::{DataStore, DataUrl},
@@ -11,9 +16,9 @@ use glance_svc::{
     store::CACHE_BYTES,
 };
 use nova_api_svc::{
-    glance::Glance, grpc, instance::Compute, operations::Operations, pipeline::Pipeline, quota::Quota,
-    store::Store,
+    grpc, instance::Compute, operations::Operations, pipeline::Pipeline, quota::Quota, store::Store,
 };
+use peers::glance::Glance;
 use proto::glance::v1::{
     CreateImageRequest, Image, UploadImageDataRequest, image::Visibility,
     image_service_client::ImageServiceClient,

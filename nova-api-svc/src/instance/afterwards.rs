@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use common::{
     flavor::{FLAVOR_PREFIX, Flavor},
     id::Id,
-    image::ImageMeta,
+    image::{Image, ImageMeta},
     system_metadata::{
         BASE_IMAGE_REF, IMAGE_PREFIX, SystemMetadata, image_from_system_metadata, min_disk,
         system_metadata_from_image,
@@ -15,12 +15,9 @@ use common::{
 };
 
 use super::{Needs, Record, State};
-use crate::{
-    glance::Image,
-    pipeline::{
-        checks::{Boot, NULL_KERNEL},
-        populate::inherit_properties_from_image,
-    },
+use crate::pipeline::{
+    checks::{Boot, NULL_KERNEL},
+    populate::inherit_properties_from_image,
 };
 
 /// Prefix of the entries of the flavor before a resize (Icehouse, `save_flavor_info(…, 'old_')`).

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use common::system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, system_metadata_from_image};
+use common::{
+    image::Image,
+    system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, system_metadata_from_image},
+};
 
 use super::Record;
-use crate::glance::Image;
 
 /// A property, or a base attribute, of which instance and image say different things.
 #[derive(Debug, Clone, PartialEq, Eq)]

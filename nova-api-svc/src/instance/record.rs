@@ -3,12 +3,11 @@
 use common::{
     flavor::Flavor,
     id::Id,
+    image::Image,
     system_metadata::{SystemMetadata, image_from_system_metadata},
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-
-use crate::glance::Image;
 
 /// What an instance was made of: a pure function of the revision of an image, a flavor, and what the request puts in
 /// place of the image's properties.

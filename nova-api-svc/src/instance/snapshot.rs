@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeMap, convert::Infallible, str::FromStr};
 
+use super::Instance;
 use common::{
-    id::Id,
-    image::{ImageMeta, Properties},
+    image::{ImageMeta, NewImage, Properties},
     system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, first_characters, image_from_system_metadata},
 };
-use serde::{Deserialize, Serialize};
-
-use super::Instance;
 
 /// Properties that no image inherits; `*` stands for any ending: Nova's `NON_INHERITABLE_IMAGE_PROPERTIES`, and its
 /// `SM_SKIP_KEYS` (2015, 26b1f71), which describe the devices of the image's own first boot and no others.
@@ -23,46 +20,19 @@ const NEVER: [&str; 7] = [
     "img_block_device_mapping",
 ];
 
-/// An image to be registered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewImage {
-    /// Its name.
-    pub name: String,
-    /// The project that owns it.
-    pub owner: String,
-    /// Memory that an instance needs, MiB.
-    pub min_ram: i64,
-    /// Root disk that an instance needs, GiB.
-    pub min_disk: i64,
-    /// Format of the data, or empty.
-    pub disk_format: String,
-    /// Format of what contains the data, or empty.
-    pub container_format: String,
-    /// Its properties.
-    pub properties: Properties,
-    /// Those of them that have but the beginning of their values, because the instance remembers no more.
-    #[serde(default)]
-    pub truncated: Vec<String>,
-    /// The image and its revision that have the whole values; `None` once they were asked for.
-    #[serde(default)]
-    pub whole_in: Option<(Id, i64)>,
-}
-
-impl NewImage {
-    /// The image with the whole values of another one, as far as it has them.
-    #[must_use]
-    pub fn completed(mut self, whole: &Properties) -> Self {
-        let Self { properties, truncated, whole_in, .. } = &mut self;
-        *whole_in = None;
-        truncated.retain(|name| match (properties.get_mut(name), whole.get(name)) {
-            (Some(cut), Some(whole)) if first_characters(whole) == cut => {
-                cut.clone_from(whole);
-                false
-            }
-            _ => true,
-        });
-        self
-    }
+/// An image to be registered with the whole values of another one, as far as that has them.
+#[must_use]
+pub fn completed(mut image: NewImage, whole: &Properties) -> NewImage {
+    let NewImage { properties, truncated, whole_in, .. } = &mut image;
+    *whole_in = None;
+    truncated.retain(|name| match (properties.get_mut(name), whole.get(name)) {
+        (Some(cut), Some(whole)) if first_characters(whole) == cut => {
+            cut.clone_from(whole);
+            false
+        }
+        _ => true,
+    });
+    image
 }
 
 /// Properties that images of instances do not inherit, beside those that none inherits: names separated by commas,

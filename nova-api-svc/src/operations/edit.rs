@@ -8,6 +8,8 @@ use common::{
     text,
 };
 
+use peers::glance;
+
 use super::{Asked, Operations, Plan, Source};
 use crate::{
     error::{Error, ImageUse},
@@ -47,7 +49,7 @@ impl Operations {
         let (_, new) = edited(&before.record, set, remove)?;
         for New { usage, id } in &new {
             match self.pipeline.glance.image(*id, asked.caller, asked.deadline).await {
-                Err(Error::NoSuchImage { .. }) => {
+                Err(glance::Error::NotFound(_)) => {
                     return Err(Error::NoSuchImage { usage: *usage, id: id.to_string() });
                 }
                 other => drop(other?),

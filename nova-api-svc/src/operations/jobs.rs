@@ -7,15 +7,15 @@ use std::{
 };
 
 use chassis::{deadline::Deadline, status::Failure as _};
-use common::{clock, id::Id};
+use common::{clock, id::Id, image::NewImage};
 use futures_util::stream::{self, StreamExt as _};
+use peers::glance::{self, Deleted};
 use tokio::time::sleep;
 
 use super::{Operations, metrics::JOBS};
 use crate::{
     error::Error,
-    glance::Deleted,
-    instance::{Compute, Instance, Scope, Step, afterwards::shelved_image, snapshot::NewImage},
+    instance::{Compute, Instance, Scope, Step, afterwards::shelved_image, snapshot::completed},
     store::{Action, Change, Decided, Due, Entry, Job, Registration},
 };
 
@@ -122,11 +122,11 @@ impl Operations {
         let registration = Registration { problem: None, truncated: image.truncated.clone() };
         match self.pipeline.glance.create(job.image_id, &image, &job.caller, left_until(end)).await {
             Ok(()) => self.registered(job, &registration).await?,
-            Err(Error::GlanceRefused { id, problem }) => {
+            Err(glance::Error::Refused { id, problem }) => {
                 self.refused(job, &problem).await?;
                 return Err(Error::GlanceRefused { id, problem });
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         Ok(registration)
     }
@@ -136,9 +136,9 @@ impl Operations {
         let Some((id, revision)) = image.whole_in else { return Ok(image.clone()) };
         let deadline = Deadline::earlier(None, left_until(end));
         let completed = match self.pipeline.glance.image_at(id, revision, &job.caller, deadline).await {
-            Ok(whole) => image.clone().completed(&whole.meta.properties),
-            Err(Error::NoSuchImage { .. }) => image.clone().completed(&[].into()),
-            Err(error) => return Err(error),
+            Ok(whole) => completed(image.clone(), &whole.meta.properties),
+            Err(glance::Error::NotFound(_)) => completed(image.clone(), &[].into()),
+            Err(error) => return Err(error.into()),
         };
         self.pipeline.store.settle_job(job, &completed).await?;
         Ok(completed)
@@ -230,8 +230,8 @@ impl Operations {
         if let (Deleted::WasNotThere, Some(image)) = (deleted, unregistered) {
             match glance.create(id, image, caller, left_until(end)).await {
                 Ok(()) => drop(glance.delete(id, caller, left_until(end)).await?),
-                Err(Error::GlanceRefused { .. }) => {}
-                Err(error) => return Err(error),
+                Err(glance::Error::Refused { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         store.end_job(job, &Registration::default()).await

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use common::id::Id;
+use common::{id::Id, image::Image};
 
 use super::{Asked, Operations, Plan};
 use crate::{
     error::Error,
-    glance::Image,
     instance::{
         Instance,
         afterwards::{confirm_resize, rebuild, unshelve},

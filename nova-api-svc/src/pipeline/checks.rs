@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use common::{
     flavor::Flavor,
     id::Id,
+    image::Image,
     text::{self, NAME_LIMIT},
     violations::Violations,
 };
 
-use crate::{
-    error::{Error, ImageUse},
-    glance::Image,
-};
+use crate::error::{Error, ImageUse};
 
 /// Most items of metadata (Nova, `quota_metadata_items`).
 pub const METADATA_LIMIT: usize = 128;

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use common::{
     flavor::Flavor,
     id::{Id, NIL},
+    image::Image,
     text::NAME_LIMIT,
     violations::Violations,
 };
@@ -18,7 +19,6 @@ use super::{
 };
 use crate::{
     error::Error,
-    glance::Image,
     instance::{Compute, Instance, PowerState, Reservation, names::NameTemplate},
     quota::{Quota, Usage},
 };

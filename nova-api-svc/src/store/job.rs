@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use chassis::caller::{Actor, Caller};
 use chrono::{DateTime, TimeDelta, Utc};
-use common::id::Id;
+use common::{id::Id, image::NewImage};
 
-use crate::{
-    error::Error,
-    instance::{images::Left, snapshot::NewImage},
-};
+use crate::{error::Error, instance::images::Left};
 
 pub(super) const CREATE: &str = "create";
 const DELETE: &str = "delete";

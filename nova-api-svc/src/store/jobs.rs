@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use chassis::{db::Dialect as _, in_transaction, on_db};
 use chrono::{DateTime, TimeDelta, Utc};
-use common::id::Id;
+use common::{id::Id, image::NewImage};
 
 use super::{
     Store,
     job::{Backlog, CREATE, Due, Job, JobRow, Registration, micros},
 };
-use crate::{error::Error, instance::snapshot::NewImage};
+use crate::error::Error;
 
 /// Adds a job, in place of one for the same image; the image that was to be registered is kept.
 macro_rules! insert_job {

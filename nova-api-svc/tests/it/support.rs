@@ -4,7 +4,6 @@ use std::{collections::HashMap, future::pending, net::SocketAddr, ops::Index, ti
 
 use chassis::{caller::Identity, db::Db, server, testing::TestDb};
 use nova_api_svc::{
-    glance::Glance as GlanceClient,
     grpc,
     instance::Compute,
     operations::Operations,
@@ -12,6 +11,7 @@ use nova_api_svc::{
     quota::Quota,
     store::{MIGRATIONS, Store},
 };
+use peers::glance::Glance as GlanceClient;
 use proto::{
     glance::v1::Image,
     nova::v1::{

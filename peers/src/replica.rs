@@ -1,4 +1,4 @@
-//! One replica of the catalogue: its connection, and how it has done lately.
+//! One replica of a peer: its connection, and how it has done lately.
 
 use std::{
     net::SocketAddr,
@@ -10,14 +10,10 @@ use std::{
 };
 
 use chassis::peer::{Tls, connect};
-use proto::glance::v1::image_service_client::ImageServiceClient;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Largest answer, bytes: the widest image that the default quota allows has 8.5 MiB.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// What is expected of a replica that has not answered yet.
 const UNKNOWN: Duration = Duration::from_millis(1);
@@ -33,9 +29,9 @@ const MOST_FAILURES: u32 = 10;
 
 /// A replica.
 #[derive(Debug)]
-pub(super) struct Replica {
+pub(crate) struct Replica<C> {
     pub(super) address: SocketAddr,
-    pub(super) client: ImageServiceClient<Channel>,
+    pub(super) client: C,
     in_flight: AtomicU32,
     seen: Mutex<Seen>,
 }
@@ -50,15 +46,15 @@ struct Seen {
 
 /// A call that is under way.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
-    replica: &'a Replica,
+pub(crate) struct Call<'a, C> {
+    replica: &'a Replica<C>,
     started: Instant,
 }
 
-impl Replica {
+impl<C> Replica<C> {
     /// The replica at `address`, which is called `origin`; connects when it is first needed and again whenever the
-    /// connection is lost.
-    pub(super) fn new(address: SocketAddr, origin: Uri, tls: Option<Tls>) -> Self {
+    /// connection is lost. `client` makes its client of a channel.
+    pub(super) fn new(address: SocketAddr, origin: Uri, tls: Option<Tls>, client: fn(Channel) -> C) -> Self {
         // TLS is the connector's affair, so that each new connection is made with the certificates of its time.
         let endpoint = Endpoint::from(origin)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -69,7 +65,7 @@ impl Replica {
             let tls = tls.clone();
             async move { tokio::time::timeout(CONNECT_TIMEOUT, connect(address, tls)).await? }
         }));
-        let client = ImageServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER);
+        let client = client(channel);
         let seen = Seen { latency: UNKNOWN, at: Instant::now(), failures: 0 };
         Self { address, client, in_flight: AtomicU32::new(0), seen: Mutex::new(seen) }
     }
@@ -93,13 +89,13 @@ impl Replica {
     }
 
     /// Begins a call.
-    pub(super) fn begin(&self) -> Call<'_> {
+    pub(super) fn begin(&self) -> Call<'_, C> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Call { replica: self, started: Instant::now() }
     }
 }
 
-impl Call<'_> {
+impl<C> Call<'_, C> {
     /// Notes that the replica has answered.
     pub(super) fn answered(&self) {
         let mut seen = self.replica.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +111,7 @@ impl Call<'_> {
     }
 }
 
-impl Drop for Call<'_> {
+impl<C> Drop for Call<'_, C> {
     fn drop(&mut self) {
         self.replica.in_flight.fetch_sub(1, Ordering::Relaxed);
     }

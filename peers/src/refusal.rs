@@ -1,18 +1,15 @@
-//! What a status of glance-svc means: whether it is its last word, and when to ask again if it is not.
+//! What the status of a peer means: whether it is its last word, and when to ask again if it is not.
 
 use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// The domain of its reasons.
-const DOMAIN: &str = "glance";
-
 /// The reason of an answer that another one may follow, whatever else it carries.
 const RATE_LIMITED: &str = "RATE_LIMITED";
 
 /// The codes of a change that will never be made.
-pub(super) const OF_A_CHANGE: &[Code] = &[
+pub(crate) const OF_A_CHANGE: &[Code] = &[
     Code::InvalidArgument,
     Code::PermissionDenied,
     Code::FailedPrecondition,
@@ -20,20 +17,21 @@ pub(super) const OF_A_CHANGE: &[Code] = &[
     Code::Unauthenticated,
 ];
 
-/// The codes of an image that somebody protects, or owns now.
-pub(super) const OF_A_DELETION: &[Code] = &[Code::PermissionDenied, Code::FailedPrecondition];
+/// The codes of a deletion that somebody protects from, or that another owner would have to ask for.
+pub(crate) const OF_A_DELETION: &[Code] = &[Code::PermissionDenied, Code::FailedPrecondition];
 
-/// Why the catalogue refuses for good, in its own words: it says so itself (a proxy in between does not name its
-/// domain), with one of `codes`, and does not say when to try again.
-pub(super) fn refusal(status: &Status, codes: &[Code]) -> Option<String> {
-    let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN)?;
+/// Why the peer whose reasons are of `domain` refuses for good, in its own words: it says so itself (a proxy in between does
+/// not name its domain), with one of `codes`, and does not say when to try again.
+pub(crate) fn refusal(status: &Status, domain: &str, codes: &[Code]) -> Option<String> {
+    let info = status.get_details_error_info().filter(|info| info.domain == domain)?;
     let may_pass = info.reason == RATE_LIMITED || retry_after(status).is_some();
     let is_final = codes.contains(&status.code()) && !may_pass;
     is_final.then(|| status.message().replace('\0', "\u{fffd}"))
 }
 
 /// When to ask again, if that is said.
-pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
+#[must_use]
+pub fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info()?.retry_delay
 }
 
@@ -53,17 +51,17 @@ mod tests {
     #[test]
     fn only_its_own_last_word_is_a_refusal() {
         let exhausted = |domain, reason, delay| {
-            refusal(&status(Code::ResourceExhausted, domain, reason, delay), OF_A_CHANGE).is_some()
+            refusal(&status(Code::ResourceExhausted, domain, reason, delay), "glance", OF_A_CHANGE).is_some()
         };
         assert!(exhausted("glance", "IMAGE_QUOTA_EXCEEDED", None));
         assert!(!exhausted("glance", "RATE_LIMITED", None));
         assert!(!exhausted("glance", "OVERLOADED", Some(Duration::from_secs(1))));
         assert!(!exhausted("envoy", "IMAGE_QUOTA_EXCEEDED", None));
-        assert_eq!(refusal(&Status::resource_exhausted("a proxy's"), OF_A_CHANGE), None);
+        assert_eq!(refusal(&Status::resource_exhausted("a proxy's"), "glance", OF_A_CHANGE), None);
         let invalid = status(Code::InvalidArgument, "glance", "INVALID_REQUEST", None);
-        assert_eq!(refusal(&invalid, OF_A_CHANGE).as_deref(), Some("the quota is used up"));
-        assert_eq!(refusal(&invalid, OF_A_DELETION), None);
+        assert_eq!(refusal(&invalid, "glance", OF_A_CHANGE).as_deref(), Some("the quota is used up"));
+        assert_eq!(refusal(&invalid, "glance", OF_A_DELETION), None);
         let late = status(Code::DeadlineExceeded, "glance", "DEADLINE_EXCEEDED", None);
-        assert_eq!(refusal(&late, OF_A_CHANGE), None);
+        assert_eq!(refusal(&late, "glance", OF_A_CHANGE), None);
     }
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use chassis::{caller::Caller, deadline::Deadline};
-use common::id::Id;
+use common::{id::Id, image::Image};
 use proto::glance::v1 as pb;
 use tonic::Code;
 
-use super::{Client, Failure, Glance, Image, image, peer_error, request};
-use crate::error::Error;
+use super::{Client, Error, Glance, image, peer_error, request};
+use crate::Failure;
 
 /// As many images as a call may ask for.
 const MOST: usize = 1000;
@@ -37,8 +37,8 @@ impl Glance {
             async move { client.get_images(request).await }
         };
         match self.replicas.call(timeout, call).await {
-            Ok(answer) => read(ids, answer).ok_or(Error::GlanceAnswer(None)),
-            Err(Failure::Timeout) => Err(Error::GlanceTimeout(timeout.as_millis())),
+            Ok(answer) => read(ids, answer).ok_or(Error::Answer(None)),
+            Err(Failure::Timeout) => Err(Error::Timeout(timeout.as_millis())),
             // A release before this one.
             Err(Failure::Status(status)) if status.code() == Code::Unimplemented => {
                 self.one_image(*first, ids, caller, deadline).await
@@ -57,7 +57,7 @@ impl Glance {
     ) -> Result<Found, Error> {
         let found = match self.image(first, caller, deadline).await {
             Ok(image) => BTreeMap::from([(first, image)]),
-            Err(Error::NoSuchImage { .. }) => BTreeMap::new(),
+            Err(Error::NotFound(_)) => BTreeMap::new(),
             Err(error) => return Err(error),
         };
         Ok((found, ids.iter().copied().filter(|id| *id != first).collect()))

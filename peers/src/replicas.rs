@@ -1,4 +1,4 @@
-//! All replicas of the catalogue: their name is looked up again and again, a call goes to the better one of two, and
+//! All replicas of a peer: their name is looked up again and again, a call goes to the better one of two, and
 //! one that fails goes to another, as long as only few do.
 
 use std::{
@@ -16,12 +16,11 @@ use chassis::{
     peer::{BadEndpoint, Peer},
     tls::{Client, Reloaded},
 };
-use proto::glance::v1::image_service_client::ImageServiceClient;
 use tokio::sync::watch;
 use tonic::{Code, Response, Status, transport::Channel};
 use tower::retry::budget::{Budget as _, TpsBudget};
 
-use super::{metrics::CALLS, refusal::retry_after, replica::Replica};
+use crate::{calls::Calls, refusal::retry_after, replica::Replica};
 
 /// How often the name is looked up.
 const LOOK_UP: Duration = Duration::from_secs(5);
@@ -37,16 +36,37 @@ const MEMORY: Duration = Duration::from_secs(10);
 const RETRIED: f32 = 0.1;
 const RETRIES_A_SECOND: u32 = 1;
 
-/// The replicas.
-#[derive(Debug, Clone)]
-pub(super) struct Replicas(Arc<Inner>);
+/// The replicas of a peer, each with a client `C` of its own: a generated one, which is made of a channel.
+#[derive(Debug)]
+pub struct Replicas<C>(Arc<Inner<C>>);
+
+impl<C> Clone for Replicas<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// What a peer is called by, and how its client is made.
+#[derive(Debug)]
+pub struct Kind<C> {
+    /// Its name, such as `glance`: the domain of its reasons, and a part of the names of metrics.
+    pub name: &'static str,
+    /// Makes its client of a channel.
+    pub client: fn(Channel) -> C,
+    /// Counts the calls to it.
+    pub calls: &'static Calls,
+}
+
+/// The replicas that are known.
+type Known<C> = Arc<[Arc<Replica<C>>]>;
 
 #[derive(Debug)]
-struct Inner {
+struct Inner<C> {
+    kind: Kind<C>,
     /// What replicas are behind.
     names: Vec<Peer>,
     /// `None` until the name has been looked up once.
-    known: watch::Sender<Option<Arc<[Arc<Replica>]>>>,
+    known: watch::Sender<Option<Known<C>>>,
     budget: TpsBudget,
     hasher: RandomState,
     calls: AtomicU64,
@@ -54,18 +74,23 @@ struct Inner {
 
 /// Why a call has no answer.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// There was none in time.
     Timeout,
     /// The peer, or the transport, says why.
     Status(Status),
 }
 
-impl Replicas {
+impl<C: Clone + Send + Sync + 'static> Replicas<C> {
     /// The replicas behind `endpoints`, separated by commas, such as `http://glance:9292`; https needs `tls`.
-    pub(super) fn new(endpoints: &str, tls: Option<&Arc<Reloaded<Client>>>) -> Result<Self, BadEndpoint> {
+    pub fn new(
+        kind: Kind<C>,
+        endpoints: &str,
+        tls: Option<&Arc<Reloaded<Client>>>,
+    ) -> Result<Self, BadEndpoint> {
         let names = endpoints.split(',').map(|endpoint| Peer::parse(endpoint.trim(), tls));
         let inner = Arc::new(Inner {
+            kind,
             names: names.collect::<Result<_, _>>()?,
             known: watch::Sender::new(None),
             budget: TpsBudget::new(MEMORY, RETRIES_A_SECOND, RETRIED),
@@ -85,11 +110,7 @@ impl Replicas {
     }
 
     /// Makes a call that does no harm if it is made twice, within `timeout`.
-    pub(super) async fn call<T, F>(
-        &self,
-        timeout: Duration,
-        call: impl Fn(ImageServiceClient<Channel>, Duration) -> F,
-    ) -> Result<T, Failure>
+    pub async fn call<T, F>(&self, timeout: Duration, call: impl Fn(C, Duration) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -115,10 +136,10 @@ impl Replicas {
                 return Err(failure);
             }
             if !self.0.budget.withdraw() {
-                CALLS.retries_refused.inc();
+                self.0.kind.calls.retries_refused.inc();
                 return Err(failure);
             }
-            CALLS.retries.inc();
+            self.0.kind.calls.retries.inc();
             tokio::time::sleep(pause).await;
             last = Some(replica.address);
         }
@@ -127,9 +148,9 @@ impl Replicas {
 
     async fn try_once<T, F>(
         &self,
-        replica: &Replica,
+        replica: &Replica<C>,
         patience: Duration,
-        call: impl Fn(ImageServiceClient<Channel>, Duration) -> F,
+        call: impl Fn(C, Duration) -> F,
     ) -> Result<T, Failure>
     where
         F: Future<Output = Result<Response<T>, Status>>,
@@ -144,7 +165,7 @@ impl Replicas {
             Err(failure) if failure.is_of_the_transport() => under_way.failed(),
             _ => under_way.answered(),
         }
-        CALLS.answered(match &outcome {
+        self.0.kind.calls.answered(match &outcome {
             Ok(_) => Code::Ok,
             Err(Failure::Timeout) => Code::DeadlineExceeded,
             Err(Failure::Status(status)) => status.code(),
@@ -170,14 +191,14 @@ impl Replicas {
     }
 
     /// The replicas, once their name has been looked up.
-    async fn known(&self) -> Arc<[Arc<Replica>]> {
+    async fn known(&self) -> Known<C> {
         let mut known = self.0.known.subscribe();
         let found = known.wait_for(Option::is_some).await;
         found.ok().and_then(|found| found.clone()).unwrap_or_default()
     }
 
     /// The better one of two; not the one that has just failed, if there is another.
-    fn choose<'a>(&self, known: &'a [Arc<Replica>], last: Option<SocketAddr>) -> Option<&'a Replica> {
+    fn choose<'a>(&self, known: &'a [Arc<Replica<C>>], last: Option<SocketAddr>) -> Option<&'a Replica<C>> {
         let others = || known.iter().filter(|replica| Some(replica.address) != last);
         let rested: Vec<_> = others().filter(|replica| !replica.rests()).collect();
         let rested = if rested.is_empty() { others().collect() } else { rested };
@@ -189,7 +210,7 @@ impl Replicas {
         let one = random % count;
         // Any but the first.
         let other = (one + 1 + (random / count) % (count - 1).max(1)) % count;
-        let (one, other): (&Replica, &Replica) = (candidates[one], candidates[other]);
+        let (one, other): (&Replica<C>, &Replica<C>) = (candidates[one], candidates[other]);
         Some(if other.cost() < one.cost() { other } else { one })
     }
 }
@@ -209,18 +230,18 @@ fn address(name: &Peer) -> Option<SocketAddr> {
     name.host.parse().ok().map(|ip| SocketAddr::new(ip, name.port))
 }
 
-async fn addresses(name: &Peer) -> Vec<SocketAddr> {
+async fn addresses(peer: &'static str, name: &Peer) -> Vec<SocketAddr> {
     match tokio::net::lookup_host((name.host.as_str(), name.port)).await {
         Ok(addresses) => addresses.collect(),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(host = name.host, error, "the name of glance-svc cannot be looked up");
+            tracing::warn!(host = name.host, error, "the name of {peer}-svc cannot be looked up");
             Vec::new()
         }
     }
 }
 
-impl Inner {
+impl<C> Inner<C> {
     /// Keeps the replicas at these addresses.
     fn know(&self, mut found: Vec<(Peer, SocketAddr)>) {
         found.sort_unstable_by_key(|(_, address)| *address);
@@ -233,7 +254,9 @@ impl Inner {
             }
             let replica = |(name, address): &(Peer, SocketAddr)| {
                 let same = before.iter().find(|replica| replica.address == *address);
-                let new = || Arc::new(Replica::new(*address, name.origin.clone(), name.tls.clone()));
+                let new = || {
+                    Arc::new(Replica::new(*address, name.origin.clone(), name.tls.clone(), self.kind.client))
+                };
                 same.cloned().unwrap_or_else(new)
             };
             *known = Some(found.iter().map(replica).collect());
@@ -243,11 +266,13 @@ impl Inner {
 }
 
 /// Looks the names up, as long as anybody uses them. While none can be looked up, all keep their addresses.
-async fn look_up(inner: Weak<Inner>) {
+async fn look_up<C>(inner: Weak<Inner<C>>) {
     while let Some(inner) = inner.upgrade() {
         let mut found = Vec::new();
         for name in &inner.names {
-            found.extend(addresses(name).await.into_iter().map(|address| (name.clone(), address)));
+            found.extend(
+                addresses(inner.kind.name, name).await.into_iter().map(|address| (name.clone(), address)),
+            );
         }
         if !found.is_empty() || inner.known.borrow().is_none() {
             inner.know(found);

@@ -3,17 +3,15 @@
 use std::time::{Duration, Instant};
 
 use chassis::caller::Caller;
-use common::id::Id;
+use common::{id::Id, image::NewImage};
 use proto::glance::v1 as pb;
 use tonic::Code;
 
-use super::{
-    Client, Glance, is_timeout,
+use super::{Client, Error, Glance, NAME, is_timeout, request};
+use crate::{
+    Failure,
     refusal::{OF_A_CHANGE, OF_A_DELETION, refusal},
-    replicas::Failure,
-    request,
 };
-use crate::{error::Error, instance::snapshot::NewImage};
 
 /// What became of an image that was to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +43,7 @@ impl Glance {
             Ok(_) => Ok(()),
             Err(Failure::Status(status)) if status.code() == Code::AlreadyExists => Ok(()),
             Err(failure) => match refused(&failure, OF_A_CHANGE) {
-                Some(problem) => Err(Error::GlanceRefused { id, problem }),
+                Some(problem) => Err(Error::Refused { id, problem }),
                 None => Err(for_now(failure, started.elapsed())),
             },
         }
@@ -106,21 +104,21 @@ impl Glance {
 fn refused(failure: &Failure, codes: &[Code]) -> Option<String> {
     match failure {
         Failure::Timeout => None,
-        Failure::Status(status) => refusal(status, codes),
+        Failure::Status(status) => refusal(status, NAME, codes),
     }
 }
 
 /// A change that may well be made later.
 fn for_now(failure: Failure, elapsed: Duration) -> Error {
     let status = match failure {
-        Failure::Timeout => return Error::GlanceTimeout(elapsed.as_millis()),
+        Failure::Timeout => return Error::Timeout(elapsed.as_millis()),
         Failure::Status(status) => status,
     };
     match status.code() {
-        Code::DeadlineExceeded => Error::GlanceTimeout(elapsed.as_millis()),
-        Code::Cancelled if is_timeout(&status) => Error::GlanceTimeout(elapsed.as_millis()),
-        code if is_passing(code) => Error::GlanceUnavailable(Some(status)),
-        _ => Error::GlanceAnswer(Some(status)),
+        Code::DeadlineExceeded => Error::Timeout(elapsed.as_millis()),
+        Code::Cancelled if is_timeout(&status) => Error::Timeout(elapsed.as_millis()),
+        code if is_passing(code) => Error::Unavailable(Some(status)),
+        _ => Error::Answer(Some(status)),
     }
 }
 

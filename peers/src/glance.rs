@@ -3,40 +3,78 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 use chassis::{
     caller::Caller,
-    db,
     deadline::Deadline,
-    group::{Group, Limits},
+    group::{Group, Limits, Lost},
     peer::BadEndpoint,
     telemetry,
     tls::{self, Reloaded},
 };
-use common::{id::Id, image::ImageMeta, text::NAME_LIMIT};
+use common::{
+    id::Id,
+    image::{Image, ImageMeta},
+    text::NAME_LIMIT,
+};
 use futures_util::future::join_all;
+use prometheus_client::registry::Registry;
 use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
 use tonic::{Code, Request, Status, TimeoutExpired, metadata::AsciiMetadataValue, transport::Channel};
 
-use crate::error::{Error, ImageUse};
+use crate::{Calls, Failure, Kind, Replicas};
 
 mod batch;
 mod change;
-mod metrics;
-mod refusal;
-mod replica;
-mod replicas;
 
 pub use change::Deleted;
-pub use metrics::register as register_metrics;
-
-pub(crate) use refusal::retry_after;
-use replicas::{Failure, Replicas};
 
 type Client = ImageServiceClient<Channel>;
+
+/// Its name, and the domain of its reasons.
+const NAME: &str = "glance";
+
+/// Largest answer, bytes: the widest image that the default quota allows has 8.5 MiB.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// What is counted of calls to it.
+static CALLS: LazyLock<Calls> = LazyLock::new(Calls::default);
+
+/// Adds what is counted of calls to the catalogue.
+pub fn register_metrics(registry: &mut Registry) {
+    CALLS.register(NAME, registry);
+}
+
+/// Why the catalogue gives no answer that can be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// There is no such image, or the caller must not see it.
+    #[error("no image {0}")]
+    NotFound(Id),
+    /// It cannot be reached, or is too busy.
+    #[error("glance-svc is not available")]
+    Unavailable(#[source] Option<Status>),
+    /// It did not answer in time, milliseconds.
+    #[error("glance-svc did not answer within {0} ms")]
+    Timeout(u128),
+    /// It answered what no image catalogue should.
+    #[error("glance-svc gave no usable answer")]
+    Answer(#[source] Option<Status>),
+    /// It will not do that, now or later.
+    #[error("glance-svc refuses image {id}: {problem}")]
+    Refused {
+        /// The image.
+        id: Id,
+        /// Why, in its words.
+        problem: String,
+    },
+    /// Whoever asked for several at once has panicked.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
 
 /// As many requests as ask together, and how long the next ones wait for an answer that is late.
 const LIMITS: Limits = Limits { name: "images", batch: 256, patience: Duration::from_millis(10) };
@@ -45,7 +83,7 @@ const LIMITS: Limits = Limits { name: "images", batch: 256, patience: Duration::
 /// begins after all of them have arrived: each gets the image as it is after it has asked.
 #[derive(Debug, Clone)]
 pub struct Glance {
-    replicas: Replicas,
+    replicas: Replicas<Client>,
     questions: Group<Question, Answer>,
     timeout: Duration,
 }
@@ -60,21 +98,6 @@ struct Question {
 
 type Answer = Result<Arc<Image>, Error>;
 
-/// An image, as far as instances are concerned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    /// Its id.
-    pub id: Id,
-    /// Its revision.
-    pub revision: i64,
-    /// Its status, such as `ACTIVE`.
-    pub status: &'static str,
-    /// Size of its data, bytes.
-    pub size: Option<i64>,
-    /// What goes into system metadata.
-    pub meta: ImageMeta,
-}
-
 impl Glance {
     /// The catalogue at `endpoint`, which may be several, separated by commas, such as `http://127.0.0.1:9292`;
     /// connects when it is first needed and again whenever the connection is lost. A call takes at most `timeout`.
@@ -84,7 +107,9 @@ impl Glance {
         timeout: Duration,
         tls: Option<&Arc<Reloaded<tls::Client>>>,
     ) -> Result<Self, BadEndpoint> {
-        let replicas = Replicas::new(endpoint, tls)?;
+        let client = |channel| Client::new(channel).max_decoding_message_size(MAX_ANSWER);
+        let kind = Kind { name: NAME, client, calls: &CALLS };
+        let replicas = Replicas::new(kind, endpoint, tls)?;
         let asked = replicas.clone();
         let questions = Group::new(LIMITS, move |questions| answer_all(asked.clone(), questions));
         Ok(Self { replicas, questions, timeout })
@@ -95,8 +120,8 @@ impl Glance {
         let timeout = Deadline::share(deadline, self.timeout);
         let question = Question { id, caller: caller.clone(), timeout };
         match tokio::time::timeout(timeout, self.questions.submit(question)).await {
-            Err(_) => Err(Error::GlanceTimeout(timeout.as_millis())),
-            Ok(answer) => answer.map_err(db::Error::from)?,
+            Err(_) => Err(Error::Timeout(timeout.as_millis())),
+            Ok(answer) => answer?,
         }
     }
 }
@@ -122,7 +147,7 @@ impl Glance {
 }
 
 /// Asks once for each image and project; the answer depends on the project and the roles, not on the user.
-async fn answer_all(replicas: Replicas, questions: Vec<Question>) -> Vec<Answer> {
+async fn answer_all(replicas: Replicas<Client>, questions: Vec<Question>) -> Vec<Answer> {
     let mut calls = BTreeMap::new();
     for question in &questions {
         let Caller { actor, roles, .. } = &question.caller;
@@ -143,20 +168,26 @@ async fn answer_all(replicas: Replicas, questions: Vec<Question>) -> Vec<Answer>
         .collect()
 }
 
-async fn ask(replicas: &Replicas, question: &Question, timeout: Duration) -> Answer {
+async fn ask(replicas: &Replicas<Client>, question: &Question, timeout: Duration) -> Answer {
     ask_at(replicas, question.id, 0, &question.caller, timeout).await
 }
 
-async fn ask_at(replicas: &Replicas, id: Id, revision: i64, caller: &Caller, timeout: Duration) -> Answer {
+async fn ask_at(
+    replicas: &Replicas<Client>,
+    id: Id,
+    revision: i64,
+    caller: &Caller,
+    timeout: Duration,
+) -> Answer {
     let started = Instant::now();
     let call = |mut client: Client, timeout| {
         let request = request(pb::GetImageRequest { id: id.to_string(), revision }, caller, timeout);
         async move { client.get_image(request).await }
     };
     match replicas.call(timeout, call).await {
-        Err(Failure::Timeout) => Err(Error::GlanceTimeout(timeout.as_millis())),
+        Err(Failure::Timeout) => Err(Error::Timeout(timeout.as_millis())),
         Err(Failure::Status(status)) => Err(peer_error(id, status, started.elapsed())),
-        Ok(answer) => image(id, answer).map(Arc::new).ok_or(Error::GlanceAnswer(None)),
+        Ok(answer) => image(id, answer).map(Arc::new).ok_or(Error::Answer(None)),
     }
 }
 
@@ -181,11 +212,11 @@ fn request<T>(message: T, caller: &Caller, timeout: Duration) -> Request<T> {
 /// A peer's status is not ours: what it means for our caller is decided here.
 fn peer_error(id: Id, status: Status, elapsed: Duration) -> Error {
     match status.code() {
-        Code::NotFound => Error::NoSuchImage { usage: ImageUse::Boot, id: id.to_string() },
-        Code::DeadlineExceeded => Error::GlanceTimeout(elapsed.as_millis()),
-        Code::Cancelled if is_timeout(&status) => Error::GlanceTimeout(elapsed.as_millis()),
-        code if change::is_passing(code) => Error::GlanceUnavailable(Some(status)),
-        _ => Error::GlanceAnswer(Some(status)),
+        Code::NotFound => Error::NotFound(id),
+        Code::DeadlineExceeded => Error::Timeout(elapsed.as_millis()),
+        Code::Cancelled if is_timeout(&status) => Error::Timeout(elapsed.as_millis()),
+        code if change::is_passing(code) => Error::Unavailable(Some(status)),
+        _ => Error::Answer(Some(status)),
     }
 }
 
