@@ -4,16 +4,12 @@ use chassis::{caller::Caller, page::Page};
 use chrono::{DateTime, Utc};
 use common::flavor::Flavor;
 
-use crate::{error::Error, instance::access::check_flavor_change, list::FlavorOrder, store::Store};
-
-/// A flavor and when it was added.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredFlavor {
-    /// The flavor.
-    pub flavor: Flavor,
-    /// When it was added.
-    pub create_time: DateTime<Utc>,
-}
+use crate::{
+    error::Error,
+    instance::access::check_flavor_change,
+    list::FlavorOrder,
+    store::{Store, StoredFlavor},
+};
 
 /// The flavors.
 #[derive(Debug, Clone)]

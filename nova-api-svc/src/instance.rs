@@ -9,17 +9,21 @@ use serde::Serialize;
 
 pub mod access;
 pub mod afterwards;
+pub mod checks;
 pub mod difference;
 pub mod images;
+pub mod inherited;
 pub mod names;
 mod operation;
 mod record;
+mod request;
 pub mod snapshot;
 mod task;
 
 pub use access::Scope;
 pub use operation::{Operation, Step, TaskState};
 pub use record::{Inherited, Needs, Record};
+pub use request::{COUNT_LIMIT, CreateInstance};
 pub use task::{Aim, Task};
 
 /// Where an instance stands.

@@ -18,17 +18,13 @@ use peers::glance::{self, Glance};
 
 use crate::{
     error::Error,
-    instance::{Compute, Reservation, Scope, names::NameTemplate},
+    instance::{Compute, CreateInstance, Reservation, Scope, checks, names::NameTemplate},
     quota::Quota,
     store::{Claim, Creation, Provision, Store},
 };
 
-pub mod checks;
 pub mod populate;
 pub mod provision;
-pub mod request;
-
-pub use request::CreateInstance;
 
 use provision::Plan;
 

@@ -24,6 +24,7 @@ pub use change::{Change, Entry, Request};
 pub use claim::Claim;
 pub use create::{Creation, Provision};
 pub use drift::{Place, Wanted};
+pub use flavor::StoredFlavor;
 pub use history::{Earlier, Past};
 pub use job::{Action, Backlog, Due, Job, Registration};
 pub use sweep::Kept;

@@ -5,10 +5,9 @@ use std::ops::RangeInclusive;
 use common::{flavor::Flavor, id::Id, text, violations::Violations};
 use proto::nova::v1 as pb;
 
-use crate::pipeline::{
-    CreateInstance,
+use crate::instance::{
+    COUNT_LIMIT, CreateInstance,
     checks::{NULL_KERNEL, metadata_violations},
-    request::COUNT_LIMIT,
 };
 
 /// Network shares that everybody writes in the same way, without an exponent.

@@ -15,8 +15,8 @@ use proto::{
 };
 
 use crate::{
-    flavors::StoredFlavor,
     instance::{Compute, Instance, Operation, PowerState, Record, Reservation, State, Task, TaskState},
+    store::StoredFlavor,
 };
 
 /// The answer to a request that created instances: in full if clients accept an answer that large.

@@ -14,10 +14,10 @@ use common::{
     },
 };
 
-use super::{Needs, Record, State};
-use crate::pipeline::{
+use super::{
+    Needs, Record, State,
     checks::{Boot, NULL_KERNEL},
-    populate::inherit_properties_from_image,
+    inherited::inherit_properties_from_image,
 };
 
 /// Prefix of the entries of the flavor before a resize (Icehouse, `save_flavor_info(…, 'old_')`).

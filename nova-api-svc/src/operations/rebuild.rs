@@ -10,8 +10,8 @@ use crate::{
     instance::{
         Instance,
         afterwards::{confirm_resize, rebuild, unshelve},
+        checks,
     },
-    pipeline::checks,
 };
 
 /// What an instance is made from again.

@@ -8,8 +8,8 @@ use crate::{
     instance::{
         Aim, Instance, Needs, Record,
         afterwards::{image_of, resize},
+        checks,
     },
-    pipeline::checks,
     quota::Quota,
 };
 

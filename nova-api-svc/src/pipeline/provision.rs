@@ -12,14 +12,12 @@ use common::{
     violations::Violations,
 };
 
-use super::{
-    CreateInstance,
-    checks::Boot,
-    populate::{populate_instance_for_create, populate_instance_names},
-};
+use super::populate::{populate_instance_for_create, populate_instance_names};
 use crate::{
     error::Error,
-    instance::{Compute, Instance, PowerState, Reservation, names::NameTemplate},
+    instance::{
+        Compute, CreateInstance, Instance, PowerState, Reservation, checks::Boot, names::NameTemplate,
+    },
     quota::{Quota, Usage},
 };
 

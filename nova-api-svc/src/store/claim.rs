@@ -12,8 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    instance::{Instance, Reservation, Scope},
-    pipeline::CreateInstance,
+    instance::{CreateInstance, Instance, Reservation, Scope},
 };
 
 /// What a request claims before it creates anything: its reservation and, if it has one, its request id.

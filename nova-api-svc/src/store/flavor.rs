@@ -16,7 +16,16 @@ use common::flavor::Flavor;
 use sqlx::QueryBuilder;
 
 use super::Store;
-use crate::{error::Error, flavors::StoredFlavor, list::FlavorOrder};
+use crate::{error::Error, list::FlavorOrder};
+
+/// A flavor and when it was added.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredFlavor {
+    /// The flavor.
+    pub flavor: Flavor,
+    /// When it was added.
+    pub create_time: DateTime<Utc>,
+}
 
 /// As many requests as share a statement.
 const LIMITS: Limits = Limits { name: "flavors", batch: 128, patience: Duration::from_millis(20) };
