@@ -49,9 +49,9 @@ pub(super) fn attribute(attribute: Attribute, value: &Value) -> Result<Target, &
         Attribute::DiskFormat | Attribute::ContainerFormat if value.as_str() == Some("") => {
             Err("must be a known format, or null")
         }
-        Attribute::Owner if value.as_str() == Some("") => {
-            Err("must be a project, or null: an image without an owner is seen by everybody")
-        }
+        Attribute::Owner if value.as_str() == Some("") => Err(
+            "must be a project, or null: an image without an owner is seen by everybody, unless it is private",
+        ),
         _ => text(value),
     };
     Ok(Target::Attribute(attribute, read?))

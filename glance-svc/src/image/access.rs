@@ -48,10 +48,9 @@ fn access(caller: &Caller, standing: Standing<'_>) -> Access {
         return Access::Manages;
     }
     let is_seen = match standing.visibility {
-        // Glance: what nobody owns, everybody sees.
-        Some(_) if standing.owner.is_empty() => true,
         Some(Visibility::Public | Visibility::Community) => true,
-        Some(Visibility::Shared) => standing.is_shared,
+        // Glance: what nobody owns is shared with everybody, unless its policy finds it to be private.
+        Some(Visibility::Shared) => standing.is_shared || standing.owner.is_empty(),
         None | Some(Visibility::Private) => false,
     };
     if is_seen { Access::Sees } else { Access::Nothing }
@@ -172,7 +171,7 @@ mod tests {
         for visibility in [Public, Community, Private, Shared] {
             assert!(sees(&caller("owner", &["reader"]), &image("owner", visibility), false));
             assert!(sees(&caller("other", &["admin"]), &image("owner", visibility), false));
-            assert!(sees(&stranger, &image("", visibility), false));
+            assert_eq!(sees(&stranger, &image("", visibility), false), visibility != Private);
         }
         assert!(!sees(&caller("", &["member"]), &image("owner", Private), false));
     }
@@ -198,7 +197,8 @@ mod tests {
                 Standing { owner: "owner", visibility: Some(Visibility::Public), is_shared: false },
                 [Manages, Sees, Sees],
             ),
-            (Standing { owner: "", visibility: Some(Visibility::Private), is_shared: false }, [Sees; 3]),
+            (Standing { owner: "", visibility: Some(Visibility::Private), is_shared: false }, [Nothing; 3]),
+            (Standing { owner: "", visibility: Some(Visibility::Shared), is_shared: false }, [Sees; 3]),
             (Standing::managed("owner"), [Manages, Nothing, Nothing]),
             (Standing::managed("other"), [Nothing, Manages, Nothing]),
             (Standing::managed(""), [Nothing; 3]),

@@ -97,9 +97,10 @@ async fn what_callers_may_do_with_an_image_that_nobody_owns(db: TestDb) {
     for visibility in ["private", "shared"] {
         let mut id = active(&world, visibility).await;
         for who in CALLERS {
-            // Glance: what nobody owns, everybody sees.
+            // Glance: what nobody owns is shared with everybody, and private is private.
             let level = match who {
                 Who::ADMIN | Who::NOBODY => Level::Changes,
+                _ if visibility == "private" => Level::Nothing,
                 Who::READER | PASSER_BY => Level::Sees,
                 _ => Level::Reads,
             };
