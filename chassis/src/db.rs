@@ -43,7 +43,7 @@ pub use migrations::{Migrations, OpenError};
 pub use rows::{as_micros, as_text, json};
 
 use collector::Database;
-use condition::{Condition, Tried};
+use condition::{Condition, WriteProbe};
 use error::is_unavailable;
 use file::DatabaseFile;
 use migrations::{is_busy, migrate_postgres, migrate_sqlite, tolerant};
@@ -66,7 +66,7 @@ struct Inner {
     /// What could be done with the database when it was last looked at.
     condition: watch::Sender<Condition>,
     /// When writing was tried.
-    tried: Tried,
+    tried: WriteProbe,
     /// The file of an SQLite database.
     file: Option<DatabaseFile>,
     /// Which sessions of PostgreSQL are used again.
@@ -115,7 +115,7 @@ impl Db {
         };
         let (migrates, is_migrated) = (AtomicBool::new(true), AtomicBool::new(false));
         let condition = watch::Sender::new(Condition::Away);
-        let (transactions, tried) = (Arc::default(), Tried::default());
+        let (transactions, tried) = (Arc::default(), WriteProbe::default());
         Ok(Self(Arc::new(Inner {
             pools,
             migrations,

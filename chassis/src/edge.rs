@@ -41,8 +41,8 @@ mod shares;
 #[cfg(test)]
 mod tests;
 
-pub use answer::Answer;
-pub use held::Held;
+pub use answer::ResponseFuture;
+pub use held::ResponseBody;
 pub use limits::Limits;
 pub(crate) use limits::Line;
 pub use memory::{Memory, Room};
@@ -51,11 +51,11 @@ pub use peer::Peer;
 
 use answer::{Work, expired};
 use arrival::Arrival;
-use held::Taken;
+use held::PendingResponse;
 use limits::{Admission, Kind};
-use memory::{Length, Slot, Weighed};
+use memory::{BudgetedBody, Length, Slot};
 use pace::Paced;
-use seen::{Seen, Way};
+use seen::{Observation, Protocol};
 
 /// Lets a request in or refuses it, notes its deadline, ends it when that has passed, and completes the statuses that
 /// the gRPC library makes by itself with the reason and domain that every error has. Counts every answer.
@@ -126,38 +126,38 @@ const FIELD: usize = 32;
 
 /// A service with its [`Edge`].
 #[derive(Debug, Clone)]
-pub struct Edged<S> {
+pub struct EdgeService<S> {
     inner: S,
     shared: Arc<Shared>,
 }
 
 impl<S> Layer<S> for Edge {
-    type Service = Edged<S>;
+    type Service = EdgeService<S>;
 
-    fn layer(&self, inner: S) -> Edged<S> {
-        Edged { inner, shared: Arc::clone(&self.0) }
+    fn layer(&self, inner: S) -> EdgeService<S> {
+        EdgeService { inner, shared: Arc::clone(&self.0) }
     }
 }
 
-impl<S> Service<Request> for Edged<S>
+impl<S> Service<Request> for EdgeService<S>
 where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
-    type Response = http::Response<Held>;
+    type Response = http::Response<ResponseBody>;
     type Error = Infallible;
-    type Future = Answer<S>;
+    type Future = ResponseFuture<S>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request) -> Answer<S> {
+    fn call(&mut self, mut request: Request) -> ResponseFuture<S> {
         let misplaced = self.shared.misplaced(&request);
         let way = match misplaced {
-            Some(_) => Way::http(request.headers()),
-            None => Way::of(request.headers()),
+            Some(_) => Protocol::http(request.headers()),
+            None => Protocol::of(request.headers()),
         };
-        let seen = Seen::new(&request, way, &self.shared.methods);
+        let seen = Observation::new(&request, way, &self.shared.methods);
         let span = telemetry::span(&request);
         let kind = Kind::of(&request, self.shared.is_transfer);
         let deadline = self.shared.deadline(&request, kind);
@@ -184,7 +184,7 @@ where
             }
         };
         let timer = deadline.map(|deadline| sleep_until(deadline.instant()));
-        Answer { work, timer, place: None, slot, taken, seen, span, shared: Arc::clone(&self.shared) }
+        ResponseFuture { work, timer, place: None, slot, taken, seen, span, shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -231,13 +231,13 @@ impl Shared {
     }
 
     /// The place of the answer among those that the client of the connection is to take.
-    fn taken(&self, request: &Request, kind: Kind) -> Option<Taken> {
+    fn taken(&self, request: &Request, kind: Kind) -> Option<PendingResponse> {
         let stall = match kind {
             Kind::Request | Kind::Free => self.stall,
             Kind::Transfer | Kind::Watch => 3 * self.stall,
         };
         let peer = request.extensions().get::<Peer>()?;
-        Some(Taken::new(Arc::clone(&peer.line.answers), stall))
+        Some(PendingResponse::new(Arc::clone(&peer.line.answers), stall))
     }
 
     /// Has the body of a request arrive without standing still, and wait for room if its message is large; gives where
@@ -257,7 +257,7 @@ impl Shared {
         if kind != Kind::Request {
             return None;
         }
-        let is_grpc = matches!(Way::of(request.headers()), Way::Grpc);
+        let is_grpc = matches!(Protocol::of(request.headers()), Protocol::Grpc);
         let length = if is_grpc {
             Length::Said(Vec::new())
         } else {
@@ -266,7 +266,7 @@ impl Shared {
         };
         let key = self.admission.key(request);
         let body = mem::take(request.body_mut());
-        let (weighed, slot) = Weighed::new(body, &self.memory, length, key);
+        let (weighed, slot) = BudgetedBody::new(body, &self.memory, length, key);
         *request.body_mut() = Body::new(weighed);
         Some(slot)
     }

@@ -106,41 +106,41 @@ pub struct Edge {
 
 /// A service with its [`Edge`].
 #[derive(Debug, Clone)]
-pub struct Edged<S> {
+pub struct EdgeService<S> {
     inner: S,
     domain: &'static str,
 }
 
 impl<S> Layer<S> for Edge {
-    type Service = Edged<S>;
+    type Service = EdgeService<S>;
 
-    fn layer(&self, inner: S) -> Edged<S> {
-        Edged { inner, domain: self.domain }
+    fn layer(&self, inner: S) -> EdgeService<S> {
+        EdgeService { inner, domain: self.domain }
     }
 }
 
-impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for Edged<S> {
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for EdgeService<S> {
     type Response = Response;
     type Error = Infallible;
-    type Future = Answer<S::Future>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Answer<S::Future> {
+    fn call(&mut self, request: Request) -> ResponseFuture<S::Future> {
         let headers = request.headers();
         let (id, form, is_grpc) = (request_id(headers), Form::of(headers), is_grpc(headers));
         let path = request.extensions().get::<MatchedPath>().cloned();
         let inner = (!is_grpc).then(|| self.inner.call(request));
-        Answer { inner, id, path, form, domain: self.domain }
+        ResponseFuture { inner, id, path, form, domain: self.domain }
     }
 }
 
 pin_project! {
     /// An answer as OpenStack's clients read it.
     #[derive(Debug)]
-    pub struct Answer<F> {
+    pub struct ResponseFuture<F> {
         // None where a gRPC method was called: no path of this API is one.
         #[pin]
         inner: Option<F>,
@@ -151,7 +151,7 @@ pin_project! {
     }
 }
 
-impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
+impl<F: Future<Output = Result<Response, Infallible>>> Future for ResponseFuture<F> {
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     error::Error,
-    image::{Image, snapshot::Snapshot, update::Update},
+    image::{Image, cached::CachedImage, update::Update},
     images::{Etags, Images},
     list::{DEFAULT_ORDER, HISTORY_ORDER, ImageFilter},
 };
@@ -47,7 +47,7 @@ fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Error> {
     Ok(identity::caller(request.extensions())?)
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+type GrpcResult<T> = Result<Response<T>, Status>;
 
 /// Bytes for a page: what is read for it, the messages that are made of that, and all of them together.
 const PAGE: usize = 4 * MAX_BYTES;
@@ -67,13 +67,13 @@ fn answer_in<T: Message>(room: Option<Room>, message: T) -> Response<T> {
 }
 
 /// An image, which keeps its room until it has been sent.
-fn image(image: &Snapshot) -> Response<EncodedImage> {
+fn image(image: &CachedImage) -> Response<EncodedImage> {
     answer_in(image.room(), image.into())
 }
 
 #[tonic::async_trait]
 impl ImageService for Api {
-    async fn create_image(&self, request: Request<pb::CreateImageRequest>) -> Answer<EncodedImage> {
+    async fn create_image(&self, request: Request<pb::CreateImageRequest>) -> GrpcResult<EncodedImage> {
         let caller = caller(&request)?;
         let (new, problems) = parse::new_image(request.into_inner(), &caller.actor, clock::now());
         let created =
@@ -81,7 +81,7 @@ impl ImageService for Api {
         Ok(image(&created))
     }
 
-    async fn get_image(&self, request: Request<pb::GetImageRequest>) -> Answer<EncodedImage> {
+    async fn get_image(&self, request: Request<pb::GetImageRequest>) -> GrpcResult<EncodedImage> {
         let caller = caller(&request)?;
         let (id, revision) = parse::get_image(request.get_ref()).map_err(Error::from)?;
         Ok(match revision {
@@ -91,13 +91,13 @@ impl ImageService for Api {
         })
     }
 
-    async fn get_images(&self, request: Request<pb::GetImagesRequest>) -> Answer<EncodedFoundImages> {
+    async fn get_images(&self, request: Request<pb::GetImagesRequest>) -> GrpcResult<EncodedFoundImages> {
         let caller = caller(&request)?;
         let room = Room::of(request.extensions(), batch::ROOM).await;
         Ok(answer_in(room, batch::get_images(&self.images, &caller, request.into_inner()).await?))
     }
 
-    async fn list_images(&self, request: Request<pb::ListImagesRequest>) -> Answer<EncodedImages> {
+    async fn list_images(&self, request: Request<pb::ListImagesRequest>) -> GrpcResult<EncodedImages> {
         let caller = caller(&request)?;
         let room = Room::of(request.extensions(), PAGE).await;
         let pb::ListImagesRequest { page_size, page_token, filter, order_by } = request.into_inner();
@@ -114,7 +114,7 @@ impl ImageService for Api {
         Ok(answer_in(room, render::images(&images, next_page_token)))
     }
 
-    async fn update_image(&self, request: Request<pb::UpdateImageRequest>) -> Answer<EncodedImage> {
+    async fn update_image(&self, request: Request<pb::UpdateImageRequest>) -> GrpcResult<EncodedImage> {
         let caller = caller(&request)?;
         let (id, update, etags) =
             parse::update_image(request.into_inner(), clock::now()).map_err(Error::from)?;
@@ -125,7 +125,7 @@ impl ImageService for Api {
     async fn update_image_properties(
         &self,
         request: Request<pb::UpdateImagePropertiesRequest>,
-    ) -> Answer<EncodedImage> {
+    ) -> GrpcResult<EncodedImage> {
         let caller = caller(&request)?;
         let (id, update, etags) =
             parse::update_properties(request.into_inner(), clock::now()).map_err(Error::from)?;
@@ -133,7 +133,7 @@ impl ImageService for Api {
         Ok(image(&updated))
     }
 
-    async fn delete_image(&self, request: Request<pb::DeleteImageRequest>) -> Answer<()> {
+    async fn delete_image(&self, request: Request<pb::DeleteImageRequest>) -> GrpcResult<()> {
         let caller = caller(&request)?;
         let pb::DeleteImageRequest { id, etag } = request.into_inner();
         let id = Id::from_field("id", &id).map_err(Error::from)?;
@@ -144,7 +144,7 @@ impl ImageService for Api {
     async fn list_image_revisions(
         &self,
         request: Request<pb::ListImageRevisionsRequest>,
-    ) -> Answer<pb::ListImageRevisionsResponse> {
+    ) -> GrpcResult<pb::ListImageRevisionsResponse> {
         let caller = caller(&request)?;
         let room = Room::of(request.extensions(), HISTORY).await;
         let pb::ListImageRevisionsRequest { image_id, page_size, page_token } = request.into_inner();
@@ -167,12 +167,15 @@ impl ImageService for Api {
     async fn create_image_member(
         &self,
         request: Request<pb::CreateImageMemberRequest>,
-    ) -> Answer<pb::ImageMember> {
+    ) -> GrpcResult<pb::ImageMember> {
         let caller = caller(&request)?;
         members::create(&self.images, &caller, request.into_inner()).await
     }
 
-    async fn get_image_member(&self, request: Request<pb::GetImageMemberRequest>) -> Answer<pb::ImageMember> {
+    async fn get_image_member(
+        &self,
+        request: Request<pb::GetImageMemberRequest>,
+    ) -> GrpcResult<pb::ImageMember> {
         let caller = caller(&request)?;
         members::get(&self.images, &caller, request.into_inner()).await
     }
@@ -180,7 +183,7 @@ impl ImageService for Api {
     async fn list_image_members(
         &self,
         request: Request<pb::ListImageMembersRequest>,
-    ) -> Answer<pb::ListImageMembersResponse> {
+    ) -> GrpcResult<pb::ListImageMembersResponse> {
         let caller = caller(&request)?;
         members::list(&self.images, &caller, request.into_inner()).await
     }
@@ -188,12 +191,12 @@ impl ImageService for Api {
     async fn update_image_member(
         &self,
         request: Request<pb::UpdateImageMemberRequest>,
-    ) -> Answer<pb::ImageMember> {
+    ) -> GrpcResult<pb::ImageMember> {
         let caller = caller(&request)?;
         members::update(&self.images, &caller, request.into_inner()).await
     }
 
-    async fn delete_image_member(&self, request: Request<pb::DeleteImageMemberRequest>) -> Answer<()> {
+    async fn delete_image_member(&self, request: Request<pb::DeleteImageMemberRequest>) -> GrpcResult<()> {
         let caller = caller(&request)?;
         members::delete(&self.images, &caller, request.into_inner()).await
     }
@@ -201,7 +204,7 @@ impl ImageService for Api {
     async fn upload_image_data(
         &self,
         request: Request<Streaming<pb::UploadImageDataRequest>>,
-    ) -> Answer<EncodedImage> {
+    ) -> GrpcResult<EncodedImage> {
         let caller = caller(&request)?;
         data::upload(&self.images, &caller, request.into_inner()).await
     }
@@ -211,14 +214,20 @@ impl ImageService for Api {
     async fn download_image_data(
         &self,
         request: Request<pb::DownloadImageDataRequest>,
-    ) -> Answer<data::Download> {
+    ) -> GrpcResult<data::Download> {
         let caller = caller(&request)?;
         data::download(&self.images, &caller, request.into_inner()).await
     }
 }
 
 impl Api {
-    async fn update(&self, id: Id, update: Update, etags: Etags, caller: &Caller) -> Result<Snapshot, Error> {
+    async fn update(
+        &self,
+        id: Id,
+        update: Update,
+        etags: Etags,
+        caller: &Caller,
+    ) -> Result<CachedImage, Error> {
         let change = move |image: &mut Image| {
             update.apply(image);
             Ok(())

@@ -130,9 +130,9 @@ fn routes() -> Vec<Route> {
 }
 
 /// Who is calling.
-struct By(Arc<Caller>);
+struct Authenticated(Arc<Caller>);
 
-impl FromRequestParts<Arc<Api>> for By {
+impl FromRequestParts<Arc<Api>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
@@ -219,7 +219,7 @@ fn unsupported_media_type(given: &str, expected: &str) -> Problem {
 }
 
 /// The state of a handler.
-type Of = State<Arc<Api>>;
+type ApiState = State<Arc<Api>>;
 
 #[cfg(test)]
 mod tests {

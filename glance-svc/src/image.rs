@@ -7,12 +7,12 @@ use common::{id::Id, image::Properties};
 
 pub mod access;
 pub mod attribute;
+pub mod cached;
 pub mod history;
 pub mod listed;
 pub mod member;
 pub mod patch;
 pub mod properties;
-pub mod snapshot;
 pub mod status;
 pub mod update;
 

@@ -6,15 +6,15 @@ use crate::{
     image::{
         Image, Status,
         access::{self, Access, Standing},
+        cached::CachedImage,
         etag as etag_of,
         history::Revision,
         listed::Listed,
         properties::Quota,
-        snapshot::Snapshot,
         update,
     },
     list::{ImageFilter, ImageOrder, RevisionOrder, Scope},
-    store::{DataStep, Edit, Seen, Store},
+    store::{DataStep, Edit, Store, VisibleImage},
 };
 use chassis::{
     caller::Caller,
@@ -92,7 +92,7 @@ impl Images {
         image: Image,
         problems: Violations,
         caller: &Caller,
-    ) -> Result<Snapshot, Error> {
+    ) -> Result<CachedImage, Error> {
         let image = update::register(image, problems, self.limits.properties)?;
         access::check_next(caller, None, &image)?;
         self.store.insert(&image, &caller.actor).await?;
@@ -121,7 +121,7 @@ impl Images {
         etags: Etags,
         caller: &Caller,
         change: impl Fn(&mut Image) -> Result<(), Error> + Send + Sync + 'static,
-    ) -> Result<Snapshot, Error> {
+    ) -> Result<CachedImage, Error> {
         self.update_with(id, DataStep::None, etags, caller, change).await
     }
 
@@ -133,9 +133,9 @@ impl Images {
         etags: Etags,
         caller: &Caller,
         change: impl Fn(&mut Image) -> Result<(), Error> + Send + Sync + 'static,
-    ) -> Result<Snapshot, Error> {
+    ) -> Result<CachedImage, Error> {
         let (actor, caller, quota) = (caller.actor.clone(), caller.clone(), self.limits.properties);
-        let change = move |seen: &Seen| {
+        let change = move |seen: &VisibleImage| {
             check_seen(seen, &caller)?;
             access::check_change(&caller, &seen.image)?;
             check_etag(&seen.image, &etags)?;
@@ -149,12 +149,12 @@ impl Images {
     }
 
     /// Withdraws an ACTIVE image from use; one that is withdrawn stays as it is.
-    pub async fn deactivate(&self, id: Id, etags: Etags, caller: &Caller) -> Result<Snapshot, Error> {
+    pub async fn deactivate(&self, id: Id, etags: Etags, caller: &Caller) -> Result<CachedImage, Error> {
         self.switch(id, Status::Active, Status::Deactivated, etags, caller).await
     }
 
     /// Makes a DEACTIVATED image ACTIVE again; one that is ACTIVE stays as it is.
-    pub async fn reactivate(&self, id: Id, etags: Etags, caller: &Caller) -> Result<Snapshot, Error> {
+    pub async fn reactivate(&self, id: Id, etags: Etags, caller: &Caller) -> Result<CachedImage, Error> {
         self.switch(id, Status::Deactivated, Status::Active, etags, caller).await
     }
 
@@ -165,7 +165,7 @@ impl Images {
         to: Status,
         etags: Etags,
         caller: &Caller,
-    ) -> Result<Snapshot, Error> {
+    ) -> Result<CachedImage, Error> {
         let change = move |image: &mut Image| {
             if image.status != from && image.status != to {
                 return Err(Error::StatusMove { id, from: image.status, to });
@@ -184,7 +184,7 @@ impl Images {
         etags: Etags,
         caller: &Caller,
         there: fn() -> Result<(), Error>,
-    ) -> Result<Snapshot, Error> {
+    ) -> Result<CachedImage, Error> {
         let tag = tag.to_owned();
         let change = move |image: &mut Image| if image.tags.insert(tag.clone()) { Ok(()) } else { there() };
         self.update(id, etags, caller, change).await
@@ -197,7 +197,7 @@ impl Images {
         tag: &str,
         etags: Etags,
         caller: &Caller,
-    ) -> Result<Snapshot, Error> {
+    ) -> Result<CachedImage, Error> {
         let tag = tag.to_owned();
         let change = move |image: &mut Image| {
             let removed = image.tags.remove(&tag);
@@ -209,7 +209,7 @@ impl Images {
     /// Deletes an image and its data.
     pub async fn delete(&self, id: Id, etags: &[String], caller: &Caller) -> Result<(), Error> {
         let is_away = self.check_place().await.is_err();
-        let check = |seen: &Seen| {
+        let check = |seen: &VisibleImage| {
             check_seen(seen, caller)?;
             access::check_change(caller, &seen.image)?;
             check_etag(&seen.image, etags)?;
@@ -250,7 +250,7 @@ impl Images {
     }
 }
 
-fn check_seen(seen: &Seen, caller: &Caller) -> Result<(), Error> {
+fn check_seen(seen: &VisibleImage, caller: &Caller) -> Result<(), Error> {
     let is_seen = access::sees(caller, &seen.image, seen.is_member);
     is_seen.then_some(()).ok_or(Error::NotFound(seen.image.id))
 }

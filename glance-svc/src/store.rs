@@ -30,7 +30,7 @@ mod update;
 
 pub use current::Found;
 pub use data::{DataStep, Unsettled};
-pub use history::Past;
+pub use history::HistoryAccess;
 pub use update::{Edit, Revise};
 
 use current::{Current, current};
@@ -92,7 +92,7 @@ const ATTRIBUTES: &str = seen!("NULL");
 
 /// An image, and whether it is shared with the project that reads it.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct VisibleImage {
     /// The image.
     pub image: Image,
     /// Whether it is shared with the project, whatever the project says to it.
@@ -181,19 +181,19 @@ impl Store {
     }
 
     /// The image as it is now, however large it is, and whether it is shared with `project`.
-    pub async fn get(&self, id: Id, project: &str) -> Result<Option<Seen>, Error> {
+    pub async fn get(&self, id: Id, project: &str) -> Result<Option<VisibleImage>, Error> {
         let row: Option<SeenRow> = on_db!(self.db, |connection| {
             sqlx::query_as(seen!("properties")).bind(id).bind(project).fetch_optional(connection).await?
         });
-        row.map(|row| Ok(Seen { image: row.image.try_into()?, is_member: row.is_member })).transpose()
+        row.map(|row| Ok(VisibleImage { image: row.image.try_into()?, is_member: row.is_member })).transpose()
     }
 
     /// As [`Store::get`], without the properties of the image, which can be large.
-    pub async fn attributes(&self, id: Id, project: &str) -> Result<Option<Seen>, Error> {
+    pub async fn attributes(&self, id: Id, project: &str) -> Result<Option<VisibleImage>, Error> {
         let row: Option<SeenRow> = on_db!(self.db, |connection| {
             sqlx::query_as(ATTRIBUTES).bind(id).bind(project).fetch_optional(connection).await?
         });
-        row.map(|row| Ok(Seen { image: row.image.rest()?, is_member: row.is_member })).transpose()
+        row.map(|row| Ok(VisibleImage { image: row.image.rest()?, is_member: row.is_member })).transpose()
     }
 
     /// Deletes the image unless `check` refuses, which does not see its properties; its history stays and gets one last
@@ -203,7 +203,7 @@ impl Store {
         id: Id,
         actor: &Actor,
         now: DateTime<Utc>,
-        check: impl Fn(&Seen) -> Result<(), Error>,
+        check: impl Fn(&VisibleImage) -> Result<(), Error>,
     ) -> Result<(), Error> {
         retrying(|| self.try_delete(id, actor, now, &check)).await
     }
@@ -213,11 +213,11 @@ impl Store {
         id: Id,
         actor: &Actor,
         now: DateTime<Utc>,
-        check: impl Fn(&Seen) -> Result<(), Error>,
+        check: impl Fn(&VisibleImage) -> Result<(), Error>,
     ) -> Result<(), Error> {
         in_transaction!(self.db, |tx| {
             let (image, is_member) = lock_image!(tx, id, &actor.project_id, now);
-            let seen = Seen { image, is_member };
+            let seen = VisibleImage { image, is_member };
             check(&seen)?;
             let image = seen.image;
             let changes = vec![Change::deletion(image.status)];

@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::{
     instance::{Compute, names::NameTemplate, snapshot::NonInheritable},
     quota::Quota,
-    store::Kept,
+    store::Retention,
 };
 
 /// The compute API of Imprint: creates instances from images and keeps the image's properties with them.
@@ -184,8 +184,8 @@ impl Config {
 
     /// How long what nothing needs any more is kept.
     #[must_use]
-    pub fn kept(&self) -> Kept {
-        Kept {
+    pub fn retention(&self) -> Retention {
+        Retention {
             deleted_history: TimeDelta::days(self.deleted_history_days.into()),
             requests: TimeDelta::hours(self.request_id_retention_hours.into()),
         }

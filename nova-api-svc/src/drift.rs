@@ -28,7 +28,7 @@ use crate::{
         difference::{Difference, Kind, differences},
     },
     list::DriftOrder,
-    store::{Place, Store, Wanted},
+    store::{InstanceSummary, RecordFilter, Store},
 };
 
 /// As many records as are compared at once.
@@ -50,7 +50,7 @@ const MOST_INSTANCES: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriftFilter {
     /// Which records.
-    pub wanted: Wanted,
+    pub wanted: RecordFilter,
     /// The property that differs, without the prefix.
     pub property: Option<String>,
     /// The project that instances belong to.
@@ -61,7 +61,7 @@ pub struct DriftFilter {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drift {
     /// The instance.
-    pub instance: Place,
+    pub instance: InstanceSummary,
     /// What its record differs in.
     pub drifted: Arc<Drifted>,
 }
@@ -92,7 +92,7 @@ struct Found {
 impl Found {
     /// Adds what an answer of `size` items has room for; `false`, and nothing is added, if it is full. A page never
     /// is empty while there is an item.
-    fn add(&mut self, size: usize, instance: Place, drifted: &Arc<Drifted>) -> bool {
+    fn add(&mut self, size: usize, instance: InstanceSummary, drifted: &Arc<Drifted>) -> bool {
         self.bytes += instance.bytes() + drifted.bytes();
         let is_too_large = self.bytes > MAX_BYTES && !self.drifts.is_empty();
         let has_room = self.drifts.len() < size && !is_too_large;
@@ -103,7 +103,7 @@ impl Found {
     }
 
     /// The page, whose successor begins behind its last instance.
-    fn page(self, keys: impl Fn(&Place) -> Vec<Key>) -> Drifts {
+    fn page(self, keys: impl Fn(&InstanceSummary) -> Vec<Key>) -> Drifts {
         let last = self.drifts.last().map(|drift| keys(&drift.instance));
         (self.drifts, last)
     }
@@ -208,7 +208,7 @@ impl Detector {
             after = Some((last.create_time, last.id));
             walked += instances.len();
             for step in instances.chunks(STEP) {
-                self.learn(step, filter, asking, &mut known).await?;
+                self.load_images(step, filter, asking, &mut known).await?;
                 for instance in step {
                     let Some(Some(drifted)) = known.get(&instance.record_id) else { continue };
                     if !found.add(page.size, instance.clone(), drifted) {
@@ -223,9 +223,9 @@ impl Detector {
     }
 
     /// Compares the records of instances that were not compared yet.
-    async fn learn(
+    async fn load_images(
         &self,
-        instances: &[Place],
+        instances: &[InstanceSummary],
         filter: &DriftFilter,
         asking: Asking<'_>,
         known: &mut HashMap<Id, Option<Arc<Drifted>>>,
@@ -281,12 +281,12 @@ fn compare(record: &Record, image: &Image, filter: &DriftFilter) -> Option<Drift
 }
 
 /// The keys of an instance in the order of records.
-fn keys_of_record(place: &Place) -> Vec<Key> {
+fn keys_of_record(place: &InstanceSummary) -> Vec<Key> {
     vec![Key::Id(place.record_id), Key::Micros(place.create_time), Key::Id(place.id)]
 }
 
 /// The keys of an instance in the order of its project.
-fn keys_of_project(place: &Place) -> Vec<Key> {
+fn keys_of_project(place: &InstanceSummary) -> Vec<Key> {
     vec![Key::Micros(place.create_time), Key::Id(place.id)]
 }
 

@@ -58,7 +58,7 @@ pub fn service(operations: Operations, identity: Identity, limits: &Limits, db: 
     }
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+type GrpcResult<T> = Result<Response<T>, Status>;
 
 /// Room for an answer for which about so many `bytes` are read and made.
 async fn room<T>(request: &Request<T>, bytes: usize) -> Option<Room> {

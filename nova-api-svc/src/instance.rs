@@ -8,7 +8,6 @@ use common::id::Id;
 use serde::Serialize;
 
 pub mod access;
-pub mod afterwards;
 pub mod checks;
 pub mod difference;
 pub mod images;
@@ -19,12 +18,13 @@ mod record;
 mod request;
 pub mod snapshot;
 mod task;
+pub mod transitions;
 
 pub use access::Scope;
 pub use operation::{Operation, Step, TaskState};
 pub use record::{Inherited, Needs, Record};
 pub use request::{COUNT_LIMIT, CreateInstance};
-pub use task::{Aim, Task};
+pub use task::{RecordChange, Task};
 
 /// Where an instance stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -15,7 +15,7 @@ use crate::{
         difference::{Difference, differences},
     },
     list::{HistoryOrder, InstanceFilter, InstanceOrder},
-    store::{Past, Store},
+    store::{HistoryEntry, Store},
 };
 
 /// The instances.
@@ -70,13 +70,13 @@ impl Instances {
         id: Id,
         page: &Page<HistoryOrder>,
         scope: &Scope,
-    ) -> Result<Read<Past>, Error> {
+    ) -> Result<Read<HistoryEntry>, Error> {
         let past = self.store.history(id, page, scope).await?;
         if !past.items.is_empty() || page.after().is_some() {
             return Ok(past);
         }
         match self.store.instance(id, scope).await? {
-            Some(instance) if instance.revision == 1 => Ok(vec![Past::creation(&instance)].into()),
+            Some(instance) if instance.revision == 1 => Ok(vec![HistoryEntry::creation(&instance)].into()),
             // Something was done with it between the two looks, or it is gone.
             _ => {
                 let past = self.store.history(id, page, scope).await?;

@@ -37,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
         db.skip_migrations();
     }
     db.migrate_or_wait().await?;
-    let (store, kept) = (Store::new(db.clone()), config.kept());
+    let (store, retention) = (Store::new(db.clone()), config.retention());
     let pipeline = Pipeline {
         glance: Glance::new(&config.glance_endpoint, config.glance_timeout(), config.glance_tls()?.as_ref())
             .with_context(|| format!("glance endpoint {:?}", config.glance_endpoint))?,
@@ -46,13 +46,13 @@ async fn main() -> anyhow::Result<()> {
         template: config.multi_instance_display_name_template,
         compute: config.compute,
     };
-    let operations = Operations { pipeline, left_out: config.non_inheritable_image_properties };
+    let operations = Operations { pipeline, non_inheritable: config.non_inheritable_image_properties };
     // Before anybody learns that it runs, and may want to stop it.
     let shutdown = server::shutdown_signal()?;
     let listeners = Listeners::bind(&config.listen, config.server.admin_listen.as_deref()).await?;
     config.identity.check(listeners.public.local_addr()?, config.server.allow_remote_development)?;
     listeners.announce("nova-api-svc")?;
-    tokio::spawn(async move { background::keep("sweep", || store.sweep(kept)).await });
+    tokio::spawn(async move { background::keep("sweep", || store.sweep(retention)).await });
     let done_later = operations.clone();
     tokio::spawn(async move { background::keep("jobs", || done_later.do_jobs()).await });
     let service = grpc::service(operations, config.identity, &options.limits, db);

@@ -13,10 +13,10 @@ use serde::Serialize;
 use crate::{
     error::Error,
     instance::{
-        Aim, Compute, Instance, Needs, Operation, Record, Scope, Step,
-        afterwards::{confirm_resize, shelved_image, unshelve},
+        Compute, Instance, Needs, Operation, Record, RecordChange, Scope, Step,
         images::left,
         snapshot::NonInheritable,
+        transitions::{confirm_resize, shelved_image, unshelve},
     },
     pipeline::Pipeline,
     quota::Quota,
@@ -48,12 +48,12 @@ pub struct Operations {
     /// What creates instances: the same image catalogue, database and rules.
     pub pipeline: Pipeline,
     /// Properties that images of instances do not inherit.
-    pub left_out: NonInheritable,
+    pub non_inheritable: NonInheritable,
 }
 
 /// What is to be done with an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum Wish {
+pub enum Action {
     /// Register an image of it (Nova, `snapshot`).
     Snapshot {
         /// Name of the image.
@@ -92,7 +92,7 @@ pub enum Wish {
 
 /// Who wants something done, with which instance, and on which conditions.
 #[derive(Debug, Clone)]
-pub struct Asked<'a> {
+pub struct Context<'a> {
     /// The instance.
     pub id: Id,
     /// The request, if a retry of it must be safe.
@@ -107,7 +107,7 @@ pub struct Asked<'a> {
 
 /// What became of an instance.
 #[derive(Debug, Clone)]
-pub struct Done {
+pub struct ActionResult {
     /// The instance as it is now.
     pub instance: Instance,
     /// The image that was made of it.
@@ -116,7 +116,7 @@ pub struct Done {
     pub truncated: Vec<String>,
 }
 
-impl Done {
+impl ActionResult {
     /// An instance that no image was made of.
     const fn without_image(instance: Instance) -> Self {
         Self { instance, image_id: None, truncated: Vec::new() }
@@ -137,7 +137,7 @@ enum Source {
 /// What an operation is to do.
 #[derive(Debug, Default)]
 struct Plan {
-    aim: Aim,
+    record_change: RecordChange,
     /// What glance-svc is to be asked for before it goes on.
     job: Option<Job>,
     /// What the project may use, where it will use more.
@@ -147,11 +147,14 @@ struct Plan {
 impl Plan {
     /// A change of the record alone.
     fn to(target: Record) -> Self {
-        Self { aim: Aim { target: Some(Arc::new(target)), ..Aim::default() }, ..Self::default() }
+        Self {
+            record_change: RecordChange { target: Some(Arc::new(target)), ..RecordChange::default() },
+            ..Self::default()
+        }
     }
 }
 
-impl Wish {
+impl Action {
     /// The operation that fulfils it.
     #[must_use]
     pub const fn operation(&self) -> Operation {
@@ -170,94 +173,99 @@ impl Wish {
 
 impl Operations {
     /// Does something with an instance as it is.
-    pub async fn run(&self, wish: &Wish, asked: &Asked<'_>) -> Result<Done, Error> {
-        let (scope, mut source) = (Scope::change(asked.caller)?, None);
+    pub async fn run(&self, action: &Action, context: &Context<'_>) -> Result<ActionResult, Error> {
+        let (scope, mut source) = (Scope::change(context.caller)?, None);
         for _ in 0..TRIES {
             let seen = source.as_ref();
-            let decide = || self.decide(wish, asked, &scope, seen);
-            match self.pipeline.store.change(asked.id, &scope, decide).await? {
-                Decided::Change(change) => return self.settle(*change, asked, &scope).await,
+            let decide = || self.decide(action, context, &scope, seen);
+            match self.pipeline.store.change(context.id, &scope, decide).await? {
+                Decided::Change(change) => return self.complete(*change, context, &scope).await,
                 Decided::Nothing(Instead::Done(done)) => return Ok(*done),
                 Decided::Nothing(Instead::Earlier(earlier)) => {
-                    return self.repeat(asked, &scope, *earlier).await;
+                    return self.repeat(context, &scope, *earlier).await;
                 }
                 Decided::Nothing(Instead::Ask(before)) => {
-                    source = Some(self.source(wish, asked, &before).await?);
+                    source = Some(self.source(action, context, &before).await?);
                 }
             }
         }
-        Err(Error::Contended(asked.id))
+        Err(Error::Contended(context.id))
     }
 
     /// What is to be done with an instance as it is.
     async fn decide(
         &self,
-        wish: &Wish,
-        asked: &Asked<'_>,
+        action: &Action,
+        context: &Context<'_>,
         scope: &Scope,
         source: Option<&Source>,
     ) -> Decision {
-        let before = match self.look(asked, scope).await? {
+        let before = match self.look(context, scope).await? {
             Ok(before) => before,
             Err(instead) => return Ok(Decided::Nothing(instead)),
         };
-        let operation = wish.operation();
+        let operation = action.operation();
         operation.check(&before)?;
-        let Some(plan) = self.plan(wish, asked, &before, source).await? else {
+        let Some(plan) = self.plan(action, context, &before, source).await? else {
             return Ok(Decided::Nothing(Instead::Ask(Box::new(before))));
         };
-        if operation == Operation::UpdateImageProperties && plan.aim.keeps(&before) {
+        if operation == Operation::UpdateImageProperties && plan.record_change.keeps(&before) {
             return Ok(Decided::Nothing(Instead::done(before)));
         }
-        Ok(Decided::Change(Box::new(self.change(operation, asked, &before, plan))))
+        Ok(Decided::Change(Box::new(self.change(operation, context, &before, plan))))
     }
 
     /// What is to become of an instance; `None` if glance-svc must be asked first.
     async fn plan(
         &self,
-        wish: &Wish,
-        asked: &Asked<'_>,
+        action: &Action,
+        context: &Context<'_>,
         before: &Instance,
         source: Option<&Source>,
     ) -> Result<Option<Plan>, Error> {
-        Ok(Some(match wish {
-            Wish::Snapshot { name, metadata } => self.snapshot(asked, before, name, metadata),
-            Wish::Rebuild { image_id, auto_disk_config } => {
+        Ok(Some(match action {
+            Action::Snapshot { name, metadata } => self.snapshot(context, before, name, metadata),
+            Action::Rebuild { image_id, auto_disk_config } => {
                 match rebuild::plan(before, source, *image_id, *auto_disk_config)? {
                     Some(plan) => plan,
                     None => return Ok(None),
                 }
             }
-            Wish::Resize { flavor_id } => match self.resize(before, flavor_id, source).await? {
+            Action::Resize { flavor_id } => match self.resize(before, flavor_id, source).await? {
                 Some(plan) => plan,
                 None => return Ok(None),
             },
-            Wish::ConfirmResize => Plan::to(confirm_resize(&before.record)),
-            Wish::RevertResize => Plan::to(Arc::unwrap_or_clone(self.former(before).await?)),
-            Wish::UpdateImageProperties { set, remove } => match edit::plan(before, set, remove, source)? {
+            Action::ConfirmResize => Plan::to(confirm_resize(&before.record)),
+            Action::RevertResize => Plan::to(Arc::unwrap_or_clone(self.former(before).await?)),
+            Action::UpdateImageProperties { set, remove } => match edit::plan(before, set, remove, source)? {
                 Some(plan) => plan,
                 None => return Ok(None),
             },
-            Wish::Shelve => self.shelve(asked, before),
-            Wish::Unshelve => {
+            Action::Shelve => self.shelve(context, before),
+            Action::Unshelve => {
                 let plan = Plan::to(unshelve(&before.record));
                 let image_id = shelved_image(&before.record);
-                Plan { aim: Aim { image_id, ..plan.aim }, ..plan }
+                Plan { record_change: RecordChange { image_id, ..plan.record_change }, ..plan }
             }
         }))
     }
 
     /// Asks glance-svc for what an operation needs to know of an instance as it is.
-    async fn source(&self, wish: &Wish, asked: &Asked<'_>, before: &Instance) -> Result<Source, Error> {
-        match wish {
-            Wish::Rebuild { image_id, auto_disk_config } => {
-                let made_from = self.rebuild_source(asked, before, *image_id, *auto_disk_config).await?;
+    async fn source(
+        &self,
+        action: &Action,
+        context: &Context<'_>,
+        before: &Instance,
+    ) -> Result<Source, Error> {
+        match action {
+            Action::Rebuild { image_id, auto_disk_config } => {
+                let made_from = self.rebuild_source(context, before, *image_id, *auto_disk_config).await?;
                 Ok(Source::Rebuild(made_from))
             }
-            Wish::UpdateImageProperties { set, remove } => {
-                Ok(Source::Boot(self.boot_images(asked, before, set, remove).await?))
+            Action::UpdateImageProperties { set, remove } => {
+                Ok(Source::Boot(self.boot_images(context, before, set, remove).await?))
             }
-            _ => Ok(self.needs(asked, before).await),
+            _ => Ok(self.needs(context, before).await),
         }
     }
 
@@ -266,25 +274,25 @@ impl Operations {
     }
 
     /// What an operation changes: where nothing has to be waited for, all of it.
-    fn change(&self, operation: Operation, asked: &Asked<'_>, before: &Instance, plan: Plan) -> Change {
-        let (now, image_id) = (before.later(clock::now()), plan.aim.image_id);
+    fn change(&self, operation: Operation, context: &Context<'_>, before: &Instance, plan: Plan) -> Change {
+        let (now, image_id) = (before.later(clock::now()), plan.record_change.image_id);
         let is_awaited = self.pipeline.compute == Compute::Agent || plan.job.is_some();
-        let begin = |aim| before.begin(operation, aim, asked.caller, now);
-        let (after, step) = match plan.aim {
-            aim if operation.is_immediate() => (before.with(aim), Step::Finished),
-            aim if is_awaited => (begin(aim), Step::Started),
-            aim => (begin(aim).finish(), Step::Finished),
+        let begin = |record_change| before.begin(operation, record_change, context.caller, now);
+        let (after, step) = match plan.record_change {
+            record_change if operation.is_immediate() => (before.with(record_change), Step::Finished),
+            record_change if is_awaited => (begin(record_change), Step::Started),
+            record_change => (begin(record_change).finish(), Step::Finished),
         };
         let entry = Entry {
             operation,
             step,
-            actor: asked.caller.actor.clone(),
+            actor: context.caller.actor.clone(),
             time: now,
             image_id,
             message: String::new(),
-            request: asked.request.clone(),
+            request: context.request.clone(),
         };
-        let job = plan.job.or_else(|| self.job_at_end(&entry, before, &after, asked.caller));
+        let job = plan.job.or_else(|| self.job_at_end(&entry, before, &after, context.caller));
         self.written(before, after, entry, job, plan.quota)
     }
 

@@ -23,11 +23,11 @@ mod turns;
 pub use change::{Change, Entry, Request};
 pub use claim::Claim;
 pub use create::{Creation, Provision};
-pub use drift::{Place, Wanted};
+pub use drift::{InstanceSummary, RecordFilter};
 pub use flavor::StoredFlavor;
-pub use history::{Earlier, Past};
-pub use job::{Action, Backlog, Due, Job, Registration};
-pub use sweep::Kept;
+pub use history::{EarlierAttempt, HistoryEntry};
+pub use job::{Backlog, DueJob, ImageAction, Job, Registration};
+pub use sweep::Retention;
 pub use turns::Decided;
 
 /// The schema.

@@ -10,7 +10,7 @@ use tonic::Code;
 /// Counters of calls to a peer, of all its replicas.
 #[derive(Debug, Default)]
 pub struct Calls {
-    answers: Family<Answer, Counter>,
+    answers: Family<Outcome, Counter>,
     /// Calls that were made again.
     pub(crate) retries: Counter,
     /// Calls that were not made again, because too many were.
@@ -18,14 +18,14 @@ pub struct Calls {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answer {
+struct Outcome {
     code: String,
 }
 
 impl Calls {
     /// Counts a try of a call by its outcome.
     pub(crate) fn answered(&self, code: Code) {
-        self.answers.get_or_create(&Answer { code: chassis::status::code_name(code).to_owned() }).inc();
+        self.answers.get_or_create(&Outcome { code: chassis::status::code_name(code).to_owned() }).inc();
     }
 
     /// Adds the counters to a registry; `peer` is a part of their names, such as `glance`.

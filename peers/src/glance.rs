@@ -84,7 +84,7 @@ const LIMITS: Limits = Limits { name: "images", batch: 256, patience: Duration::
 #[derive(Debug, Clone)]
 pub struct Glance {
     replicas: Replicas<Client>,
-    questions: Group<Question, Answer>,
+    questions: Group<Question, ImageResult>,
     timeout: Duration,
 }
 
@@ -96,7 +96,7 @@ struct Question {
     timeout: Duration,
 }
 
-type Answer = Result<Arc<Image>, Error>;
+type ImageResult = Result<Arc<Image>, Error>;
 
 impl Glance {
     /// The catalogue at `endpoint`, which may be several, separated by commas, such as `http://127.0.0.1:9292`;
@@ -116,7 +116,7 @@ impl Glance {
     }
 
     /// The image as it is now, within its share of the caller's deadline.
-    pub async fn image(&self, id: Id, caller: &Caller, deadline: Option<Deadline>) -> Answer {
+    pub async fn image(&self, id: Id, caller: &Caller, deadline: Option<Deadline>) -> ImageResult {
         let timeout = Deadline::share(deadline, self.timeout);
         let question = Question { id, caller: caller.clone(), timeout };
         match tokio::time::timeout(timeout, self.questions.submit(question)).await {
@@ -134,7 +134,7 @@ impl Glance {
         revision: i64,
         caller: &Caller,
         deadline: Option<Deadline>,
-    ) -> Answer {
+    ) -> ImageResult {
         let timeout = Deadline::share(deadline, self.timeout);
         ask_at(&self.replicas, id, revision, caller, timeout).await
     }
@@ -147,7 +147,7 @@ impl Glance {
 }
 
 /// Asks once for each image and project; the answer depends on the project and the roles, not on the user.
-async fn answer_all(replicas: Replicas<Client>, questions: Vec<Question>) -> Vec<Answer> {
+async fn answer_all(replicas: Replicas<Client>, questions: Vec<Question>) -> Vec<ImageResult> {
     let mut calls = BTreeMap::new();
     for question in &questions {
         let Caller { actor, roles, .. } = &question.caller;
@@ -168,7 +168,7 @@ async fn answer_all(replicas: Replicas<Client>, questions: Vec<Question>) -> Vec
         .collect()
 }
 
-async fn ask(replicas: &Replicas<Client>, question: &Question, timeout: Duration) -> Answer {
+async fn ask(replicas: &Replicas<Client>, question: &Question, timeout: Duration) -> ImageResult {
     ask_at(replicas, question.id, 0, &question.caller, timeout).await
 }
 
@@ -178,7 +178,7 @@ async fn ask_at(
     revision: i64,
     caller: &Caller,
     timeout: Duration,
-) -> Answer {
+) -> ImageResult {
     let started = Instant::now();
     let call = |mut client: Client, timeout| {
         let request = request(pb::GetImageRequest { id: id.to_string(), revision }, caller, timeout);

@@ -33,9 +33,9 @@ pub(super) fn doubt() {
 
 /// When writing was tried, and what was known of doubts then.
 #[derive(Debug, Default)]
-pub(super) struct Tried(Mutex<(Option<Instant>, u64)>);
+pub(super) struct WriteProbe(Mutex<(Option<Instant>, u64)>);
 
-impl Tried {
+impl WriteProbe {
     /// Whether there have been doubts since this was asked before.
     pub(super) fn has_doubts(&self) -> bool {
         let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);

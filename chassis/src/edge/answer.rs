@@ -24,11 +24,11 @@ use tracing::Span;
 use super::{
     Shared,
     arrival::{Arrival, Stalled},
-    held::{Held, Taken},
+    held::{PendingResponse, ResponseBody},
     memory::{Room, Slot},
     pace,
     places::{Entry, Place},
-    seen::Seen,
+    seen::Observation,
 };
 use crate::{
     http::Problem,
@@ -101,7 +101,7 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Work<S> {
 
 pin_project! {
     /// An answer in time.
-    pub struct Answer<S>
+    pub struct ResponseFuture<S>
     where
         S: Service<Request>,
     {
@@ -111,24 +111,24 @@ pin_project! {
         pub(super) timer: Option<Sleep>,
         pub(super) place: Option<Place>,
         pub(super) slot: Option<Slot>,
-        pub(super) taken: Option<Taken>,
-        pub(super) seen: Seen,
+        pub(super) taken: Option<PendingResponse>,
+        pub(super) seen: Observation,
         pub(super) span: Span,
         pub(super) shared: Arc<Shared>,
     }
 }
 
-impl<S: Service<Request>> fmt::Debug for Answer<S> {
+impl<S: Service<Request>> fmt::Debug for ResponseFuture<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Answer").field("seen", &self.seen).finish_non_exhaustive()
+        formatter.debug_struct("ResponseFuture").field("seen", &self.seen).finish_non_exhaustive()
     }
 }
 
-impl<S> Future for Answer<S>
+impl<S> Future for ResponseFuture<S>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
-    type Output = Result<http::Response<Held>, Infallible>;
+    type Output = Result<http::Response<ResponseBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -160,7 +160,7 @@ where
         if let Some(taken) = &taken {
             taken.begin();
         }
-        Poll::Ready(Ok(response.map(|body| Held::new(body, kept, taken, way))))
+        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, kept, taken, way))))
     }
 }
 

@@ -14,7 +14,7 @@ use axum::{
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{answer::caught, memory::Room, pace::Answers, places::Place, seen::Way};
+use super::{answer::caught, memory::Room, pace::Answers, places::Place, seen::Protocol};
 use crate::http::Problem;
 
 /// Most bytes that are handed on at once: the connection keeps what it has until the client takes it.
@@ -22,12 +22,12 @@ const PART: usize = 16 * 1024;
 
 /// The place of an answer among those that the client of a connection is to take.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct PendingResponse {
     answers: Arc<Answers>,
     number: usize,
 }
 
-impl Taken {
+impl PendingResponse {
     /// An answer of which more is to be taken within `stall`.
     pub(super) fn new(answers: Arc<Answers>, stall: Duration) -> Self {
         let number = answers.expect(stall);
@@ -40,7 +40,7 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for PendingResponse {
     fn drop(&mut self) {
         self.answers.end(self.number);
     }
@@ -49,26 +49,26 @@ impl Drop for Taken {
 pin_project! {
     /// The body of an answer, which is in flight until it has been sent.
     #[derive(Debug)]
-    pub struct Held {
+    pub struct ResponseBody {
         #[pin]
         body: Body,
         // What is given back when it is dropped.
         kept: (Option<Place>, Option<Room>),
         // None where no connection is known.
-        taken: Option<Taken>,
+        taken: Option<PendingResponse>,
         // What is left of the data that were too much at once.
         rest: Option<Bytes>,
-        way: Way,
+        way: Protocol,
         domain: &'static str,
     }
 }
 
-impl Held {
+impl ResponseBody {
     pub(super) const fn new(
         body: Body,
         kept: (Option<Place>, Option<Room>),
-        taken: Option<Taken>,
-        (way, domain): (Way, &'static str),
+        taken: Option<PendingResponse>,
+        (way, domain): (Protocol, &'static str),
     ) -> Self {
         Self { body, kept, taken, rest: None, way, domain }
     }
@@ -82,7 +82,7 @@ fn cut(mut data: Bytes, rest: &mut Option<Bytes>) -> Frame<Bytes> {
     Frame::data(data)
 }
 
-impl http_body::Body for Held {
+impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -99,7 +99,7 @@ impl http_body::Body for Held {
                 Poll::Ready(Some(end(*this.way, problem, this.domain)))
             }),
         };
-        if let Some(Taken { answers, number }) = this.taken {
+        if let Some(PendingResponse { answers, number }) = this.taken {
             answers.note(*number, polled.is_ready());
         }
         polled.map_ok(|frame| match frame.into_data() {
@@ -125,14 +125,14 @@ impl http_body::Body for Held {
 }
 
 /// The end of an answer that has begun: gRPC has a status there, and HTTP can only break off.
-fn end(way: Way, problem: Problem, domain: &'static str) -> Result<Frame<Bytes>, axum::Error> {
+fn end(way: Protocol, problem: Problem, domain: &'static str) -> Result<Frame<Bytes>, axum::Error> {
     let status = problem.into_status(domain);
     match way {
-        Way::Grpc => {
+        Protocol::Grpc => {
             let mut trailers = status.into_http::<()>().into_parts().0.headers;
             trailers.remove(header::CONTENT_TYPE);
             Ok(Frame::trailers(trailers))
         }
-        Way::Http { .. } => Err(axum::Error::new(status)),
+        Protocol::Http { .. } => Err(axum::Error::new(status)),
     }
 }

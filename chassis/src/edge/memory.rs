@@ -137,7 +137,7 @@ pub(super) type Slot = Arc<Mutex<Option<Permits>>>;
 type Waiting = Pin<Box<dyn Future<Output = Permits> + Send>>;
 
 /// The body of a request, which goes on once there is room for all of it.
-pub(super) struct Weighed {
+pub(super) struct BudgetedBody {
     body: Body,
     requests: Budget,
     /// The hash of who sends it.
@@ -155,10 +155,10 @@ pub(super) enum Length {
     /// It says so itself, as messages of gRPC do; these bytes of that have arrived.
     Said(Vec<u8>),
     /// It has been looked at.
-    Weighed,
+    BudgetedBody,
 }
 
-impl Weighed {
+impl BudgetedBody {
     /// A body whose message has this `length`, of the caller with the hash `key`; and where its room is kept.
     pub(super) fn new(body: Body, memory: &Memory, length: Length, key: u64) -> (Self, Slot) {
         let (requests, slot) = (memory.requests.clone(), Slot::default());
@@ -174,9 +174,9 @@ impl Weighed {
                 let length = prefix.get(1..PREFIX)?.try_into().ok()?;
                 u32::from_be_bytes(length) as usize
             }
-            Length::Weighed => return None,
+            Length::BudgetedBody => return None,
         };
-        self.length = Length::Weighed;
+        self.length = Length::BudgetedBody;
         Some(length)
     }
 
@@ -187,7 +187,7 @@ impl Weighed {
     }
 }
 
-impl http_body::Body for Weighed {
+impl http_body::Body for BudgetedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -19,12 +19,12 @@ use crate::{
 
 /// How an answer is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Way {
+pub(super) enum Protocol {
     Grpc,
     Http(Form),
 }
 
-impl Way {
+impl Protocol {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         if openstack::is_grpc(headers) {
             return Self::Grpc;
@@ -47,8 +47,8 @@ impl Way {
 
 /// What is counted of a request.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) way: Way,
+pub(super) struct Observation {
+    pub(super) way: Protocol,
     /// The gRPC method, or the method of HTTP; none that is not known.
     method: Option<String>,
     started: Instant,
@@ -57,11 +57,11 @@ pub(super) struct Seen {
     request_id: Option<HeaderValue>,
 }
 
-impl Seen {
-    pub(super) fn new(request: &Request, way: Way, methods: &Methods) -> Self {
+impl Observation {
+    pub(super) fn new(request: &Request, way: Protocol, methods: &Methods) -> Self {
         let method = match way {
-            Way::Grpc => methods.at(request.uri().path()),
-            Way::Http(_) => HTTP.iter().find(|method| *method == request.method()).map(Method::as_str),
+            Protocol::Grpc => methods.at(request.uri().path()),
+            Protocol::Http(_) => HTTP.iter().find(|method| *method == request.method()).map(Method::as_str),
         };
         let method = method.map(str::to_owned);
         let request_id = request.headers().get("x-request-id").cloned();
@@ -76,11 +76,11 @@ impl Seen {
 
     fn is_internal(&self, response: &Response) -> bool {
         match self.way {
-            Way::Grpc => {
+            Protocol::Grpc => {
                 let said = response.headers().get("grpc-status");
                 said.is_some_and(|code| Code::from_bytes(code.as_bytes()) == Code::Internal)
             }
-            Way::Http { .. } => response.status() == StatusCode::INTERNAL_SERVER_ERROR,
+            Protocol::Http { .. } => response.status() == StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -91,12 +91,12 @@ impl Seen {
         }
         let method = self.method.take();
         let (protocol, method, code) = match self.way {
-            Way::Grpc => {
+            Protocol::Grpc => {
                 let said = response.headers().get("grpc-status");
                 let code = said.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
                 ("grpc", method, status::code_name(code).to_owned())
             }
-            Way::Http(_) => {
+            Protocol::Http(_) => {
                 let path = response.extensions().get::<MatchedPath>();
                 let path = path.filter(|_| response.status() != StatusCode::METHOD_NOT_ALLOWED);
                 let method = method.zip(path).map(|(method, path)| format!("{method} {}", path.as_str()));

@@ -21,7 +21,7 @@ fn request(content_type: &str) -> Request {
 async fn answer<F>(
     request: Request,
     serve: impl Fn(Request) -> F + Clone + Send + 'static,
-) -> http::Response<Held>
+) -> http::Response<ResponseBody>
 where
     F: Future<Output = Result<Response, Infallible>> + Send + 'static,
 {
@@ -37,7 +37,7 @@ where
     response
 }
 
-fn assert_internal(response: &http::Response<Held>) {
+fn assert_internal(response: &http::Response<ResponseBody>) {
     let status = Status::from_header_map(response.headers()).expect("the headers have a status");
     assert_eq!(status.code(), Code::Internal);
     assert_eq!(status.message(), "internal error; the service's log says more");

@@ -18,33 +18,33 @@ use crate::{
 
 /// What the listener tells.
 #[derive(Debug, Clone)]
-struct Told {
+struct AdminState {
     registry: Arc<Registry>,
     ready: super::Ready,
 }
 
 /// What is served beside `grpc.health.v1`.
 pub(super) fn beside(health: Router, registry: Registry, ready: super::Ready) -> Router {
-    let told = Told { registry: Arc::new(registry), ready };
+    let state = AdminState { registry: Arc::new(registry), ready };
     let router = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(is_ready))
         .route("/healthz", get(is_ready))
         .route("/metrics", get(scrape))
-        .with_state(told);
+        .with_state(state);
     health.merge(router)
 }
 
-async fn is_ready(State(told): State<Told>) -> (StatusCode, &'static str) {
-    if told.ready.is_ready() {
+async fn is_ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
+    if state.ready.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready: stopping, or without the database\n")
     }
 }
 
-async fn scrape(State(told): State<Told>) -> Response {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics::render(&told.registry)).into_response()
+async fn scrape(State(state): State<AdminState>) -> Response {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics::render(&state.registry)).into_response()
 }
 
 impl super::Ready {

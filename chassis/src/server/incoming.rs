@@ -85,21 +85,21 @@ pub(super) fn incoming(
 ) -> impl Stream<Item = io::Result<Connection>> + use<> {
     let (ready, receiver) = mpsc::channel(READY);
     let places = Arc::new(Semaphore::new(options.max_connections as usize));
-    let door = Door { places, tls: options.tls.clone(), limits: options.limits, ready };
+    let acceptor = Acceptor { places, tls: options.tls.clone(), limits: options.limits, ready };
     let accepting =
-        async move { background::keep("connections", || accept(&listener, &door, &stopping)).await };
+        async move { background::keep("connections", || accept(&listener, &acceptor, &stopping)).await };
     tokio::spawn(accepting);
     ReceiverStream::new(receiver)
 }
 
-async fn accept(listener: &TcpListener, door: &Door, stopping: &CancellationToken) {
+async fn accept(listener: &TcpListener, acceptor: &Acceptor, stopping: &CancellationToken) {
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, address)) => door.let_in(stream, address).await,
+            Ok((stream, address)) => acceptor.accept(stream, address).await,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept connections");
                 sleep(REST).await;
@@ -109,16 +109,16 @@ async fn accept(listener: &TcpListener, door: &Door, stopping: &CancellationToke
 }
 
 /// What every connection passes.
-struct Door {
+struct Acceptor {
     places: Arc<Semaphore>,
     tls: Option<Arc<Reloaded<tls::Server>>>,
     limits: Limits,
     ready: mpsc::Sender<io::Result<Connection>>,
 }
 
-impl Door {
+impl Acceptor {
     /// Passes a connection on, unless there are too many; agreeing on TLS holds nobody else up.
-    async fn let_in(&self, stream: TcpStream, address: SocketAddr) {
+    async fn accept(&self, stream: TcpStream, address: SocketAddr) {
         let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
             METRICS.connections_refused.inc();
             return;

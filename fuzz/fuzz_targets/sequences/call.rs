@@ -39,7 +39,7 @@ pub(crate) enum Action {
     Create,
     Read(Reading),
     Delete,
-    Snapshot,
+    CachedImage,
     Rebuild,
     Resize,
     Confirm,
@@ -153,7 +153,7 @@ impl Call {
             Action::Delete => {
                 call!(delete_instance, DeleteInstanceRequest { id, request_id, ..Default::default() })
             }
-            Action::Snapshot => call!(
+            Action::CachedImage => call!(
                 snapshot_instance,
                 SnapshotInstanceRequest { id, request_id, name: value, ..Default::default() }
             ),

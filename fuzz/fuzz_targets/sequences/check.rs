@@ -120,7 +120,7 @@ async fn acknowledged(play: &Play<'_>, made: &Made, histories: &BTreeMap<String,
             });
         }
         Action::Report(_) => has(&|entry| entry.message == made.value),
-        Action::Snapshot => {
+        Action::CachedImage => {
             has(&|entry| entry.snapshot_image_id == answer.image_id);
             let mut glance = ImageServiceClient::new(play.world.glance.clone());
             let request =

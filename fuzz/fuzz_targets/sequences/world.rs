@@ -111,8 +111,8 @@ async fn serve_nova(folder: &TempDir, name: &str, glance: &str, compute: Compute
             template: "%(name)s-%(uuid)s".parse().expect("it is Nova's"),
             compute,
         };
-        let left_out = "cache_in_nova,bittorrent".parse().expect("it is the default");
-        let operations = Operations { pipeline, left_out };
+        let non_inheritable = "cache_in_nova,bittorrent".parse().expect("it is the default");
+        let operations = Operations { pipeline, non_inheritable };
         let later = operations.clone();
         tokio::spawn(async move { later.do_jobs().await });
         let limits = edge::Limits::default();

@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use proto::glance::{EncodedImage, v1 as pb};
 use tonic::{Response, Status, Streaming};
 
-use super::Answer;
+use super::GrpcResult;
 use crate::{
     error::Error,
     images::{Images, Upload},
@@ -22,7 +22,7 @@ pub(super) async fn upload(
     images: &Images,
     caller: &Caller,
     mut requests: Streaming<pb::UploadImageDataRequest>,
-) -> Answer<EncodedImage> {
+) -> GrpcResult<EncodedImage> {
     let first = requests.message().await?.unwrap_or_default();
     let (id, size) = target(&first).map_err(Error::from)?;
     let upload = Upload { bytes: pin!(chunks(first, requests)), size, etags: Vec::new() };
@@ -53,7 +53,7 @@ pub(super) async fn download(
     images: &Images,
     caller: &Caller,
     request: pb::DownloadImageDataRequest,
-) -> Answer<Download> {
+) -> GrpcResult<Download> {
     let mut violations = Violations::default();
     let id = violations.take("id", request.id.parse());
     let offset = violations.take("offset", u64::try_from(request.offset).map_err(|_| "must not be negative"));

@@ -5,7 +5,7 @@ use common::{id::Id, violations::Violations};
 use proto::glance::v1::{self as pb, image_member};
 use tonic::Response;
 
-use super::Answer;
+use super::GrpcResult;
 use crate::{
     error::Error,
     image::member::{MemberId, MemberStatus},
@@ -16,7 +16,7 @@ pub(super) async fn create(
     images: &Images,
     caller: &Caller,
     request: pb::CreateImageMemberRequest,
-) -> Answer<pb::ImageMember> {
+) -> GrpcResult<pb::ImageMember> {
     let (id, member_id) = names(&request.image_id, &request.member_id).map_err(Error::from)?;
     Ok(Response::new(images.add_member(id, &member_id, caller).await?.into()))
 }
@@ -25,7 +25,7 @@ pub(super) async fn get(
     images: &Images,
     caller: &Caller,
     request: pb::GetImageMemberRequest,
-) -> Answer<pb::ImageMember> {
+) -> GrpcResult<pb::ImageMember> {
     let (id, member_id) = names(&request.image_id, &request.member_id).map_err(Error::from)?;
     Ok(Response::new(images.get_member(id, &member_id, caller).await?.into()))
 }
@@ -34,7 +34,7 @@ pub(super) async fn list(
     images: &Images,
     caller: &Caller,
     request: pb::ListImageMembersRequest,
-) -> Answer<pb::ListImageMembersResponse> {
+) -> GrpcResult<pb::ListImageMembersResponse> {
     let id = Id::from_field("image_id", &request.image_id).map_err(Error::from)?;
     let members = images.list_members(id, caller).await?;
     Ok(Response::new(pb::ListImageMembersResponse { members: members.into_iter().map(Into::into).collect() }))
@@ -44,7 +44,7 @@ pub(super) async fn update(
     images: &Images,
     caller: &Caller,
     request: pb::UpdateImageMemberRequest,
-) -> Answer<pb::ImageMember> {
+) -> GrpcResult<pb::ImageMember> {
     let names = names(&request.image_id, &request.member_id);
     let (id, member_id, status) = match (names, status(request.status)) {
         (Ok((id, member_id)), Ok(status)) => (id, member_id, status),
@@ -61,7 +61,7 @@ pub(super) async fn delete(
     images: &Images,
     caller: &Caller,
     request: pb::DeleteImageMemberRequest,
-) -> Answer<()> {
+) -> GrpcResult<()> {
     let (id, member_id) = names(&request.image_id, &request.member_id).map_err(Error::from)?;
     images.remove_member(id, &member_id, caller).await?;
     Ok(Response::new(()))

@@ -16,10 +16,10 @@ use crate::{
     error::Error,
     image::{
         Image, Status, Visibility,
+        cached::CachedImage,
         history::{Action, Change, Revision, Subject},
         listed::Listed,
         member::{Member, MemberStatus},
-        snapshot::Snapshot,
     },
 };
 
@@ -52,8 +52,8 @@ impl From<Image> for pb::Image {
     }
 }
 
-impl From<&Snapshot> for EncodedImage {
-    fn from(image: &Snapshot) -> Self {
+impl From<&CachedImage> for EncodedImage {
+    fn from(image: &CachedImage) -> Self {
         Self::new(image.message(|image| pb::Image::from(image.clone()).encode_to_vec().into()))
     }
 }

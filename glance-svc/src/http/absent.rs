@@ -12,28 +12,32 @@ use chassis::{
 use common::violations::Violations;
 use serde_json::{Value, json};
 
-use super::{By, Of, image_id};
+use super::{ApiState, Authenticated, image_id};
 use crate::{error::Error, image::access};
 
-pub(super) async fn import_methods(By(_): By) -> Json<Value> {
+pub(super) async fn import_methods(Authenticated(_): Authenticated) -> Json<Value> {
     Json(json!({
         "import-methods": {"description": "Import methods available.", "type": "array", "value": []}
     }))
 }
 
-pub(super) async fn usage(By(_): By) -> Json<Value> {
+pub(super) async fn usage(Authenticated(_): Authenticated) -> Json<Value> {
     Json(json!({"usage": {}}))
 }
 
-pub(super) async fn stores(By(_): By) -> Problem {
+pub(super) async fn stores(Authenticated(_): Authenticated) -> Problem {
     missing("this service keeps data in one store, which has no name")
 }
 
-pub(super) async fn stage(By(_): By) -> Problem {
+pub(super) async fn stage(Authenticated(_): Authenticated) -> Problem {
     missing("the import method glance-direct is not available; PUT the data to /file")
 }
 
-pub(super) async fn import(api: Of, By(_): By, request: Request) -> Result<Problem, Problem> {
+pub(super) async fn import(
+    api: ApiState,
+    Authenticated(_): Authenticated,
+    request: Request,
+) -> Result<Problem, Problem> {
     let body = api.json(request).await?;
     let method = body.pointer("/method/name").and_then(Value::as_str);
     let problem = match method {
@@ -44,31 +48,35 @@ pub(super) async fn import(api: Of, By(_): By, request: Request) -> Result<Probl
 }
 
 pub(super) async fn image_tasks(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     api.images.attributes(image_id(&id)?, &caller).await?;
     Ok(Json(json!({"tasks": []})))
 }
 
-pub(super) async fn locations(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Problem, Problem> {
+pub(super) async fn locations(
+    api: ApiState,
+    Authenticated(caller): Authenticated,
+    Path(id): Path<String>,
+) -> Result<Problem, Problem> {
     api.images.attributes(image_id(&id)?, &caller).await?;
     let description = Description::new(Code::PermissionDenied, "NOT_SUPPORTED");
     Ok(Problem::new("where data lie is not shown, and not set by callers", description))
 }
 
-pub(super) async fn tasks(By(caller): By) -> Result<Json<Value>, Problem> {
+pub(super) async fn tasks(Authenticated(caller): Authenticated) -> Result<Json<Value>, Problem> {
     check_admin(&caller)?;
     Ok(Json(json!({"tasks": [], "first": "/v2/tasks", "schema": "/v2/schemas/tasks"})))
 }
 
-pub(super) async fn create_task(By(caller): By) -> Result<Problem, Problem> {
+pub(super) async fn create_task(Authenticated(caller): Authenticated) -> Result<Problem, Problem> {
     check_admin(&caller)?;
     Ok(Violations::one("type", "there are no tasks of any type").into())
 }
 
-pub(super) async fn task(By(caller): By) -> Result<Problem, Problem> {
+pub(super) async fn task(Authenticated(caller): Authenticated) -> Result<Problem, Problem> {
     check_admin(&caller)?;
     Ok(missing("there is no such task"))
 }

@@ -12,7 +12,8 @@ use chassis::http::Problem;
 use common::{text::clip, violations::Violations};
 
 use super::{
-    By, Of, check_coding, conditions, image_id, media_type, no_content, range, unsupported_media_type,
+    ApiState, Authenticated, check_coding, conditions, image_id, media_type, no_content, range,
+    unsupported_media_type,
 };
 use crate::{error::Error, image::Image, images::Upload};
 
@@ -20,8 +21,8 @@ use crate::{error::Error, image::Image, images::Upload};
 const OCTETS: &str = "application/octet-stream";
 
 pub(super) async fn upload(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -71,14 +72,14 @@ fn announced_size(headers: &HeaderMap) -> Result<Option<u64>, Violations> {
 }
 
 /// What is to be answered of data.
-enum Wanted {
+enum Selection {
     All,
     Part(Range<u64>),
     /// Nothing: the caller has them.
     Nothing,
 }
 
-impl Wanted {
+impl Selection {
     /// What a request asks for, of the data of that image.
     fn of(method: &Method, headers: &HeaderMap, image: &Image, size: u64) -> Result<Self, Error> {
         let etag = &image.os_hash_value;
@@ -103,16 +104,16 @@ impl Wanted {
 }
 
 pub(super) async fn download(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = image_id(&id)?;
-    let (mut wanted, mut whole) = (Wanted::All, 0);
+    let (mut wanted, mut whole) = (Selection::All, 0);
     let choose = |image: &Image, size| {
-        (wanted, whole) = (Wanted::of(&method, &headers, image, size)?, size);
+        (wanted, whole) = (Selection::of(&method, &headers, image, size)?, size);
         Ok(wanted.bytes(&method, size))
     };
     let download = match api.images.download(id, &caller, choose).await {
@@ -127,7 +128,7 @@ pub(super) async fn download(
     let mut response = Response::new(Body::from_stream(download.bytes));
     let answer = response.headers_mut();
     answer.insert(header::ETAG, etag);
-    if let Wanted::Nothing = wanted {
+    if let Selection::Nothing = wanted {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }
@@ -135,7 +136,7 @@ pub(super) async fn download(
     answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // Glance's clients read it as hexadecimal, not as RFC 1864 has it.
     answer.insert("content-md5", value(&download.image.checksum));
-    if let Wanted::Part(part) = wanted {
+    if let Selection::Part(part) = wanted {
         answer.insert(header::CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
         let range = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
         answer.insert(header::CONTENT_RANGE, value(&range));

@@ -17,7 +17,7 @@ use chassis::{
 };
 use serde_json::{Value, json};
 
-use super::{Api, By, Of, forwarded::Forwarded};
+use super::{Api, ApiState, Authenticated, forwarded::Forwarded};
 
 /// The minor versions of a Glance without several stores and without a cache; the first one is the current one.
 const VERSIONS: [&str; 11] = ["2.17", "2.15", "2.9", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0"];
@@ -40,11 +40,11 @@ const IMAGE: &str = include_str!("schemas/image.json");
 const MEMBER: &str = include_str!("schemas/member.json");
 const TASK: &str = include_str!("schemas/task.json");
 
-pub(super) async fn choices(api: Of, request: Request) -> Response {
+pub(super) async fn choices(api: ApiState, request: Request) -> Response {
     (StatusCode::MULTIPLE_CHOICES, document(&api, &request)).into_response()
 }
 
-pub(super) async fn versions(api: Of, request: Request) -> Json<Value> {
+pub(super) async fn versions(api: ApiState, request: Request) -> Json<Value> {
     document(&api, &request)
 }
 
@@ -56,7 +56,10 @@ pub(super) async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-pub(super) async fn schema(By(_): By, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
+pub(super) async fn schema(
+    Authenticated(_): Authenticated,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let read = |text: &str| -> Value { serde_json::from_str(text).expect("a schema is JSON") };
     let list = |name: &str, item: &str, links: Value| {
         let items = json!({"type": "array", "items": read(item)});
@@ -83,7 +86,7 @@ pub(super) async fn schema(By(_): By, Path(name): Path<String>) -> Result<Json<V
 }
 
 /// Answers every path that has no handler; outside of the API, with its versions.
-pub(super) async fn unknown(api: Of, request: Request) -> Response {
+pub(super) async fn unknown(api: ApiState, request: Request) -> Response {
     if request.uri().path().starts_with("/v2/") {
         return nothing().into_response();
     }

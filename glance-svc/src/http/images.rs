@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Api, By, Of,
+    Api, ApiState, Authenticated,
     attribute::{self, Name},
     conditions, image_id, media_type, no_content,
     patch::{self, Format},
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    image::{Image, Status, listed::Listed, snapshot::Snapshot},
+    image::{Image, Status, cached::CachedImage, listed::Listed},
     list::ImageOrder,
 };
 
@@ -46,8 +46,8 @@ struct ImageList {
 const PAGE: usize = 5 * MAX_BYTES;
 
 pub(super) async fn list(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     RawQuery(query): RawQuery,
     request: Extensions,
 ) -> Result<Response, Problem> {
@@ -75,7 +75,7 @@ async fn marker_image(
     api: &Api,
     marker: &str,
     caller: &chassis::caller::Caller,
-) -> Result<Arc<Snapshot>, Problem> {
+) -> Result<Arc<CachedImage>, Problem> {
     let no_marker = || Violations::one("marker", "names no image that you can see");
     let id: Id = marker.parse().map_err(|_| no_marker())?;
     match api.images.attributes(id, caller).await {
@@ -100,7 +100,11 @@ fn page_of(list: &ListImages, images: Vec<(Id, Box<RawValue>)>, has_next: bool) 
     }
 }
 
-pub(super) async fn create(api: Of, By(caller): By, request: Request) -> Result<Response, Problem> {
+pub(super) async fn create(
+    api: ApiState,
+    Authenticated(caller): Authenticated,
+    request: Request,
+) -> Result<Response, Problem> {
     let host = super::discovery::endpoint(&api, &request);
     let body = api.json(request).await?;
     let (image, problems) = new_image(&body, &caller)?;
@@ -146,8 +150,8 @@ fn new_image(body: &Value, caller: &chassis::caller::Caller) -> Result<(Image, V
 }
 
 pub(super) async fn show(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -159,8 +163,8 @@ pub(super) async fn show(
 }
 
 pub(super) async fn update(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -181,8 +185,8 @@ fn wrong_patch(given: &str) -> Problem {
 }
 
 pub(super) async fn delete(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -191,8 +195,8 @@ pub(super) async fn delete(
 }
 
 pub(super) async fn deactivate(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -202,8 +206,8 @@ pub(super) async fn deactivate(
 }
 
 pub(super) async fn reactivate(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -220,7 +224,7 @@ fn forbidden_move(error: Error) -> Problem {
 }
 
 /// An image with its etag, which keeps its room until it has been sent.
-fn answer(image: &Snapshot) -> Response {
+fn answer(image: &CachedImage) -> Response {
     let json = |image: &Image| Bytes::from(render::image(image.clone()).to_string());
     let json = image.json(json);
     let bytes = json.len();

@@ -10,21 +10,25 @@ use chassis::{caller::Caller, http::Problem};
 use common::{id::Id, violations::Violations};
 use serde_json::{Value, json};
 
-use super::{Api, By, Of, conditions, image_id, no_content, render};
+use super::{Api, ApiState, Authenticated, conditions, image_id, no_content, render};
 use crate::{
     error::Error,
     image::member::{MemberId, MemberStatus},
 };
 
-pub(super) async fn list(api: Of, By(caller): By, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(
+    api: ApiState,
+    Authenticated(caller): Authenticated,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let members = api.images.list_members(image_id(&id)?, &caller).await?;
     let members: Vec<_> = members.iter().map(render::member).collect();
     Ok(Json(json!({"members": members, "schema": "/v2/schemas/members"})))
 }
 
 pub(super) async fn add(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
@@ -35,8 +39,8 @@ pub(super) async fn add(
 }
 
 pub(super) async fn show(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path((id, member_id)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let (id, member_id) = named(&id, &member_id)?;
@@ -44,8 +48,8 @@ pub(super) async fn show(
 }
 
 pub(super) async fn update(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path((id, member_id)): Path<(String, String)>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
@@ -58,8 +62,8 @@ pub(super) async fn update(
 }
 
 pub(super) async fn remove(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path((id, member_id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

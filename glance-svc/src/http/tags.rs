@@ -4,12 +4,12 @@ use axum::{extract::Path, http::HeaderMap, response::Response};
 use chassis::http::Problem;
 use common::{text, violations::Violations};
 
-use super::{By, Of, conditions, image_id, no_content};
+use super::{ApiState, Authenticated, conditions, image_id, no_content};
 use crate::error::Error;
 
 pub(super) async fn add(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path((id, tag)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -22,8 +22,8 @@ pub(super) async fn add(
 }
 
 pub(super) async fn remove(
-    api: Of,
-    By(caller): By,
+    api: ApiState,
+    Authenticated(caller): Authenticated,
     Path((id, tag)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -10,13 +10,13 @@ use futures_util::{StreamExt as _, stream::BoxStream};
 use super::{Images, sweep::data_store};
 use crate::{
     error::Error,
-    image::{Image, Status, access, snapshot::Snapshot},
+    image::{Image, Status, access, cached::CachedImage},
 };
 
 /// Data on their way out of an image.
 pub struct Download {
     /// The image, without its properties if they are large: it is kept as long as the download takes.
-    pub image: Arc<Snapshot>,
+    pub image: Arc<CachedImage>,
     /// Which of its bytes.
     pub part: Range<u64>,
     /// The bytes.

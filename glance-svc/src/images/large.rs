@@ -13,7 +13,7 @@ use crate::{
     image::{
         Image,
         access::{self, Access},
-        snapshot::Snapshot,
+        cached::CachedImage,
     },
     store::{Edit, Found, LARGEST},
 };
@@ -37,7 +37,7 @@ const SENT: usize = 3;
 
 impl Images {
     /// The image as it is now.
-    pub async fn get(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
+    pub async fn get(&self, id: Id, caller: &Caller) -> Result<Arc<CachedImage>, Error> {
         let found = self.store.current(id).await?.ok_or(Error::NotFound(id))?;
         let (Found::Whole(image) | Found::Large(image)) = &found;
         if !access::sees(caller, image, true) {
@@ -56,7 +56,11 @@ impl Images {
 
     /// Each of these images as [`Images::get`] gives it; `None` where it gives none. Whoever asks has room for all of
     /// them, however large they are.
-    pub async fn get_each(&self, ids: &[Id], caller: &Caller) -> Result<Vec<Option<Arc<Snapshot>>>, Error> {
+    pub async fn get_each(
+        &self,
+        ids: &[Id],
+        caller: &Caller,
+    ) -> Result<Vec<Option<Arc<CachedImage>>>, Error> {
         let reads = join_all(ids.iter().map(|id| self.get_in_room(*id, caller))).await;
         let seen = reads.into_iter().map(|read| match read {
             Ok(image) => Ok(Some(image)),
@@ -66,7 +70,7 @@ impl Images {
         seen.collect()
     }
 
-    async fn get_in_room(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
+    async fn get_in_room(&self, id: Id, caller: &Caller) -> Result<Arc<CachedImage>, Error> {
         match self.store.current(id).await?.ok_or(Error::NotFound(id))? {
             Found::Whole(image) if access::sees(caller, &image, false) => Ok(image),
             _ => self.get_alone(id, caller, None).await,
@@ -74,14 +78,19 @@ impl Images {
     }
 
     /// With whom an image is shared is no part of a revision: both are read together.
-    async fn get_alone(&self, id: Id, caller: &Caller, room: Option<Room>) -> Result<Arc<Snapshot>, Error> {
+    async fn get_alone(
+        &self,
+        id: Id,
+        caller: &Caller,
+        room: Option<Room>,
+    ) -> Result<Arc<CachedImage>, Error> {
         let seen = self.store.get(id, &caller.actor.project_id).await?.ok_or(Error::NotFound(id))?;
         check_seen(&seen, caller)?;
-        Ok(Arc::new(Snapshot::within(seen.image, room)))
+        Ok(Arc::new(CachedImage::within(seen.image, room)))
     }
 
     /// The image as it is now, for whoever does not look at its properties: they may be missing.
-    pub async fn attributes(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
+    pub async fn attributes(&self, id: Id, caller: &Caller) -> Result<Arc<CachedImage>, Error> {
         let (Found::Whole(image) | Found::Large(image)) =
             self.store.current(id).await?.ok_or(Error::NotFound(id))?;
         if access::sees(caller, &image, false) {
@@ -92,11 +101,11 @@ impl Images {
         }
         let seen = self.store.attributes(id, &caller.actor.project_id).await?.ok_or(Error::NotFound(id))?;
         check_seen(&seen, caller)?;
-        Ok(Arc::new(Snapshot::new(seen.image)))
+        Ok(Arc::new(CachedImage::new(seen.image)))
     }
 
     /// The image as it was at `revision`, also after its deletion: to those who see it now and saw it then.
-    pub async fn get_revision(&self, id: Id, revision: i64, caller: &Caller) -> Result<Snapshot, Error> {
+    pub async fn get_revision(&self, id: Id, revision: i64, caller: &Caller) -> Result<CachedImage, Error> {
         let past = self.store.past(id, &caller.actor.project_id).await?.ok_or(Error::NotFound(id))?;
         // Whoever does not see it now need not wait for room.
         if access::past(caller, past.now(), past.now()) == Access::Nothing {
@@ -112,11 +121,11 @@ impl Images {
             return Err(Error::RevisionNotFound { id, revision });
         }
         room.shrink(SENT * then.bytes());
-        Ok(Snapshot::within(then, Some(room)))
+        Ok(CachedImage::within(then, Some(room)))
     }
 
     /// Makes an edit. That the image is large is seen before it is read, and nothing is done yet; then there is to be room.
-    pub(super) async fn edit(&self, edit: Edit) -> Result<Snapshot, Error> {
+    pub(super) async fn edit(&self, edit: Edit) -> Result<CachedImage, Error> {
         let edit = Arc::new(edit);
         if let Some(image) = self.store.update(&edit).await? {
             return Ok(self.answer(image).await);
@@ -124,13 +133,13 @@ impl Images {
         let room = self.memory.room(EDIT).await;
         let image = self.store.update_large(&edit).await?;
         room.shrink(SENT * image.bytes());
-        Ok(Snapshot::within(image, Some(room)))
+        Ok(CachedImage::within(image, Some(room)))
     }
 
     /// An image that was made of a request, and is the answer to it.
-    pub(super) async fn answer(&self, image: Image) -> Snapshot {
+    pub(super) async fn answer(&self, image: Image) -> CachedImage {
         let bytes = image.bytes();
         let room = if bytes > SMALL { Some(self.memory.room(SENT * bytes).await) } else { None };
-        Snapshot::within(image, room)
+        CachedImage::within(image, room)
     }
 }

@@ -10,8 +10,8 @@ use crate::{
     error::Error,
     image::{
         Image, Visibility, access,
+        cached::CachedImage,
         member::{Member, MemberId, MemberStatus},
-        snapshot::Snapshot,
     },
 };
 
@@ -92,7 +92,7 @@ impl Images {
     }
 
     /// The image without large properties, which must be seen and shared.
-    async fn shared(&self, id: Id, caller: &Caller) -> Result<Arc<Snapshot>, Error> {
+    async fn shared(&self, id: Id, caller: &Caller) -> Result<Arc<CachedImage>, Error> {
         let image = self.attributes(id, caller).await?;
         if image.visibility == Visibility::Shared { Ok(image) } else { Err(Error::NotShared(id)) }
     }

@@ -12,7 +12,7 @@ use crate::{
     data::is_full,
     error::Error,
     image::Status,
-    store::{DataStep, Edit, Seen, Unsettled},
+    store::{DataStep, Edit, Unsettled, VisibleImage},
 };
 
 /// How often data are looked for that are no image's.
@@ -22,7 +22,7 @@ impl Images {
     /// Makes an image QUEUED again whose upload has failed, and removes what it wrote. If that cannot be done
     /// now, it is done when the lease has ended.
     pub(super) async fn give_up(&self, id: Id, data: Id, actor: &Actor) {
-        let change = move |seen: &Seen| {
+        let change = move |seen: &VisibleImage| {
             let mut image = seen.image.clone();
             if image.status != Status::Saving || image.data != Some(data) {
                 return Err(Error::UploadLost(id));

@@ -14,8 +14,8 @@ use futures_util::{Stream, StreamExt as _};
 use super::{Etags, Images, sweep::data_store};
 use crate::{
     error::Error,
-    image::{Image, Status, access, snapshot::Snapshot},
-    store::{DataStep, Edit, Seen},
+    image::{Image, Status, access, cached::CachedImage},
+    store::{DataStep, Edit, VisibleImage},
 };
 
 mod digest;
@@ -48,7 +48,7 @@ impl Images {
         id: Id,
         mut upload: Upload<S>,
         caller: &Caller,
-    ) -> Result<Snapshot, Error>
+    ) -> Result<CachedImage, Error>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
     {
@@ -144,8 +144,8 @@ impl Images {
         data: Id,
         digest: Digest,
         actor: &Actor,
-    ) -> Result<Snapshot, Error> {
-        let change = move |seen: &Seen| {
+    ) -> Result<CachedImage, Error> {
+        let change = move |seen: &VisibleImage| {
             let mut image = seen.image.clone();
             if image.status != Status::Saving || image.data != Some(data) {
                 return Err(Error::UploadLost(id));

@@ -18,7 +18,7 @@ use quick_cache::{Weighter, sync::Cache};
 use super::rows::ImageRow;
 use crate::{
     error::Error,
-    image::{Image, snapshot::Snapshot},
+    image::{Image, cached::CachedImage},
 };
 
 /// At most so many reads at once, which may all be of large images; the next do not wait long for a database that
@@ -39,16 +39,16 @@ macro_rules! images {
 #[derive(Debug, Clone)]
 pub enum Found {
     /// All of it.
-    Whole(Arc<Snapshot>),
+    Whole(Arc<CachedImage>),
     /// All but its properties, which are large; and so is whatever is made of them.
-    Large(Arc<Snapshot>),
+    Large(Arc<CachedImage>),
 }
 
 /// Images as they are now.
 pub(super) type Current = Group<Id, Result<Option<Found>, Error>>;
 
 /// The image at its newest known revision, by its id.
-type Known = Cache<Id, Arc<Snapshot>, Weight>;
+type Known = Cache<Id, Arc<CachedImage>, Weight>;
 
 /// What was found; `None` for an image that makes no sense.
 type Images = HashMap<Id, Option<Found>>;
@@ -56,8 +56,8 @@ type Images = HashMap<Id, Option<Found>>;
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Id, Arc<Snapshot>> for Weight {
-    fn weight(&self, _: &Id, image: &Arc<Snapshot>) -> u64 {
+impl Weighter<Id, Arc<CachedImage>> for Weight {
+    fn weight(&self, _: &Id, image: &Arc<CachedImage>) -> u64 {
         image.weight()
     }
 }
@@ -106,7 +106,7 @@ async fn read(db: &Db, known: &Known, ids: &[Id]) -> Result<Images, db::Error> {
     for row in rows {
         let (id, is_whole) = (row.id(), row.is_whole());
         let image = if is_whole { Image::try_from(row) } else { row.rest() };
-        let image = image.ok().map(|image| Arc::new(Snapshot::new(image)));
+        let image = image.ok().map(|image| Arc::new(CachedImage::new(image)));
         if let Some(image) = image.as_ref().filter(|_| is_whole) {
             known.insert(id, Arc::clone(image));
         }

@@ -27,7 +27,7 @@ pub(super) const BASES: i64 = 64;
 
 /// Who may see what of the past of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
+pub struct HistoryAccess {
     /// The project that owns it, or owned it when it was deleted; or empty.
     pub(super) owner: String,
     /// None if it was deleted.
@@ -36,7 +36,7 @@ pub struct Past {
     pub(super) shared_since: Option<i64>,
 }
 
-impl Past {
+impl HistoryAccess {
     /// How it stands now.
     #[must_use]
     pub fn now(&self) -> Standing<'_> {
@@ -93,7 +93,7 @@ impl Store {
 
     /// To whom an image belongs and shows itself now, and from when on it is shared with `project`; also of one that was
     /// deleted, and `None` of one that never was.
-    pub async fn past(&self, id: Id, project: &str) -> Result<Option<Past>, Error> {
+    pub async fn past(&self, id: Id, project: &str) -> Result<Option<HistoryAccess>, Error> {
         let row: Option<PastRow> = on_db!(self.db, |connection| {
             sqlx::query_as(
                 "SELECT first.image_id, COALESCE(images.owner, (SELECT last.owner FROM image_owners last \
@@ -108,7 +108,7 @@ impl Store {
             .fetch_optional(connection)
             .await?
         });
-        row.map(Past::try_from).transpose()
+        row.map(HistoryAccess::try_from).transpose()
     }
 
     /// A page of revisions, as many as an answer holds: how large they are is known before they are read. With an `owner`

@@ -18,13 +18,13 @@ use crate::{
     list::{ImageFilter, ImageOrder, Scope},
 };
 
+mod access_paths;
 mod parts;
 mod statement;
-mod ways;
 
+use access_paths::{AccessPath, ways};
 use parts::{Part, parts};
 use statement::Statement;
-use ways::{Way, ways};
 
 /// A list, and a page of it.
 struct List<'a> {
@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// The way to read the list along.
-    async fn way<'a>(&self, list: &List<'a>) -> Result<Way<'a>, Error> {
+    async fn way<'a>(&self, list: &List<'a>) -> Result<AccessPath<'a>, Error> {
         let mut ways = ways(list);
         if ways.len() == 1 {
             return Ok(ways.remove(0));

@@ -8,7 +8,7 @@ use common::{id::Id, image::Properties};
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 
-use super::Past;
+use super::HistoryAccess;
 use crate::{
     error::Error,
     image::{
@@ -197,7 +197,7 @@ pub(super) struct PastRow {
     shared_since: Option<i64>,
 }
 
-impl TryFrom<PastRow> for Past {
+impl TryFrom<PastRow> for HistoryAccess {
     type Error = Error;
 
     fn try_from(row: PastRow) -> Result<Self, Error> {

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use common::id::Id;
 
 use super::{
-    Seen, Store,
+    Store, VisibleImage,
     data::{DataStep, take_step},
 };
 use crate::{error::Error, image::Image};
@@ -44,7 +44,7 @@ use rows::{LockedRow, Rows};
 const LIMITS: Limits = Limits { name: "updates", batch: 32, patience: Duration::from_millis(3) };
 
 /// Makes of an image as it is the image as it will be, or refuses.
-pub type Revise = Box<dyn Fn(&Seen) -> Result<Image, Error> + Send + Sync>;
+pub type Revise = Box<dyn Fn(&VisibleImage) -> Result<Image, Error> + Send + Sync>;
 
 /// An update of one image.
 pub struct Edit {
@@ -67,14 +67,14 @@ impl fmt::Debug for Edit {
 }
 
 /// An edit, as long as its caller waits for it.
-pub(super) struct Asked {
+pub(super) struct PendingEdit {
     edit: Arc<Edit>,
     /// Whether there is room for a large image.
     has_room: bool,
     caller: Weak<()>,
 }
 
-impl Asked {
+impl PendingEdit {
     /// The edit, unless its caller has left; then nobody reads the error.
     fn edit(&self) -> Result<&Edit, Error> {
         let is_waiting = self.caller.strong_count() > 0;
@@ -101,7 +101,7 @@ trait Transaction {
 type Outcome = Result<Option<Image>, Error>;
 
 /// The edits that wait to be made.
-pub(super) type Edits = Group<Asked, Outcome>;
+pub(super) type Edits = Group<PendingEdit, Outcome>;
 
 /// A group that writes to `db`.
 pub(super) fn edits(db: Db) -> Edits {
@@ -109,8 +109,8 @@ pub(super) fn edits(db: Db) -> Edits {
     Group::sized(
         LIMITS,
         1,
-        |asked: &Asked| usize::from(asked.has_room),
-        move |batch: Vec<Asked>| {
+        |asked: &PendingEdit| usize::from(asked.has_room),
+        move |batch: Vec<PendingEdit>| {
             let db = db.clone();
             async move { all_or_each(&batch, |batch| make(&db, batch)).await }
         },
@@ -135,13 +135,13 @@ impl Store {
 
     async fn submit(&self, edit: &Arc<Edit>, has_room: bool) -> Result<Option<Image>, Error> {
         let caller = Arc::new(());
-        let asked = Asked { edit: Arc::clone(edit), has_room, caller: Arc::downgrade(&caller) };
+        let asked = PendingEdit { edit: Arc::clone(edit), has_room, caller: Arc::downgrade(&caller) };
         self.edits.submit(asked).await.map_err(db::Error::from)?
     }
 }
 
 /// Makes all edits of a batch in one transaction, each on top of those before it.
-async fn make(db: &Db, batch: &[Asked]) -> Result<Vec<Outcome>, db::Error> {
+async fn make(db: &Db, batch: &[PendingEdit]) -> Result<Vec<Outcome>, db::Error> {
     let ids: BTreeSet<_> = batch.iter().map(|asked| asked.edit.id).collect();
     let projects: BTreeSet<_> = batch.iter().map(|asked| &asked.edit.actor.project_id).collect();
     let ids = Many(ids.into_iter().collect());

@@ -13,7 +13,7 @@ use crate::{
     },
     instances::Comparison,
     list::DriftOrder,
-    store::Wanted,
+    store::RecordFilter,
 };
 
 /// A filter and a page of drift within `scope`.
@@ -34,7 +34,7 @@ pub(super) fn request(
     }
     let key = format!("{IMAGE_PREFIX}{}", message.property);
     let filter = DriftFilter {
-        wanted: Wanted { image_id, entry: message.value.clone().map(|value| (key, value)) },
+        wanted: RecordFilter { image_id, entry: message.value.clone().map(|value| (key, value)) },
         property: given(&message.property),
         project_id: given(&message.project_id).or_else(|| scope.project().map(str::to_owned)),
     };

@@ -6,7 +6,7 @@ use prost::Message;
 use proto::nova::v1::{self as pb, flavor_service_server::FlavorService};
 use tonic::{Request, Response};
 
-use super::{Answer, caller, parse};
+use super::{GrpcResult, caller, parse};
 use crate::{error::Error, flavors::Flavors, list::FLAVOR_ORDER};
 
 /// The service.
@@ -16,14 +16,14 @@ pub(super) struct Api {
 
 #[tonic::async_trait]
 impl FlavorService for Api {
-    async fn create_flavor(&self, request: Request<pb::CreateFlavorRequest>) -> Answer<pb::Flavor> {
+    async fn create_flavor(&self, request: Request<pb::CreateFlavorRequest>) -> GrpcResult<pb::Flavor> {
         let caller = caller(&request)?;
         let flavor = parse::flavor(request.into_inner()).map_err(Error::from)?;
         let created = self.flavors.create(flavor, clock::now(), &caller).await?;
         Ok(Response::new(created.into()))
     }
 
-    async fn get_flavor(&self, request: Request<pb::GetFlavorRequest>) -> Answer<pb::Flavor> {
+    async fn get_flavor(&self, request: Request<pb::GetFlavorRequest>) -> GrpcResult<pb::Flavor> {
         caller(&request)?;
         let id = parse::flavor_id("id", request.into_inner().id).map_err(Error::from)?;
         Ok(Response::new(self.flavors.get(&id).await?.into()))
@@ -32,7 +32,7 @@ impl FlavorService for Api {
     async fn list_flavors(
         &self,
         request: Request<pb::ListFlavorsRequest>,
-    ) -> Answer<pb::ListFlavorsResponse> {
+    ) -> GrpcResult<pb::ListFlavorsResponse> {
         caller(&request)?;
         let pb::ListFlavorsRequest { page_size, page_token } = request.into_inner();
         let page = Page::parse(Violations::default(), page_size, &page_token, "", &["flavors"], FLAVOR_ORDER)
@@ -47,7 +47,7 @@ impl FlavorService for Api {
         Ok(Response::new(pb::ListFlavorsResponse { flavors, next_page_token }))
     }
 
-    async fn delete_flavor(&self, request: Request<pb::DeleteFlavorRequest>) -> Answer<()> {
+    async fn delete_flavor(&self, request: Request<pb::DeleteFlavorRequest>) -> GrpcResult<()> {
         let caller = caller(&request)?;
         let id = parse::flavor_id("id", request.into_inner().id).map_err(Error::from)?;
         self.flavors.delete(&id, &caller).await?;

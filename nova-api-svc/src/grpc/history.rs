@@ -8,11 +8,11 @@ use proto::nova::v1::{self as pb, instance_history_entry as entries};
 use super::render;
 use crate::{
     instance::{Operation, Record, State, Step},
-    store::Past,
+    store::HistoryEntry,
 };
 
 /// An entry of the history of an instance.
-pub(super) fn entry(instance_id: Id, past: &Past) -> pb::InstanceHistoryEntry {
+pub(super) fn entry(instance_id: Id, past: &HistoryEntry) -> pb::InstanceHistoryEntry {
     let entry = &past.entry;
     let (old, new) = (past.records.0.as_deref(), past.records.1.as_deref());
     let image_id =

@@ -17,7 +17,7 @@ use proto::nova::{
 use tonic::{Request, Response};
 
 use super::{
-    Answer, answer_in, caller, drift, history,
+    GrpcResult, answer_in, caller, drift, history,
     operation::{self, Common},
     parse, render, room,
 };
@@ -27,7 +27,7 @@ use crate::{
     instance::{Operation, Scope},
     instances::Instances,
     list::{DEFAULT_ORDER, HISTORY_ORDER, InstanceFilter},
-    operations::{Done, Operations, Wish},
+    operations::{Action, ActionResult, Operations},
 };
 
 /// Bytes for a page: what is read for it, the messages that are made of that, and all of them together.
@@ -44,10 +44,10 @@ pub(super) struct Api {
 }
 
 /// Who asks, and until when.
-type By = (Arc<Caller>, Option<Deadline>);
+type CallContext = (Arc<Caller>, Option<Deadline>);
 
 /// Who asks, until when, and what.
-fn open<T>(request: Request<T>) -> Result<(By, T), Error> {
+fn open<T>(request: Request<T>) -> Result<(CallContext, T), Error> {
     let deadline = request.extensions().get::<Deadline>().copied();
     Ok(((caller(&request)?, deadline), request.into_inner()))
 }
@@ -58,7 +58,7 @@ impl InstanceService for Api {
     async fn create_instance(
         &self,
         request: Request<pb::CreateInstanceRequest>,
-    ) -> Answer<EncodedReservation> {
+    ) -> GrpcResult<EncodedReservation> {
         let extensions = request.extensions().clone();
         let ((caller, deadline), message) = open(request)?;
         let request = parse::create_instance(message).map_err(Error::from)?;
@@ -67,14 +67,17 @@ impl InstanceService for Api {
         Ok(answer_in(room, render::reservation(&reservation)))
     }
 
-    async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::Instance> {
+    async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> GrpcResult<pb::Instance> {
         let ((caller, _), message) = open(request)?;
         let id = Id::from_field("id", &message.id).map_err(Error::from)?;
         let instance = self.instances.get(id, &caller).await?;
         Ok(Response::new(render::instance(&instance, pb::InstanceView::Full)))
     }
 
-    async fn list_instances(&self, request: Request<pb::ListInstancesRequest>) -> Answer<EncodedInstances> {
+    async fn list_instances(
+        &self,
+        request: Request<pb::ListInstancesRequest>,
+    ) -> GrpcResult<EncodedInstances> {
         let room = room(&request, PAGE).await;
         let ((caller, _), message) = open(request)?;
         let pb::ListInstancesRequest { page_size, page_token, filter, order_by, all_projects } = message;
@@ -95,23 +98,24 @@ impl InstanceService for Api {
         Ok(answer_in(room, render::instances(&instances, next_page_token)))
     }
 
-    async fn delete_instance(&self, request: Request<pb::DeleteInstanceRequest>) -> Answer<()> {
+    async fn delete_instance(&self, request: Request<pb::DeleteInstanceRequest>) -> GrpcResult<()> {
         let ((caller, deadline), pb::DeleteInstanceRequest { id, request_id, etag }) = open(request)?;
         let common = Common { id, request_id, etag: &etag, caller: &caller, deadline };
         let said = Operation::Delete.name();
-        let asked = common.asked(Violations::default(), &said).map_err(Error::from)?;
-        self.operations.delete(&asked).await?;
+        let context = common.context(Violations::default(), &said).map_err(Error::from)?;
+        self.operations.delete(&context).await?;
         Ok(Response::new(()))
     }
 
     async fn snapshot_instance(
         &self,
         request: Request<pb::SnapshotInstanceRequest>,
-    ) -> Answer<pb::SnapshotInstanceResponse> {
+    ) -> GrpcResult<pb::SnapshotInstanceResponse> {
         let (by, message) = open(request)?;
         let pb::SnapshotInstanceRequest { id, name, metadata, request_id, etag } = message;
         let problems = operation::snapshot(&name, &metadata);
-        let done = self.run(by, Wish::Snapshot { name, metadata }, (id, request_id, etag), problems).await?;
+        let done =
+            self.run(by, Action::Snapshot { name, metadata }, (id, request_id, etag), problems).await?;
         Ok(Response::new(pb::SnapshotInstanceResponse {
             image_id: done.image_id.map(|id| id.to_string()).unwrap_or_default(),
             instance: Some(full(&done)),
@@ -119,71 +123,77 @@ impl InstanceService for Api {
         }))
     }
 
-    async fn rebuild_instance(&self, request: Request<pb::RebuildInstanceRequest>) -> Answer<pb::Instance> {
+    async fn rebuild_instance(
+        &self,
+        request: Request<pb::RebuildInstanceRequest>,
+    ) -> GrpcResult<pb::Instance> {
         let (by, message) = open(request)?;
         let pb::RebuildInstanceRequest { id, image_id, auto_disk_config, request_id, etag } = message;
         let mut problems = Violations::default();
         let image_id = operation::image_id(&image_id, &mut problems);
-        let wish = Wish::Rebuild { image_id, auto_disk_config };
-        answer(self.run(by, wish, (id, request_id, etag), problems).await)
+        let action = Action::Rebuild { image_id, auto_disk_config };
+        answer(self.run(by, action, (id, request_id, etag), problems).await)
     }
 
-    async fn resize_instance(&self, request: Request<pb::ResizeInstanceRequest>) -> Answer<pb::Instance> {
+    async fn resize_instance(&self, request: Request<pb::ResizeInstanceRequest>) -> GrpcResult<pb::Instance> {
         let (by, message) = open(request)?;
         let pb::ResizeInstanceRequest { id, flavor_id, request_id, etag } = message;
         let mut problems = Violations::default();
         problems.take("flavor_id", text::name(&flavor_id));
-        answer(self.run(by, Wish::Resize { flavor_id }, (id, request_id, etag), problems).await)
+        answer(self.run(by, Action::Resize { flavor_id }, (id, request_id, etag), problems).await)
     }
 
-    async fn confirm_resize(&self, request: Request<pb::ConfirmResizeRequest>) -> Answer<pb::Instance> {
+    async fn confirm_resize(&self, request: Request<pb::ConfirmResizeRequest>) -> GrpcResult<pb::Instance> {
         let (by, pb::ConfirmResizeRequest { id, request_id, etag }) = open(request)?;
-        answer(self.run(by, Wish::ConfirmResize, (id, request_id, etag), Violations::default()).await)
+        answer(self.run(by, Action::ConfirmResize, (id, request_id, etag), Violations::default()).await)
     }
 
-    async fn revert_resize(&self, request: Request<pb::RevertResizeRequest>) -> Answer<pb::Instance> {
+    async fn revert_resize(&self, request: Request<pb::RevertResizeRequest>) -> GrpcResult<pb::Instance> {
         let (by, pb::RevertResizeRequest { id, request_id, etag }) = open(request)?;
-        answer(self.run(by, Wish::RevertResize, (id, request_id, etag), Violations::default()).await)
+        answer(self.run(by, Action::RevertResize, (id, request_id, etag), Violations::default()).await)
     }
 
     async fn update_instance_image_properties(
         &self,
         request: Request<pb::UpdateInstanceImagePropertiesRequest>,
-    ) -> Answer<pb::Instance> {
+    ) -> GrpcResult<pb::Instance> {
         let (by, message) = open(request)?;
         let pb::UpdateInstanceImagePropertiesRequest { id, set, remove, etag, request_id } = message;
         let problems = operation::properties(&set, &remove);
-        let wish = Wish::UpdateImageProperties { set, remove };
-        answer(self.run(by, wish, (id, request_id, etag), problems).await)
+        let action = Action::UpdateImageProperties { set, remove };
+        answer(self.run(by, action, (id, request_id, etag), problems).await)
     }
 
-    async fn shelve_instance(&self, request: Request<pb::ShelveInstanceRequest>) -> Answer<pb::Instance> {
+    async fn shelve_instance(&self, request: Request<pb::ShelveInstanceRequest>) -> GrpcResult<pb::Instance> {
         let (by, pb::ShelveInstanceRequest { id, request_id, etag }) = open(request)?;
-        answer(self.run(by, Wish::Shelve, (id, request_id, etag), Violations::default()).await)
+        answer(self.run(by, Action::Shelve, (id, request_id, etag), Violations::default()).await)
     }
 
-    async fn unshelve_instance(&self, request: Request<pb::UnshelveInstanceRequest>) -> Answer<pb::Instance> {
+    async fn unshelve_instance(
+        &self,
+        request: Request<pb::UnshelveInstanceRequest>,
+    ) -> GrpcResult<pb::Instance> {
         let (by, pb::UnshelveInstanceRequest { id, request_id, etag }) = open(request)?;
-        answer(self.run(by, Wish::Unshelve, (id, request_id, etag), Violations::default()).await)
+        answer(self.run(by, Action::Unshelve, (id, request_id, etag), Violations::default()).await)
     }
 
     async fn report_instance_state(
         &self,
         request: Request<pb::ReportInstanceStateRequest>,
-    ) -> Answer<pb::Instance> {
+    ) -> GrpcResult<pb::Instance> {
         let ((caller, deadline), message) = open(request)?;
         let parsed = operation::report(&message);
         let pb::ReportInstanceStateRequest { id, request_id, etag, .. } = message;
         let common = Common { id, request_id, etag: &etag, caller: &caller, deadline };
         let problems = parsed.as_ref().err().cloned().unwrap_or_default();
-        let asked = common.asked(problems, &parsed.as_ref().ok()).map_err(Error::from)?;
-        answer(self.operations.report(&asked, &parsed.map_err(Error::from)?).await)
+        let context = common.context(problems, &parsed.as_ref().ok()).map_err(Error::from)?;
+        answer(self.operations.report(&context, &parsed.map_err(Error::from)?).await)
     }
 
     async fn get_instance_history(
         &self,
         request: Request<pb::GetInstanceHistoryRequest>,
-    ) -> Answer<pb::GetInstanceHistoryResponse> {
+    ) -> GrpcResult<pb::GetInstanceHistoryResponse> {
         let room = room(&request, PAGE).await;
         let ((caller, _), message) = open(request)?;
         let pb::GetInstanceHistoryRequest { id, page_size, page_token } = message;
@@ -207,14 +217,14 @@ impl InstanceService for Api {
     async fn compare_instance(
         &self,
         request: Request<pb::CompareInstanceRequest>,
-    ) -> Answer<pb::CompareInstanceResponse> {
+    ) -> GrpcResult<pb::CompareInstanceResponse> {
         let ((caller, deadline), message) = open(request)?;
         let id = Id::from_field("id", &message.id).map_err(Error::from)?;
         let comparison = self.instances.compare(id, &caller, deadline).await?;
         Ok(Response::new(drift::comparison(id, comparison)))
     }
 
-    async fn list_drift(&self, request: Request<pb::ListDriftRequest>) -> Answer<pb::ListDriftResponse> {
+    async fn list_drift(&self, request: Request<pb::ListDriftRequest>) -> GrpcResult<pb::ListDriftResponse> {
         let room = room(&request, PAGE).await;
         let ((caller, deadline), message) = open(request)?;
         let scope = Scope::list(&caller, message.all_projects, !message.project_id.is_empty())?;
@@ -232,22 +242,22 @@ impl Api {
     /// Does what was asked for with the instance of that id, on the condition of request id and etag.
     async fn run(
         &self,
-        (caller, deadline): By,
-        wish: Wish,
+        (caller, deadline): CallContext,
+        action: Action,
         (id, request_id, etag): (String, String, String),
         problems: Violations,
-    ) -> Result<Done, Error> {
+    ) -> Result<ActionResult, Error> {
         let common = Common { id, request_id, etag: &etag, caller: &caller, deadline };
-        let asked = common.asked(problems, &wish)?;
-        self.operations.run(&wish, &asked).await
+        let context = common.context(problems, &action)?;
+        self.operations.run(&action, &context).await
     }
 }
 
 /// The instance that something was done with, in full.
-fn full(done: &Done) -> pb::Instance {
+fn full(done: &ActionResult) -> pb::Instance {
     render::instance(&done.instance, pb::InstanceView::Full)
 }
 
-fn answer(done: Result<Done, Error>) -> Answer<pb::Instance> {
+fn answer(done: Result<ActionResult, Error>) -> GrpcResult<pb::Instance> {
     Ok(Response::new(full(&done?)))
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::{
     instance::{PowerState, State, TaskState},
-    operations::{Asked, Outcome, Report},
+    operations::{Context, Outcome, Report},
     store::Request,
 };
 
@@ -32,13 +32,17 @@ pub(super) struct Common<'a> {
 
 impl<'a> Common<'a> {
     /// The conditions, together with the other problems of the request, which says `said`.
-    pub(super) fn asked(self, problems: Violations, said: &impl Serialize) -> Result<Asked<'a>, Violations> {
+    pub(super) fn context(
+        self,
+        problems: Violations,
+        said: &impl Serialize,
+    ) -> Result<Context<'a>, Violations> {
         let mut violations = Violations::default();
         let id = violations.take("id", self.id.parse::<Id>());
         violations.append(problems);
         violations.take("request_id", text::optional_name(&self.request_id));
         violations.check()?;
-        Ok(Asked {
+        Ok(Context {
             id: id.expect("a malformed id is a violation"),
             request: Request::new(self.request_id, said),
             etag: self.etag,

@@ -2,7 +2,7 @@
 
 use common::id::Id;
 
-use super::{Instance, Operation, Step, afterwards::shelved_image};
+use super::{Instance, Operation, Step, transitions::shelved_image};
 
 /// An image that nobody needs any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -67,12 +67,12 @@ pub fn image_of(
     name: String,
     (user_id, project_id): (&str, &str),
     metadata: &BTreeMap<String, String>,
-    left_out: &NonInheritable,
+    non_inheritable: &NonInheritable,
 ) -> NewImage {
     let record = &instance.record;
     let ImageMeta { mut properties, min_ram, min_disk, disk_format, container_format } =
         image_from_system_metadata(&record.system_metadata.entries);
-    properties.retain(|name, _| !left_out.holds(name));
+    properties.retain(|name, _| !non_inheritable.holds(name));
     // As libvirt's driver did in Icehouse: whoever asked, the image is the owner's. What nobody owns, everybody sees.
     let owner = if instance.project_id.is_empty() { project_id } else { &instance.project_id };
     let base = record.system_metadata.entries.get(BASE_IMAGE_REF).cloned();

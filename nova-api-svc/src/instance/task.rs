@@ -6,7 +6,7 @@ use chassis::caller::Caller;
 use chrono::{DateTime, Utc};
 use common::id::Id;
 
-use super::{Instance, Operation, Record, State, TaskState, afterwards::shelved_image};
+use super::{Instance, Operation, Record, State, TaskState, transitions::shelved_image};
 use crate::error::Error;
 
 /// What is being done with an instance, what it will be, and what it was.
@@ -32,7 +32,7 @@ pub struct Task {
 
 /// What an operation does to the record of an instance.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Aim {
+pub struct RecordChange {
     /// The record while it is under way, if that is another one.
     pub meanwhile: Option<Arc<Record>>,
     /// The record once it is done, if that is another one.
@@ -41,7 +41,7 @@ pub struct Aim {
     pub image_id: Option<Id>,
 }
 
-impl Aim {
+impl RecordChange {
     /// Whether the record stays as it is.
     #[must_use]
     pub fn keeps(&self, instance: &Instance) -> bool {
@@ -126,8 +126,14 @@ impl Operation {
 impl Instance {
     /// The instance once `operation`, which is allowed, has been begun.
     #[must_use]
-    pub fn begin(&self, operation: Operation, aim: Aim, caller: &Caller, now: DateTime<Utc>) -> Self {
-        let Aim { meanwhile, target, image_id } = aim;
+    pub fn begin(
+        &self,
+        operation: Operation,
+        record_change: RecordChange,
+        caller: &Caller,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let RecordChange { meanwhile, target, image_id } = record_change;
         let (former_state, former_record) = match &self.task {
             Some(resize) => (resize.former_state, resize.former_record),
             None => (self.state, self.record.id),
@@ -152,8 +158,8 @@ impl Instance {
 
     /// The instance once an operation is done that nobody has to do anything for: what waits goes on waiting.
     #[must_use]
-    pub fn with(&self, aim: Aim) -> Self {
-        Self { record: aim.target.unwrap_or_else(|| Arc::clone(&self.record)), ..self.clone() }
+    pub fn with(&self, record_change: RecordChange) -> Self {
+        Self { record: record_change.target.unwrap_or_else(|| Arc::clone(&self.record)), ..self.clone() }
     }
 
     /// The state that an instance in error was in, if no other one can follow: what it was resized from, or put away in,

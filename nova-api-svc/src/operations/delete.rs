@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::clock;
 
-use super::{Asked, Operations, earlier::Decision};
+use super::{Context, Operations, earlier::Decision};
 use crate::{
     error::Error,
     instance::{Instance, Operation, Scope, Step, images::left},
@@ -14,31 +14,35 @@ use crate::{
 impl Operations {
     /// Deletes an instance with all its metadata, the image it was put away in, and one that is still being made of it,
     /// both later. Its history stays, so that a retry is told by its request id.
-    pub async fn delete(&self, asked: &Asked<'_>) -> Result<(), Error> {
-        let scope = Scope::change(asked.caller)?;
-        self.pipeline.store.change(asked.id, &scope, || self.decide_deletion(asked, &scope)).await.map(drop)
+    pub async fn delete(&self, context: &Context<'_>) -> Result<(), Error> {
+        let scope = Scope::change(context.caller)?;
+        self.pipeline
+            .store
+            .change(context.id, &scope, || self.decide_deletion(context, &scope))
+            .await
+            .map(drop)
     }
 
-    async fn decide_deletion(&self, asked: &Asked<'_>, scope: &Scope) -> Decision {
-        Ok(match self.look(asked, scope).await? {
-            Ok(before) => Decided::Change(Box::new(deletion(asked, before))),
+    async fn decide_deletion(&self, context: &Context<'_>, scope: &Scope) -> Decision {
+        Ok(match self.look(context, scope).await? {
+            Ok(before) => Decided::Change(Box::new(deletion(context, before))),
             Err(earlier) => Decided::Nothing(earlier),
         })
     }
 }
 
-fn deletion(asked: &Asked<'_>, before: Instance) -> Change {
+fn deletion(context: &Context<'_>, before: Instance) -> Change {
     let time = before.later(clock::now());
     let left = left(&before, None, (Operation::Delete, Step::Finished));
-    let job = left.map(|left| Job::deletion(before.id, left, asked.caller, time, Duration::ZERO));
+    let job = left.map(|left| Job::deletion(before.id, left, context.caller, time, Duration::ZERO));
     let entry = Entry {
         operation: Operation::Delete,
         step: Step::Finished,
-        actor: asked.caller.actor.clone(),
+        actor: context.caller.actor.clone(),
         time,
         image_id: None,
         message: String::new(),
-        request: asked.request.clone(),
+        request: context.request.clone(),
     };
     Change { before, after: None, entry, job, done: None, quota: None }
 }

@@ -10,12 +10,12 @@ use common::{
 
 use peers::glance;
 
-use super::{Asked, Operations, Plan, Source};
+use super::{Context, Operations, Plan, Source};
 use crate::{
     error::{Error, ImageUse},
     instance::{
         Instance, Record,
-        afterwards::{boot_of_edit, edit, image_of},
+        transitions::{boot_of_edit, edit, image_of},
     },
 };
 
@@ -41,14 +41,14 @@ impl Operations {
     /// The kernel and the ramdisk that an edit names, which must exist.
     pub(super) async fn boot_images(
         &self,
-        asked: &Asked<'_>,
+        context: &Context<'_>,
         before: &Instance,
         set: &BTreeMap<String, String>,
         remove: &[String],
     ) -> Result<BTreeSet<Id>, Error> {
         let (_, new) = edited(&before.record, set, remove)?;
         for New { usage, id } in &new {
-            match self.pipeline.glance.image(*id, asked.caller, asked.deadline).await {
+            match self.pipeline.glance.image(*id, context.caller, context.deadline).await {
                 Err(glance::Error::NotFound(_)) => {
                     return Err(Error::NoSuchImage { usage: *usage, id: id.to_string() });
                 }

@@ -15,8 +15,8 @@ use tokio::time::sleep;
 use super::{Operations, metrics::JOBS};
 use crate::{
     error::Error,
-    instance::{Compute, Instance, Scope, Step, afterwards::shelved_image, snapshot::completed},
-    store::{Action, Change, Decided, Due, Entry, Job, Registration},
+    instance::{Compute, Instance, Scope, Step, snapshot::completed, transitions::shelved_image},
+    store::{Change, Decided, DueJob, Entry, ImageAction, Job, Registration},
 };
 
 /// How often jobs that nobody does are looked for.
@@ -61,12 +61,12 @@ impl Operations {
     }
 
     /// Does a job if nobody has just begun it; whether it was tried.
-    async fn do_due_job(&self, due: Due) -> bool {
+    async fn do_due_job(&self, due: DueJob) -> bool {
         match self.pipeline.store.claim_job(due, self.lease()).await {
             Ok(Some(job)) => self.do_job_later(&job, None).await,
             Ok(None) => return false,
             Err(error) => {
-                self.postpone(Due { attempts: due.attempts + 1, ..due }, &error).await;
+                self.postpone(DueJob { attempts: due.attempts + 1, ..due }, &error).await;
                 return false;
             }
         }
@@ -92,8 +92,8 @@ impl Operations {
     pub(super) async fn do_job(&self, job: &Job, deadline: Option<Deadline>) -> Result<Registration, Error> {
         let end = Instant::now() + Deadline::share(deadline, self.pipeline.glance.timeout());
         let done = match &job.action {
-            Action::Create(image) => Box::pin(self.register(job, image, end)).await,
-            Action::Delete { if_unfinished, unregistered } => {
+            ImageAction::Create(image) => Box::pin(self.register(job, image, end)).await,
+            ImageAction::Delete { if_unfinished, unregistered } => {
                 let deleted = self.delete_image(job, *if_unfinished, unregistered.as_deref(), end);
                 Box::pin(deleted).await.map(|()| Registration::default())
             }
@@ -101,13 +101,15 @@ impl Operations {
         JOBS.tried(&done);
         match &done {
             Ok(_) | Err(Error::GlanceRefused { .. }) => {}
-            Err(error) => self.postpone(Due { image_id: job.image_id, attempts: job.attempts }, error).await,
+            Err(error) => {
+                self.postpone(DueJob { image_id: job.image_id, attempts: job.attempts }, error).await;
+            }
         }
         done
     }
 
     /// Lets a job rest that could not be done.
-    async fn postpone(&self, due: Due, error: &Error) {
+    async fn postpone(&self, due: DueJob, error: &Error) {
         let random = Id::random().as_uuid().as_u128() & u128::from(u16::MAX);
         let random = u16::try_from(random).unwrap_or_default();
         let pause = pause(due.attempts, random).max(error.retry_after().unwrap_or_default());

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use common::{id::Id, image::Image};
 
-use super::{Asked, Operations, Plan};
+use super::{Context, Operations, Plan};
 use crate::{
     error::Error,
     instance::{
-        Instance,
-        afterwards::{confirm_resize, rebuild, unshelve},
-        checks,
+        Instance, checks,
+        transitions::{confirm_resize, rebuild, unshelve},
     },
 };
 
@@ -32,12 +31,12 @@ impl Operations {
     /// Asks glance-svc for what an instance is to be made from, after the checks of a create.
     pub(super) async fn rebuild_source(
         &self,
-        asked: &Asked<'_>,
+        context: &Context<'_>,
         before: &Instance,
         image_id: Option<Id>,
         auto_disk_config: Option<bool>,
     ) -> Result<Source, Error> {
-        let (record, caller, deadline) = (&before.record, asked.caller, asked.deadline);
+        let (record, caller, deadline) = (&before.record, context.caller, context.deadline);
         let image = self.pipeline.glance.image(image_id.unwrap_or(record.image_id), caller, deadline).await?;
         checks::check_auto_disk_config(auto_disk_config, &image)?;
         checks::check_requested_image(&image, &record.flavor)?;

@@ -6,7 +6,7 @@ use common::{clock, violations::Violations};
 use serde::Serialize;
 
 use super::{
-    Asked, Done, Operations,
+    ActionResult, Context, Operations,
     earlier::{Decision, Instead},
 };
 use crate::{
@@ -48,19 +48,19 @@ const REPORTED: [State; 5] = [State::Active, State::Stopped, State::Paused, Stat
 
 impl Operations {
     /// Takes a report, if the instance still is where it was seen.
-    pub async fn report(&self, asked: &Asked<'_>, report: &Report) -> Result<Done, Error> {
-        let scope = Scope::report(asked.caller)?;
-        let decide = || self.decide_report(asked, &scope, report);
-        match self.pipeline.store.change(asked.id, &scope, decide).await? {
-            Decided::Change(change) => self.settle(*change, asked, &scope).await,
+    pub async fn report(&self, context: &Context<'_>, report: &Report) -> Result<ActionResult, Error> {
+        let scope = Scope::report(context.caller)?;
+        let decide = || self.decide_report(context, &scope, report);
+        match self.pipeline.store.change(context.id, &scope, decide).await? {
+            Decided::Change(change) => self.complete(*change, context, &scope).await,
             Decided::Nothing(Instead::Done(done)) => Ok(*done),
-            Decided::Nothing(Instead::Earlier(earlier)) => self.repeat(asked, &scope, *earlier).await,
-            Decided::Nothing(Instead::Ask(_)) => Err(Error::Contended(asked.id)),
+            Decided::Nothing(Instead::Earlier(earlier)) => self.repeat(context, &scope, *earlier).await,
+            Decided::Nothing(Instead::Ask(_)) => Err(Error::Contended(context.id)),
         }
     }
 
-    async fn decide_report(&self, asked: &Asked<'_>, scope: &Scope, report: &Report) -> Decision {
-        let before = match self.look(asked, scope).await? {
+    async fn decide_report(&self, context: &Context<'_>, scope: &Scope, report: &Report) -> Decision {
+        let before = match self.look(context, scope).await? {
             Ok(before) => before,
             Err(instead) => return Ok(Decided::Nothing(instead)),
         };
@@ -72,14 +72,14 @@ impl Operations {
         if after == before && report.message.is_empty() {
             return Ok(Decided::Nothing(Instead::done(before)));
         }
-        let entry = entry(asked, report, &before);
-        let caller = before.task.as_ref().map_or(asked.caller, |task| &task.caller);
+        let entry = entry(context, report, &before);
+        let caller = before.task.as_ref().map_or(context.caller, |task| &task.caller);
         let job = self.job_at_end(&entry, &before, &after, caller);
         Ok(Decided::Change(Box::new(self.written(&before, after, entry, job, None))))
     }
 }
 
-fn entry(asked: &Asked<'_>, report: &Report, before: &Instance) -> Entry {
+fn entry(context: &Context<'_>, report: &Report, before: &Instance) -> Entry {
     let outcome = report.outcome(before);
     let task = before.task.as_ref().filter(|_| outcome.is_some());
     let step = match outcome {
@@ -89,11 +89,11 @@ fn entry(asked: &Asked<'_>, report: &Report, before: &Instance) -> Entry {
     Entry {
         operation: task.map_or(Operation::ReportState, |task| task.operation),
         step,
-        actor: asked.caller.actor.clone(),
+        actor: context.caller.actor.clone(),
         time: before.later(clock::now()),
         image_id: task.and_then(|task| task.image_id),
         message: report.message.clone(),
-        request: asked.request.clone(),
+        request: context.request.clone(),
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Asked, Operations, Plan, Source};
+use super::{Context, Operations, Plan, Source};
 use crate::{
     error::Error,
     instance::{
-        Aim, Instance, Needs, Record,
-        afterwards::{image_of, resize},
-        checks,
+        Instance, Needs, Record, RecordChange, checks,
+        transitions::{image_of, resize},
     },
     quota::Quota,
 };
@@ -30,15 +29,15 @@ impl Operations {
         checks::check_requested_image(&image_of(record), &flavor)?;
         let (meanwhile, target) = resize(record, &flavor, before.state);
         let plan = Plan::to(target);
-        let aim = Aim { meanwhile: Some(Arc::new(meanwhile)), ..plan.aim };
+        let record_change = RecordChange { meanwhile: Some(Arc::new(meanwhile)), ..plan.record_change };
         let quota = Some(self.pipeline.quota).filter(Quota::is_limited);
-        Ok(Some(Plan { aim, quota, ..plan }))
+        Ok(Some(Plan { record_change, quota, ..plan }))
     }
 
     /// Asks glance-svc what the image of an instance asks for, as long as it is there: an operation does not need it.
-    pub(super) async fn needs(&self, asked: &Asked<'_>, before: &Instance) -> Source {
+    pub(super) async fn needs(&self, context: &Context<'_>, before: &Instance) -> Source {
         let (id, revision) = (before.record.image_id, before.record.image_revision);
-        let image = self.pipeline.glance.image_at(id, revision, asked.caller, asked.deadline).await;
+        let image = self.pipeline.glance.image_at(id, revision, context.caller, context.deadline).await;
         Source::Needs(id, revision, image.ok().map(|image| Needs::from(&*image)))
     }
 

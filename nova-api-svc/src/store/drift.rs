@@ -23,7 +23,7 @@ use crate::{
 
 /// Which records are looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct RecordFilter {
     /// The image they are made from.
     pub image_id: Option<Id>,
     /// An entry of system metadata that they have.
@@ -32,7 +32,7 @@ pub struct Wanted {
 
 /// An instance, as far as a list of drift tells it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Place {
+pub struct InstanceSummary {
     /// Its id.
     pub id: Id,
     /// Its name.
@@ -61,14 +61,14 @@ struct PlaceRow {
 }
 
 impl PlaceRow {
-    fn place(self) -> Result<Place, Error> {
+    fn place(self) -> Result<InstanceSummary, Error> {
         let state = State::from_name(&self.state).ok_or(Error::Corrupt(self.id))?;
         let Self { id, name, project_id, record_id, create_time, .. } = self;
-        Ok(Place { id, name, project_id, state, record_id, create_time })
+        Ok(InstanceSummary { id, name, project_id, state, record_id, create_time })
     }
 }
 
-impl Place {
+impl InstanceSummary {
     /// About how many bytes an answer needs for it, rather too many.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -76,7 +76,7 @@ impl Place {
     }
 }
 
-impl Wanted {
+impl RecordFilter {
     /// Whether a record is one of them.
     #[must_use]
     pub fn holds(&self, record: &Record) -> bool {
@@ -90,7 +90,7 @@ impl Store {
     /// they are large.
     pub async fn records_from(
         &self,
-        wanted: &Wanted,
+        wanted: &RecordFilter,
         first: Id,
         limit: i64,
         scope: &Scope,
@@ -128,7 +128,7 @@ impl Store {
         after: Option<(DateTime<Utc>, Id)>,
         limit: i64,
         scope: &Scope,
-    ) -> Result<Vec<Place>, Error> {
+    ) -> Result<Vec<InstanceSummary>, Error> {
         self.places("record_id = ", &Key::Id(record_id), after, limit, scope).await
     }
 
@@ -139,7 +139,7 @@ impl Store {
         after: Option<(DateTime<Utc>, Id)>,
         limit: i64,
         scope: &Scope,
-    ) -> Result<Vec<Place>, Error> {
+    ) -> Result<Vec<InstanceSummary>, Error> {
         self.places("project_id = ", &Key::Text(project_id.to_owned()), after, limit, scope).await
     }
 
@@ -150,7 +150,7 @@ impl Store {
         after: Option<(DateTime<Utc>, Id)>,
         limit: i64,
         scope: &Scope,
-    ) -> Result<Vec<Place>, Error> {
+    ) -> Result<Vec<InstanceSummary>, Error> {
         let rows: Vec<PlaceRow> = on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(PLACE);
             value.push_bind(query.push(condition));

@@ -65,7 +65,7 @@ const STEP: usize = 16;
 
 /// A change of an instance, as history tells it.
 #[derive(Debug, Clone)]
-pub struct Past {
+pub struct HistoryEntry {
     /// The revision of the instance that it made.
     pub revision: i64,
     /// What was done, by whom and when.
@@ -80,7 +80,7 @@ pub struct Past {
 
 /// What an earlier try of a request has done.
 #[derive(Debug, Clone)]
-pub struct Earlier {
+pub struct EarlierAttempt {
     /// The revision of the instance that it made.
     pub revision: i64,
     /// What was done.
@@ -137,9 +137,9 @@ impl HistoryRow {
 
 impl HistoryRow {
     /// What it tells, with its records.
-    fn past(&self, records: &HashMap<Id, Arc<Record>>) -> Result<Past, Error> {
+    fn past(&self, records: &HashMap<Id, Arc<Record>>) -> Result<HistoryEntry, Error> {
         let record = |id: Option<Id>| id.and_then(|id| records.get(&id).cloned());
-        Ok(Past {
+        Ok(HistoryEntry {
             revision: self.revision,
             entry: self.entry().ok_or(Error::Corrupt(self.instance_id))?,
             states: self.states(),
@@ -149,7 +149,7 @@ impl HistoryRow {
     }
 }
 
-impl Past {
+impl HistoryEntry {
     /// The creation of an instance that nothing was done with since.
     #[must_use]
     pub fn creation(instance: &Instance) -> Self {
@@ -184,7 +184,7 @@ impl Store {
         id: Id,
         page: &Page<HistoryOrder>,
         scope: &Scope,
-    ) -> Result<Read<Past>, Error> {
+    ) -> Result<Read<HistoryEntry>, Error> {
         let rows: Vec<HistoryRow> = on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(ENTRY);
             query.push_bind(id);
@@ -213,14 +213,19 @@ impl Store {
     }
 
     /// What a request with this id did with an instance within `scope`.
-    pub async fn earlier(&self, id: Id, request_id: &str, scope: &Scope) -> Result<Option<Earlier>, Error> {
+    pub async fn earlier(
+        &self,
+        id: Id,
+        request_id: &str,
+        scope: &Scope,
+    ) -> Result<Option<EarlierAttempt>, Error> {
         let row: Option<HistoryRow> = on_db!(self.db, |connection| {
             let mut query = QueryBuilder::new(ENTRY);
             query.push_bind(id).push(" AND request_id = ").push_bind(request_id);
             push_scope(&mut query, id, scope);
             query.build_query_as().fetch_optional(connection).await?
         });
-        let earlier = |row: HistoryRow| Some(Earlier { revision: row.revision, entry: row.entry()? });
+        let earlier = |row: HistoryRow| Some(EarlierAttempt { revision: row.revision, entry: row.entry()? });
         row.map(|row| earlier(row).ok_or(Error::Corrupt(id))).transpose()
     }
 

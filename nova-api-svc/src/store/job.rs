@@ -22,7 +22,7 @@ pub struct Job {
     /// The revision of the instance whose change needs it; known once that is written.
     pub revision: i64,
     /// What is to be done with it.
-    pub action: Action,
+    pub action: ImageAction,
     /// For whom.
     pub caller: Caller,
     /// When it became necessary.
@@ -35,7 +35,7 @@ pub struct Job {
 
 /// A job that nobody does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
-pub struct Due {
+pub struct DueJob {
     /// The image that it is about.
     pub image_id: Id,
     /// How often it was begun.
@@ -53,7 +53,7 @@ pub struct Backlog {
 
 /// What is to be done with an image.
 #[derive(Debug, Clone)]
-pub enum Action {
+pub enum ImageAction {
     /// Register it.
     Create(Box<NewImage>),
     /// Delete it.
@@ -89,7 +89,7 @@ impl Job {
             image_id: left.image_id,
             instance_id,
             revision: 0,
-            action: Action::Delete { if_unfinished: left.may_be_finished, unregistered: None },
+            action: ImageAction::Delete { if_unfinished: left.may_be_finished, unregistered: None },
             caller: caller.clone(),
             create_time: time,
             attempts: i64::from(!lease.is_zero()),
@@ -110,7 +110,7 @@ impl Registration {
     }
 }
 
-impl Action {
+impl ImageAction {
     pub(super) fn columns(&self) -> (&'static str, String) {
         let image = |image: &NewImage| serde_json::to_string(image).expect("an image is plain data");
         match self {
@@ -159,7 +159,7 @@ pub(super) struct JobRow {
 
 impl JobRow {
     pub(super) fn job(self) -> Result<Job, Error> {
-        let action = Action::read(&self.action, &self.image).ok_or(Error::Corrupt(self.instance_id))?;
+        let action = ImageAction::read(&self.action, &self.image).ok_or(Error::Corrupt(self.instance_id))?;
         Ok(Job {
             image_id: self.image_id,
             instance_id: self.instance_id,

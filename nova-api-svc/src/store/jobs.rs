@@ -13,7 +13,7 @@ use common::{id::Id, image::NewImage};
 
 use super::{
     Store,
-    job::{Backlog, CREATE, Due, Job, JobRow, Registration, micros},
+    job::{Backlog, CREATE, DueJob, Job, JobRow, Registration, micros},
 };
 use crate::error::Error;
 
@@ -126,7 +126,7 @@ impl Store {
 
     /// Jobs that nobody does and that may be tried again, those that wait longest first, `limit` at most. No pause is
     /// longer than `longest`.
-    pub async fn due_jobs(&self, longest: Duration, limit: i64) -> Result<Vec<Due>, Error> {
+    pub async fn due_jobs(&self, longest: Duration, limit: i64) -> Result<Vec<DueJob>, Error> {
         macro_rules! due {
             ($database:ident) => {
                 concat!(
@@ -151,7 +151,7 @@ impl Store {
     /// is done.
     pub async fn claim_job(
         &self,
-        Due { image_id, attempts }: Due,
+        DueJob { image_id, attempts }: DueJob,
         lease: Duration,
     ) -> Result<Option<Job>, Error> {
         macro_rules! claim {
@@ -176,7 +176,11 @@ impl Store {
     }
 
     /// Lets a job that was begun for the `attempts`th time rest for a while.
-    pub async fn postpone_job(&self, Due { image_id, attempts }: Due, pause: Duration) -> Result<(), Error> {
+    pub async fn postpone_job(
+        &self,
+        DueJob { image_id, attempts }: DueJob,
+        pause: Duration,
+    ) -> Result<(), Error> {
         macro_rules! postpone {
             ($database:ident) => {
                 concat!(

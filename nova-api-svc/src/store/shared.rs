@@ -50,7 +50,7 @@ impl Store {
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
             let step: Vec<_> = rows.by_ref().take(STEP).collect();
-            self.learn(&step, &mut shared).await?;
+            self.load(&step, &mut shared).await?;
             for row in step {
                 let Some(instance) = row.instance(&shared)? else { continue };
                 bytes += size(&instance);
@@ -64,7 +64,7 @@ impl Store {
     }
 
     /// Reads what these rows share and is not known yet.
-    async fn learn(&self, rows: &[InstanceRow], shared: &mut Shared) -> Result<(), Error> {
+    async fn load(&self, rows: &[InstanceRow], shared: &mut Shared) -> Result<(), Error> {
         let records: BTreeSet<_> = rows
             .iter()
             .flat_map(InstanceRow::records)

@@ -21,7 +21,7 @@ const STEP: usize = 500;
 
 /// How long what nothing needs any more is kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Kept {
+pub struct Retention {
     /// The history of deleted instances.
     pub deleted_history: TimeDelta,
     /// What requests with an id have created: as long, a retry answers with that.
@@ -41,7 +41,7 @@ macro_rules! is_used {
 
 impl Store {
     /// Removes what is older than `kept` says, and records that nothing refers to, again and again.
-    pub async fn sweep(&self, kept: Kept) -> Infallible {
+    pub async fn sweep(&self, kept: Retention) -> Infallible {
         loop {
             sleep(INTERVAL).await;
             if let Err(error) = self.sweep_old(kept).await {
@@ -51,7 +51,7 @@ impl Store {
     }
 
     /// Does that once; what is old is decided by the clock of the database.
-    pub async fn sweep_old(&self, kept: Kept) -> Result<(), DbError> {
+    pub async fn sweep_old(&self, kept: Retention) -> Result<(), DbError> {
         let now = self.db.now().await?;
         self.forget_requests(now - kept.requests).await?;
         self.sweep_once(now - kept.deleted_history).await.map(drop)

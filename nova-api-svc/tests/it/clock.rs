@@ -4,7 +4,7 @@ use chassis::{db::Db, testing::TestDb};
 use chrono::TimeDelta;
 use nova_api_svc::{
     instance::Compute,
-    store::{Kept, MIGRATIONS, Store},
+    store::{MIGRATIONS, Retention, Store},
 };
 use proto::nova::v1::{CreateInstanceRequest, SnapshotInstanceRequest};
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -39,7 +39,8 @@ async fn a_request_is_remembered_by_the_clock_of_the_database() {
     let db = Db::open(&nova.db.url, 4, &MIGRATIONS).unwrap();
     db.migrate().await.unwrap();
     let store = Store::new(db);
-    let half_an_hour = Kept { deleted_history: TimeDelta::minutes(30), requests: TimeDelta::minutes(30) };
+    let half_an_hour =
+        Retention { deleted_history: TimeDelta::minutes(30), requests: TimeDelta::minutes(30) };
     store.sweep_old(half_an_hour).await.unwrap();
     assert_eq!(nova.create(request.clone()).await.unwrap(), created, "it is not old");
     execute(&nova.db.url, "UPDATE create_requests SET create_time = create_time - INTERVAL '31 minutes'")

@@ -38,7 +38,7 @@ pub(crate) struct Settings {
     /// Where glance-svc is; the double unless given.
     pub(crate) glance_endpoint: Option<String>,
     pub(crate) compute: Compute,
-    pub(crate) left_out: &'static str,
+    pub(crate) non_inheritable: &'static str,
     /// Whether it does jobs that nobody else does.
     pub(crate) does_jobs: bool,
 }
@@ -51,7 +51,7 @@ impl Default for Settings {
             glance_timeout: Duration::from_secs(30),
             glance_endpoint: None,
             compute: Compute::Agent,
-            left_out: "cache_in_nova,bittorrent",
+            non_inheritable: "cache_in_nova,bittorrent",
             does_jobs: true,
         }
     }
@@ -210,7 +210,7 @@ pub(crate) fn operations(db: &Db, glance_endpoint: &str, settings: &Settings) ->
         template: settings.template.parse().unwrap(),
         compute: settings.compute,
     };
-    Operations { pipeline, left_out: settings.left_out.parse().unwrap() }
+    Operations { pipeline, non_inheritable: settings.non_inheritable.parse().unwrap() }
 }
 
 /// Runs statements on the database at `url`.

@@ -16,7 +16,7 @@ fn read_of(
 ) -> (tokio::task::JoinHandle<usize>, Slot) {
     let parts: Vec<_> = parts.iter().map(|part| Ok::<_, axum::Error>(Bytes::from(part.to_vec()))).collect();
     let body = Body::from_stream(tokio_stream::iter(parts));
-    let (weighed, slot) = Weighed::new(body, memory, length, key);
+    let (weighed, slot) = BudgetedBody::new(body, memory, length, key);
     let reading = async move { axum::body::to_bytes(Body::new(weighed), usize::MAX).await.unwrap().len() };
     (tokio::spawn(reading), slot)
 }

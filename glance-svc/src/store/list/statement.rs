@@ -7,7 +7,7 @@ use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{
     List, Part,
-    ways::{Range, Way},
+    access_paths::{AccessPath, Range},
 };
 use crate::{
     list::{Condition, TextColumn},
@@ -63,7 +63,7 @@ where
 
     /// Reads how far each way reaches: its number, and when the image was registered that is [`List::ahead`] on each
     /// of its ranges. The parts do not count in an order that only they have.
-    pub(super) fn look_ahead(mut self, ways: &[Way<'_>]) -> QueryBuilder<DB> {
+    pub(super) fn look_ahead(mut self, ways: &[AccessPath<'_>]) -> QueryBuilder<DB> {
         let skipped = usize::from(self.list.by_time.is_none());
         for (number, way) in ways.iter().enumerate().skip(skipped) {
             for (index, range) in way.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::id::Id;
 
 use super::{
-    super::{Seen, history::BASES},
+    super::{VisibleImage, history::BASES},
     Edit,
     rows::LockedRow,
 };
@@ -86,7 +86,7 @@ impl Drafts {
         let mut image = draft.image.clone();
         image.revision += 1;
         image.update_time = image.update_time.max(edit.now);
-        let seen = Seen { image, is_member: draft.members.contains(&edit.actor.project_id) };
+        let seen = VisibleImage { image, is_member: draft.members.contains(&edit.actor.project_id) };
         let image = (edit.change)(&seen)?;
         let revision = Revision {
             image_id: edit.id,

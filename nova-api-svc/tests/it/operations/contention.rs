@@ -7,7 +7,7 @@ use common::id::Id;
 use nova_api_svc::{
     error::Error,
     instance::Scope,
-    operations::{Asked, Wish},
+    operations::{Action, Context},
     store::Decided,
 };
 use proto::nova::v1::instance_service_client::InstanceServiceClient;
@@ -192,8 +192,8 @@ async fn who_may_not_change_an_instance_takes_no_turn(db: TestDb) {
         ("agent:other:service", Code::PermissionDenied),
     ] {
         let caller = caller(token);
-        let asked = Asked { id, request: None, etag: "", caller: &caller, deadline: None };
-        let refused = timeout(Duration::from_secs(30), operations.run(&Wish::Shelve, &asked)).await;
+        let asked = Context { id, request: None, etag: "", caller: &caller, deadline: None };
+        let refused = timeout(Duration::from_secs(30), operations.run(&Action::Shelve, &asked)).await;
         let refused = refused.unwrap_or_else(|_| panic!("{token} waits for its turn")).unwrap_err();
         assert_eq!(Status::from(refused).code(), code, "{token}");
         let refused = timeout(Duration::from_secs(30), operations.delete(&asked)).await;

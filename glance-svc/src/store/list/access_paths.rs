@@ -19,7 +19,7 @@ pub(super) enum Range<'a> {
 }
 
 /// Ranges which together hold every image of a list.
-pub(super) type Way<'a> = Vec<Range<'a>>;
+pub(super) type AccessPath<'a> = Vec<Range<'a>>;
 
 /// How far each way is looked ahead, in images, to see which one is sparsest: as many as a usual page has.
 const AHEAD: usize = 100;
@@ -35,7 +35,7 @@ impl Range<'_> {
 }
 
 /// Every way to the images of a list; the first are its parts.
-pub(super) fn ways<'a>(list: &List<'a>) -> Vec<Way<'a>> {
+pub(super) fn ways<'a>(list: &List<'a>) -> Vec<AccessPath<'a>> {
     let parts = list.parts.iter().copied().map(Range::Part).collect();
     let properties = list.filter.properties.iter().map(|(name, value)| vec![Range::Property(name, value)]);
     let tags = list.filter.tags.iter().map(|tag| vec![Range::Tag(tag)]);

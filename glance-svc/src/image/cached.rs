@@ -12,7 +12,7 @@ const ENTRY: usize = 64;
 
 /// An image that is read again and again and never changes: its revision says all that is in it.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct CachedImage {
     image: Image,
     json: OnceLock<Bytes>,
     message: OnceLock<Bytes>,
@@ -20,7 +20,7 @@ pub struct Snapshot {
     room: Option<Room>,
 }
 
-impl Snapshot {
+impl CachedImage {
     /// The image, not rendered yet.
     #[must_use]
     pub const fn new(image: Image) -> Self {
@@ -60,7 +60,7 @@ impl Snapshot {
     }
 }
 
-impl Deref for Snapshot {
+impl Deref for CachedImage {
     type Target = Image;
 
     fn deref(&self) -> &Image {
