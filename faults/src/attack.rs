@@ -178,7 +178,10 @@ async fn send(
         && let Ok(answer) = channel.call(request).await
     {
         let mut body = answer.into_body();
-        while poll_fn(|context| http_body::Body::poll_frame(Pin::new(&mut body), context)).await.is_some() {}
+        // What has failed once fails for ever.
+        while let Some(Ok(_)) =
+            poll_fn(|context| http_body::Body::poll_frame(Pin::new(&mut body), context)).await
+        {}
     }
 }
 
