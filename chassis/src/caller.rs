@@ -41,19 +41,19 @@ pub struct Caller {
     pub is_admin: bool,
 }
 
-/// Where callers are known from.
+/// Where the caller's identity comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Identity {
     /// `x-user-id`, `x-project-id` and `x-roles`, else an `x-auth-token` of the form USER:PROJECT:ROLE,ROLE; a
-    /// request without any of these, or with the token `x` or `notused`, is an operator's, and one with another token
-    /// is refused. For machines that only their users can reach.
+    /// request without any of these, or with the token `x` or `notused`, is an operator's, and one with any other
+    /// token is refused. For machines that only their own users can reach.
     #[default]
     Development,
-    /// `x-user-id`, `x-project-id` and `x-roles` of a trusted proxy; a request without them is refused.
+    /// `x-user-id`, `x-project-id` and `x-roles` from a trusted proxy; a request without them is refused.
     Proxy,
 }
 
-/// Why a caller is not known.
+/// Why a caller cannot be identified.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The headers make no sense.

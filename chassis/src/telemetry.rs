@@ -47,10 +47,10 @@ static SPANS: AtomicBool = AtomicBool::new(false);
 /// Whether spans are traced.
 static TRACES: AtomicBool = AtomicBool::new(false);
 
-/// What the command lines of the services have in common.
+/// Arguments that the services' command lines have in common.
 #[derive(Debug, Clone, Args)]
 pub struct TelemetryArgs {
-    /// Form of the logs, on standard error; `RUST_LOG` says how much there is (default: info).
+    /// Format of the logs, which go to standard error; `RUST_LOG` sets their level (default: info).
     #[arg(
         long,
         env = "LOG_FORMAT",
@@ -61,11 +61,12 @@ pub struct TelemetryArgs {
     )]
     pub log_format: LogFormat,
 
-    /// Collector that traces are sent to, over gRPC (OTLP), such as `http://127.0.0.1:4317`; none for no traces.
+    /// Collector to send traces to over gRPC (OTLP), such as `http://127.0.0.1:4317`; without it there are no
+    /// traces.
     #[arg(long, env = "OTLP_ENDPOINT", value_name = "URL", help_heading = "Telemetry")]
     pub otlp_endpoint: Option<String>,
 
-    /// CA of the certificate of the collector, a file in PEM; for an https endpoint.
+    /// CA of the collector's certificate, a PEM file; for an https endpoint.
     #[arg(
         long,
         env = "OTLP_CA",
@@ -75,15 +76,15 @@ pub struct TelemetryArgs {
     )]
     pub otlp_ca: Option<PathBuf>,
 
-    /// Certificate to show to the collector, a file in PEM.
+    /// Certificate to present to the collector, a PEM file.
     #[arg(long, env = "OTLP_CERT", value_name = "FILE", requires = "otlp_ca", help_heading = "Telemetry")]
     pub otlp_cert: Option<PathBuf>,
 
-    /// Private key of that certificate, a file in PEM.
+    /// Private key of that certificate, a PEM file.
     #[arg(long, env = "OTLP_KEY", value_name = "FILE", requires = "otlp_ca", help_heading = "Telemetry")]
     pub otlp_key: Option<PathBuf>,
 
-    /// Share of the requests that are traced, 0 to 1, unless their caller has decided (W3C traceparent).
+    /// Fraction of requests that are traced, 0 to 1, unless the caller has decided (W3C traceparent).
     #[arg(
         long,
         env = "TRACE_RATIO",
@@ -94,13 +95,13 @@ pub struct TelemetryArgs {
     pub trace_ratio: f64,
 }
 
-/// Form of the logs.
+/// Format of the logs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Human-readable lines.
     #[default]
     Pretty,
-    /// A JSON object a line, with the ids of request and trace.
+    /// One JSON object per line, with the ids of request and trace.
     Json,
 }
 
@@ -119,7 +120,7 @@ impl Drop for Telemetry {
 /// Why traces cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The endpoint of the collector cannot be one.
+    /// The collector's endpoint is not a valid one.
     #[error("--otlp-endpoint {0}")]
     Endpoint(#[from] BadEndpoint),
     /// TLS to it cannot be set up.
@@ -157,7 +158,7 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Er
     Ok(Telemetry(provider))
 }
 
-/// A panic goes where everything goes, with the request that it happened in, and is counted.
+/// Panics are logged like everything else, with the request they happened in, and counted.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     METRICS.panics.inc();
     let location = panic.location().map(ToString::to_string);
@@ -238,7 +239,7 @@ pub fn trace_id(span: &Span) -> Option<String> {
     (trace.is_valid() && trace.is_sampled()).then(|| trace.trace_id().to_string())
 }
 
-/// Hands the trace of the current span on to a peer.
+/// Passes the trace of the current span on to a peer.
 pub fn hand_on(metadata: &mut MetadataMap) {
     if TRACES.load(Ordering::Relaxed) {
         let context = Span::current().context();
@@ -246,7 +247,7 @@ pub fn hand_on(metadata: &mut MetadataMap) {
     }
 }
 
-/// The span of work that requests share: a part of the first, which those of the others point to.
+/// The span of work that requests share: a child of the first request's span, to which the others link.
 #[must_use]
 pub fn shared_span(name: &'static str, spans: &[Span]) -> Span {
     let Some(first) = spans.iter().find(|span| !span.is_none()) else { return Span::none() };

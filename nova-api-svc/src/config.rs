@@ -23,11 +23,11 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Config {
-    /// Address to listen on; port 0 takes a free one, which is printed.
+    /// Address to listen on; port 0 picks a free one, which is printed.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8774", value_name = "HOST:PORT")]
     pub listen: String,
 
-    /// Database: `sqlite:FILE` (made if it is missing) or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    /// Database: `sqlite:FILE` (created if missing) or `postgres://USER:PASSWORD@HOST/DATABASE`.
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -38,38 +38,38 @@ pub struct Config {
     )]
     pub database_url: String,
 
-    /// Most connections to the database.
+    /// Maximum number of connections to the database.
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 16, value_name = "COUNT", global = true,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
 
-    /// Where callers are known from.
+    /// Where the caller's identity comes from.
     #[arg(long, env = "IDENTITY", value_enum, default_value_t, value_name = "SOURCE")]
     pub identity: caller::Identity,
 
-    /// Where glance-svc is, or several URLs, separated by commas: names are looked up again and again, and calls go to
+    /// Where glance-svc is; several URLs are separated by commas. Names are re-resolved continually, and calls go to
     /// all of their addresses.
     #[arg(long, env = "GLANCE_ENDPOINT", default_value = "http://127.0.0.1:9292", value_name = "URL")]
     pub glance_endpoint: String,
 
-    /// CA of the certificate of glance-svc, a file in PEM; for an https endpoint.
+    /// CA of glance-svc's certificate, a PEM file; for an https endpoint.
     #[arg(long, env = "GLANCE_CA", value_name = "FILE")]
     pub glance_ca: Option<PathBuf>,
 
-    /// Certificate to show to glance-svc, a file in PEM.
+    /// Certificate to present to glance-svc, a PEM file.
     #[arg(long, env = "GLANCE_CERT", value_name = "FILE", requires = "glance_ca")]
     pub glance_cert: Option<PathBuf>,
 
-    /// Private key of that certificate, a file in PEM.
+    /// Private key of that certificate, a PEM file.
     #[arg(long, env = "GLANCE_KEY", value_name = "FILE", requires = "glance_ca")]
     pub glance_key: Option<PathBuf>,
 
-    /// Longest wait for glance-svc, milliseconds; a caller's shorter deadline shortens it.
+    /// Longest wait for glance-svc, in milliseconds; shorter if the caller's deadline is.
     #[arg(long, env = "GLANCE_TIMEOUT_MS", default_value_t = 5000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub glance_timeout_ms: u64,
 
-    /// Names of several instances, from %(name)s, %(uuid)s and %(count)s.
+    /// How instances are named when a request creates several, from %(name)s, %(uuid)s and %(count)s.
     #[arg(
         long,
         env = "MULTI_INSTANCE_DISPLAY_NAME_TEMPLATE",
@@ -78,14 +78,13 @@ pub struct Config {
     )]
     pub multi_instance_display_name_template: NameTemplate,
 
-    /// Who completes operations on instances: `agent`, whatever runs them, with
-    /// `ReportInstanceState`; `none`, for a
-    /// machine where nothing runs them: each operation is complete at once.
+    /// Who completes operations on instances: `agent` means whatever runs them, with `ReportInstanceState`; `none` is
+    /// for a machine where nothing runs them, and each operation completes at once.
     #[arg(long, env = "COMPUTE", value_enum, default_value_t, value_name = "WHO")]
     pub compute: Compute,
 
-    /// Properties that images made of instances do not inherit, separated by commas; `*` at the end of one stands
-    /// for any ending. `img_signature*`, `cinder_encryption_key_*` and `os_glance*` never are.
+    /// Properties that images made from instances do not inherit, separated by commas; a trailing `*` stands
+    /// for any ending. `img_signature*`, `cinder_encryption_key_*` and `os_glance*` are never inherited.
     #[arg(
         long,
         env = "NON_INHERITABLE_IMAGE_PROPERTIES",
@@ -94,12 +93,12 @@ pub struct Config {
     )]
     pub non_inheritable_image_properties: NonInheritable,
 
-    /// How long the history of deleted instances is kept, days.
+    /// How long the history of deleted instances is kept, in days.
     #[arg(long, env = "DELETED_HISTORY_DAYS", default_value_t = 90, value_name = "DAYS",
           value_parser = clap::value_parser!(u16).range(0..=36_500))]
     pub deleted_history_days: u16,
 
-    /// How long the request ids of creates are kept, hours: a retry that comes later creates anew.
+    /// How long the request ids of creates are kept, in hours; a later retry creates new instances.
     #[arg(long, env = "REQUEST_ID_RETENTION_HOURS", default_value_t = 24, value_name = "HOURS",
           value_parser = clap::value_parser!(u32).range(1..=876_000))]
     pub request_id_retention_hours: u32,
@@ -108,13 +107,13 @@ pub struct Config {
     #[command(flatten)]
     pub quota: QuotaArgs,
 
-    /// Do not migrate the database at the start; until it has the schema that this program needs, the service is not
-    /// ready.
+    /// Do not migrate the database at startup; the service is not ready until the database has the schema that it
+    /// needs.
     #[arg(long, env = "SKIP_MIGRATIONS", default_value_t = false, value_name = "BOOL", action = ArgAction::Set,
           num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub skip_migrations: bool,
 
-    /// How the service listens, and what it allows.
+    /// How the service listens, and its limits.
     #[command(flatten)]
     pub server: ServerArgs,
 
@@ -130,7 +129,7 @@ pub struct Config {
 /// What each project may use.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct QuotaArgs {
-    /// Most instances of a project; negative for any number.
+    /// Maximum number of instances per project; negative for no limit.
     #[arg(
         long,
         env = "QUOTA_INSTANCES",
@@ -140,7 +139,7 @@ pub struct QuotaArgs {
     )]
     pub quota_instances: i64,
 
-    /// Most virtual CPUs of a project; negative for any number.
+    /// Maximum number of virtual CPUs per project; negative for no limit.
     #[arg(
         long,
         env = "QUOTA_CORES",
@@ -150,7 +149,7 @@ pub struct QuotaArgs {
     )]
     pub quota_cores: i64,
 
-    /// Most memory of a project, MiB; negative for any amount.
+    /// Maximum memory per project, in MiB; negative for no limit.
     #[arg(
         long,
         env = "QUOTA_RAM",
@@ -164,7 +163,7 @@ pub struct QuotaArgs {
 /// What to do instead of serving.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Command {
-    /// Bring the schema of the database up to date and exit (serving does it, too).
+    /// Bring the schema of the database up to date and exit (serving does that, too).
     Migrate,
 }
 
@@ -182,7 +181,7 @@ impl Config {
         Reloaded::new(tls::Client { ca, identity }).map(Some)
     }
 
-    /// How long what nothing needs any more is kept.
+    /// How long records that are no longer needed are kept.
     #[must_use]
     pub fn retention(&self) -> Retention {
         Retention {

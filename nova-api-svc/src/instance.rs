@@ -53,11 +53,11 @@ pub enum Compute {
     /// Whatever runs the instances, with `ReportInstanceState`.
     #[default]
     Agent,
-    /// Nothing runs them: each operation is complete at once, on the record alone.
+    /// Nothing runs them: each operation completes at once, on the record alone.
     None,
 }
 
-/// Whether an instance runs, as its hypervisor says (Nova, `power_state`).
+/// Whether an instance runs, according to its hypervisor (Nova, `power_state`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum PowerState {
     /// Nobody said.
