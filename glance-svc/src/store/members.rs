@@ -92,7 +92,9 @@ impl Store {
     ) -> Result<bool, Error> {
         let updated = execute!(
             self.db,
-            "UPDATE image_members SET status = $3, update_time = $4 WHERE image_id = $1 AND member_id = $2",
+            "UPDATE image_members SET status = $3, \
+             update_time = CASE WHEN update_time > $4 THEN update_time ELSE $4 END \
+             WHERE image_id = $1 AND member_id = $2",
             image_id,
             member_id.as_str(),
             status.as_str(),

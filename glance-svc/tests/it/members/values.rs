@@ -7,16 +7,38 @@ use proto::glance::v1::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Who, World, assert_violation, fields};
+use crate::{
+    database::execute,
+    schema::open,
+    support::{Who, World, assert_violation, fields},
+};
 
 on_both_databases!(
     shows_a_member,
+    the_time_of_a_member_does_not_go_back,
     both_edges_show_the_same_member,
     a_project_may_have_any_name,
     refuses_what_is_no_member,
     refuses_what_is_no_status,
     refuses_over_grpc_what_names_nothing,
 );
+
+async fn the_time_of_a_member_does_not_go_back(db: TestDb) {
+    let world = World::start(db).await;
+    let http = world.http(Who::OWNER);
+    let id = http.queued().await;
+    let members = format!("/v2/images/{id}/members");
+    http.post(&members, json!({"member": Who::PENDING.project})).await.is(200);
+    // Another machine changed it last, whose clock is far ahead.
+    let later = "UPDATE image_members SET update_time = '2100-01-01T00:00:00+00:00'";
+    execute(&open(&world.db).await, later).await;
+    let member = format!("{members}/{}", Who::PENDING.project);
+    let accepted = world.http(Who::PENDING).put(&member, json!({"status": "accepted"})).await.is(200).json();
+    assert_eq!(
+        (&accepted["status"], &accepted["updated_at"]),
+        (&json!("accepted"), &json!("2100-01-01T00:00:00Z"))
+    );
+}
 
 async fn shows_a_member(db: TestDb) {
     let http = World::start(db).await.http(Who::OWNER);
