@@ -8,6 +8,7 @@ pub mod deadline;
 pub mod edge;
 pub mod filter;
 pub mod group;
+pub mod grpc;
 pub mod http;
 pub mod identity;
 pub mod metrics;

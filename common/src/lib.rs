@@ -5,6 +5,7 @@ pub mod clock;
 pub mod flavor;
 pub mod id;
 pub mod image;
+pub mod named;
 pub mod system_metadata;
 pub mod text;
 pub mod violations;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chassis::{
     caller::Caller,
     edge::Room,
+    grpc::{GrpcResult, answer_in},
     identity,
     page::{Key, MAX_BYTES, Page},
 };
@@ -17,7 +18,7 @@ use proto::glance::{
         image_service_server::{ImageService, ImageServiceServer},
     },
 };
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Streaming};
 
 use crate::{
     error::Error,
@@ -47,24 +48,11 @@ fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Error> {
     Ok(identity::caller(request.extensions())?)
 }
 
-type GrpcResult<T> = Result<Response<T>, Status>;
-
 /// Bytes for a page: what is read for it, the messages that are made of that, and all of them together.
 const PAGE: usize = 4 * MAX_BYTES;
 
 /// The same for a page of history, whose items have two values each, and may be one that is larger than a page.
 const HISTORY: usize = 10 * MAX_BYTES;
-
-/// An answer, which keeps its room until it has been sent.
-fn answer_in<T: Message>(room: Option<Room>, message: T) -> Response<T> {
-    let bytes = message.encoded_len();
-    let mut answer = Response::new(message);
-    if let Some(room) = room {
-        // As the message, and as its bytes.
-        room.keep(answer.extensions_mut(), 2 * bytes);
-    }
-    answer
-}
 
 /// An image, which keeps its room until it has been sent.
 fn image(image: &CachedImage) -> Response<EncodedImage> {

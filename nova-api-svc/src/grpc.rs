@@ -8,12 +8,11 @@ use chassis::{
     edge::{Limits, Room},
     identity, server,
 };
-use prost::Message;
 use proto::nova::v1::{
     flavor_service_server::{self, FlavorServiceServer},
     instance_service_server::{self, InstanceServiceServer},
 };
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, service::Routes};
 
 use crate::{
     drift::Detector, error::Error, flavors::Flavors, instances::Instances, operations::Operations,
@@ -58,22 +57,9 @@ pub fn service(operations: Operations, identity: Identity, limits: &Limits, db: 
     }
 }
 
-type GrpcResult<T> = Result<Response<T>, Status>;
-
 /// Room for an answer for which about so many `bytes` are read and made.
 async fn room<T>(request: &Request<T>, bytes: usize) -> Option<Room> {
     Room::of(request.extensions(), bytes).await
-}
-
-/// An answer, which keeps its room until it has been sent.
-fn answer_in<T: Message>(room: Option<Room>, message: T) -> Response<T> {
-    let bytes = message.encoded_len();
-    let mut answer = Response::new(message);
-    if let Some(room) = room {
-        // As the message, and as its bytes.
-        room.keep(answer.extensions_mut(), 2 * bytes);
-    }
-    answer
 }
 
 /// Who is calling.

@@ -1,10 +1,10 @@
 //! An instance and what it remembers; no gRPC, no SQL.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
-use common::id::Id;
+use common::{id::Id, named};
 use serde::Serialize;
 
 pub mod access;
@@ -26,53 +26,59 @@ pub use record::{Inherited, Needs, Record};
 pub use request::{COUNT_LIMIT, CreateInstance};
 pub use task::{RecordChange, Task};
 
-/// Where an instance stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum State {
-    /// Recorded, not yet running.
-    Building,
-    /// Running.
-    Active,
-    /// Could not be built, or is not usable any more.
-    Error,
-    /// Shut down.
-    Stopped,
-    /// Held in memory.
-    Paused,
-    /// Held on the disk.
-    Suspended,
-    /// Runs with its new flavor, which is neither confirmed nor reverted.
-    Resized,
-    /// Put away.
-    ShelvedOffloaded,
+named! {
+    /// Where an instance stands.
+    #[derive(Serialize)]
+    State {
+        /// Recorded, not yet running.
+        Building = "building",
+        /// Running.
+        Active = "active",
+        /// Could not be built, or is not usable any more.
+        Error = "error",
+        /// Shut down.
+        Stopped = "stopped",
+        /// Held in memory.
+        Paused = "paused",
+        /// Held on the disk.
+        Suspended = "suspended",
+        /// Runs with its new flavor, which is neither confirmed nor reverted.
+        Resized = "resized",
+        /// Put away.
+        ShelvedOffloaded = "shelved_offloaded",
+    }
 }
 
-/// Who completes operations on instances.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Compute {
-    /// Whatever runs the instances, with `ReportInstanceState`.
-    #[default]
-    Agent,
-    /// Nothing runs them: each operation completes at once, on the record alone.
-    None,
+named! {
+    /// Who completes operations on instances.
+    #[derive(Default, ValueEnum)]
+    Compute {
+        /// Whatever runs the instances, with `ReportInstanceState`.
+        #[default]
+        Agent = "agent",
+        /// Nothing runs them: each operation completes at once, on the record alone.
+        None = "none",
+    }
 }
 
-/// Whether an instance runs, according to its hypervisor (Nova, `power_state`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub enum PowerState {
-    /// Nobody said.
-    #[default]
-    NoState,
-    /// Running.
-    Running,
-    /// Held in memory.
-    Paused,
-    /// Shut down.
-    Shutdown,
-    /// Crashed.
-    Crashed,
-    /// Held on the disk.
-    Suspended,
+named! {
+    /// Whether an instance runs, according to its hypervisor (Nova, `power_state`).
+    #[derive(Default, Serialize)]
+    PowerState {
+        /// Nobody said.
+        #[default]
+        NoState = "",
+        /// Running.
+        Running = "running",
+        /// Held in memory.
+        Paused = "paused",
+        /// Shut down.
+        Shutdown = "shutdown",
+        /// Crashed.
+        Crashed = "crashed",
+        /// Held on the disk.
+        Suspended = "suspended",
+    }
 }
 
 /// An instance: what is its own, and the record it shares with all that were made of the same.
@@ -125,63 +131,7 @@ pub struct Reservation {
     pub instances: Vec<Instance>,
 }
 
-impl State {
-    /// Every state.
-    pub const ALL: [Self; 8] = [
-        Self::Building,
-        Self::Active,
-        Self::Error,
-        Self::Stopped,
-        Self::Paused,
-        Self::Suspended,
-        Self::Resized,
-        Self::ShelvedOffloaded,
-    ];
-
-    /// Its name in the database, that of Nova's `vm_state`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Building => "building",
-            Self::Active => "active",
-            Self::Error => "error",
-            Self::Stopped => "stopped",
-            Self::Paused => "paused",
-            Self::Suspended => "suspended",
-            Self::Resized => "resized",
-            Self::ShelvedOffloaded => "shelved_offloaded",
-        }
-    }
-
-    /// The state of that name, in either case.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str().eq_ignore_ascii_case(name))
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.as_str().to_uppercase())
-    }
-}
-
 impl Compute {
-    /// Its name in the database.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::None => "none",
-        }
-    }
-
-    /// Who completes operations, by name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Agent, Self::None].into_iter().find(|compute| compute.as_str() == name)
-    }
-
     /// The state of a new instance.
     #[must_use]
     pub const fn first_state(self) -> State {
@@ -189,31 +139,6 @@ impl Compute {
             Self::Agent => State::Building,
             Self::None => State::Active,
         }
-    }
-}
-
-impl PowerState {
-    /// Every power state.
-    pub const ALL: [Self; 6] =
-        [Self::NoState, Self::Running, Self::Paused, Self::Shutdown, Self::Crashed, Self::Suspended];
-
-    /// Its name in the database; empty when nobody said.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoState => "",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Shutdown => "shutdown",
-            Self::Crashed => "crashed",
-            Self::Suspended => "suspended",
-        }
-    }
-
-    /// The power state of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 

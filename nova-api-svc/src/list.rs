@@ -203,7 +203,7 @@ impl InstanceFilter {
                     .push(("image_revision = ", Key::Integer(value.parse().map_err(problem)?)));
             }
             "state" => {
-                let states = || State::ALL.map(|state| state.to_string()).join(", ");
+                let states = || State::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let problem = || format!("{:?} is none of the states {}", clip(&value, 60), states());
                 text("state = ", State::from_name(&value).ok_or_else(problem)?.as_str().to_owned());
             }

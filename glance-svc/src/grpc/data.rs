@@ -9,11 +9,11 @@ use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use proto::glance::{EncodedImage, v1 as pb};
 use tonic::{Response, Status, Streaming};
 
-use super::GrpcResult;
 use crate::{
     error::Error,
     images::{Images, Upload},
 };
+use chassis::grpc::GrpcResult;
 
 /// The chunks of a download.
 pub(super) type Download = BoxStream<'static, Result<pb::DownloadImageDataResponse, Status>>;

@@ -5,12 +5,12 @@ use common::{id::Id, violations::Violations};
 use proto::glance::v1::{self as pb, image_member};
 use tonic::Response;
 
-use super::GrpcResult;
 use crate::{
     error::Error,
     image::member::{MemberId, MemberStatus},
     images::Images,
 };
+use chassis::grpc::GrpcResult;
 
 pub(super) async fn create(
     images: &Images,

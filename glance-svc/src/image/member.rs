@@ -1,11 +1,9 @@
 //! Projects that an image is shared with.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use common::{id::Id, text};
-
-use super::status::named;
+use common::{id::Id, named, text};
 
 /// Most members of an image (Glance, `image_member_quota`).
 pub const MEMBER_LIMIT: usize = 128;

@@ -5,11 +5,9 @@ use chassis::{
     filter::{self, Operator},
 };
 use chrono::{DateTime, Utc};
-use common::{id::Id, image::Properties, text::clip};
+use common::{id::Id, image::Properties, named::Named, text::clip};
 
-use crate::image::{
-    CONTAINER_FORMATS, DISK_FORMATS, Status, Visibility, member::MemberStatus, status::Named,
-};
+use crate::image::{CONTAINER_FORMATS, DISK_FORMATS, Status, Visibility, member::MemberStatus};
 
 /// Which images a list holds: those that fulfil all of it.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -6,8 +6,9 @@ use prost::Message;
 use proto::nova::v1::{self as pb, flavor_service_server::FlavorService};
 use tonic::{Request, Response};
 
-use super::{GrpcResult, caller, parse};
+use super::{caller, parse};
 use crate::{error::Error, flavors::Flavors, list::FLAVOR_ORDER};
+use chassis::grpc::GrpcResult;
 
 /// The service.
 pub(super) struct Api {

@@ -6,6 +6,7 @@ use chassis::{
     caller::Caller,
     deadline::Deadline,
     edge::Room,
+    grpc::{GrpcResult, answer_in},
     page::{Key, MAX_BYTES, Page},
 };
 use common::{id::Id, text, violations::Violations};
@@ -17,7 +18,7 @@ use proto::nova::{
 use tonic::{Request, Response};
 
 use super::{
-    GrpcResult, answer_in, caller, drift, history,
+    caller, drift, history,
     operation::{self, Common},
     parse, render, room,
 };
