@@ -26,7 +26,7 @@ pub struct Flavor {
     pub swap: i32,
     /// Network share.
     pub rxtx_factor: f64,
-    /// Share of CPU time, if it is set.
+    /// Share of CPU time, if set.
     pub vcpu_weight: Option<i32>,
 }
 
@@ -53,7 +53,7 @@ impl Flavor {
         .map(|(name, value)| (format!("{FLAVOR_PREFIX}{name}"), value))
     }
 
-    /// Reads back what [`Flavor::system_metadata`] wrote; `None` when an entry is missing or no number.
+    /// Reads back what [`Flavor::system_metadata`] wrote; `None` if an entry is missing or not a number.
     #[must_use]
     pub fn from_system_metadata(entries: &BTreeMap<String, String>) -> Option<Self> {
         let text = |name: &str| entries.get(&format!("{FLAVOR_PREFIX}{name}"));

@@ -18,7 +18,7 @@ pub const NIL: Uuid = Uuid::nil();
 #[serde(transparent)]
 pub struct Id(Uuid);
 
-/// The text is no UUID of 36 characters.
+/// The text is not a UUID of 36 characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a UUID such as 6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11")]
 pub struct NotAnId;
@@ -31,25 +31,25 @@ impl Id {
         Self(Uuid::new_v4())
     }
 
-    /// A new id that sorts by the time it was made.
+    /// A new id that sorts by creation time.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that makes ids that sort by time")]
     pub fn now() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// The id of a content with this hash (a UUID of version 8).
+    /// The id of content with this hash (a UUID of version 8).
     #[must_use]
     pub fn from_hash(hash: &[u8; 16]) -> Self {
         Self(Uuid::new_v8(*hash))
     }
 
-    /// The id that `field` of a request holds.
+    /// The id in `field` of a request.
     pub fn from_field(field: &str, text: &str) -> Result<Self, Violations> {
         text.parse().map_err(|problem: NotAnId| Violations::one(field, problem.to_string()))
     }
 
-    /// The id that sorts right behind this one, if any does.
+    /// The id that sorts directly after this one, if there is one.
     #[must_use]
     pub fn next(&self) -> Option<Self> {
         self.0.as_u128().checked_add(1).map(|next| Self(Uuid::from_u128(next)))
@@ -71,7 +71,7 @@ impl From<Uuid> for Id {
 impl FromStr for Id {
     type Err = NotAnId;
 
-    /// Takes the form with hyphens only, as Glance and Nova do.
+    /// Accepts only the form with hyphens, as Glance and Nova do.
     fn from_str(text: &str) -> Result<Self, NotAnId> {
         if text.len() != 36 {
             return Err(NotAnId);

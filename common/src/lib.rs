@@ -1,5 +1,5 @@
-//! What the services know in common: image properties ⇄ system metadata (the heart of the system), and the values they are
-//! made of. Pure: nothing here waits, and no database and no network is known.
+//! What both services share: image properties ⇄ system metadata (the heart of the system), and the values it works
+//! on. Pure: nothing here waits, and nothing knows of a database or the network.
 
 pub mod clock;
 pub mod flavor;

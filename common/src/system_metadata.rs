@@ -13,14 +13,14 @@ use crate::{
 /// Prefix of every entry that comes from the image (Icehouse, `SM_IMAGE_PROP_PREFIX`).
 pub const IMAGE_PREFIX: &str = "image_";
 
-/// Longest value of a property in system metadata, in code points (Icehouse cuts code points, later releases
+/// Longest value of a property in system metadata, in code points (Icehouse cuts by code points, later releases by
 /// bytes).
 pub const VALUE_LIMIT: usize = 255;
 
-/// The entry that says which image an instance goes back to.
+/// The entry that names the image an instance derives from.
 pub const BASE_IMAGE_REF: &str = "image_base_image_ref";
 
-/// What an instance remembers, and which of it is only the beginning of a longer value.
+/// What an instance remembers, and which values are only the beginning of longer ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SystemMetadata {
     /// Key and value of each entry.
@@ -30,13 +30,13 @@ pub struct SystemMetadata {
 }
 
 impl SystemMetadata {
-    /// Writes `key`, which then counts as whole.
+    /// Writes `key`, whose value then counts as whole.
     fn insert(&mut self, key: String, value: String) {
         self.truncated.remove(&key);
         self.entries.insert(key, value);
     }
 
-    /// Writes `key` unless it is there (Python's `setdefault`).
+    /// Writes `key` unless it exists (Python's `setdefault`).
     pub fn set_default(&mut self, key: &str, value: &str) {
         self.entries.entry(key.to_owned()).or_insert_with(|| value.to_owned());
     }
@@ -44,9 +44,9 @@ impl SystemMetadata {
 
 /// Nova's `get_system_metadata_from_image`: what an instance remembers of its image.
 ///
-/// Each property `k` becomes `image_k`, its value cut to [`VALUE_LIMIT`] code points; unlike Nova, what was
-/// cut is reported. Then `min_ram`, `min_disk`, `disk_format` and `container_format` are written over any
-/// property of the same name, absent ones left out. With a flavor, `min_disk` follows [`min_disk`].
+/// Each property `k` becomes `image_k`, with its value cut to [`VALUE_LIMIT`] code points; unlike in Nova, cuts are
+/// reported. Then `min_ram`, `min_disk`, `disk_format` and `container_format` override any property of the same name;
+/// absent ones are left out. With a flavor, `min_disk` follows [`min_disk`].
 #[must_use]
 pub fn system_metadata_from_image(image: &ImageMeta, flavor: Option<&Flavor>) -> SystemMetadata {
     let mut system_metadata = SystemMetadata::default();
@@ -68,10 +68,10 @@ pub fn system_metadata_from_image(image: &ImageMeta, flavor: Option<&Flavor>) ->
 
 /// Nova's `get_image_from_system_metadata`: the image as the instance remembers it.
 ///
-/// Entries without the prefix belong to the instance, not to the image. Nova turns them into properties, from
-/// where they leak into snapshots; here they are left out. An entry of a base attribute whose text is no
-/// number came from a property of that name and goes back to it, so that nothing is lost and
-/// [`system_metadata_from_image`] without a flavor gives the same `image_*` entries again.
+/// Entries without the prefix belong to the instance, not to the image. Nova turns them into properties, which then
+/// leak into snapshots; here they are left out. A base attribute's entry whose text is not a number came from a
+/// property of that name and becomes that property again, so that nothing is lost and [`system_metadata_from_image`]
+/// without a flavor yields the same `image_*` entries again.
 #[must_use]
 pub fn image_from_system_metadata(entries: &BTreeMap<String, String>) -> ImageMeta {
     let mut image = ImageMeta::default();
@@ -94,8 +94,8 @@ pub fn image_from_system_metadata(entries: &BTreeMap<String, String>) -> ImageMe
     image
 }
 
-/// The article's rule for `min_disk` with a flavor: a VHD is stretched to the flavor's root disk when it is
-/// spawned, so that root disk is what a snapshot needs; otherwise the larger of both, and an absent one is
+/// The article's rule for `min_disk` with a flavor: a VHD is stretched to the flavor's root disk when it is spawned,
+/// so that root disk is what a snapshot needs; otherwise it is the larger of the two, and an absent one counts as
 /// smaller than anything.
 #[must_use]
 pub fn min_disk(disk_format: Option<&str>, image_min_disk: Option<i64>, root_gb: i32) -> i64 {
@@ -129,7 +129,7 @@ pub fn first_characters(value: &str) -> &str {
     value.char_indices().nth(VALUE_LIMIT).map_or(value, |(end, _)| &value[..end])
 }
 
-/// Takes `value` as a number if it is written as we write numbers, else as the property it once was.
+/// Takes `value` as a number if it is written the way we write numbers, otherwise as the property it once was.
 fn restore_number(name: &str, value: &str, number: &mut Option<i64>, properties: &mut Properties) {
     match value.parse::<i64>() {
         Ok(parsed) if parsed.to_string() == value => *number = Some(parsed),

@@ -1,9 +1,9 @@
-//! Checks of text that both services need.
+//! Text checks that both services need.
 
 /// Longest name, owner, tag, metadata key and the like, in characters.
 pub const NAME_LIMIT: usize = 255;
 
-/// The problem with a text that must have 1 to 255 characters, none of them a control character.
+/// The problem with a text that must have 1 to 255 characters and no control characters.
 pub fn name(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err(format!("must not be empty: 1 to {NAME_LIMIT} characters"));

@@ -4,13 +4,14 @@ use std::fmt;
 
 use crate::text::clip;
 
-/// Most bytes of violations that are listed: they travel in HTTP/2 headers, of which clients accept 8 KiB.
+/// Maximum size of the violations that are listed, in bytes: they travel in HTTP/2 headers, of which clients accept 8
+/// KiB.
 const LISTED_BYTES: usize = 3500;
 
-/// Most violations that are kept; of the others, only how many there are.
+/// Maximum number of violations that are kept; the rest are only counted.
 const KEPT: usize = 50;
 
-/// Most bytes of field names that the message repeats.
+/// Maximum length of the field names repeated in the message, in bytes.
 const MESSAGE_BYTES: usize = 300;
 
 /// One thing that is wrong.
@@ -18,27 +19,28 @@ const MESSAGE_BYTES: usize = 300;
 pub struct Violation {
     /// Path of the field in the request, such as `image.properties["os_distro"]`.
     pub field: String,
-    /// What is wrong with it and what would be right.
+    /// What is wrong with it, and what would be right.
     pub problem: String,
 }
 
-/// Everything that is wrong with a request, in the order it was found: the first 50, and how many more there are.
+/// Everything that is wrong with a request, in the order in which it was found: the first 50, and the number of the
+/// rest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations {
     kept: Vec<Violation>,
-    /// How many were found when no more were kept.
+    /// How many more were found after the last one that was kept.
     more: usize,
 }
 
 impl Violations {
-    /// One violation, for checks that find no more than one.
+    /// A single violation, for checks that find at most one.
     pub fn one(field: impl Into<String>, problem: impl Into<String>) -> Self {
         let mut violations = Self::default();
         violations.add(field, problem);
         violations
     }
 
-    /// Notes that `field` is wrong.
+    /// Records that `field` is wrong.
     pub fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
         if self.kept.len() < KEPT {
             self.kept.push(Violation { field: field.into(), problem: problem.into() });
@@ -47,12 +49,12 @@ impl Violations {
         }
     }
 
-    /// Takes the value, or notes why `field` has none.
+    /// Returns the value, or records why `field` has none.
     pub fn take<T, E: fmt::Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|problem| self.add(field, problem.to_string())).ok()
     }
 
-    /// Puts `prefix` before each field, for a message that is part of another.
+    /// Prepends `prefix` to each field, for a message that is part of another.
     #[must_use]
     pub fn within(mut self, prefix: &str) -> Self {
         for violation in &mut self.kept {
@@ -80,12 +82,12 @@ impl Violations {
         self.kept.extend(others.kept.into_iter().take(room));
     }
 
-    /// `Err(self)` when something is wrong.
+    /// `Err(self)` if something is wrong.
     pub fn check(self) -> Result<(), Self> {
         if self.is_empty() { Ok(()) } else { Err(self) }
     }
 
-    /// As many as fit into the headers of an answer; in the place of the others, how many more there are.
+    /// As many as fit into the headers of an answer, followed by the number of the rest.
     #[must_use]
     pub fn listed(&self) -> Vec<Violation> {
         let mut listed = Vec::new();
@@ -107,7 +109,7 @@ impl Violations {
         listed
     }
 
-    /// The problem, in so far as it fits into a sentence, if there is only one.
+    /// The problem, shortened to fit into a sentence, if there is only one.
     #[must_use]
     pub fn only_problem(&self) -> Option<String> {
         match self.kept.as_slice() {

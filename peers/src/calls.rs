@@ -1,4 +1,4 @@
-//! What is counted of calls to a peer.
+//! Metrics of calls to a peer.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -7,13 +7,13 @@ use prometheus_client::{
 };
 use tonic::Code;
 
-/// Counters of calls to a peer, of all its replicas.
+/// Counters of calls to a peer, over all its replicas.
 #[derive(Debug, Default)]
 pub struct Calls {
     answers: Family<Outcome, Counter>,
-    /// Calls that were made again.
+    /// Calls that were retried.
     pub(crate) retries: Counter,
-    /// Calls that were not made again, because too many were.
+    /// Calls that were not retried, because too many already were.
     pub(crate) retries_refused: Counter,
 }
 
@@ -23,12 +23,12 @@ struct Outcome {
 }
 
 impl Calls {
-    /// Counts a try of a call by its outcome.
+    /// Counts an attempt by its outcome.
     pub(crate) fn answered(&self, code: Code) {
         self.answers.get_or_create(&Outcome { code: chassis::status::code_name(code).to_owned() }).inc();
     }
 
-    /// Adds the counters to a registry; `peer` is a part of their names, such as `glance`.
+    /// Adds the counters to a registry; `peer` becomes part of their names, such as `glance`.
     pub fn register(&self, peer: &str, registry: &mut Registry) {
         registry.register(
             format!("imprint_{peer}_requests"),

@@ -1,4 +1,4 @@
-//! The client of the image catalogue: one of its replicas and a deadline for each call, and the peer's statuses turned
+//! The client of the image catalogue: picks a replica and a deadline for each call, and turns the peer's statuses
 //! into errors of ours.
 
 use std::{
@@ -37,18 +37,18 @@ type Client = ImageServiceClient<Channel>;
 /// Its name, and the domain of its reasons.
 const NAME: &str = "glance";
 
-/// Largest answer, bytes: the widest image that the default quota allows has 8.5 MiB.
+/// Largest answer, in bytes: the largest image that the default quota allows has 8.5 MiB.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-/// What is counted of calls to it.
+/// Metrics of calls to it.
 static CALLS: LazyLock<Calls> = LazyLock::new(Calls::default);
 
-/// Adds what is counted of calls to the catalogue.
+/// Registers the metrics of calls to the catalogue.
 pub fn register_metrics(registry: &mut Registry) {
     CALLS.register(NAME, registry);
 }
 
-/// Why the catalogue gives no answer that can be used.
+/// Why the catalogue gave no usable answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// There is no such image, or the caller must not see it.
@@ -57,10 +57,10 @@ pub enum Error {
     /// It cannot be reached, or is too busy.
     #[error("glance-svc is not available")]
     Unavailable(#[source] Option<Status>),
-    /// It did not answer in time, milliseconds.
+    /// It did not answer within this many milliseconds.
     #[error("glance-svc did not answer within {0} ms")]
     Timeout(u128),
-    /// It answered what no image catalogue should.
+    /// It answered with something that no image catalogue should send.
     #[error("glance-svc gave no usable answer")]
     Answer(#[source] Option<Status>),
     /// It will not do that, now or later.
@@ -68,19 +68,19 @@ pub enum Error {
     Refused {
         /// The image.
         id: Id,
-        /// Why, in its words.
+        /// Why, in glance-svc's words.
         problem: String,
     },
-    /// Whoever asked for several at once has panicked.
+    /// The task that asked for several callers at once has panicked.
     #[error(transparent)]
     Lost(#[from] Lost),
 }
 
-/// As many requests as ask together, and how long the next ones wait for an answer that is late.
+/// How many requests share a lookup, and how long the next ones wait for one that is late.
 const LIMITS: Limits = Limits { name: "images", batch: 256, patience: Duration::from_millis(10) };
 
-/// The image catalogue. Requests in flight that want the same image for the same project share one call, which
-/// begins after all of them have arrived: each gets the image as it is after it has asked.
+/// The image catalogue. Concurrent requests for the same image and project share one call, which begins after all of
+/// them have arrived: each gets the image as it is after it asked.
 #[derive(Debug, Clone)]
 pub struct Glance {
     replicas: Replicas<Client>,
@@ -88,7 +88,7 @@ pub struct Glance {
     timeout: Duration,
 }
 
-/// Who wants which image, and for how long.
+/// Who wants which image, and how long they will wait.
 #[derive(Debug)]
 struct Question {
     id: Id,
@@ -99,9 +99,9 @@ struct Question {
 type ImageResult = Result<Arc<Image>, Error>;
 
 impl Glance {
-    /// The catalogue at `endpoint`, which may be several, separated by commas, such as `http://127.0.0.1:9292`;
-    /// connects when it is first needed and again whenever the connection is lost. A call takes at most `timeout`.
-    /// https needs `tls`.
+    /// The catalogue at `endpoint`, such as `http://127.0.0.1:9292`, or at several, separated by commas. Connects
+    /// when first needed, and reconnects whenever the connection is lost. A call takes at most `timeout`. https needs
+    /// `tls`.
     pub fn new(
         endpoint: &str,
         timeout: Duration,
@@ -127,7 +127,7 @@ impl Glance {
 }
 
 impl Glance {
-    /// The image as it was at `revision`, also after its deletion.
+    /// The image as it was at `revision`, even if it has been deleted since.
     pub async fn image_at(
         &self,
         id: Id,
@@ -139,14 +139,14 @@ impl Glance {
         ask_at(&self.replicas, id, revision, caller, timeout).await
     }
 
-    /// The longest that a call takes.
+    /// The longest that a call may take.
     #[must_use]
     pub const fn timeout(&self) -> Duration {
         self.timeout
     }
 }
 
-/// Asks once for each image and project; the answer depends on the project and the roles, not on the user.
+/// Asks once per image and project; the answer depends on the project and the roles, not on the user.
 async fn answer_all(replicas: Replicas<Client>, questions: Vec<Question>) -> Vec<ImageResult> {
     let mut calls = BTreeMap::new();
     for question in &questions {
@@ -191,7 +191,7 @@ async fn ask_at(
     }
 }
 
-/// A request that says who asks, and for how long.
+/// A request that says who is asking, and how long they will wait.
 fn request<T>(message: T, caller: &Caller, timeout: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(timeout);
@@ -209,7 +209,7 @@ fn request<T>(message: T, caller: &Caller, timeout: Duration) -> Request<T> {
     request
 }
 
-/// A peer's status is not ours: what it means for our caller is decided here.
+/// A peer's status is not ours: this decides what it means for our caller.
 fn peer_error(id: Id, status: Status, elapsed: Duration) -> Error {
     match status.code() {
         Code::NotFound => Error::NotFound(id),
@@ -220,7 +220,7 @@ fn peer_error(id: Id, status: Status, elapsed: Duration) -> Error {
     }
 }
 
-/// The transport calls its own time-out a cancellation, and so it calls a connection that breaks.
+/// The transport reports its own timeout as a cancellation, and broken connections too.
 fn is_timeout(status: &Status) -> bool {
     let source = std::error::Error::source(status);
     std::iter::successors(source, |error| error.source()).any(<dyn std::error::Error>::is::<TimeoutExpired>)

@@ -1,5 +1,5 @@
-//! Clients of our own services, as other services call them: which replica is asked, when a call is made again, and what
-//! a peer's status means for the one who has called us.
+//! Clients of our own services, for other services to call them: which replica is called, when a call is retried, and
+//! what a peer's status means for our own caller.
 
 mod calls;
 pub mod glance;

@@ -1,14 +1,14 @@
-//! What the status of a peer means: whether it is its last word, and when to ask again if it is not.
+//! What a peer's status means: whether it is final, and if not, when to ask again.
 
 use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// The reason of an answer that another one may follow, whatever else it carries.
+/// The reason of an error that is never final, whatever else it carries.
 const RATE_LIMITED: &str = "RATE_LIMITED";
 
-/// The codes of a change that will never be made.
+/// The codes that mean that a change will never be made.
 pub(crate) const OF_A_CHANGE: &[Code] = &[
     Code::InvalidArgument,
     Code::PermissionDenied,
@@ -17,11 +17,11 @@ pub(crate) const OF_A_CHANGE: &[Code] = &[
     Code::Unauthenticated,
 ];
 
-/// The codes of a deletion that somebody protects from, or that another owner would have to ask for.
+/// The codes that mean that an image is protected from deletion, or belongs to another owner.
 pub(crate) const OF_A_DELETION: &[Code] = &[Code::PermissionDenied, Code::FailedPrecondition];
 
-/// Why the peer whose reasons are of `domain` refuses for good, in its own words: it says so itself (a proxy in between does
-/// not name its domain), with one of `codes`, and does not say when to try again.
+/// Why the peer whose reasons belong to `domain` refuses for good, in its own words: the error comes from the peer
+/// itself (a proxy in between does not name its domain), has one of `codes`, and does not say when to retry.
 pub(crate) fn refusal(status: &Status, domain: &str, codes: &[Code]) -> Option<String> {
     let info = status.get_details_error_info().filter(|info| info.domain == domain)?;
     let may_pass = info.reason == RATE_LIMITED || retry_after(status).is_some();
@@ -29,7 +29,7 @@ pub(crate) fn refusal(status: &Status, domain: &str, codes: &[Code]) -> Option<S
     is_final.then(|| status.message().replace('\0', "\u{fffd}"))
 }
 
-/// When to ask again, if that is said.
+/// When to ask again, if the status says so.
 #[must_use]
 pub fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info()?.retry_delay

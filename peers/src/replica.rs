@@ -1,4 +1,4 @@
-//! One replica of a peer: its connection, and how it has done lately.
+//! One replica of a peer: its connection, and how it has performed lately.
 
 use std::{
     net::SocketAddr,
@@ -15,16 +15,16 @@ use tonic::transport::{Channel, Endpoint, Uri};
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is expected of a replica that has not answered yet.
+/// The latency expected of a replica that has not answered yet.
 const UNKNOWN: Duration = Duration::from_millis(1);
 
-/// How long what was seen of a replica counts in full; half as much after each further time.
+/// How long an observation counts in full; it counts half as much after each further period.
 const HALF_LIFE: Duration = Duration::from_secs(2);
 
-/// How long a replica that has failed is left alone, times the failures in a row.
+/// How long a replica that has failed is left alone, multiplied by the number of failures in a row.
 const REST: Duration = Duration::from_millis(500);
 
-/// Most failures in a row that count.
+/// Maximum number of failures in a row that count.
 const MOST_FAILURES: u32 = 10;
 
 /// A replica.
@@ -36,7 +36,7 @@ pub(crate) struct Replica<C> {
     seen: Mutex<Seen>,
 }
 
-/// How a replica has done.
+/// How a replica has performed.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     latency: Duration,
@@ -44,7 +44,7 @@ struct Seen {
     failures: u32,
 }
 
-/// A call that is under way.
+/// A call in progress.
 #[derive(Debug)]
 pub(crate) struct Call<'a, C> {
     replica: &'a Replica<C>,
@@ -52,8 +52,8 @@ pub(crate) struct Call<'a, C> {
 }
 
 impl<C> Replica<C> {
-    /// The replica at `address`, which is called `origin`; connects when it is first needed and again whenever the
-    /// connection is lost. `client` makes its client of a channel.
+    /// The replica at `address`, which is called `origin`; connects when first needed, and reconnects whenever the
+    /// connection is lost. `client` makes its client from a channel.
     pub(super) fn new(address: SocketAddr, origin: Uri, tls: Option<Tls>, client: fn(Channel) -> C) -> Self {
         // TLS is the connector's affair, so that each new connection is made with the certificates of its time.
         let endpoint = Endpoint::from(origin)
@@ -74,13 +74,13 @@ impl<C> Replica<C> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is left alone for now.
+    /// Whether it is being left alone for now.
     pub(super) fn rests(&self) -> bool {
         let Seen { at, failures, .. } = self.seen();
         failures > 0 && at.elapsed() < REST * failures
     }
 
-    /// How long a further call is likely to take, as far as replicas can be compared.
+    /// How long another call is likely to take, for comparing replicas.
     pub(super) fn cost(&self) -> Duration {
         let Seen { latency, at, .. } = self.seen();
         let halves = u32::try_from(at.elapsed().as_nanos() / HALF_LIFE.as_nanos()).unwrap_or(u32::MAX);
@@ -96,14 +96,14 @@ impl<C> Replica<C> {
 }
 
 impl<C> Call<'_, C> {
-    /// Notes that the replica has answered.
+    /// Records that the replica has answered.
     pub(super) fn answered(&self) {
         let mut seen = self.replica.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, took) = (Instant::now(), self.started.elapsed());
         *seen = Seen { latency: (seen.latency * 4 + took) / 5, at: now, failures: 0 };
     }
 
-    /// Notes that the replica has not answered, or broken the connection.
+    /// Records that the replica has not answered, or has broken the connection.
     pub(super) fn failed(&self) {
         let mut seen = self.replica.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let latency = seen.latency.max(self.started.elapsed());

@@ -1,5 +1,5 @@
-//! All replicas of a peer: their name is looked up again and again, a call goes to the better one of two, and
-//! one that fails goes to another, as long as only few do.
+//! All replicas of a peer: their name is re-resolved continually, a call goes to the better one of two, and a call
+//! that fails moves to another, as long as only few do.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -22,21 +22,22 @@ use tower::retry::budget::{Budget as _, TpsBudget};
 
 use crate::{calls::Calls, refusal::retry_after, replica::Replica};
 
-/// How often the name is looked up.
+/// How often the name is resolved.
 const LOOK_UP: Duration = Duration::from_secs(5);
 
-/// Most tries of a call.
+/// Maximum number of attempts per call.
 const TRIES: u32 = 3;
 
-/// How long the second try waits, the third twice as long.
+/// How long to wait before the second attempt; the third waits twice as long.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// For how long calls allow others to be made again; how many of them do, and how many a second there may be anyway.
+/// For how long calls earn retries for others, how many retries each earns, and how many a second are allowed in any
+/// case.
 const MEMORY: Duration = Duration::from_secs(10);
 const RETRIED: f32 = 0.1;
 const RETRIES_A_SECOND: u32 = 1;
 
-/// The replicas of a peer, each with a client `C` of its own: a generated one, which is made of a channel.
+/// The replicas of a peer, each with its own client `C`: a generated one, made from a channel.
 #[derive(Debug)]
 pub struct Replicas<C>(Arc<Inner<C>>);
 
@@ -46,38 +47,38 @@ impl<C> Clone for Replicas<C> {
     }
 }
 
-/// What a peer is called by, and how its client is made.
+/// What a peer is called, and how its client is made.
 #[derive(Debug)]
 pub struct Kind<C> {
-    /// Its name, such as `glance`: the domain of its reasons, and a part of the names of metrics.
+    /// Its name, such as `glance`: the domain of its reasons, and part of the names of metrics.
     pub name: &'static str,
-    /// Makes its client of a channel.
+    /// Makes its client from a channel.
     pub client: fn(Channel) -> C,
     /// Counts the calls to it.
     pub calls: &'static Calls,
 }
 
-/// The replicas that are known.
+/// The known replicas.
 type Known<C> = Arc<[Arc<Replica<C>>]>;
 
 #[derive(Debug)]
 struct Inner<C> {
     kind: Kind<C>,
-    /// What replicas are behind.
+    /// The names that the replicas are behind.
     names: Vec<Peer>,
-    /// `None` until the name has been looked up once.
+    /// `None` until a name has been resolved for the first time.
     known: watch::Sender<Option<Known<C>>>,
     budget: TpsBudget,
     hasher: RandomState,
     calls: AtomicU64,
 }
 
-/// Why a call has no answer.
+/// Why a call got no answer.
 #[derive(Debug)]
 pub enum Failure {
     /// There was none in time.
     Timeout,
-    /// The peer, or the transport, says why.
+    /// The reason, as given by the peer or the transport.
     Status(Status),
 }
 
@@ -173,8 +174,8 @@ impl<C: Clone + Send + Sync + 'static> Replicas<C> {
         outcome
     }
 
-    /// How long to wait until the next try; `None` if nothing says that it may do better. Those who are told to come
-    /// again wait up to half as long again, or all of them would come at once.
+    /// How long to wait before the next attempt; `None` if nothing suggests that it would do better. Those told to
+    /// come back wait up to half as long again, or all of them would come at once.
     fn pause(&self, failure: &Failure, number: u32) -> Option<Duration> {
         match failure {
             Failure::Status(status) if !failure.is_of_the_transport() => {
@@ -190,7 +191,7 @@ impl<C: Clone + Send + Sync + 'static> Replicas<C> {
         self.0.hasher.hash_one(self.0.calls.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The replicas, once their name has been looked up.
+    /// The replicas, once their name has been resolved.
     async fn known(&self) -> Known<C> {
         let mut known = self.0.known.subscribe();
         let found = known.wait_for(Option::is_some).await;
@@ -216,7 +217,7 @@ impl<C: Clone + Send + Sync + 'static> Replicas<C> {
 }
 
 impl Failure {
-    /// Whether no word came from the peer itself, so that another one may do better.
+    /// Whether the failure did not come from the peer itself, so that another replica may do better.
     fn is_of_the_transport(&self) -> bool {
         match self {
             Self::Timeout => true,
@@ -242,7 +243,7 @@ async fn addresses(peer: &'static str, name: &Peer) -> Vec<SocketAddr> {
 }
 
 impl<C> Inner<C> {
-    /// Keeps the replicas at these addresses.
+    /// Sets the replicas to those at these addresses.
     fn know(&self, mut found: Vec<(Peer, SocketAddr)>) {
         found.sort_unstable_by_key(|(_, address)| *address);
         found.dedup_by_key(|(_, address)| *address);
@@ -265,7 +266,7 @@ impl<C> Inner<C> {
     }
 }
 
-/// Looks the names up, as long as anybody uses them. While none can be looked up, all keep their addresses.
+/// Resolves the names for as long as anybody uses them. If none can be resolved, all keep their addresses.
 async fn look_up<C>(inner: Weak<Inner<C>>) {
     while let Some(inner) = inner.upgrade() {
         let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! An id as databases keep it: PostgreSQL as UUID, SQLite as text, so that people can read it in both.
+//! An id as stored in the databases: UUID in PostgreSQL, text in SQLite, so that it is readable in both.
 
 use sqlx::{
     Database, Decode, Encode, Postgres, Sqlite, Type,

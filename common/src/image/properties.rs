@@ -1,24 +1,25 @@
-//! What a property may be called and hold, and how many there may be: one table for both services.
+//! What a property may be called and contain, and how many there may be: one table for both services.
 
 use super::Properties;
 use crate::text;
 
-/// Longest value, bytes (Glance keeps them in a TEXT column of MySQL).
+/// Longest value, in bytes (Glance keeps them in a TEXT column of MySQL).
 pub const VALUE_LIMIT: usize = 65_535;
 
-/// Most properties of an image, unless glance-svc is configured otherwise, and of the record of an instance (Glance,
-/// `image_property_quota`).
+/// Maximum number of properties of an image, unless glance-svc is configured otherwise, and of an instance's record
+/// (Glance, `image_property_quota`).
 pub const COUNT_LIMIT: usize = 128;
 
-/// Most bytes of all names and values of an image, as JSON has them (a quotation mark takes two, a control character up
-/// to six): its history shows them twice in one answer, old and new, and clients refuse answers above 4 MiB.
+/// Maximum size of all names and values of an image, in bytes, measured as JSON (a quotation mark takes two, a
+/// control character up to six): its history shows them twice in one answer, old and new, and clients refuse answers
+/// above 4 MiB.
 pub const TOTAL_LIMIT: usize = 1_572_864;
 
-/// Names that start like this belong to Glance itself.
+/// Names that start with this belong to Glance itself.
 pub const RESERVED_PREFIX: &str = "os_glance";
 
-/// Names that cannot be properties, sorted: base attributes of an image, and what Glance keeps for itself (current
-/// release: `_base_properties`, `_readonly_properties`, `_reserved_properties`, `_disallowed_properties`).
+/// Names that cannot be properties, sorted: base attributes of an image, and those that Glance reserves for itself
+/// (current release: `_base_properties`, `_readonly_properties`, `_reserved_properties`, `_disallowed_properties`).
 pub const RESERVED: [&str; 28] = [
     "checksum",
     "container_format",
@@ -50,15 +51,15 @@ pub const RESERVED: [&str; 28] = [
     "visibility",
 ];
 
-/// Properties that an image of an instance has besides those of the instance, sorted. They are outside every limit of
-/// number and bytes: an instance of an image that has as many as are allowed can be made an image again.
+/// Properties that an image of an instance has in addition to those of the instance, sorted. They count towards no
+/// limit of number or bytes: an instance of an image that is at its limits can still be made into an image.
 pub const ADDED: [&str; 7] =
     ["base_image_ref", "image_type", "instance_uuid", "kernel_id", "owner_id", "ramdisk_id", "user_id"];
 
 /// A limit that properties exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Excess {
-    /// Of what there is too much.
+    /// What there is too much of.
     pub resource: &'static str,
     /// How much there would be.
     pub attempted: usize,
@@ -66,8 +67,8 @@ pub struct Excess {
     pub maximum: usize,
 }
 
-/// Refuses properties that are more than `quota` and more than before, or larger than [`TOTAL_LIMIT`] and larger than
-/// before: what is above a limit can still shrink and change.
+/// Refuses properties that exceed `quota` and are more than before, or exceed [`TOTAL_LIMIT`] and are larger than
+/// before: properties above a limit can still shrink and change.
 pub fn check_growth(before: &Properties, after: &Properties, quota: Option<usize>) -> Result<(), Excess> {
     let (old, new) = (measure(before), measure(after));
     let limits = [
@@ -87,7 +88,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
     check_reserved(name)
 }
 
-/// The problem with a name that is a base attribute's, or Glance's own.
+/// The problem with a name that belongs to a base attribute, or to Glance itself.
 pub fn check_reserved(name: &str) -> Result<(), String> {
     if RESERVED.binary_search(&name).is_ok() {
         return Err("is the name of a base attribute, which cannot be a property".to_owned());
@@ -109,14 +110,14 @@ pub fn check_value(value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// How many properties count, and their bytes: all but those that a service adds, whose values have at most 255
+/// How many properties count, and their bytes: all except those that a service adds, whose values have at most 255
 /// characters.
 fn measure(properties: &Properties) -> (usize, usize) {
     let counted = properties.iter().filter(|(name, value)| !is_added(name, value));
     counted.fold((0, 0), |(count, bytes), (name, value)| (count + 1, bytes + in_json(name) + in_json(value)))
 }
 
-/// How many bytes a text takes in JSON: as the database keeps it, and as it is sent over HTTP.
+/// How many bytes a text takes as JSON: as stored in the database, and as sent over HTTP.
 fn in_json(text: &str) -> usize {
     let escaped = text.bytes().map(|byte| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,

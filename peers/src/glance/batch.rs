@@ -14,15 +14,15 @@ use tonic::Code;
 use super::{Client, Error, Glance, image, peer_error, request};
 use crate::Failure;
 
-/// As many images as a call may ask for.
+/// How many images one call may ask for.
 const MOST: usize = 1000;
 
-/// Some of the images that were asked for, by their ids, and which ones are still to be asked for.
+/// Some of the requested images, by their ids, and the ids that still have to be requested.
 type Found = (BTreeMap<Id, Arc<Image>>, BTreeSet<Id>);
 
 impl Glance {
-    /// As many of these images as one answer brings, each as it is now; one that the caller does not see is left out.
-    /// Call it again for those that remain, until none do.
+    /// As many of these images as one answer holds, each as it is now; those that the caller cannot see are left out.
+    /// Call it again for the remaining ones until there are none.
     pub async fn images(
         &self,
         ids: &BTreeSet<Id>,
@@ -47,7 +47,7 @@ impl Glance {
         }
     }
 
-    /// The first of these images alone.
+    /// Just the first of these images.
     async fn one_image(
         &self,
         first: Id,
@@ -64,7 +64,8 @@ impl Glance {
     }
 }
 
-/// What an answer says of the images that were asked for; `None` when it cannot be: it has others, or none of them.
+/// What an answer says about the requested images; `None` if it cannot be right: it has other images, or none of
+/// these.
 fn read(asked: &BTreeSet<Id>, answer: pb::GetImagesResponse) -> Option<Found> {
     let mut found = BTreeMap::new();
     for message in answer.images {

@@ -1,4 +1,4 @@
-//! Images that are registered and deleted: each change does no harm if it is made twice.
+//! Registering and deleting images: doing either twice does no harm.
 
 use std::time::{Duration, Instant};
 
@@ -13,19 +13,19 @@ use crate::{
     refusal::{OF_A_CHANGE, OF_A_DELETION, refusal},
 };
 
-/// What became of an image that was to be deleted.
+/// What happened to an image that was to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
     /// It is gone.
     Yes,
-    /// It was not there.
+    /// It did not exist.
     WasNotThere,
-    /// It is theirs who protect it, who own it now, or who have uploaded its data.
+    /// It is protected, belongs to somebody else by now, or has had its data uploaded, and was left alone.
     Kept,
 }
 
 impl Glance {
-    /// Registers an image with this id; one that is or was there counts as registered: ids are random.
+    /// Registers an image with this id; one that exists or ever existed counts as registered, since ids are random.
     pub async fn create(
         &self,
         id: Id,
@@ -78,7 +78,7 @@ impl Glance {
         }
     }
 
-    /// Deletes an image if it has that etag; whatever it has, if none is given.
+    /// Deletes an image if it has that etag; without an etag, whatever its state.
     async fn delete_at(
         &self,
         id: Id,
@@ -108,7 +108,7 @@ fn refused(failure: &Failure, codes: &[Code]) -> Option<String> {
     }
 }
 
-/// A change that may well be made later.
+/// Why a change failed that may well succeed later.
 fn for_now(failure: Failure, elapsed: Duration) -> Error {
     let status = match failure {
         Failure::Timeout => return Error::Timeout(elapsed.as_millis()),
@@ -122,7 +122,7 @@ fn for_now(failure: Failure, elapsed: Duration) -> Error {
     }
 }
 
-/// Whether a code tells of load or of a connection, and not of what was asked for.
+/// Whether a code is about load or the connection, and not about the request itself.
 pub(super) const fn is_passing(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::Cancelled)
 }
