@@ -5,11 +5,14 @@ use std::{collections::BTreeSet, fs};
 use harness::workspace;
 
 /// Where reasons of errors are born.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 13] = [
     "chassis/src/caller.rs",
     "chassis/src/db/error.rs",
     "chassis/src/edge.rs",
+    "chassis/src/edge/answer.rs",
+    "chassis/src/edge/complete.rs",
     "chassis/src/edge/limits.rs",
+    "chassis/src/edge/places.rs",
     "chassis/src/http.rs",
     "chassis/src/status.rs",
     "glance-svc/src/error.rs",
