@@ -1,4 +1,4 @@
-//! Work that goes on beside the requests for as long as a service runs. A panic in it is not its end.
+//! Work that runs alongside the requests for as long as a service runs. It survives a panic.
 
 use std::{
     future::{Future, poll_fn},
@@ -12,12 +12,12 @@ use tokio::time::sleep;
 
 use crate::metrics::METRICS;
 
-/// How long work that panicked rests: at first, then twice as long each time, and at most.
+/// How long work that panicked rests: this long at first, then twice as long each time, up to a maximum.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// Does `work` until it ends; if it panics, from its beginning again, after a pause of 1 s, which grows to 1 min as long
-/// as it panics within a minute. It is called `name` in metrics and logs.
+/// Runs `work` until it ends; if it panics, restarts it from the beginning after a pause of 1 s, which grows to 1 min
+/// as long as it keeps panicking within a minute. It is called `name` in metrics and logs.
 pub async fn keep<T, F: Future<Output = T>>(name: &'static str, work: impl Fn() -> F) -> T {
     keep_with(name, work, sleep).await
 }
@@ -41,13 +41,13 @@ where
     }
 }
 
-/// How long work rests that has panicked after `lasting`, and rested for `before` when it last did.
+/// How long to rest after work that panicked having lasted `lasting`, if the previous rest was `before`.
 fn pause_after(lasting: Duration, before: Option<Duration>) -> Duration {
     let grown = before.filter(|_| lasting < LONGEST_PAUSE).map(|before| before * 2);
     grown.unwrap_or(FIRST_PAUSE).min(LONGEST_PAUSE)
 }
 
-/// What comes of `work`; `None` if it panics. What has panicked is dropped, and not looked at again.
+/// The result of `work`; `None` if it panics. Work that has panicked is dropped, and not polled again.
 async fn unless_it_panics<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {

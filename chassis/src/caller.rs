@@ -1,4 +1,4 @@
-//! Who is calling: as the trusted proxy in front of the services says, or, for development, as a token says.
+//! Who is calling, according to the trusted proxy in front of the services or, for development, a token.
 
 use std::net::SocketAddr;
 
@@ -12,16 +12,16 @@ use token::Token;
 use crate::status::{Code, Description};
 use common::{text, violations::Violations};
 
-/// Role that may do everything (Glance's policy, `context_is_admin`).
+/// The role that may do everything (Glance's policy, `context_is_admin`).
 const ADMIN: &str = "admin";
 
 /// Roles of a member of a project (Glance's policy, `PROJECT_MEMBER`; a manager is a member).
 const MEMBERS: [&str; 2] = ["member", "manager"];
 
-/// Roles of who may read what a project owns (Nova's policy, `PROJECT_READER`; a member is a reader).
+/// Roles that may read what a project owns (Nova's policy, `PROJECT_READER`; a member is a reader).
 const READERS: [&str; 3] = ["reader", "member", "manager"];
 
-/// The user and the project something was done by, as history keeps it; empty where the request named none.
+/// The user and the project that did something, as history keeps them; empty where the request named none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Actor {
     /// `x-user-id`, at most 255 characters.
@@ -37,7 +37,7 @@ pub struct Caller {
     pub actor: Actor,
     /// `x-roles`: the roles of the user in the project, in lower case, each at most 255 characters.
     pub roles: Vec<String>,
-    /// Whether it is an operator, who sees and may do everything.
+    /// Whether the caller is an operator, who sees and may do everything.
     pub is_admin: bool,
 }
 
@@ -62,17 +62,17 @@ pub enum Error {
     /// The request names no project and no roles.
     #[error("who is calling? x-project-id and x-roles must be set by the proxy in front of this service")]
     Unauthenticated,
-    /// The token is none for development.
+    /// The token is not a development token.
     #[error(
         "X-Auth-Token {0}: it must be USER:PROJECT:ROLE,ROLE (percent-encoded or not), or x or notused for an operator"
     )]
     BadToken(String),
-    /// A browser sends it for a page of somebody else, and the service believes everybody.
+    /// A browser sends it on behalf of somebody else's page, and the service trusts everybody.
     #[error("a page of {0:?} must not call this service, which believes everybody (--identity development)")]
     ForeignOrigin(String),
 }
 
-/// A service that believes everybody must not be reached by everybody.
+/// A service that trusts everybody must not be reachable by everybody.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "with --identity development everybody who reaches {0} is believed: listen on 127.0.0.1, use --identity proxy, \
@@ -81,8 +81,8 @@ pub enum Error {
 pub struct Exposed(SocketAddr);
 
 impl Identity {
-    /// Whether a service that knows its callers so may listen on `address`: on loopback, and elsewhere if it need not
-    /// believe everybody, or that is `allowed`.
+    /// Whether a service that identifies its callers this way may listen on `address`: always on loopback, elsewhere
+    /// only if it does not trust everybody, or if that is `allowed`.
     pub fn check(self, address: SocketAddr, allowed: bool) -> Result<(), Exposed> {
         if self == Self::Proxy {
             return Ok(());
@@ -117,17 +117,17 @@ impl Identity {
     }
 }
 
-/// What the headers say of a caller.
+/// What the headers say about a caller.
 #[derive(Clone, Copy)]
 struct Said<'a> {
     user_id: &'a str,
     project_id: &'a str,
-    /// None where the header is not there, which is not the same as a header without a role.
+    /// None if the header is absent, which is not the same as a header without roles.
     roles: Option<&'a str>,
 }
 
 impl<'a> Said<'a> {
-    /// Reads the headers, each of which may be there once: of two, nobody knows which one a gateway has set.
+    /// Reads the headers, each of which may occur only once: with two, nobody knows which one the gateway set.
     fn read(headers: &'a HeaderMap) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let mut read = |name, check: fn(&str) -> Result<(), String>| {
@@ -151,7 +151,7 @@ impl<'a> Said<'a> {
         self.project_id.is_empty() && self.roles().is_empty()
     }
 
-    /// The roles, in lower case. A proxy that says none, and names a project, vouches for a member of it.
+    /// The roles, in lower case. A proxy that sends none, but names a project, vouches for a member of it.
     fn roles(&self) -> Vec<String> {
         let untold = if self.project_id.is_empty() { "" } else { MEMBERS[0] };
         let roles = self.roles.unwrap_or(untold).split(',').map(str::trim).filter(|role| !role.is_empty());
@@ -165,7 +165,7 @@ fn token(headers: &HeaderMap) -> Result<Option<Token>, Error> {
     token.map(|token| Token::parse(token.as_bytes()).map_err(Error::BadToken)).transpose()
 }
 
-/// A header that may be there once.
+/// A header that may occur only once.
 fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, String> {
     let mut values = headers.get_all(name).iter();
     let value = values.next();
@@ -179,31 +179,31 @@ impl Caller {
         Self { actor, roles: Vec::new(), is_admin: true }
     }
 
-    /// The project; none for who has none.
+    /// The project; none for a caller without one.
     #[must_use]
     pub fn project(&self) -> Option<&str> {
         Some(self.actor.project_id.as_str()).filter(|project| !project.is_empty())
     }
 
-    /// Whether its project is `project`, which is not empty.
+    /// Whether the caller's project is `project`, which is not empty.
     #[must_use]
     pub fn is_of(&self, project: &str) -> bool {
         !project.is_empty() && self.actor.project_id == project
     }
 
-    /// Whether it has that role, written in lower case.
+    /// Whether the caller has that role, given in lower case.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|own| own == role)
     }
 
-    /// Whether it may change what its project owns, and read data.
+    /// Whether the caller may change what its project owns, and read data.
     #[must_use]
     pub fn is_member(&self) -> bool {
         self.is_one_of(&MEMBERS)
     }
 
-    /// Whether it may read what its project owns, by a role or as [`Caller::is_member`].
+    /// Whether the caller may read what its project owns, by a role or because of [`Caller::is_member`].
     #[must_use]
     pub fn is_reader(&self) -> bool {
         self.is_one_of(&READERS)

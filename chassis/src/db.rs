@@ -60,39 +60,39 @@ pub struct Db(Arc<Inner>);
 struct Inner {
     pools: Pools,
     migrations: &'static Migrations,
-    /// Whether this process brings the schema up to date, or waits until somebody has.
+    /// Whether this process brings the schema up to date, or waits until somebody else has.
     migrates: AtomicBool,
     is_migrated: AtomicBool,
-    /// What could be done with the database when it was last looked at.
+    /// What could be done with the database when it was last checked.
     condition: watch::Sender<Condition>,
-    /// When writing was tried.
+    /// When a write was last tried.
     tried: WriteProbe,
     /// The file of an SQLite database.
     file: Option<DatabaseFile>,
-    /// Which sessions of PostgreSQL are used again.
+    /// Which PostgreSQL sessions may be reused.
     sessions: Arc<Sessions>,
-    /// The transactions that are open.
+    /// The open transactions.
     transactions: Arc<Transactions>,
 }
 
 /// The connections of one of the two databases.
 #[derive(Debug)]
 pub enum Pools {
-    /// SQLite has one writer at a time: those that wait for it queue up here, in order, and not in its
-    /// busy handler, which is not fair.
+    /// SQLite has one writer at a time: requests waiting for it queue up here, in order, and not in its busy handler,
+    /// which is not fair.
     Sqlite {
         /// Connections for reading.
         reader: SqlitePool,
         /// The connection for writing.
         writer: SqlitePool,
-        /// The connection for looking whether the file is there.
+        /// The connection for checking whether the file is there.
         heartbeat: SqlitePool,
     },
     /// PostgreSQL.
     Postgres {
         /// Connections for everything.
         pool: PgPool,
-        /// The connection for looking whether the server is there, which no load keeps busy.
+        /// The connection for checking whether the server is there, which no load keeps busy.
         heartbeat: PgPool,
     },
 }
@@ -129,12 +129,12 @@ impl Db {
         })))
     }
 
-    /// Somebody else brings the schema up to date.
+    /// Leaves it to somebody else to bring the schema up to date.
     pub fn skip_migrations(&self) {
         self.0.migrates.store(false, Ordering::Relaxed);
     }
 
-    /// Brings the schema up to date, or looks whether it is; a newer one will do. Until this has succeeded once,
+    /// Brings the schema up to date, or checks whether it is; a newer one will do. Until this has succeeded once,
     /// every use of the database is [`Error::Unavailable`].
     pub async fn migrate(&self) -> Result<(), OpenError> {
         if let Pools::Postgres { pool, heartbeat } = &self.0.pools {
@@ -179,7 +179,7 @@ impl Db {
         }
     }
 
-    /// The version of the schema; 0 where there is none.
+    /// The version of the schema; 0 if there is none.
     async fn version(&self) -> Result<i64, OpenError> {
         const VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success";
         let version = match &self.0.pools {
@@ -198,7 +198,7 @@ impl Db {
         migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
     }
 
-    /// As [`Db::migrate`], but a database that is away is no failure: [`Db::heartbeat`] tries again.
+    /// Like [`Db::migrate`], but a database that is away is not a failure: [`Db::heartbeat`] tries again.
     pub async fn migrate_or_wait(&self) -> Result<(), OpenError> {
         match self.migrate().await {
             Err(error @ (OpenError::Unavailable(_) | OpenError::Outdated)) => {
@@ -209,25 +209,25 @@ impl Db {
         }
     }
 
-    /// How long the oldest transaction of this service has been open: of this process, and on PostgreSQL of all its
+    /// How long the oldest transaction of this service has been open: of this process and, on PostgreSQL, of all its
     /// replicas, as the server knew at the last heartbeat.
     #[must_use]
     pub fn oldest_transaction(&self) -> Duration {
         self.0.transactions.oldest()
     }
 
-    /// What metrics say of it, looked up when they are asked for.
+    /// What metrics report about it, looked up on request.
     #[must_use]
     pub fn collector(&self) -> Box<dyn Collector> {
         Box::new(Database(self.clone()))
     }
 
-    /// The connections, while the database is there and has its schema.
+    /// The connections, provided the database is there and has its schema.
     pub fn pools(&self) -> Result<&Pools, Error> {
         self.pools_for(Condition::ReadOnly)
     }
 
-    /// Whether the database is there, has its schema, and can be written.
+    /// Whether the database is there, has its schema, and is writable.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         *self.0.condition.borrow() == Condition::Serving
@@ -255,7 +255,7 @@ impl Db {
         })
     }
 
-    /// A connection with a transaction, which is rolled back unless it is committed.
+    /// A connection with an open transaction, which is rolled back unless it is committed.
     pub async fn transaction(&self) -> Result<Leased, Error> {
         let mut leased = self.writer().await?;
         match &mut leased {
@@ -271,7 +271,7 @@ impl Db {
         Ok(Lease::new(connection, Arc::clone(&self.0.transactions)))
     }
 
-    /// Waits as long as the database is what is needed.
+    /// Waits for as long as the database is in the needed condition.
     async fn while_there<T>(
         &self,
         work: impl Future<Output = Result<T, sqlx::Error>>,

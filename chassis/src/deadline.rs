@@ -1,10 +1,10 @@
-//! The time a caller is willing to wait, read from `grpc-timeout` and handed on to peers.
+//! The time a caller is willing to wait, read from `grpc-timeout` and passed on to peers.
 
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 
-/// Least time that is kept for an answer's way back; timers are no more exact than a millisecond.
+/// Minimum time reserved for the answer's way back; timers are no more precise than a millisecond.
 const WAY_BACK: Duration = Duration::from_millis(2);
 
 /// When the answer to a request must have been sent.
@@ -12,10 +12,10 @@ const WAY_BACK: Duration = Duration::from_millis(2);
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The deadline of a request that arrived now; `None` when its caller waits for as long as it takes.
+    /// The deadline of a request that arrived now; `None` if its caller waits for as long as it takes.
     ///
-    /// A twentieth of the caller's time is kept for the way back, and never less than 2 ms, so that a
-    /// caller gets our answer and not its own time-out or the gRPC library's.
+    /// A twentieth of the caller's time is reserved for the way back, at least 2 ms, so that a caller gets our answer
+    /// and not its own timeout or the gRPC library's.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let timeout = parse(headers.get("grpc-timeout")?.to_str().ok()?)?;
@@ -33,7 +33,7 @@ impl Deadline {
         }
     }
 
-    /// What is left of it.
+    /// The time that is left.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())

@@ -1,4 +1,5 @@
-//! What every request passes on its way in and out: limits, its deadline, and answers that are always complete.
+//! What every request passes through on its way in and out: limits, its deadline, and answers that are always
+//! complete.
 
 use std::{
     convert::Infallible,
@@ -57,14 +58,14 @@ use memory::{BudgetedBody, Length, Slot};
 use pace::Paced;
 use seen::{Observation, Protocol};
 
-/// Lets a request in or refuses it, notes its deadline, ends it when that has passed, and completes the statuses that
-/// the gRPC library makes by itself with the reason and domain that every error has. Counts every answer.
+/// Lets a request in or refuses it, determines its deadline, ends it when that has passed, and adds the reason and
+/// domain that every error has to the statuses that the gRPC library produces by itself. Counts every answer.
 ///
-/// A service and no function (`from_fn`), which would put the way of each request into boxes.
+/// A service instead of a function (`from_fn`), which would box the future of each request.
 #[derive(Debug, Clone)]
 pub struct Edge(Arc<Shared>);
 
-/// Whether a request brings or fetches data, which may take as long as it takes.
+/// Whether a request uploads or downloads data, which may take as long as it takes.
 pub type IsTransfer = fn(&Request) -> bool;
 
 #[derive(Debug)]
@@ -74,11 +75,11 @@ struct Shared {
     admission: Admission,
     memory: Memory,
     deadline: Duration,
-    /// How long nothing may arrive of a request, or be taken of its answer.
+    /// How long a request may send nothing, or nothing of its answer be read.
     stall: Duration,
-    /// Largest request message, bytes.
+    /// Largest request message, in bytes.
     message: usize,
-    /// Most bytes of the headers of a request.
+    /// Maximum size of a request's headers, in bytes.
     headers: usize,
     is_transfer: IsTransfer,
     /// Full names of the gRPC services.
@@ -87,8 +88,8 @@ struct Shared {
 }
 
 impl Edge {
-    /// An edge whose errors have reasons of `domain`, in front of the gRPC services with these full `names`, and of these
-    /// and other `methods`; its large messages and answers share `memory`.
+    /// An edge whose errors have reasons of `domain`, in front of the gRPC services with these full `names`, and of
+    /// their and other `methods`; its large messages and answers share `memory`.
     #[must_use]
     pub fn new(
         domain: &'static str,
@@ -114,14 +115,14 @@ impl Edge {
         }))
     }
 
-    /// Forgets what need not be remembered; to be called from time to time.
+    /// Forgets what need not be remembered; to be called now and then.
     pub fn tidy(&self) {
         self.0.admission.tidy();
         self.0.memory.tidy();
     }
 }
 
-/// What a header has beside its name and its value, as HTTP/2 counts (RFC 9113, 6.5.2), bytes.
+/// The overhead of a header beyond its name and its value, as HTTP/2 counts it (RFC 9113, 6.5.2), in bytes.
 const FIELD: usize = 32;
 
 /// A service with its [`Edge`].
@@ -189,14 +190,14 @@ where
 }
 
 impl Shared {
-    /// When the answer must have been sent: as the caller says, and not later than is allowed.
+    /// When the answer must have been sent: as the caller says, but no later than allowed.
     fn deadline(&self, request: &Request, kind: Kind) -> Option<Deadline> {
         let said = Deadline::from_headers(request.headers());
         if matches!(kind, Kind::Request | Kind::Free) { Deadline::earlier(said, self.deadline) } else { said }
     }
 
-    /// Why a request may not call the gRPC method that it names: the library would answer any request, and a web page can
-    /// have a browser send one of any other type, or over HTTP/1.1, to wherever its user may go.
+    /// Why a request may not call the gRPC method that it names: the library would answer any request, and a web page
+    /// can make a browser send one of any other type, or over HTTP/1.1, to wherever its user has access.
     fn misplaced(&self, request: &Request) -> Option<Problem> {
         let path = request.uri().path();
         let service = path.strip_prefix('/')?.split('/').next()?;
@@ -211,7 +212,7 @@ impl Shared {
         Some(Problem::new(sentence, description))
     }
 
-    /// Whether the headers are too large: HTTP/2 sees to that by itself, and HTTP/1.1 has a limit of its own.
+    /// Whether the headers are too large: HTTP/2 takes care of that by itself, and HTTP/1.1 has its own limit.
     fn too_large(&self, request: &Request) -> Option<Problem> {
         if request.version() == Version::HTTP_2 {
             return None;
@@ -230,7 +231,7 @@ impl Shared {
         ))
     }
 
-    /// The place of the answer among those that the client of the connection is to take.
+    /// The place of the answer among those that the connection's client has to read.
     fn taken(&self, request: &Request, kind: Kind) -> Option<PendingResponse> {
         let stall = match kind {
             Kind::Request | Kind::Free => self.stall,
@@ -240,7 +241,7 @@ impl Shared {
         Some(PendingResponse::new(Arc::clone(&peer.line.answers), stall))
     }
 
-    /// Has the body of a request arrive without standing still, and wait for room if its message is large; gives where
+    /// Makes the body of a request arrive without stalling, and wait for room if its message is large; returns where
     /// that room is kept.
     fn weigh(&self, request: &mut Request, kind: Kind) -> Option<Slot> {
         request.extensions_mut().insert(self.memory.clone());
@@ -272,7 +273,7 @@ impl Shared {
     }
 }
 
-/// Whether the client sends the body only when it has been told to (`Expect: 100-continue`), which reading it does.
+/// Whether the client sends the body only when told to (`Expect: 100-continue`), which reading the body does.
 fn expects_leave(request: &Request) -> bool {
     request.headers().contains_key(header::EXPECT)
 }

@@ -10,10 +10,10 @@ use std::{
 
 use common::text::clip;
 
-/// Longest filter, bytes.
+/// Longest filter, in bytes.
 const MAX_BYTES: usize = 8192;
 
-/// Most conditions of a filter.
+/// Maximum number of conditions in a filter.
 const MAX_CONDITIONS: usize = 32;
 
 /// How a condition compares.
@@ -30,15 +30,15 @@ pub enum Operator {
 pub struct Condition {
     /// Name of the field, such as `status`.
     pub field: String,
-    /// For a map field, its key: all that follows the first dot.
+    /// For a map field, its key: everything after the first dot.
     pub key: Option<String>,
     /// How to compare.
     pub operator: Operator,
-    /// With what.
+    /// The value to compare with.
     pub value: String,
 }
 
-/// Reads a filter; an empty one has no conditions. The error says what is wrong with it.
+/// Parses a filter; an empty one has no conditions. The error says what is wrong with it.
 pub fn parse(filter: &str) -> Result<Vec<Condition>, String> {
     if filter.len() > MAX_BYTES {
         return Err(format!("has {} bytes, at most {MAX_BYTES} are allowed", filter.len()));
@@ -60,8 +60,8 @@ pub fn parse(filter: &str) -> Result<Vec<Condition>, String> {
     Ok(conditions)
 }
 
-/// Reads a filter into what a list makes of it: `add` takes one condition after the other. An error ends with
-/// what is `allowed`.
+/// Parses a filter into what a list makes of it: `add` takes one condition after the other. An error ends with what
+/// is `allowed`.
 pub fn read<T: Default>(
     filter: &str,
     allowed: &str,
@@ -74,7 +74,7 @@ pub fn read<T: Default>(
     Ok(list)
 }
 
-/// Adds the condition that `key` of a map field has `value`; it cannot have two.
+/// Adds the condition that `key` of a map field has `value`; a key cannot have two.
 pub fn add_entry(entries: &mut BTreeMap<String, String>, key: String, value: String) -> Result<(), String> {
     match entries.entry(key) {
         Entry::Occupied(entry) if *entry.get() != value => {
@@ -88,7 +88,7 @@ pub fn add_entry(entries: &mut BTreeMap<String, String>, key: String, value: Str
     }
 }
 
-/// The problem with a condition that no list of this kind has.
+/// The problem with a condition that lists of this kind do not have.
 #[must_use]
 pub fn unknown(field: &str) -> String {
     format!("there is no such condition on {:?}", clip(field, 60))

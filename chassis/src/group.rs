@@ -1,7 +1,7 @@
-//! Work that requests in flight do together: whatever arrives while a batch is under way is done in the next one.
+//! Work that concurrent requests do together: whatever arrives while a batch is running is done in the next one.
 //!
-//! A batch begins after everything in it has arrived, so a read done for a batch is as fresh as a read of one's own,
-//! and a batch of writes costs one commit.
+//! A batch begins after everything in it has arrived, so a read done for a batch is as fresh as a separate read, and
+//! a batch of writes costs one commit.
 
 use std::{
     collections::VecDeque,
@@ -18,10 +18,10 @@ use tracing::{Instrument as _, Span};
 
 use crate::{metrics::METRICS, telemetry};
 
-/// Answers of a batch to come, in the order of its items.
+/// The future answers of a batch, in the order of its items.
 type Answers<R> = Pin<Box<dyn Future<Output = Vec<R>> + Send>>;
 
-/// The work was begun and never ended: it panicked, and nobody knows what became of it.
+/// The work was begun but never ended: it panicked, and nobody knows what it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the work on the request panicked")]
 pub struct Lost;
@@ -31,17 +31,17 @@ pub struct Lost;
 pub struct Limits {
     /// What the work is called in metrics and traces, such as `creates`.
     pub name: &'static str,
-    /// Most items of a batch, at least 1.
+    /// Maximum number of items in a batch, at least 1.
     pub batch: usize,
-    /// How long the next batch waits for the one before it, which may have met a lock or a slow peer.
+    /// How long the next batch waits for the one before it, which may have hit a lock or a slow peer.
     pub patience: Duration,
 }
 
 /// How large a batch may be.
 struct Size<T> {
-    /// Bytes of an item, about.
+    /// Approximate size of an item, in bytes.
     of: fn(&T) -> usize,
-    /// Most bytes of a batch; an item that is larger is a batch of its own.
+    /// Maximum size of a batch, in bytes; an item that is larger is a batch of its own.
     most: usize,
 }
 
@@ -56,14 +56,14 @@ struct Inner<T, R> {
     waiting: Gauge,
 }
 
-/// An item, who waits for its answer, and the span of that request.
+/// An item, who is waiting for its answer, and the span of that request.
 struct Waiting<T, R> {
     item: T,
     sender: oneshot::Sender<R>,
     span: Span,
 }
 
-/// What a batch is made of.
+/// The contents of a batch.
 struct Batch<T, R> {
     items: Vec<T>,
     senders: Vec<oneshot::Sender<R>>,
@@ -88,7 +88,7 @@ impl<T, R> fmt::Debug for Group<T, R> {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
-    /// A group whose batches are done by `work`, which answers each item, in their order.
+    /// A group whose batches are done by `work`, which answers each item, in order.
     pub fn new<F>(limits: Limits, work: impl Fn(Vec<T>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Vec<R>> + Send + 'static,
@@ -96,8 +96,8 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
         Self::sized(limits, usize::MAX, |_| 0, work)
     }
 
-    /// As [`Group::new`], with at most so many `bytes` in a batch, of which each item has about as many as `size`
-    /// says; an item with more is a batch of its own.
+    /// Like [`Group::new`], but with at most this many `bytes` in a batch, where `size` gives the approximate size of
+    /// an item; a larger item is a batch of its own.
     pub fn sized<F>(
         limits: Limits,
         bytes: usize,
@@ -113,7 +113,7 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
         Self(Arc::new(Inner { limits, size, work, queue, waiting: METRICS.queue(limits.name) }))
     }
 
-    /// Does `item` with others. Once its batch has begun it is done even if the caller stops waiting; before
+    /// Does `item` together with others. Once its batch has begun it is done even if the caller stops waiting; before
     /// that, it is not done at all.
     pub async fn submit(&self, item: T) -> Result<R, Lost> {
         let (sender, receiver) = oneshot::channel();
@@ -125,7 +125,7 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Inner<T, R> {
-    /// Adds an item; whether nobody is at work.
+    /// Adds an item; returns whether nobody is working.
     fn enqueue(&self, item: T, sender: oneshot::Sender<R>) -> bool {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.waiting.push_back(Waiting { item, sender, span: Span::current() });
@@ -160,7 +160,7 @@ impl<T: Send + 'static, R: Send + 'static> Inner<T, R> {
         }
     }
 
-    /// The next batch; `None`, and nobody is at work any more, if nothing waits.
+    /// The next batch; if nothing is waiting, `None`, and nobody is working any more.
     fn next(&self) -> Option<Batch<T, R>> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut items, mut senders, mut spans) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! What every service's gRPC edge answers with.
+//! Answers of every service's gRPC edge.
 
 use prost::Message;
 use tonic::{Response, Status};
@@ -8,7 +8,7 @@ use crate::edge::Room;
 /// The answer to a call.
 pub type GrpcResult<T> = Result<Response<T>, Status>;
 
-/// An answer, which keeps its room until it has been sent.
+/// An answer, which holds its room until it has been sent.
 pub fn answer_in<T: Message>(room: Option<Room>, message: T) -> Response<T> {
     let bytes = message.encoded_len();
     let mut answer = Response::new(message);

@@ -1,5 +1,5 @@
-//! OpenStack over HTTP: what each request passes on its way in and out of an API beside gRPC, and errors in the
-//! form that its clients read.
+//! OpenStack over HTTP: what each request passes through on its way in and out of an API other than gRPC, and errors
+//! in the form that its clients read.
 
 use std::{
     convert::Infallible,
@@ -25,7 +25,7 @@ mod form;
 
 pub(crate) use form::Form;
 
-/// The id of a request, as the layers around every service set it.
+/// The id of a request, as set by the layers around every service.
 const REQUEST_ID: &str = "x-request-id";
 
 /// The id of a request, as OpenStack's clients show it.
@@ -34,7 +34,8 @@ const OPENSTACK_REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-re
 /// The stable reason of an error, for programs that do not ask for JSON.
 const ERROR_REASON: HeaderName = HeaderName::from_static("x-error-reason");
 
-/// How callers make themselves known, as keystonemiddleware says it: where Keystone is, whoever stands in front knows.
+/// How callers should identify themselves, in keystonemiddleware's form: whoever stands in front knows where Keystone
+/// is.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Keystone");
 
 /// An error on its way to the edge, which renders it as the caller can read it.
@@ -42,7 +43,7 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Keystone");
 pub struct Problem {
     sentence: Box<str>,
     description: Description,
-    /// What its answer says besides.
+    /// An additional header of its answer.
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
@@ -97,7 +98,7 @@ impl IntoResponse for Problem {
 
 /// Gives every answer its request id, and every error a body in the form that its caller reads.
 ///
-/// A service and no function (`from_fn`), which would put the way of each request into boxes.
+/// A service instead of a function (`from_fn`), which would box the future of each request.
 #[derive(Debug, Clone, Copy)]
 pub struct Edge {
     /// Domain of the reasons.
@@ -138,7 +139,7 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
 }
 
 pin_project! {
-    /// An answer as OpenStack's clients read it.
+    /// An answer in the form that OpenStack's clients read.
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
         // None where a gRPC method was called: no path of this API is one.
@@ -180,7 +181,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
 }
 
-/// The type of messages of gRPC, which may be followed by `+proto`.
+/// The media type of gRPC messages, which may be followed by `+proto`.
 const GRPC: &[u8] = b"application/grpc";
 
 fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -208,7 +209,7 @@ pub(crate) fn render(mut response: Response, domain: &'static str, form: Form) -
     response
 }
 
-/// An error of the router's, which has no words for it.
+/// An error from the router, which does not explain it.
 fn unexplained(status: StatusCode) -> Problem {
     let (sentence, code, reason) = match status {
         StatusCode::NOT_FOUND => {

@@ -1,7 +1,7 @@
-//! Who is calling is found out once for each request, behind admission, and noted for whichever edge answers it.
+//! The caller is determined once per request, behind admission, and recorded for whichever edge answers it.
 //!
-//! An edge that has something for everybody (versions, a health check) does not ask. One that asks refuses who is not
-//! known in its own form: gRPC with a status, HTTP with a page.
+//! An edge with something open to everybody (versions, a health check) does not ask. One that asks refuses
+//! unidentified callers in its own form: gRPC with a status, HTTP with a page.
 
 use std::{
     fmt,
@@ -23,12 +23,12 @@ use crate::caller::{Caller, Error, Identity};
 
 mod origin;
 
-/// What knows callers. It may take a while: a token may have to be shown to whoever issued it.
+/// What identifies callers. It may take a while: a token may have to be shown to whoever issued it.
 pub trait Identify: Clone {
-    /// The answer to come.
+    /// The future answer.
     type Identifying: Future<Output = Result<Caller, Error>>;
 
-    /// Who sends a request with these headers to this place.
+    /// Who sent a request with these headers to this address.
     fn identify(&self, uri: &Uri, headers: &HeaderMap) -> Self::Identifying;
 }
 
@@ -45,19 +45,19 @@ impl Identify for Identity {
 #[derive(Debug, Clone)]
 struct Known(Result<Arc<Caller>, Error>);
 
-/// Who is calling, as [`Introduction`] has noted it. A request that did not pass it is nobody's.
+/// Who is calling, as recorded by [`Introduction`]. A request that did not pass through it is nobody's.
 pub fn caller(extensions: &Extensions) -> Result<Arc<Caller>, Error> {
     extensions.get::<Known>().map_or(Err(Error::Unauthenticated), |known| known.0.clone())
 }
 
-/// Notes of each request who is calling.
+/// Records for each request who is calling.
 ///
-/// A service and no function (`from_fn`), which would put the way of each request into boxes.
+/// A service instead of a function (`from_fn`), which would box the future of each request.
 #[derive(Debug, Clone)]
 pub struct Introduction<I>(I);
 
 impl<I> Introduction<I> {
-    /// Callers are those that `identity` knows.
+    /// Callers are identified by `identity`.
     pub const fn new(identity: I) -> Self {
         Self(identity)
     }
@@ -101,7 +101,7 @@ impl<I: Identify, S: Service<Request> + Clone> Service<Request> for Introduced<I
 }
 
 pin_project! {
-    /// A request on its way: first its caller is found out, then it is answered.
+    /// A request in progress: first its caller is determined, then it is answered.
     pub struct Introducing<F, S>
     where
         S: Service<Request>,

@@ -1,5 +1,5 @@
-//! How a service runs: its database, its edge, who calls it, its answers and what is counted of it. No service's nouns are
-//! known here.
+//! How a service runs: its database, its edge, its callers, its answers and its metrics. Nothing here knows a
+//! service's nouns.
 
 pub mod background;
 pub mod caller;

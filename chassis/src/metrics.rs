@@ -1,5 +1,5 @@
-//! What a service counts, for Prometheus, as text. Counting is a few atomic additions; nothing is rendered
-//! until it is asked for.
+//! What a service counts, for Prometheus, as text. Counting is a few atomic additions; nothing is rendered until it
+//! is requested.
 
 use std::{fmt, sync::LazyLock, time::Duration};
 
@@ -20,14 +20,14 @@ mod process;
 
 use process::Process;
 
-/// Upper bounds of the durations that are told apart, seconds.
+/// Upper bounds of the histogram of durations, in seconds.
 const DURATIONS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// What this process counts. One for all services of a process, as its memory and its processor time are.
+/// What this process counts. One for all services in a process, as its memory and CPU time are.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::default);
 
-/// The content type of what [`render`] makes.
+/// The content type of the output of [`render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Counters and gauges.
@@ -35,19 +35,19 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Metrics {
     requests: Family<Outcome, Counter>,
     durations: Family<Method, HistogramWithExemplars<Trace>, fn() -> HistogramWithExemplars<Trace>>,
-    /// Requests that are being answered.
+    /// Requests being answered.
     pub in_flight: Gauge,
     shed: Family<Shed, Counter>,
-    /// Connections that are open.
+    /// Open connections.
     pub connections: Gauge,
     /// Connections that were refused, because there were too many.
     pub connections_refused: Counter,
     reloads: Family<Reload, Counter>,
     /// Panics, of requests and of everything else.
     pub panics: Counter,
-    /// Transactions that were run again, because others were in their way.
+    /// Transactions that were rerun because others were in their way.
     pub transaction_retries: Counter,
-    /// Connections to the database that were closed, since nobody could tell what they were in the middle of.
+    /// Connections to the database that were closed because nobody could tell what they were in the middle of.
     pub connections_discarded: Counter,
     queues: Family<Queue, Gauge>,
     begun_again: Family<Work, Counter>,
@@ -111,7 +111,7 @@ impl Default for Metrics {
     }
 }
 
-/// A request that was answered.
+/// An answered request.
 #[derive(Debug)]
 pub struct Answered {
     /// `grpc` or `http`.
@@ -120,7 +120,7 @@ pub struct Answered {
     pub method: String,
     /// The name of its gRPC code, or the number of its HTTP status.
     pub code: String,
-    /// How long that took.
+    /// How long it took.
     pub duration: Duration,
     /// Its trace, if it is recorded.
     pub trace_id: Option<String>,
@@ -142,12 +142,12 @@ impl Metrics {
         self.shed.get_or_create(&Shed { reason }).inc();
     }
 
-    /// Counts a reading of certificates that had changed.
+    /// Counts a reload of certificates that had changed.
     pub fn reloaded(&self, is_ok: bool) {
         self.reloads.get_or_create(&Reload { result: if is_ok { "ok" } else { "failed" } }).inc();
     }
 
-    /// Counts work in the background that panicked and begins again.
+    /// Counts background work that panicked and was restarted.
     pub(crate) fn begun_again(&self, work: &'static str) {
         self.begun_again.get_or_create(&Work { work }).inc();
     }
@@ -157,7 +157,7 @@ impl Metrics {
         self.begun_again.get_or_create(&Work { work }).get()
     }
 
-    /// How many wait in a queue.
+    /// How many are waiting in a queue.
     #[must_use]
     pub fn queue(&self, queue: &'static str) -> Gauge {
         self.queues.get_or_create_owned(&Queue { queue })
@@ -223,7 +223,7 @@ impl Metrics {
     }
 }
 
-/// The registry of a service, with what it counts itself registered by `more`.
+/// The registry of a service; `more` registers what the service itself counts.
 pub fn registry(service: &'static str, version: &'static str, more: impl FnOnce(&mut Registry)) -> Registry {
     let mut registry = Registry::default();
     METRICS.register(&mut registry);
@@ -237,11 +237,11 @@ pub fn registry(service: &'static str, version: &'static str, more: impl FnOnce(
     registry
 }
 
-/// All that is counted.
+/// Everything that is counted, as text.
 ///
 /// # Panics
 ///
-/// Never: writing to a text cannot fail.
+/// Never: writing to a string cannot fail.
 #[must_use]
 pub fn render(registry: &Registry) -> String {
     let mut text = String::new();
@@ -249,7 +249,7 @@ pub fn render(registry: &Registry) -> String {
     text
 }
 
-/// Adds a gauge that is looked up when it is asked for.
+/// Adds a gauge that is looked up on request.
 pub(crate) fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
     let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     ConstGauge::new(value).encode(metric)

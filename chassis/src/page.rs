@@ -1,7 +1,7 @@
 //! Pages of lists: size, order and opaque tokens (AIP-158, AIP-132), read by keyset.
 //!
-//! A token holds the sort keys of the last item of its page, so that every page costs the same, and a
-//! fingerprint of the list it belongs to, so that it cannot be used with another filter or order.
+//! A token holds the sort keys of the last item of its page, so that every page costs the same, and a fingerprint of
+//! its list, so that it cannot be used with another filter or order.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Datelike as _, Utc};
@@ -18,26 +18,26 @@ mod read;
 pub use order::{Direction, Order};
 pub use read::{Placed, Read};
 
-/// Items of a page whose size was not given.
+/// Number of items on a page if no size was given.
 pub const DEFAULT_SIZE: usize = 25;
 
-/// Most items of a page.
+/// Maximum number of items on a page.
 pub const MAX_SIZE: usize = 1000;
 
-/// Most bytes of the items of a page: clients refuse answers above 4 MiB.
+/// Maximum size of the items of a page, in bytes: clients refuse answers above 4 MiB.
 pub const MAX_BYTES: usize = 3 * 1024 * 1024;
 
 /// A value of a sort key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Key {
-    /// Text, compared by its bytes.
+    /// Text, compared bytewise.
     Text(String),
     /// A number.
     Integer(i64),
     /// A time.
     Time(DateTime<Utc>),
-    /// A time that is kept as [`Micros`].
+    /// A time that is stored as [`Micros`].
     Micros(DateTime<Utc>),
     /// An id.
     Id(Id),
@@ -54,14 +54,14 @@ pub trait SortKey: Copy + PartialEq + 'static {
     /// The SQL expression; never NULL.
     fn sql(self) -> &'static str;
 
-    /// An example of its values, to know a foreign token by.
+    /// An example of its values, to recognise a foreign token.
     fn kind(self) -> Key;
 }
 
 /// Which page to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<K> {
-    /// Most items.
+    /// Maximum number of items.
     pub size: usize,
     /// The order of the list.
     pub order: Order<K>,
@@ -76,7 +76,7 @@ struct Token {
 }
 
 impl Key {
-    /// Whether a database can compare with it: a forged token may hold what none can.
+    /// Whether a database can compare with it: a forged token may hold values that none can.
     fn is_storable(&self) -> bool {
         match self {
             Self::Text(text) => !text.contains('\0'),
@@ -106,7 +106,7 @@ impl Key {
 
 impl<K: SortKey> Page<K> {
     /// Reads `page_size`, `page_token` and `order_by` of a request. `problems` are those found so far, `list`
-    /// names the list and everything that selects its items, `default` is its order.
+    /// identifies the list and everything that selects its items, `default` is its order.
     pub fn parse(
         problems: Violations,
         page_size: i32,
@@ -126,13 +126,13 @@ impl<K: SortKey> Page<K> {
         Ok(Self { size, order, after, fingerprint })
     }
 
-    /// The page of at most `size` items behind one whose sort keys `key` reads; the first page without one.
+    /// The page of at most `size` items after the one whose sort keys `key` reads; without one, the first page.
     pub fn behind(size: usize, order: Order<K>, key: Option<impl Fn(K) -> Key>) -> Self {
         let after = key.map(|key| order.keys().iter().map(|(name, _)| key(*name)).collect());
         Self { size: size.min(MAX_SIZE), order, after, fingerprint: String::new() }
     }
 
-    /// Adds the condition that an item stands behind the previous page; `true` if it added one.
+    /// Adds the condition that an item comes after the previous page; returns whether it added one.
     pub fn push_after<DB: Database>(&self, query: &mut QueryBuilder<DB>) -> bool
     where
         for<'q> String: Encode<'q, DB> + Type<DB>,
@@ -160,14 +160,14 @@ impl<K: SortKey> Page<K> {
         true
     }
 
-    /// How many ranges of an index in the order of the list hold the items behind the previous page: one for
-    /// each time that the direction changes from key to key, and one.
+    /// How many ranges of an index in the order of the list hold the items after the previous page: one for each time
+    /// that the direction changes from key to key, plus one.
     #[must_use]
     pub fn ranges(&self) -> usize {
         if self.after.is_some() { self.runs().count() } else { 1 }
     }
 
-    /// Adds the condition that an item is in one of the [`Page::ranges`]; all are, on the first page.
+    /// Adds the condition that an item is in one of the [`Page::ranges`]; on the first page, all items are.
     pub fn push_range<DB: Database>(&self, query: &mut QueryBuilder<DB>, range: usize)
     where
         for<'q> String: Encode<'q, DB> + Type<DB>,
@@ -203,7 +203,7 @@ impl<K: SortKey> Page<K> {
         query.push("))");
     }
 
-    /// The keys, cut where the direction changes.
+    /// The keys, split where the direction changes.
     fn runs(&self) -> impl Iterator<Item = &[(K, Direction)]> {
         self.order.keys().chunk_by(|(_, one), (_, next)| one == next)
     }
@@ -219,7 +219,7 @@ impl<K: SortKey> Page<K> {
         }
     }
 
-    /// Adds the limit: one more than the page, to see whether there is a next one.
+    /// Adds the limit: one more than the page, to see whether there is a next page.
     pub fn push_limit<DB: Database>(&self, query: &mut QueryBuilder<DB>)
     where
         for<'q> i64: Encode<'q, DB> + Type<DB>,
@@ -227,10 +227,10 @@ impl<K: SortKey> Page<K> {
         query.push(" LIMIT ").push_bind(i64::try_from(self.size + 1).unwrap_or(i64::MAX));
     }
 
-    /// Adds the table `sized` on a table `page`, which says of each item in `bytes` how large it is: its `key` as
-    /// `page_key`; its `place` in the order of the list; `fits`, whether an answer holds it, as it does the first; and
-    /// `is_looked_at`, whether it fits or is the first that does not. A database knows them before it reads what is large,
-    /// and whoever reads that puts it in its place ([`Placed`]): the database would copy all of it to sort it.
+    /// Adds the table `sized` on a table `page` whose `bytes` says how large each item is: its `key` as `page_key`;
+    /// its `place` in the order of the list; `fits`, whether an answer holds it, as it always does the first; and
+    /// `is_looked_at`, whether it fits or is the first that does not. A database knows these before it reads what is
+    /// large, and whoever reads that puts it in its place ([`Placed`]): the database would copy all of it to sort it.
     pub fn push_sized<DB: Database>(&self, query: &mut QueryBuilder<DB>, key: &'static str) {
         query
             .push("sized AS (SELECT page_key, place, total <= ")
@@ -243,13 +243,13 @@ impl<K: SortKey> Page<K> {
         query.push(" ROWS UNBOUNDED PRECEDING)) measured)");
     }
 
-    /// The sort keys of the last item of the page before, if there was one.
+    /// The sort keys of the last item of the previous page, if there was one.
     #[must_use]
     pub fn after(&self) -> Option<&[Key]> {
         self.after.as_deref()
     }
 
-    /// The token of the page behind an item with these sort keys.
+    /// The token of the page after an item with these sort keys.
     #[must_use]
     pub fn token(&self, after: Vec<Key>) -> String {
         Token { list: self.fingerprint.clone(), after }.encode()

@@ -1,4 +1,4 @@
-//! Peers that are called over gRPC: their endpoints, and connections to them in plain text or with TLS.
+//! Peers that are called over gRPC: their endpoints, and connections to them in plaintext or with TLS.
 
 use std::{io, sync::Arc};
 
@@ -13,35 +13,35 @@ use tonic::transport::Uri;
 
 use crate::tls::{Client, Reloaded};
 
-/// Where a peer is, and how it is spoken to.
+/// Where a peer is, and how to talk to it.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// What requests call it.
+    /// How requests address it.
     pub origin: Uri,
     /// Its name or address.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// TLS to it; none for plain text.
+    /// TLS to it; none for plaintext.
     pub tls: Option<Tls>,
 }
 
 /// TLS to a peer, and the name in its certificate.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// What each new connection is made with.
+    /// What each new connection is configured with.
     pub config: Arc<Reloaded<Client>>,
-    /// Whom the certificate must name.
+    /// The name that must be in the certificate.
     pub name: ServerName<'static>,
 }
 
-/// The text is no endpoint, or its scheme and the files for TLS do not fit together.
+/// The text is not an endpoint, or its scheme and the TLS files do not fit together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must look like http://HOST:PORT, or https://HOST:PORT with a CA to check it with")]
 pub struct BadEndpoint;
 
 impl Peer {
-    /// The peer at an endpoint such as `http://glance:9292`; https needs `tls`, and http none.
+    /// The peer at an endpoint such as `http://glance:9292`; https needs `tls`, and http must have none.
     pub fn parse(endpoint: &str, tls: Option<&Arc<Reloaded<Client>>>) -> Result<Self, BadEndpoint> {
         let uri: Uri = endpoint.parse().map_err(|_| BadEndpoint)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -74,7 +74,7 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Connects to a peer that is at `address`.
+/// Connects to a peer at `address`.
 pub async fn connect(address: impl ToSocketAddrs, tls: Option<Tls>) -> io::Result<Connection> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;

@@ -1,4 +1,4 @@
-//! A running service: its API beside health and reflection, from its first request to its last.
+//! A running service: its API, health and reflection, from its first request to its last.
 
 use std::{
     convert::Infallible,
@@ -39,26 +39,26 @@ mod incoming;
 
 pub use args::{Options, ServerArgs};
 
-/// How often the database is looked at.
+/// How often the database is checked.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// After how many looks at the database callers that have been away are forgotten: a walk through all of them.
+/// After how many checks of the database callers that have been away are forgotten, which walks through all of them.
 const TIDY: u64 = 60;
 
 /// How often clients are asked whether they are still there, and how long they may take to say so.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(20);
 
-/// Bytes of a request that may arrive before anybody reads them. A connection takes as much for each of its requests: those
-/// that wait for room must not hold up the ones that have some.
+/// Bytes of a request that may arrive before anybody reads them. A connection allows this much for each of its
+/// requests: those that wait for room must not hold up the ones that have it.
 const WINDOW: u32 = 256 * 1024;
 
-/// Largest window of HTTP/2.
+/// Largest HTTP/2 window.
 const MOST_WINDOW: u32 = (1 << 31) - 1;
 
-/// Requests of a connection that may have been given up before they are looked at; with more, the connection ends.
-/// Callers whose deadline is over at once, on a connection that others share, are no attack: with the 20 of the library,
-/// they ended the calls of all.
+/// How many requests of a connection may have been cancelled before they are looked at; with more, the connection
+/// ends. Callers whose deadlines expire at once, on a connection that others share, are not an attack: with the
+/// library's limit of 20, they ended everybody's calls.
 const RESETS: usize = 1024;
 
 /// Always serving while the process lives, for liveness probes; the empty name and those of the services
@@ -79,15 +79,15 @@ pub struct Service {
     pub routes: Routes,
     /// Its database.
     pub db: Db,
-    /// Where its callers are known from.
+    /// Where its callers' identities come from.
     pub identity: Identity,
-    /// Which requests bring or fetch data.
+    /// Which requests upload or download data.
     pub is_transfer: IsTransfer,
-    /// The path that another form of it stands for, if a path is one.
+    /// The path that another spelling of it stands for, if there is one.
     pub path: fn(&str) -> Option<String>,
-    /// What its large requests and answers share.
+    /// The memory that its large requests and answers share.
     pub memory: Memory,
-    /// Adds what it counts itself.
+    /// Registers what it counts itself.
     pub metrics: fn(&mut Registry),
 }
 
@@ -107,11 +107,11 @@ pub enum Error {
 pub struct Listeners {
     /// For its callers.
     pub public: TcpListener,
-    /// For those who operate it, if there is one.
+    /// For its operators, if there is one.
     pub admin: Option<TcpListener>,
 }
 
-/// An address cannot be listened on.
+/// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}")]
 pub struct CannotListen {
@@ -130,7 +130,7 @@ impl Listeners {
         Ok(Self { public, admin })
     }
 
-    /// Says on standard output where `program` listens: the first line is for its callers.
+    /// Prints on standard output where `program` listens: the first line is for its callers.
     pub fn announce(&self, program: &str) -> io::Result<()> {
         let mut out = io::stdout();
         writeln!(out, "{program} listening on {}", self.public.local_addr()?)?;
@@ -140,7 +140,7 @@ impl Listeners {
         Ok(())
     }
 
-    /// Listens for callers alone.
+    /// Listens for callers only.
     #[must_use]
     pub const fn public(public: TcpListener) -> Self {
         Self { public, admin: None }
@@ -159,7 +159,7 @@ struct Ready {
     stopping: CancellationToken,
 }
 
-/// The request under the path that its own stands for, before anything goes by it.
+/// The request with the path that its own stands for, before anything depends on it.
 fn under_its_path(mut request: http::Request<Body>, path: fn(&str) -> Option<String>) -> http::Request<Body> {
     let Some(path) = path(request.uri().path()) else { return request };
     let mut parts = request.uri().clone().into_parts();
@@ -171,7 +171,7 @@ fn under_its_path(mut request: http::Request<Body>, path: fn(&str) -> Option<Str
     request
 }
 
-/// Serves on `listeners` until `shutdown`, then lets open requests end.
+/// Serves on `listeners` until `shutdown`, then lets open requests finish.
 pub async fn serve(
     listeners: Listeners,
     service: Service,
@@ -271,8 +271,8 @@ pub async fn serve(
     Ok(served?)
 }
 
-/// Listens for the signals to stop (SIGTERM, or SIGINT from a terminal) from now on; the future completes with
-/// the first of them.
+/// Listens for the signals to stop (SIGTERM, or SIGINT from a terminal) from now on; the future completes with the
+/// first one.
 pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -304,7 +304,7 @@ fn with_reflection(routes: Routes, descriptors: &'static [u8]) -> Result<Routes,
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }
 
-/// Keeps the health true.
+/// Keeps the health status up to date.
 async fn heartbeat(health: HealthReporter, names: &'static [&'static str], db: Db, edge: Edge) -> Infallible {
     let mut serving = db.is_ready();
     report(&health, names, serving).await;
@@ -326,7 +326,7 @@ async fn heartbeat(health: HealthReporter, names: &'static [&'static str], db: D
     }
 }
 
-/// Whoever watches the health has been told; the streams would hold the process up.
+/// Ends health watches once they have been told; the streams would keep the process from ending.
 async fn end_watches(mut health: HealthReporter, names: &[&'static str]) {
     for name in names.iter().chain([&"", &LIVENESS]) {
         health.clear_service_status(name).await;

@@ -1,4 +1,4 @@
-//! The one mapping from a failure to what a caller sees.
+//! The single mapping from a failure to what a caller sees.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,7 +12,8 @@ use common::{
     violations::{Violation, Violations},
 };
 
-/// Most bytes of a sentence, and of each value: an answer's headers, where both travel, may have 8 KiB in all.
+/// Maximum length of a sentence, and of each value, in bytes: an answer's headers, which carry both, may have 8 KiB
+/// in total.
 const SENTENCE_BYTES: usize = 600;
 const VALUE_BYTES: usize = 300;
 
@@ -30,7 +31,7 @@ pub trait Failure: std::error::Error + 'static {
 pub struct Description {
     /// The gRPC code.
     pub code: Code,
-    /// The HTTP status, where it is not the one that belongs to the code: OpenStack's answers have their own.
+    /// The HTTP status, if it is not the one that belongs to the code: OpenStack's answers have their own.
     pub http: Option<StatusCode>,
     /// The stable, machine-readable reason, `UPPER_SNAKE_CASE` (AIP-193). Never renamed.
     pub reason: &'static str,
@@ -63,10 +64,10 @@ pub enum Detail {
     },
     /// `google.rpc.QuotaFailure`: whose limit was reached.
     Quota {
-        /// Of what, such as `project cores`.
+        /// What it limits, such as `project cores`.
         subject: String,
     },
-    /// `google.rpc.RetryInfo`: when to try again.
+    /// `google.rpc.RetryInfo`: when to retry.
     Retry(Duration),
 }
 
@@ -185,7 +186,7 @@ pub fn status(domain: &str, sentence: &str, description: Description) -> Status 
     Status::with_error_details(description.code, sentence, details)
 }
 
-/// The name of a code, as gRPC's documents spell it.
+/// The name of a code, as spelled in gRPC's documentation.
 #[must_use]
 pub const fn code_name(code: Code) -> &'static str {
     match code {

@@ -22,7 +22,7 @@ enum DropWith {
 }
 
 impl TestDb {
-    /// An SQLite file in a folder of its own.
+    /// An SQLite file in its own folder.
     #[must_use]
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -30,7 +30,7 @@ impl TestDb {
         Self { url, drop: DropWith::Folder { _folder: folder } }
     }
 
-    /// A database on the PostgreSQL server of `TEST_POSTGRES_URL`. No server is a failure, not a skip.
+    /// A database on the PostgreSQL server of `TEST_POSTGRES_URL`. Having no server is a failure, not a skip.
     pub async fn postgres() -> Self {
         let server = server();
         let name = format!("test_{}", Id::random().as_uuid().simple());
@@ -47,7 +47,7 @@ impl TestDb {
 }
 
 impl TestDb {
-    /// As [`TestDb::postgres`], isolated as strictly as can be: transactions that meet are refused all the time.
+    /// Like [`TestDb::postgres`], with the strictest isolation: transactions that overlap are refused all the time.
     pub async fn serializable() -> Self {
         let db = Self::postgres().await;
         let (_, name) = db.url.rsplit_once('/').expect("the URL ends with /database");
@@ -97,9 +97,9 @@ fn block_on_new_thread(future: impl Future<Output = ()> + Send + 'static) {
     drop(ended);
 }
 
-/// Makes of each `async fn name(db: TestDb)` one test on SQLite and one on PostgreSQL.
+/// Turns each `async fn name(db: TestDb)` into one test on SQLite and one on PostgreSQL.
 ///
-/// On threads of their own, so that clients go on talking while a test waits for a process.
+/// Each runs on several threads, so that clients go on talking while a test waits for a process.
 #[macro_export]
 macro_rules! on_both_databases {
     ($($name:ident),+ $(,)?) => {

@@ -1,4 +1,4 @@
-//! TLS for listeners and for calls to peers: from files, which are read again when they change.
+//! TLS for listeners and for calls to peers: from files, which are re-read when they change.
 
 use std::{
     fmt, io,
@@ -16,10 +16,10 @@ use rustls::{
 
 use crate::{background, metrics::METRICS};
 
-/// How often files are looked at: Kubernetes renews a mounted Secret within a minute or two.
+/// How often files are checked: Kubernetes renews a mounted Secret within a minute or two.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Why TLS cannot be set up. Says which file is at fault, and nothing of what is in it.
+/// Why TLS cannot be set up. Says which file is at fault, and nothing of its contents.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
@@ -30,18 +30,18 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A file holds no PEM of the right kind.
+    /// A file contains no PEM of the right kind.
     #[error("{path} holds no {wanted} in PEM")]
     Pem {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// What it should contain.
         wanted: &'static str,
     },
-    /// Certificate and key do not belong together, or are of a kind that is not supported.
+    /// Certificate and key do not belong together, or are of an unsupported kind.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
-    /// The certificates that clients are checked with cannot be used.
+    /// The certificates for verifying clients cannot be used.
     #[error("the CA for clients cannot be used: {0}")]
     ClientCa(#[from] VerifierBuilderError),
     /// A certificate without its key, or a key without its certificate.
@@ -49,10 +49,10 @@ pub enum Error {
     Half,
 }
 
-/// A certificate and its key, as files in PEM.
+/// A certificate and its key, as PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The certificate and those that lead to its CA.
+    /// The certificate and its chain up to its CA.
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
@@ -76,27 +76,27 @@ impl Identity {
     }
 }
 
-/// What a listener is made of.
+/// What a listener is configured with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// Its certificate.
     pub identity: Identity,
-    /// Clients must have a certificate of this CA, if there is one.
+    /// If there is one, clients must have a certificate of this CA.
     pub client_ca: Option<PathBuf>,
 }
 
-/// What a client of a peer is made of.
+/// What a client of a peer is configured with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     /// The peer must have a certificate of this CA.
     pub ca: PathBuf,
-    /// What it shows to a peer that asks.
+    /// What it presents to a peer that asks.
     pub identity: Option<Identity>,
 }
 
-/// What can be made of files.
+/// Something that can be built from files.
 pub trait Source: Clone + Send + Sync + 'static {
-    /// What connections are made with.
+    /// What connections are configured with.
     type Config: Send + Sync + 'static;
 
     /// Reads the files.
@@ -156,7 +156,7 @@ impl Source for Client {
     }
 }
 
-/// What connections are made with, as the files now are.
+/// What connections are configured with, according to the files as they are now.
 pub struct Reloaded<S: Source> {
     source: S,
     current: RwLock<Arc<S::Config>>,
@@ -169,7 +169,7 @@ impl<S: Source> fmt::Debug for Reloaded<S> {
 }
 
 impl<S: Source> Reloaded<S> {
-    /// Reads the files, and from then on whenever they have changed, as long as the value is in use.
+    /// Reads the files, and re-reads them whenever they change, for as long as the value is in use.
     pub fn new(source: S) -> Result<Arc<Self>, Error> {
         let seen = Mutex::new(contents(&source));
         let reloaded = Arc::new(Self { current: RwLock::new(Arc::new(source.load()?)), source });
@@ -178,12 +178,12 @@ impl<S: Source> Reloaded<S> {
         Ok(reloaded)
     }
 
-    /// What a new connection is made with.
+    /// What a new connection is configured with.
     pub fn current(&self) -> Arc<S::Config> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files if they have changed; files that make no sense leave everything as it was.
+    /// Reads the files if they have changed; invalid files leave everything as it was.
     fn look(&self, seen: &mut Vec<Option<Vec<u8>>>) {
         let contents = contents(&self.source);
         if contents == *seen {
@@ -204,7 +204,7 @@ impl<S: Source> Reloaded<S> {
     }
 }
 
-/// Looks at the files of `watched` as long as it is in use; `seen` is what was in them.
+/// Checks the files of `watched` for as long as it is in use; `seen` is what was in them.
 async fn watch<S: Source>(watched: &Weak<Reloaded<S>>, seen: &Mutex<Vec<Option<Vec<u8>>>>) {
     loop {
         tokio::time::sleep(LOOK).await;

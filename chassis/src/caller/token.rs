@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use common::text;
 
-/// What clients send that have no token: the word that people choose, and keystoneauth's for `auth_type: none`.
+/// What clients without a token send: the word that people choose, and keystoneauth's for `auth_type: none`.
 const OPERATORS: [&str; 2] = ["x", "notused"];
 
 /// Whom a token names.
@@ -17,8 +17,8 @@ pub(super) enum Token {
 }
 
 impl Token {
-    /// Reads the value of `X-Auth-Token`, as it is or percent-encoded (as python-glanceclient sends it); the error says
-    /// what is wrong, without the token, which may be a secret of somewhere else.
+    /// Reads the value of `X-Auth-Token`, plain or percent-encoded (as python-glanceclient sends it); the error says
+    /// what is wrong without repeating the token, which may be a secret from somewhere else.
     pub(super) fn parse(value: &[u8]) -> Result<Self, String> {
         let encoded = std::str::from_utf8(value).map_err(|_| "is not visible ASCII")?;
         let token = percent_decode_str(encoded).decode_utf8().map_err(|_| "is not visible ASCII")?;

@@ -1,4 +1,4 @@
-//! The clock that all processes of a service have in common.
+//! The clock that all processes of a service share.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 
@@ -6,8 +6,8 @@ use super::{Db, Error, Pools};
 use common::clock;
 
 impl Db {
-    /// Now, as the database says: what one process writes is compared with it by another one, and the clocks of their
-    /// machines may differ, or be put back. An SQLite file is on one machine, and has its clock.
+    /// The current time according to the database: what one process writes is compared with it by another, and the
+    /// clocks of their machines may differ, or be set back. An SQLite file is on one machine, and uses its clock.
     pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
         match self.pools()? {
             Pools::Sqlite { .. } => Ok(clock::now()),

@@ -1,4 +1,4 @@
-//! What is looked up of the connections to the database when it is asked for.
+//! Metrics about the database connections, looked up on request.
 
 use std::fmt;
 

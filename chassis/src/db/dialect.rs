@@ -1,4 +1,4 @@
-//! One text for both databases, and what there is for those that want different words, or take many values in
+//! One SQL text for both databases, and helpers for statements that need different words, or take many values in
 //! different forms.
 
 use serde::Serialize;

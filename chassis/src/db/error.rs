@@ -1,4 +1,4 @@
-//! Why a database cannot be used, and whether trying again helps.
+//! Why a database cannot be used, and whether retrying helps.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,25 +12,25 @@ use crate::{
     status::{Code, Description, Detail},
 };
 
-/// How often a transaction is tried again, after 2 ms to 250 ms, jittered.
+/// How often a transaction is retried, after 2 ms to 250 ms, jittered.
 const RETRIES: usize = 10;
 
-/// What a caller is told to wait before it tries again.
+/// How long a caller is told to wait before it retries.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a database cannot be used. Requests that share a statement share its error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// It is away or overloaded; trying again helps.
+    /// It is away or overloaded; retrying helps.
     #[error("the database is not available; try again")]
     Unavailable(#[source] Option<Arc<sqlx::Error>>),
-    /// Another transaction was in the way again and again; trying again helps.
+    /// Other transactions kept getting in the way; retrying helps.
     #[error("the database is not available; try again")]
     Conflict(#[source] Arc<sqlx::Error>),
-    /// It refused a statement; trying again does not help.
+    /// It rejected a statement; retrying does not help.
     #[error("the database failed")]
     Failed(#[source] Arc<sqlx::Error>),
-    /// What was done for several requests at once ended in a panic.
+    /// Work done for several requests at once ended in a panic.
     #[error(transparent)]
     Lost(#[from] Lost),
 }
@@ -50,7 +50,7 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// An error of a service, which may be one of its database.
+/// A service's error, which may be an error of its database.
 pub trait Transient {
     /// The error of the database, if it is one.
     fn database(&self) -> Option<&Error>;
@@ -62,8 +62,8 @@ impl Transient for Error {
     }
 }
 
-/// Runs `transaction`, which has committed nothing when it fails, again while other transactions are in its way:
-/// a serialization failure, a deadlock, or a row it refers to that was just removed.
+/// Runs `transaction`, which has committed nothing if it fails, again for as long as other transactions are in its
+/// way: a serialization failure, a deadlock, or a reference to a row that was just removed.
 pub async fn retrying<T, E, F>(transaction: impl FnMut() -> F) -> Result<T, E>
 where
     E: Transient,
@@ -83,8 +83,8 @@ where
         .await
 }
 
-/// Runs `transaction` on all of `batch`, as [`retrying`] does; if the database refuses that, on each item alone, so
-/// that one cannot make others fail. Any other error of the database is the outcome of all of them.
+/// Runs `transaction` on all of `batch`, as [`retrying`] does; if the database rejects that, runs it on each item
+/// alone, so that one cannot make others fail. Any other database error is the outcome of all of them.
 pub async fn all_or_each<'a, T, R, E, F>(
     batch: &'a [T],
     transaction: impl Fn(&'a [T]) -> F,
@@ -139,7 +139,7 @@ fn is_conflict(error: &sqlx::Error) -> bool {
     error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "23503" | "787"))
 }
 
-/// Whether another connection, of this process or another one, has the lock; or all of ours are in use.
+/// Whether another connection, of this process or another, holds the lock; or all of ours are in use.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut => true,
@@ -150,7 +150,7 @@ pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether it is about the file or the memory of SQLite, and not about a statement.
+/// Whether the error is about SQLite's file or memory, and not about a statement.
 pub(super) fn breaks(error: &dyn DatabaseError) -> bool {
     let code = error.code().and_then(|code| sqlite_code(&code));
     matches!(code, Some(NO_MEMORY | READ_ONLY | IO | CORRUPT | FULL | CANNOT_OPEN | NO_DATABASE))
@@ -163,7 +163,7 @@ fn is_doubtful(error: &sqlx::Error) -> bool {
         || error.code().is_some_and(|code| code.starts_with("53") || matches!(&*code, "25006" | "58030"))
 }
 
-/// SQLite's result codes, as they stand in the low byte of the extended ones.
+/// SQLite's result codes, as found in the low byte of the extended ones.
 const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
 const NO_MEMORY: u32 = 7;

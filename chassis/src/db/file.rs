@@ -1,5 +1,5 @@
-//! The file of an SQLite database. Whoever removes it, or puts another one in its place, leaves our connections with a file
-//! that has no name any more: what is written into it is gone when the process ends.
+//! The file of an SQLite database. If somebody removes it, or puts another one in its place, our connections are left
+//! with a file that no longer has a name: what is written to it is gone when the process ends.
 
 use std::{
     fs, io,
@@ -8,18 +8,18 @@ use std::{
     sync::OnceLock,
 };
 
-/// A file, and which one it was when its database was opened.
+/// A file, and its identity when its database was opened.
 #[derive(Debug)]
 pub(super) struct DatabaseFile {
     path: PathBuf,
-    /// Its device and its number there.
+    /// Its device and inode.
     opened: OnceLock<(u64, u64)>,
 }
 
 /// Why a file is not the one that was opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Lost {
-    /// There is none with its name, or nobody can tell.
+    /// There is none of that name, or nobody can tell.
     #[error(
         "the file of the database has gone; put it back, or restart the service to begin with an empty one"
     )]
@@ -36,13 +36,13 @@ impl DatabaseFile {
         Self { path, opened: OnceLock::new() }
     }
 
-    /// Makes an empty file, which is an empty database, unless there is one. Connections make none: one that is opened
-    /// later would make a second database where the first one was.
+    /// Creates an empty file, which is an empty database, unless there is one. Connections create none: one that is
+    /// opened later would create a second database in place of the first.
     pub(super) fn create(&self) -> io::Result<()> {
         fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(&self.path).map(drop)
     }
 
-    /// Notes which file was opened, once.
+    /// Records which file was opened, once.
     pub(super) fn note(&self) {
         if let Ok(identity) = self.identity() {
             self.opened.get_or_init(|| identity);

@@ -1,4 +1,4 @@
-//! Whether the database is there, and can be written: what readiness follows.
+//! Whether the database is there and writable: what readiness follows.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -12,16 +12,16 @@ use super::{
     lease::Engine as _,
 };
 
-/// How long the database may take to show that it is there, or that it can be written.
+/// How long the database may take to show that it is there, or that it is writable.
 pub(super) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A statement that the schema makes possible.
+/// A statement that succeeds only with the schema in place.
 const ANY_MIGRATION: &str = "SELECT version FROM _sqlx_migrations LIMIT 1";
 
-/// Writes what nobody reads.
+/// Writes something that nobody reads.
 const WRITE: &str = "PRAGMA user_version = 1";
 
-/// Takes room on the disk of a server for a moment.
+/// Takes up space on the server's disk for a moment.
 const TAKE_ROOM: &str = "BEGIN READ WRITE; \
     CREATE TEMPORARY TABLE imprint_room ON COMMIT DROP AS SELECT repeat('x', 1000) FROM generate_series(1, 64); \
     ROLLBACK";
@@ -30,8 +30,8 @@ const TAKE_ROOM: &str = "BEGIN READ WRITE; \
 const NOT_PERMITTED: &str = "42501";
 
 impl Db {
-    /// Looks whether the database is there and can be written, and migrates it if that has not happened yet. Requests learn
-    /// of it: those that wait for a connection of a database that is away need not wait any longer.
+    /// Checks whether the database is there and writable, and migrates it if that has not happened yet. Requests
+    /// learn of the result: those waiting for a connection to a database that is away need not wait any longer.
     pub async fn heartbeat(&self) -> bool {
         if !self.is_migrated() {
             return match self.migrate().await {
@@ -81,7 +81,7 @@ impl Db {
         Ok(())
     }
 
-    /// Whether a database that is there can be written: it is tried where that is in doubt.
+    /// Whether a database that is there is writable: tried where that is in doubt.
     async fn can_be_written(&self, before: Condition) -> Condition {
         let (has_doubts, is_due) = (self.0.tried.has_doubts(), self.0.tried.is_due());
         let is_in_doubt = has_doubts || before != Serving;
@@ -108,7 +108,7 @@ impl Db {
         }
     }
 
-    /// Writes as requests do, after those that wait for it already.
+    /// Writes the way requests do, after those already waiting.
     async fn write(&self, writer: &SqlitePool) -> Result<(), sqlx::Error> {
         let mut lease = Lease::new(writer.acquire().await?, Arc::clone(&self.0.transactions));
         sqlx::Sqlite::run(&mut lease, WRITE).await?;
@@ -116,7 +116,7 @@ impl Db {
         Ok(())
     }
 
-    /// Whether the session is one of a primary; where it is in doubt, whether that has room.
+    /// Whether the session's server is a primary; where that is in doubt, whether it has space.
     async fn look_for_primary(&self, heartbeat: &PgPool, is_in_doubt: bool) -> Result<(), sqlx::Error> {
         let mut lease = Lease::new(heartbeat.acquire().await?, Arc::clone(&self.0.transactions));
         sqlx::Postgres::run(&mut lease, sqlx::Postgres::IDLE).await?;
@@ -128,7 +128,7 @@ impl Db {
     }
 }
 
-/// A role that may not make temporary tables cannot tell.
+/// A role that may not create temporary tables cannot tell.
 async fn unless_not_permitted(
     trying: impl Future<Output = Result<(), sqlx::Error>>,
 ) -> Result<(), sqlx::Error> {

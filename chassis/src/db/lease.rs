@@ -1,5 +1,5 @@
-//! Connections as they are handed out: whatever becomes of the request that has one, nobody gets it next who could be
-//! in its transaction. See docs/decisions/0007-connections-are-proved-idle.md.
+//! Connections as they are handed out: whatever happens to the request that holds one, nobody who gets it next can
+//! end up in that request's transaction. See docs/decisions/0007-connections-are-proved-idle.md.
 
 use std::{
     future::Future,
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::metrics::METRICS;
 
-/// How long a connection that was left in the middle of something may take to come to an end of it.
+/// How long a connection that was abandoned in the middle of something may take to finish it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A transaction that must be one that can write.
+/// A transaction that must be able to write.
 macro_rules! writable {
     () => {
         "BEGIN; SELECT CASE current_setting('transaction_read_only') WHEN 'off' THEN 0 \
@@ -29,22 +29,23 @@ macro_rules! writable {
     };
 }
 
-/// A database whose transactions we begin and end ourselves. The drivers keep count of theirs, and their counts are
-/// wrong once a future is dropped, or once SQLite has rolled back by itself.
+/// A database whose transactions we begin and end ourselves. The drivers count theirs, and their counts are wrong
+/// once a future is dropped, or once SQLite has rolled back by itself.
 pub trait Engine: Database {
     /// Begins a transaction.
     const BEGIN: &'static str;
 
-    /// Ends one that may be open. Succeeds only if none is open afterwards, and the connection can begin the next one.
+    /// Ends a transaction that may be open. Succeeds only if none is open afterwards, and the connection can begin
+    /// the next one.
     const ROLLBACK: &'static str;
 
     /// The same where none should be open. Succeeds without a warning if none is.
     const IDLE: &'static str;
 
-    /// Whether the last statement has failed in a way after which nothing should be tried on the same connection.
+    /// Whether the last statement failed in such a way that nothing more should be tried on the same connection.
     fn is_broken(connection: &mut Self::Connection) -> impl Future<Output = bool> + Send;
 
-    /// Runs a statement without values, after all that is on its way.
+    /// Runs a statement without values, after everything that is in flight.
     fn run(
         connection: &mut Self::Connection,
         statement: &'static str,
@@ -94,14 +95,14 @@ pub enum Leased {
     Postgres(Lease<Postgres>),
 }
 
-/// A connection on loan. It goes back to its pool as it is only by [`Lease::end`] and [`Lease::commit`]. If it is
-/// dropped in any other way (an error, a panic, a caller that has left, at whatever await), it goes back once it is
-/// proved that nothing is under way and no transaction is open; if that fails or takes too long, it is closed.
+/// A connection on loan. Only [`Lease::end`] and [`Lease::commit`] return it to its pool as it is. If it is dropped
+/// in any other way (an error, a panic, a caller that has left, at whatever await), it goes back once it is proved
+/// that nothing is in progress and no transaction is open; if that fails or takes too long, it is closed.
 #[derive(Debug)]
 pub struct Lease<DB: Engine> {
-    /// None once it was given back.
+    /// None once it was returned.
     connection: Option<PoolConnection<DB>>,
-    /// There from before BEGIN is sent.
+    /// Set before BEGIN is sent.
     opened: Option<Opened>,
     transactions: Arc<Transactions>,
 }
@@ -116,14 +117,14 @@ impl<DB: Engine> Lease<DB> {
         DB::run(self, DB::BEGIN).await
     }
 
-    /// Commits the transaction. Whoever leaves before the answer does not learn whether it was committed.
+    /// Commits the transaction. A caller that leaves before the answer does not learn whether it was committed.
     pub async fn commit(mut self) -> Result<(), Error> {
         DB::run(&mut self, "COMMIT").await?;
         self.end();
         Ok(())
     }
 
-    /// Gives the connection back: all its statements have ended, and so has its transaction.
+    /// Returns the connection: all its statements have ended, and so has its transaction.
     pub fn end(mut self) {
         drop(self.connection.take());
     }
@@ -154,14 +155,14 @@ impl<DB: Engine> Drop for Lease<DB> {
     }
 }
 
-/// A connection of which nobody knows what it is in the middle of. Closed unless it is settled.
+/// A connection in an unknown state. Closed unless it is settled.
 struct Doubtful<DB: Engine> {
     connection: Option<PoolConnection<DB>>,
     opened: Option<Opened>,
 }
 
 impl<DB: Engine> Doubtful<DB> {
-    /// Ends what is open, and gives the connection back if that succeeds.
+    /// Ends whatever is open, and returns the connection if that succeeds.
     async fn settle(mut self) {
         let proof = if self.opened.is_some() { DB::ROLLBACK } else { DB::IDLE };
         let Some(connection) = &mut self.connection else { return };

@@ -1,4 +1,4 @@
-//! The macros in which a store writes its statements: their bodies are compiled for both drivers.
+//! The macros with which a store writes its statements: their bodies are compiled for both drivers.
 
 /// Runs `$body` with a connection to read from; one statement sees one state of the database.
 #[macro_export]

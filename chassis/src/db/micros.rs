@@ -1,4 +1,4 @@
-//! Times that take little room.
+//! Times in a compact form.
 
 use chrono::{DateTime, Utc};
 use sqlx::{
@@ -6,8 +6,8 @@ use sqlx::{
     postgres::PgArgumentBuffer,
 };
 
-/// A time that SQLite keeps as whole microseconds since 1970, 8 bytes in the row and in each index instead of 32.
-/// PostgreSQL keeps it as any other.
+/// A time that SQLite stores as whole microseconds since 1970, 8 bytes in the row and in each index instead of 32.
+/// PostgreSQL stores it like any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Micros(pub DateTime<Utc>);
 

@@ -8,8 +8,8 @@ use sqlx::{
     migrate::{MigrateError, Migrator},
 };
 
-/// How often a process tries again to migrate an SQLite database that another has to itself, each time after the
-/// seconds that SQLite itself waits: a minute in all.
+/// How often a process retries to migrate an SQLite database that another process has locked exclusively, each time
+/// after the seconds that SQLite itself waits: a minute in total.
 const BUSY_RETRIES: usize = 12;
 
 /// SQLite's code for that.
@@ -30,10 +30,10 @@ pub enum OpenError {
     /// The URL names no database we know.
     #[error("database URL: {0}")]
     Url(String),
-    /// It is away; trying again helps.
+    /// It is away; retrying helps.
     #[error("the database is not available")]
     Unavailable(#[source] MigrateError),
-    /// Its schema is older than this program, and somebody else is to bring it up to date.
+    /// Its schema is older than this program, and somebody else is supposed to bring it up to date.
     #[error("the schema of the database is older than this program; run `migrate`")]
     Outdated,
     /// It is behind a pooler that the services cannot work with.
@@ -47,12 +47,12 @@ pub enum OpenError {
     Migration(#[source] MigrateError),
 }
 
-/// A migrator that does not mind versions it does not know: a newer program has been here, and may be gone again.
+/// A migrator that accepts versions it does not know: a newer program has been here, and may be gone again.
 pub(super) fn tolerant(migrator: &Migrator) -> Migrator {
     Migrator { migrations: migrator.migrations.clone(), ignore_missing: true, ..Migrator::DEFAULT }
 }
 
-/// The migrator locks a PostgreSQL database by itself, for the session, which is over if the migration fails.
+/// The migrator itself locks a PostgreSQL database, for the session, which ends if the migration fails.
 pub(super) async fn migrate_postgres(pool: &PgPool, migrator: &Migrator) -> Result<(), MigrateError> {
     let mut connection = pool.acquire().await?;
     connection.close_on_drop();
@@ -60,8 +60,8 @@ pub(super) async fn migrate_postgres(pool: &PgPool, migrator: &Migrator) -> Resu
     migrator.run_direct(None, &mut *connection, false).await
 }
 
-/// The migrator does not lock an SQLite database. Who comes first turns a new file to write-ahead logging, and SQLite
-/// does not let others wait for that.
+/// The migrator does not lock an SQLite database. The first process switches a new file to write-ahead logging, and
+/// SQLite does not let others wait for that.
 pub(super) async fn migrate_sqlite(writer: &SqlitePool, migrator: &Migrator) -> Result<(), MigrateError> {
     let pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(10))
@@ -79,7 +79,7 @@ async fn migrate_locked(writer: &SqlitePool, migrator: &Migrator) -> Result<(), 
     Ok(transaction.commit().await?)
 }
 
-/// Whether another process had an SQLite database to itself.
+/// Whether another process had an exclusive lock on an SQLite database.
 pub(super) fn is_busy(error: &MigrateError) -> bool {
     let MigrateError::Execute(sqlx::Error::Database(error)) = error else { return false };
     error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == BUSY)

@@ -1,4 +1,4 @@
-//! How the connections to each of the two databases are made.
+//! How connections to each of the two databases are opened.
 
 use std::{path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
 
@@ -17,18 +17,18 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long SQLite waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Rows that SQLite reads before they are wanted: a row may have some MB.
+/// Number of rows that SQLite reads ahead: a row may have some MB.
 const ROWS_AHEAD: usize = 8;
 
-/// A connection that was idle for longer is tried before it is used: the database may have restarted.
+/// A connection that has been idle for longer is checked before use: the database may have restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-/// Pages are read from indexes in their order, only as far as a page needs. By itself, PostgreSQL gathers all of what
-/// it expects to be little, and sorts; reads whole tables rather than a hundred rows by their keys, as if they lay on
-/// a spinning disk; and compiles what it takes for long work.
+/// Pages are read from indexes in order, only as far as needed. Left to itself, PostgreSQL collects and sorts
+/// everything it expects to be little; reads whole tables rather than a hundred rows by their keys, as if they were
+/// on a spinning disk; and JIT-compiles what it takes for long work.
 const ORDERED: [&str; 3] = ["SET enable_bitmapscan = off", "SET random_page_cost = 1.1", "SET jit = off"];
 
-/// Connections to the database in the file that `url` names, and that file, which must be there.
+/// Connections to the database in the file that `url` names, and that file, which must exist.
 pub(super) fn open_sqlite(url: &str, max_connections: u32) -> Result<(Pools, PathBuf), OpenError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(OpenError::Url("an SQLite database in memory is lost at once; name a file".to_owned()));

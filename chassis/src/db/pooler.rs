@@ -1,13 +1,13 @@
-//! Poolers between a service and PostgreSQL that give each transaction another session: what the driver prepares is not
-//! there for the next statement, and what is set is set for somebody else.
+//! Poolers between a service and PostgreSQL that give each transaction another session: what the driver prepares is
+//! gone by the next statement, and what is set is set for somebody else.
 
 use sqlx::{Executor as _, PgConnection, PgPool, Row as _};
 
-/// How often it is tried: other clients of the pooler may hide it.
+/// How often to try: other clients of the pooler may hide it.
 const TRIES: usize = 3;
 
-/// Whether two connections, by way of a pooler, are the same session, or one is not the same for long. Without a pooler, or
-/// behind one that keeps sessions apart, each has a process of the server to itself.
+/// Whether two connections turn out, behind a pooler, to be the same session, or one does not stay the same for long.
+/// Without a pooler, or behind one that keeps sessions apart, each has its own server process.
 pub(super) async fn mixes_sessions(one: &PgPool, other: &PgPool) -> Result<bool, sqlx::Error> {
     let (mut one, mut other) = (one.acquire().await?, other.acquire().await?);
     one.close_on_drop();
@@ -30,7 +30,7 @@ pub(super) async fn mixes_sessions(one: &PgPool, other: &PgPool) -> Result<bool,
     Ok(false)
 }
 
-/// The process of the server that answers; nothing is prepared for that.
+/// The server process that answers; nothing is prepared for that.
 async fn process(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     connection.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await?.try_get(0)
 }

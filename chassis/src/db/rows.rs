@@ -1,10 +1,10 @@
-//! Rows to be written. All rows of a statement travel as one JSON text, so that the statement is the same, and stays
+//! Rows to be written. All rows of a statement are sent as one JSON text, so that the statement stays the same, and
 //! prepared, however many there are.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
-/// Rows as a statement takes them.
+/// Rows in the form that a statement takes.
 ///
 /// # Panics
 ///
@@ -13,7 +13,7 @@ pub fn json(rows: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(rows).expect("rows are plain data")
 }
 
-/// A time as the driver of SQLite writes it, which PostgreSQL reads as well; for `serialize_with`.
+/// A time as SQLite's driver writes it, which PostgreSQL can read as well; for `serialize_with`.
 pub fn as_text<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, false))
 }

@@ -1,4 +1,4 @@
-//! Which sessions of a PostgreSQL server may be used again.
+//! Which sessions of a PostgreSQL server may be reused.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,12 +10,12 @@ use std::{
 pub(super) struct Sessions(Mutex<Option<Instant>>);
 
 impl Sessions {
-    /// From now on, none that is open is used again.
+    /// From now on, no session that is already open is reused.
     pub(super) fn distrust(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether one that was opened so long ago may be used.
+    /// Whether a session of that age may be used.
     pub(super) fn are_trusted(&self, age: Duration) -> bool {
         let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.is_none_or(|since| since.elapsed() > age)

@@ -8,7 +8,7 @@ use std::{
 
 use sqlx::PgConnection;
 
-/// The transactions of a process that are open.
+/// The open transactions of a process.
 #[derive(Debug, Default)]
 pub(super) struct Transactions(Mutex<Open>);
 
@@ -21,7 +21,7 @@ struct Open {
     seen: Duration,
 }
 
-/// A transaction that is open as long as this value lives.
+/// A transaction that is open for as long as this value lives.
 #[derive(Debug)]
 pub(super) struct Opened {
     number: u64,
@@ -29,7 +29,7 @@ pub(super) struct Opened {
 }
 
 impl Transactions {
-    /// Notes that a transaction is begun.
+    /// Records that a transaction begins.
     pub(super) fn open(transactions: &Arc<Self>) -> Opened {
         let mut open = transactions.lock();
         open.last += 1;
@@ -46,7 +46,7 @@ impl Transactions {
         begun.unwrap_or_default().max(open.seen)
     }
 
-    /// Asks the server, which also knows of those that we have lost sight of.
+    /// Asks the server, which also knows of transactions that we have lost track of.
     pub(super) async fn look(&self, connection: &mut PgConnection) {
         let age: Result<f64, _> = sqlx::query_scalar(
             "SELECT COALESCE(MAX(EXTRACT(EPOCH FROM clock_timestamp() - xact_start)), 0)::float8 \

@@ -55,11 +55,11 @@ pin_project! {
     }
 }
 
-/// A place to come.
+/// A place that is still being waited for.
 type Waiting = Pin<Box<dyn Future<Output = Result<Place, Problem>> + Send>>;
 
 impl<S: Service<Request, Response = Response, Error = Infallible>> Work<S> {
-    /// The answer, or why there is none; notes the place that it is given on the way.
+    /// The answer, or why there is none; records the place that it is given along the way.
     fn poll(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -100,7 +100,7 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Work<S> {
 }
 
 pin_project! {
-    /// An answer in time.
+    /// An answer in progress, with its deadline.
     pub struct ResponseFuture<S>
     where
         S: Service<Request>,
@@ -164,7 +164,7 @@ where
     }
 }
 
-/// Does a part of the work on a request; a panic in it is a problem of this request alone.
+/// Runs a part of the work on a request; a panic in it is a problem of this request alone.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Problem> {
     // What has panicked is dropped, and not looked at again.
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| {

@@ -1,4 +1,4 @@
-//! A request takes no place before it is there, or as much of it as a small one has.
+//! A request takes no place before it has arrived, or as much of it as a small one has.
 
 use std::{
     collections::VecDeque,
@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 
 use super::{limits::Kind, memory::SMALL};
 
-/// A request whose body arrives.
+/// A request whose body is arriving.
 pub(super) struct Arrival {
     request: Option<Request>,
     arrived: Arrived,
@@ -25,17 +25,17 @@ pub(super) struct Arrival {
     kind: Kind,
 }
 
-/// What has arrived of a body, and what comes behind.
+/// What has arrived of a body, and the rest to come.
 struct Arrived {
     frames: VecDeque<Result<Frame<Bytes>, axum::Error>>,
     rest: Body,
 }
 
-/// Nothing of a request arrives any more.
+/// The request has stopped arriving.
 pub(super) struct Stalled;
 
 impl Arrival {
-    /// A request; one whose client waits to be told to send it begins at once.
+    /// A request; one whose client waits to be told to send its body begins at once.
     pub(super) fn new(mut request: Request, kind: Kind) -> Self {
         let arrived = Arrived { frames: VecDeque::new(), rest: mem::take(request.body_mut()) };
         let size = if super::expects_leave(&request) { usize::MAX } else { 0 };

@@ -1,4 +1,4 @@
-//! Statuses that the gRPC library makes by itself get the reason and the domain that every error has.
+//! Statuses that the gRPC library produces by itself get the reason and the domain that every error has.
 
 use axum::{http::HeaderMap, response::Response};
 use tonic::{Code, Status};
@@ -7,7 +7,7 @@ use super::Shared;
 use crate::status::{self, Description};
 
 impl Shared {
-    /// The answer, with all that belongs to its status.
+    /// The answer, with everything that belongs to its status.
     pub(super) fn complete(&self, response: Response) -> Response {
         match incomplete(response.headers()) {
             Some(status) => self.explain(&status).into_http(),
@@ -47,7 +47,7 @@ impl Shared {
     }
 }
 
-/// The status of an answer that failed without a word of ours.
+/// The status of an answer that failed without a description of ours.
 fn incomplete(headers: &HeaderMap) -> Option<Status> {
     if headers.get("grpc-status")? == "0" || headers.contains_key("grpc-status-details-bin") {
         return None;
@@ -55,10 +55,10 @@ fn incomplete(headers: &HeaderMap) -> Option<Status> {
     Status::from_header_map(headers)
 }
 
-/// Header of a status: the message of the request has so many fields that it was not read.
+/// Status header: the message has this many fields, so it was not decoded.
 const FIELDS: &str = "x-message-fields";
 
-/// How many fields the message has that was not read.
+/// How many fields the message has that was not decoded.
 fn fields(status: &Status) -> Option<&str> {
     status.metadata().get(FIELDS)?.to_str().ok()
 }

@@ -17,10 +17,10 @@ use pin_project_lite::pin_project;
 use super::{answer::caught, memory::Room, pace::Answers, places::Place, seen::Protocol};
 use crate::http::Problem;
 
-/// Most bytes that are handed on at once: the connection keeps what it has until the client takes it.
+/// Maximum number of bytes that are passed on at once: the connection keeps what it has until the client reads it.
 const PART: usize = 16 * 1024;
 
-/// The place of an answer among those that the client of a connection is to take.
+/// The place of an answer among those that a connection's client has to read.
 #[derive(Debug)]
 pub(super) struct PendingResponse {
     answers: Arc<Answers>,
@@ -28,13 +28,13 @@ pub(super) struct PendingResponse {
 }
 
 impl PendingResponse {
-    /// An answer of which more is to be taken within `stall`.
+    /// An answer of which more has to be read within `stall`.
     pub(super) fn new(answers: Arc<Answers>, stall: Duration) -> Self {
         let number = answers.expect(stall);
         Self { answers, number }
     }
 
-    /// Notes that there is something to take.
+    /// Records that there is something to read.
     pub(super) fn begin(&self) {
         self.answers.note(self.number, true);
     }
@@ -124,7 +124,7 @@ impl http_body::Body for ResponseBody {
     }
 }
 
-/// The end of an answer that has begun: gRPC has a status there, and HTTP can only break off.
+/// The end of an answer that has begun: gRPC has a status there, and HTTP can only abort.
 fn end(way: Protocol, problem: Problem, domain: &'static str) -> Result<Frame<Bytes>, axum::Error> {
     let status = problem.into_status(domain);
     match way {

@@ -1,5 +1,5 @@
-//! Whom a request calls: it says so, once (RFC 9112, 3.2; RFC 9113, 8.3.1). Where two readers of a request may take it for
-//! one to somebody else, one of them can be made to believe what the other one would not.
+//! The host that a request names: it does so, and only once (RFC 9112, 3.2; RFC 9113, 8.3.1). Where two readers of a
+//! request may disagree about whom it is for, one of them can be made to believe what the other would not.
 
 use axum::{
     extract::Request,
@@ -9,7 +9,7 @@ use axum::{
 use crate::http::Problem;
 use common::violations::Violations;
 
-/// What is wrong with whom a request calls. HTTP/1.0 need not say it.
+/// What is wrong with the host that a request names. HTTP/1.0 need not name one.
 pub(super) fn problem(request: &Request) -> Option<Problem> {
     let mut named = request.headers().get_all(HOST).iter();
     let problem = match (named.next(), named.next()) {
@@ -37,7 +37,7 @@ fn authority(host: &HeaderValue) -> Option<Authority> {
     (!authority.host().is_empty() && !host.contains(['@', ','])).then_some(authority)
 }
 
-/// Whether they are the same, where one may name a port that the other one leaves out.
+/// Whether they are the same, where one may name a port that the other leaves out.
 fn is_same(one: &Authority, other: &Authority) -> bool {
     let ports = one.port_u16().zip(other.port_u16());
     one.host().eq_ignore_ascii_case(other.host()) && ports.is_none_or(|(one, other)| one == other)

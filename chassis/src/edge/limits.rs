@@ -32,32 +32,32 @@ use crate::{
 /// What requests may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most requests at a time, but for those that bring or fetch data.
+    /// Maximum number of concurrent requests, apart from those that upload or download data.
     pub in_flight: u32,
-    /// Most requests at a time that bring or fetch data, which take as long as their callers like.
+    /// Maximum number of concurrent requests that upload or download data, which take as long as their callers like.
     pub transfers: u32,
-    /// Most requests of either kind that wait until there is a place.
+    /// Maximum number of requests of either kind that wait for a place.
     pub queued: u32,
-    /// How long they wait.
+    /// How long they wait at most.
     pub queue_wait: Duration,
-    /// Most requests of a caller a second, and at once.
+    /// Maximum number of requests of a caller per second, and at once.
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
-    /// Longest that a request may take.
+    /// Longest time that a request may take.
     pub deadline: Duration,
-    /// How long nothing may arrive of a request, or be taken of an answer; of data, three times as long.
+    /// How long a request may send nothing, or nothing of an answer be read; for reading data, three times as long.
     pub stall: Duration,
-    /// Largest request message, bytes; data of images comes in as many of them as it takes.
+    /// Largest request message, in bytes; image data is sent in as many of them as it takes.
     pub message: usize,
-    /// Most bytes of the headers of a request, counted as HTTP/2 counts them.
+    /// Maximum size of a request's headers, in bytes, counted as HTTP/2 counts them.
     pub headers: usize,
-    /// Most bytes that large requests take at a time.
+    /// Maximum memory for concurrent large requests, in bytes.
     pub request_memory: usize,
-    /// Most bytes that large answers take at a time.
+    /// Maximum memory for concurrent large answers, in bytes.
     pub answer_memory: usize,
 }
 
 impl Limits {
-    /// What large requests and answers share.
+    /// The memory that large requests and answers share.
     #[must_use]
     pub fn memory(&self) -> Memory {
         Memory::new(self.request_memory, self.answer_memory)
@@ -82,10 +82,10 @@ impl Default for Limits {
     }
 }
 
-/// Most streams of health and reflection at a time, which are open for as long as their clients like.
+/// Maximum number of concurrent health and reflection streams, which are open for as long as their clients like.
 const WATCHES: u32 = 512;
 
-/// Lets requests in, as long as there are few enough.
+/// Lets requests in while there are few enough.
 #[derive(Debug)]
 pub(super) struct Admission {
     requests: Room,
@@ -95,16 +95,16 @@ pub(super) struct Admission {
     hasher: RandomState,
 }
 
-/// What kind of places a request takes.
+/// The kind of place that a request takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A call.
     Request,
-    /// A call that brings or fetches data.
+    /// A call that uploads or downloads data.
     Transfer,
-    /// A stream of health or reflection.
+    /// A health or reflection stream.
     Watch,
-    /// One that needs no place: whether a service is healthy is told whatever else there is to do.
+    /// A call that needs no place: health checks are answered whatever else there is to do.
     Free,
 }
 
@@ -119,7 +119,7 @@ impl Kind {
     }
 }
 
-/// What a connection has of the places of each kind, and the answers that its client is to take.
+/// A connection's share of the places of each kind, and the answers that its client has to read.
 #[derive(Debug)]
 pub(crate) struct Line {
     requests: Arc<Semaphore>,
@@ -140,7 +140,7 @@ impl Line {
     }
 }
 
-/// What each caller has used of its rate, by the hash of who it is.
+/// What each caller has used of its rate, by the hash of its identity.
 #[derive(Debug)]
 struct Callers {
     limiter: DefaultKeyedRateLimiter<u64>,
@@ -164,7 +164,8 @@ impl Admission {
         }
     }
 
-    /// Whether the caller may send a request now. Before the queue: one that is too fast takes no place of others in it.
+    /// Whether the caller may send a request now. Checked before the queue: a caller that is too fast takes no one
+    /// else's place in it.
     pub(super) fn check_rate(&self, request: &Request, kind: Kind) -> Result<(), Problem> {
         if matches!(kind, Kind::Free | Kind::Watch) {
             return Ok(());
@@ -193,7 +194,7 @@ impl Admission {
         room.enter(key, share.cloned(), kind != Kind::Watch)
     }
 
-    /// Forgets callers that have been away for so long that they may do anything again.
+    /// Forgets callers that have been away for so long that their full rate is available again.
     pub(super) fn tidy(&self) {
         for room in [&self.requests, &self.transfers, &self.watches] {
             room.tidy();
@@ -203,8 +204,8 @@ impl Admission {
         }
     }
 
-    /// Who is calling: user and project, else a token, else the address. A token beside the others says nothing: a
-    /// caller could send another one each time.
+    /// Who is calling: user and project, else a token, else the address. A token that comes with the others is
+    /// ignored: a caller could send a different one each time.
     pub(super) fn key(&self, request: &Request) -> u64 {
         let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
         let said = ["x-user-id", "x-project-id"].map(header);

@@ -1,6 +1,6 @@
-//! How many bytes large requests and large answers may take at a time. Small ones are as many as the limits of requests
-//! allow; large ones wait for each other, in the order in which they came, until there is room or their time is over. Large
-//! requests of one caller have a share of the room, or one of them has as much as it needs.
+//! How many bytes large requests and large answers may take at a time. Small ones are bounded by the limits on
+//! requests; large ones wait for each other, in order of arrival, until there is room or their time is up. A caller's
+//! large requests have a share of the room, or a single one gets as much as it needs.
 
 use std::{
     future::Future,
@@ -18,23 +18,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::shares::{Shares, share};
 
-/// Most bytes that large requests take at a time, unless it is configured.
+/// Maximum memory for concurrent large requests, in bytes, unless configured.
 pub(super) const REQUESTS: usize = 64 * 1024 * 1024;
 
-/// Most bytes that large answers take at a time, unless it is configured.
+/// Maximum memory for concurrent large answers, in bytes, unless configured.
 pub(super) const ANSWERS: usize = 40 * 1024 * 1024;
 
-/// Bytes that are counted as one.
+/// The granularity of counting, in bytes.
 const UNIT: usize = 1024;
 
-/// A message below this size is no large one.
+/// A message below this size does not count as large.
 pub(super) const SMALL: usize = 32 * 1024;
 
-/// How often the bytes of a message are in memory at most: as it arrives, as a message, as what it says, as the rows that
-/// are made of it, as the driver sends them, and as an answer.
+/// How many copies of a message's bytes are in memory at most: as it arrives, as a message, as its content, as the
+/// rows made from it, as the driver sends them, and as an answer.
 const COPIES: usize = 10;
 
-/// Bytes before the message in the body of a call of gRPC: whether it is compressed, and its length.
+/// Bytes before the message in the body of a gRPC call: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
 /// The room that large requests and large answers share.
@@ -44,7 +44,7 @@ pub struct Memory {
     answers: Budget,
 }
 
-/// So much room, and who has it.
+/// An amount of room, and who holds it.
 #[derive(Debug, Clone)]
 struct Budget {
     room: Arc<Semaphore>,
@@ -52,7 +52,7 @@ struct Budget {
     most: usize,
 }
 
-/// Room that a caller has: of its share, and of all.
+/// Room that a caller holds: of its share, and of the total.
 type Permits = [OwnedSemaphorePermit; 2];
 
 impl Budget {
@@ -60,8 +60,8 @@ impl Budget {
         Self { room: Arc::new(Semaphore::new(most / UNIT)), shares: Arc::default(), most }
     }
 
-    /// As [`Budget::take`], for the caller with this hash, who waits for its share first: whoever has too much keeps nobody
-    /// else waiting. One that needs more than its share waits for all of it.
+    /// Like [`Budget::take`], for the caller with this hash, who waits for its own share first: a caller with too
+    /// many requests keeps nobody else waiting. A request that needs more than the share waits for all of it.
     async fn take_of(self, key: u64, bytes: usize) -> Permits {
         let most = share(self.most);
         let share = self.shares.of(key, || Semaphore::new(most / UNIT));
@@ -69,7 +69,7 @@ impl Budget {
         [own, self.take(bytes).await]
     }
 
-    /// Waits for room for so many bytes; whoever needs more than there is waits for all of it.
+    /// Waits for room for this many bytes; a request that needs more than there is waits for all of it.
     async fn take(self, bytes: usize) -> OwnedSemaphorePermit {
         acquire(self.room, bytes.min(self.most)).await
     }
@@ -80,7 +80,7 @@ async fn acquire(room: Arc<Semaphore>, bytes: usize) -> OwnedSemaphorePermit {
     room.acquire_many_owned(units).await.expect("nobody closes it")
 }
 
-/// Room that is taken, until the last copy of this value goes.
+/// Room that is held until the last copy of this value is dropped.
 #[derive(Debug, Clone)]
 pub struct Room(Arc<Mutex<OwnedSemaphorePermit>>);
 
@@ -91,39 +91,39 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Room for so many bytes of large `requests`, on their way from a message to the database, and of large `answers`,
-    /// from what is read for them until they have been sent.
+    /// Room for this many bytes of large `requests`, on their way from a message to the database, and of large
+    /// `answers`, from when they are read until they have been sent.
     #[must_use]
     pub fn new(requests: usize, answers: usize) -> Self {
         Self { requests: Budget::new(requests), answers: Budget::new(answers) }
     }
 
-    /// Forgets callers that have no room.
+    /// Forgets callers that hold no room.
     pub(super) fn tidy(&self) {
         self.requests.shares.tidy();
     }
 
-    /// Waits until there is room for an answer for which about so many `bytes` are read and made. Whoever has room must
-    /// not ask for more.
+    /// Waits until there is room for an answer that takes about this many `bytes` to read and make. A request that
+    /// holds room must not ask for more.
     pub async fn room(&self, bytes: usize) -> Room {
         Room(Arc::new(Mutex::new(self.answers.clone().take(bytes).await)))
     }
 }
 
 impl Room {
-    /// Room as [`Memory::room`] gives it, for the request that has these extensions; none outside of an edge.
+    /// Room as from [`Memory::room`], for the request that has these extensions; none outside of an edge.
     pub async fn of(request: &Extensions, bytes: usize) -> Option<Self> {
         let memory = request.get::<Memory>().cloned()?;
         Some(memory.room(bytes).await)
     }
 
-    /// Keeps so many `bytes` of it until the answer with these extensions has been sent.
+    /// Keeps this many `bytes` of it until the answer with these extensions has been sent.
     pub fn keep(self, answer: &mut Extensions, bytes: usize) {
         self.shrink(bytes);
         answer.insert(self);
     }
 
-    /// Gives back all but so many `bytes`.
+    /// Gives back all but this many `bytes`.
     pub fn shrink(&self, bytes: usize) {
         let mut permit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let spare = permit.num_permits().saturating_sub(bytes.div_ceil(UNIT));
@@ -131,41 +131,41 @@ impl Room {
     }
 }
 
-/// Room that a request has got for its message, if that is a large one.
+/// The room that a request got for its message, if that is a large one.
 pub(super) type Slot = Arc<Mutex<Option<Permits>>>;
 
 type Waiting = Pin<Box<dyn Future<Output = Permits> + Send>>;
 
-/// The body of a request, which goes on once there is room for all of it.
+/// The body of a request, which continues once there is room for all of it.
 pub(super) struct BudgetedBody {
     body: Body,
     requests: Budget,
-    /// The hash of who sends it.
+    /// The hash of whoever sends it.
     key: u64,
     slot: Slot,
     length: Length,
-    /// What has arrived, and waits for room.
+    /// What has arrived and is waiting for room.
     waiting: Option<(Frame<Bytes>, Waiting)>,
 }
 
-/// How long the message of a request is.
+/// The length of a request's message.
 pub(super) enum Length {
-    /// So long, in bytes.
+    /// This many bytes.
     Known(usize),
-    /// It says so itself, as messages of gRPC do; these bytes of that have arrived.
+    /// The message itself says, as gRPC messages do; these bytes of that prefix have arrived.
     Said(Vec<u8>),
     /// It has been looked at.
     BudgetedBody,
 }
 
 impl BudgetedBody {
-    /// A body whose message has this `length`, of the caller with the hash `key`; and where its room is kept.
+    /// A body whose message has this `length`, from the caller with the hash `key`; and where its room is kept.
     pub(super) fn new(body: Body, memory: &Memory, length: Length, key: u64) -> (Self, Slot) {
         let (requests, slot) = (memory.requests.clone(), Slot::default());
         (Self { body, requests, key, slot: Arc::clone(&slot), length, waiting: None }, slot)
     }
 
-    /// How long the message is, the first time that it is known.
+    /// The length of the message, the first time that it is known.
     fn length(&mut self, arrived: &Bytes) -> Option<usize> {
         let length = match &mut self.length {
             Length::Known(length) => *length,

@@ -1,4 +1,4 @@
-//! The methods of gRPC that a service has: what callers ask for beside them has no name of its own in what is counted.
+//! The gRPC methods that a service has: anything else that callers ask for gets no name of its own in the metrics.
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Whoever sends a request or takes an answer must get on with it: what stands still holds up nobody for long.
+//! Whoever sends a request or reads an answer must keep going: what stalls does not hold up others for long.
 
 use std::{
     mem,
@@ -18,30 +18,30 @@ use tokio::{
 use tokio_stream::StreamExt as _;
 use tonic::Status;
 
-/// A body that breaks off when nothing of it has arrived for a while.
+/// A body that is aborted when nothing of it has arrived for a while.
 pub(super) struct Paced {
     body: Body,
     stall: Duration,
-    /// Since when it has been waited for, if it is.
+    /// Since when more of it has been awaited, if it is.
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// How many bytes are still taken where nobody reads them.
+    /// How many bytes are still read and discarded once nobody reads them.
     linger: usize,
 }
 
 impl Paced {
-    /// A body of which nothing is read once it has been dropped.
+    /// A body of which nothing more is read once it has been dropped.
     pub(super) const fn new(body: Body, stall: Duration) -> Self {
         Self::lingering(body, stall, 0)
     }
 
-    /// As [`Paced::new`], but so many bytes are still taken: over HTTP/1.1, whoever sends them would find the connection
-    /// broken, and not read the answer.
+    /// Like [`Paced::new`], but this many bytes are still read: over HTTP/1.1, the sender would otherwise find the
+    /// connection broken, and not read the answer.
     pub(super) const fn lingering(body: Body, stall: Duration, linger: usize) -> Self {
         Self { body, stall, since: None, timer: None, linger }
     }
 
-    /// Waits until it has been waited for too long.
+    /// Ready once more of it has been awaited for too long.
     fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let end = *self.since.get_or_insert_with(Instant::now) + self.stall;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
@@ -94,7 +94,7 @@ impl http_body::Body for Paced {
     }
 }
 
-/// Takes at most so many bytes of a body, for nobody.
+/// Reads and discards at most this many bytes of a body.
 async fn take(body: Body, most: usize) {
     let mut data = body.into_data_stream();
     let mut left = most;
@@ -106,21 +106,21 @@ async fn take(body: Body, most: usize) {
     }
 }
 
-/// What is said to whoever sends nothing.
+/// What a sender that sends nothing is told.
 pub(super) fn stalled(stall: Duration) -> String {
     format!("nothing of the request's body arrived for {} ms", stall.as_millis())
 }
 
-/// The answers of a connection that its client is to take.
+/// The answers of a connection that its client has to read.
 #[derive(Debug, Default)]
 pub(crate) struct Answers(Mutex<Slab<Taking>>);
 
-/// An answer that is being taken.
+/// An answer that is being read.
 #[derive(Debug)]
 struct Taking {
-    /// Since when there is more of it that the client has not taken.
+    /// Since when there has been more of it that the client has not read.
     since: Option<Instant>,
-    /// How long it may leave that.
+    /// How long it may leave that unread.
     stall: Duration,
 }
 
@@ -129,24 +129,24 @@ impl Answers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes an answer that the client is to take once it is there.
+    /// Records an answer that the client has to read once it is there.
     pub(super) fn expect(&self, stall: Duration) -> usize {
         self.lock().insert(Taking { since: None, stall })
     }
 
-    /// Notes that the client has asked for more of an answer, and whether there is more.
+    /// Records that the client has asked for more of an answer, and whether there is more.
     pub(super) fn note(&self, answer: usize, is_there: bool) {
         if let Some(taking) = self.lock().get_mut(answer) {
             taking.since = is_there.then(Instant::now);
         }
     }
 
-    /// Notes that there is nothing more to take.
+    /// Records that there is nothing more to read.
     pub(super) fn end(&self, answer: usize) {
         self.lock().try_remove(answer);
     }
 
-    /// Whether there is an answer of which nothing has been taken for too long.
+    /// Whether there is an answer of which nothing has been read for too long.
     pub(crate) fn stand_still(&self) -> bool {
         let now = Instant::now();
         self.lock().iter().any(|(_, taking)| taking.since.is_some_and(|since| since + taking.stall <= now))

@@ -11,6 +11,6 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whether it speaks TLS.
     pub is_tls: bool,
-    /// What the connection has of the places for requests, and its answers.
+    /// The connection's share of the places for requests, and its answers.
     pub(crate) line: Arc<Line>,
 }

@@ -1,4 +1,4 @@
-//! Places for requests: of all, of each caller, and of each connection.
+//! Places for requests: in total, per caller, and per connection.
 
 use std::{
     future::Future,
@@ -25,12 +25,12 @@ use crate::{
     status::{Code, Description, Detail},
 };
 
-/// What a caller is told to wait when there are too many requests.
+/// How long a caller is told to wait if there are too many requests.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Whether there is a place for a request.
 pub(super) enum Entry<W> {
-    /// There is, or it needs none.
+    /// There is one, or none is needed.
     Now(Option<Place>),
     /// There may be one in time.
     Later(W),
@@ -50,7 +50,7 @@ pub(super) struct Room {
     patience: Duration,
 }
 
-/// What a caller has of the places of a kind.
+/// A caller's share of the places of a kind.
 #[derive(Debug)]
 struct Share {
     places: Arc<Semaphore>,
@@ -68,7 +68,7 @@ struct Queue {
 struct Queued(Arc<Queue>, Arc<Share>);
 
 impl Queued {
-    /// A place, and how many there were before, in all and of this caller.
+    /// A place, and how many there were before, in total and of this caller.
     fn new(queue: &Arc<Queue>, share: &Arc<Share>) -> (Self, (u32, u32)) {
         // Counted before it is compared: whoever comes at the same time sees it.
         let before =
@@ -86,7 +86,7 @@ impl Drop for Queued {
     }
 }
 
-/// A place among the requests in flight: of all, of its caller, and of its connection.
+/// A place among the requests in flight: in total, of its caller, and of its connection.
 #[derive(Debug)]
 pub(super) struct Place {
     _permits: [Option<OwnedSemaphorePermit>; 3],
@@ -116,12 +116,12 @@ impl Room {
         }
     }
 
-    /// Forgets callers that have no place.
+    /// Forgets callers that hold no place.
     pub(super) fn tidy(&self) {
         self.shares.tidy();
     }
 
-    /// What the caller with this hash has.
+    /// The share of the caller with this hash.
     fn share(&self, key: u64) -> Arc<Share> {
         self.shares.of(key, || {
             let places = Arc::new(Semaphore::new(share(self.most as usize)));
@@ -129,7 +129,7 @@ impl Room {
         })
     }
 
-    /// A place, or a place in the queue: whoever is refused comes again, which costs more than to let it wait.
+    /// A place, or a place in the queue: a refused caller comes back, which costs more than letting it wait.
     pub(super) fn enter(
         &self,
         key: u64,
@@ -168,7 +168,7 @@ fn try_all(wanted: &[Option<Arc<Semaphore>>; 3]) -> Option<Permits> {
     Some(permits)
 }
 
-/// A permit of each: what is the caller's own first, so that whoever has too much keeps nobody waiting.
+/// A permit of each: the caller's own first, so that a caller with too many requests keeps nobody waiting.
 async fn all(wanted: [Option<Arc<Semaphore>>; 3]) -> Permits {
     let mut permits = Permits::default();
     for (permit, places) in permits.iter_mut().zip(wanted) {

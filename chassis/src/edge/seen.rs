@@ -32,7 +32,7 @@ impl Protocol {
         Self::http(headers)
     }
 
-    /// HTTP, whatever the headers say of gRPC.
+    /// HTTP, whatever the headers say about gRPC.
     pub(super) fn http(headers: &HeaderMap) -> Self {
         Self::Http(Form::of(headers))
     }
@@ -49,7 +49,7 @@ impl Protocol {
 #[derive(Debug)]
 pub(super) struct Observation {
     pub(super) way: Protocol,
-    /// The gRPC method, or the method of HTTP; none that is not known.
+    /// The gRPC method, or the HTTP method; none if it is not known.
     method: Option<String>,
     started: Instant,
     /// For the log of what should not have happened.
@@ -68,7 +68,7 @@ impl Observation {
         Self { way, method, started: Instant::now(), uri: request.uri().clone(), request_id }
     }
 
-    /// Logs what should not have happened to the request, which need not have a span.
+    /// Logs what should not have happened to the request, which may have no span.
     pub(super) fn report(&self, what: &str) {
         let id = self.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
         tracing::error!(method = self.method.as_deref(), path = self.uri.path(), request_id = id, "{what}");
@@ -109,9 +109,9 @@ impl Observation {
     }
 }
 
-/// The methods of HTTP that routes may have.
+/// The HTTP methods that routes may have.
 const HTTP: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// The name of whatever is not served, so that callers cannot make up names to be counted.
+/// The name of whatever is not served, so that callers cannot make up names in the metrics.
 const OTHER: &str = "other";

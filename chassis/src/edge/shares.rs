@@ -1,22 +1,22 @@
-//! What each caller has of what all of them use.
+//! Each caller's share of what all of them use.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A caller and a connection each have at most one of so many parts.
+/// A caller and a connection each get at most one part in this many.
 const SHARE: usize = 4;
 
-/// How many callers are known before those that have nothing are forgotten.
+/// How many callers may be known before those that hold nothing are forgotten.
 const KNOWN: usize = 1024;
 
-/// A share of so many, at least one.
+/// A share of this many, at least one.
 pub(super) fn share(most: usize) -> usize {
     most.div_ceil(SHARE)
 }
 
-/// What callers have, by the hash of who they are; as long as something refers to it.
+/// What callers hold, by the hash of their identity, for as long as something refers to it.
 #[derive(Debug)]
 pub(super) struct Shares<T>(Mutex<HashMap<u64, Arc<T>>>);
 
@@ -27,7 +27,7 @@ impl<T> Default for Shares<T> {
 }
 
 impl<T> Shares<T> {
-    /// What the caller with this hash has; at first, a `new` one.
+    /// What the caller with this hash holds; initially, a `new` one.
     pub(super) fn of(&self, key: u64, new: impl FnOnce() -> T) -> Arc<T> {
         let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if shares.len() >= KNOWN && shares.len() == shares.capacity() {
@@ -36,7 +36,7 @@ impl<T> Shares<T> {
         Arc::clone(shares.entry(key).or_insert_with(|| Arc::new(new())))
     }
 
-    /// Forgets callers that have nothing.
+    /// Forgets callers that hold nothing.
     pub(super) fn tidy(&self) {
         let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shares.retain(|_, share| Arc::strong_count(share) > 1);

@@ -1,4 +1,4 @@
-//! The bodies of errors: HTML or plain text as OpenStack's services have them, or JSON.
+//! The bodies of errors: HTML or plain text as in OpenStack's services, or JSON.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Problem;
 use crate::status::Detail;
 
-/// In which form a caller reads errors.
+/// The form in which a caller reads errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Html,
@@ -17,8 +17,8 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// What `Accept` asks for: HTML before JSON before plain text. HTML where it asks for nothing: openstacksdk sends an
-    /// empty `Accept` with a PATCH, and reads no sentence in plain text.
+    /// The form that `Accept` asks for: HTML before JSON before plain text. HTML if it asks for nothing: openstacksdk
+    /// sends an empty `Accept` with a PATCH, and shows no message from plain text.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let (html, json) = (quality(accept, "text", "html"), quality(accept, "application", "json"));
@@ -47,7 +47,7 @@ impl Form {
     }
 }
 
-/// How much a type is wanted, 0 to 1: the most exact of the ranges that hold it says so (RFC 9110, `Accept`).
+/// How much a type is wanted, 0 to 1, according to the most specific range that includes it (RFC 9110, `Accept`).
 fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
     let mut found = (0, 0.0);
     for range in accept.split(',') {
@@ -93,7 +93,7 @@ fn as_json(problem: &Problem, status: StatusCode, domain: &str) -> String {
     json!({ "error": error }).to_string()
 }
 
-/// The body that OpenStack's services answer with; its clients take it apart line by line.
+/// The body that OpenStack's services answer with; its clients parse it line by line.
 fn as_html(problem: &Problem, status: StatusCode) -> String {
     let heading = format!("{} {}", status.as_u16(), title(status));
     let mut text = escape(&problem.sentence);
@@ -115,7 +115,7 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// As [`as_html`], without its marks.
+/// Like [`as_html`], without the markup.
 fn as_text(problem: &Problem, status: StatusCode) -> String {
     let mut text = format!("{} {}\n\n{}\n", status.as_u16(), title(status), problem.sentence);
     if let Detail::BadRequest(violations) = &problem.description.detail

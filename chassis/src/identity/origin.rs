@@ -1,4 +1,4 @@
-//! Which web pages may have a browser call a service that believes everybody.
+//! Which web pages may make a browser call a service that trusts everybody.
 
 use std::net::IpAddr;
 
@@ -10,15 +10,16 @@ use axum::http::{
 
 use crate::caller::Error;
 
-/// Refuses what a browser sends for a page of somebody else: its user reaches this service, and the page does not.
-/// Browsers say of each request that may change something where its page came from.
+/// Refuses requests that a browser sends on behalf of somebody else's page: its user can reach this service, and the
+/// page cannot. With each request that may change something, browsers say where its page came from.
 pub(super) fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
     let foreign = headers.get_all(ORIGIN).iter().find(|origin| !is_own(origin, uri, headers));
     foreign
         .map_or(Ok(()), |origin| Err(Error::ForeignOrigin(String::from_utf8_lossy(origin.as_bytes()).into())))
 }
 
-/// Whether a page came from where it calls, by an address: a name could be made to lead here after the page was loaded.
+/// Whether a page came from where it calls, compared by address: a name could be repointed to here after the page was
+/// loaded.
 fn is_own(origin: &HeaderValue, uri: &Uri, headers: &HeaderMap) -> bool {
     let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
     let Some(origin) = origin.as_ref().and_then(Uri::authority) else { return false };

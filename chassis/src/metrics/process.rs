@@ -1,4 +1,4 @@
-//! The process, as Linux tells of it.
+//! The process, as reported by Linux.
 
 use std::{fmt, fs};
 
@@ -10,11 +10,11 @@ use prometheus_client::{
 
 use super::gauge;
 
-/// The process, as Linux tells of it; nothing where it does not.
+/// The process, as reported by Linux; nothing elsewhere.
 #[derive(Debug)]
 pub(super) struct Process;
 
-/// Linux tells processor time in these, seconds.
+/// The unit in which Linux reports CPU time, in seconds.
 const TICK: f64 = 0.01;
 
 impl Collector for Process {
@@ -51,13 +51,13 @@ impl Collector for Process {
     }
 }
 
-/// A number of `/proc/self/status`.
+/// A number from `/proc/self/status`.
 fn status_field(name: &str) -> Option<i64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-/// Processor time, and when the process was started, seconds (proc(5): fields 14, 15 and 22 of `stat`).
+/// CPU time, and when the process was started, in seconds (proc(5): fields 14, 15 and 22 of `stat`).
 fn times() -> Option<(f64, f64)> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();

@@ -17,7 +17,7 @@ pub enum Direction {
 pub struct Order<K>(Vec<(K, Direction)>);
 
 impl<K: SortKey> Order<K> {
-    /// An order by these keys; of a key that is there twice, the first counts.
+    /// An order by these keys; if a key is repeated, the first occurrence counts.
     #[must_use]
     pub fn new(keys: Vec<(K, Direction)>) -> Self {
         let mut distinct: Vec<(K, Direction)> = Vec::new();

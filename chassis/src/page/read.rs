@@ -4,17 +4,17 @@ use tokio_stream::{Stream, StreamExt as _};
 
 use super::{Key, MAX_BYTES, Page, SortKey};
 
-/// Items that were read for a page: one more than it has, to see whether there is a next one, or fewer where they are
+/// Items that were read for a page: one more than it has, to see whether there is a next page, or fewer if they are
 /// too large for one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Whether there were others that would not fit.
+    /// Whether there were more that would not fit.
     pub is_cut: bool,
 }
 
-/// An item that was read with its place in the order of the list, see [`Page::push_sized`].
+/// An item read together with its place in the order of the list, see [`Page::push_sized`].
 #[derive(Debug, sqlx::FromRow)]
 pub struct Placed<T> {
     /// The item.
@@ -24,15 +24,15 @@ pub struct Placed<T> {
 }
 
 impl<T> Read<T> {
-    /// What was read, put in its places, up to the first item that is not `whole`: that did not fit.
+    /// What was read, put in order, up to the first item that is not `whole`: one that did not fit.
     pub fn placed(mut items: Vec<Placed<T>>, whole: impl Fn(&T) -> bool) -> Self {
         items.sort_unstable_by_key(|item| item.place);
         let is_cut = items.pop_if(|last| !whole(&last.item)).is_some();
         Self { items: items.into_iter().map(|item| item.item).collect(), is_cut }
     }
 
-    /// Keeps as many items of a stream as weigh [`MAX_BYTES`] together, and one at least. The stream is read to its
-    /// end, so that its connection is free for the next statement; what does not fit is dropped as it arrives.
+    /// Keeps as many items of a stream as fit into [`MAX_BYTES`] together, and at least one. The stream is read to
+    /// its end, so that its connection is free for the next statement; what does not fit is dropped as it arrives.
     pub async fn within<E>(
         stream: impl Stream<Item = Result<T, E>>,
         bytes: impl Fn(&T) -> usize,
@@ -50,7 +50,7 @@ impl<T> Read<T> {
         Ok(Self { items, is_cut })
     }
 
-    /// Makes something of each item.
+    /// Converts each item.
     pub fn try_map<M, E>(self, make: impl FnMut(T) -> Result<M, E>) -> Result<Read<M>, E> {
         let items = self.items.into_iter().map(make).collect::<Result<_, _>>()?;
         Ok(Read { items, is_cut: self.is_cut })
@@ -64,7 +64,7 @@ impl<T> From<Vec<T>> for Read<T> {
 }
 
 impl<K: SortKey> Page<K> {
-    /// Renders what was read, up to the end of the page, and gives the token of the next page, empty if there is
+    /// Renders what was read, up to the end of the page, and returns the token of the next page, empty if there is
     /// none. `key` reads a sort key of an item, `bytes` measures what `render` makes of it.
     pub fn finish<T, M>(
         &self,

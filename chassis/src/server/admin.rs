@@ -1,4 +1,4 @@
-//! The second listener, for those who operate the service: probes and metrics.
+//! The second listener, for the service's operators: probes and metrics.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     metrics::{self, CONTENT_TYPE},
 };
 
-/// What the listener tells.
+/// What the listener serves.
 #[derive(Debug, Clone)]
 struct AdminState {
     registry: Arc<Registry>,
@@ -53,7 +53,7 @@ impl super::Ready {
         !self.stopping.is_cancelled() && self.db.is_ready()
     }
 
-    /// Follows `db` until it is told to stop.
+    /// Follows `db` until told to stop.
     pub(super) fn new(db: Db) -> Self {
         Self { db, stopping: tokio_util::sync::CancellationToken::new() }
     }

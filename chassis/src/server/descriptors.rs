@@ -1,15 +1,16 @@
-//! Connections are files: a service must not run out of them before it says that there are too many.
+//! Connections use file descriptors: a service must not run out of those before it says that there are too many
+//! connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Options;
 
-/// Files that are open beside connections and transfers: the database's, the listeners', the log's, those of peers.
+/// Files that are open besides connections and transfers: the database's, the listeners', the log's, those of peers.
 const RESERVE: u64 = 128;
 
 impl Options {
-    /// Has the system allow as many open files as it takes; where that are too few for all connections, allows fewer of
-    /// them, and says so.
+    /// Makes the system allow as many open files as needed; if those are too few for all connections, allows fewer of
+    /// these, and says so.
     pub(super) fn fit_open_files(&mut self) {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         if current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
@@ -29,7 +30,7 @@ impl Options {
     }
 }
 
-/// How many of these connections fit into so many open files.
+/// How many of these connections are possible with this many open files.
 fn connections(wanted: u32, transfers: u32, files: u64) -> u32 {
     // Data that come or go are a file, or a connection to the bucket, as well.
     let left = files.saturating_sub(RESERVE + u64::from(transfers)).max(files / 4).max(1);

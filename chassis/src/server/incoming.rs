@@ -1,5 +1,5 @@
-//! Connections as they come in: as many as are allowed, with TLS if there is any, and only as long as something
-//! happens on them.
+//! Incoming connections: as many as are allowed, with TLS if configured, and only for as long as something happens on
+//! them.
 
 use std::{
     io::{self, IoSlice},
@@ -29,16 +29,16 @@ use crate::{
     tls::{self, Reloaded},
 };
 
-/// How long a client may take to agree on TLS.
+/// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How long nothing may happen on a connection. HTTP/2 is pinged more often.
+/// How long a connection may be idle. HTTP/2 is pinged more often.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// How long accepting rests after it has failed: files or memory may have run out.
+/// How long accepting pauses after it has failed: files or memory may have run out.
 const REST: Duration = Duration::from_millis(100);
 
-/// Most bytes that are read from a connection at once.
+/// Maximum number of bytes read from a connection at once.
 const READ: usize = 32 * 1024;
 
 /// Connections that are ready and not served yet.
@@ -59,7 +59,7 @@ enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A place among the connections, counted as long as it is taken.
+/// A place among the connections, counted for as long as it is taken.
 struct Open {
     _permit: OwnedSemaphorePermit,
 }
@@ -77,7 +77,7 @@ impl Drop for Open {
     }
 }
 
-/// The connections that `listener` gets until `stopping`.
+/// The connections that `listener` accepts until `stopping`.
 pub(super) fn incoming(
     listener: TcpListener,
     options: &Options,
@@ -108,7 +108,7 @@ async fn accept(listener: &TcpListener, acceptor: &Acceptor, stopping: &Cancella
     }
 }
 
-/// What every connection passes.
+/// What every connection passes through.
 struct Acceptor {
     places: Arc<Semaphore>,
     tls: Option<Arc<Reloaded<tls::Server>>>,
@@ -117,7 +117,7 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    /// Passes a connection on, unless there are too many; agreeing on TLS holds nobody else up.
+    /// Passes a connection on, unless there are too many; the TLS handshake holds nobody else up.
     async fn accept(&self, stream: TcpStream, address: SocketAddr) {
         let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
             METRICS.connections_refused.inc();
@@ -155,8 +155,8 @@ impl Connection {
         Self { io, peer, used, stall, idle: Box::pin(sleep_until(next_look(used, stall))), _open: open }
     }
 
-    /// Notes that something happens; where nothing does, whether that has been so for too long. Where a client goes on
-    /// and takes nothing of an answer, the connection ends as well: nothing else ends that answer.
+    /// Records that something happens; times out if nothing has for too long. If a client carries on but reads nothing of
+    /// an answer, the connection ends as well: nothing else ends that answer.
     fn watch<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.used = Instant::now();
@@ -172,7 +172,7 @@ impl Connection {
     }
 }
 
-/// When to look at a connection again that was used at `used`.
+/// When to check a connection again that was used at `used`.
 fn next_look(used: Instant, stall: Duration) -> Instant {
     (used + IDLE).min(Instant::now() + stall / 4)
 }
