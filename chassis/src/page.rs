@@ -3,10 +3,8 @@
 //! A token holds the sort keys of the last item of its page, so that every page costs the same, and a fingerprint of
 //! its list, so that it cannot be used with another filter or order.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Datelike as _, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use crate::db::Micros;
@@ -14,9 +12,12 @@ use common::{id::Id, violations::Violations};
 
 mod order;
 mod read;
+mod token;
 
 pub use order::{Direction, Order};
 pub use read::{Placed, Read};
+
+use token::{Token, fingerprint, parse_token};
 
 /// Number of items on a page if no size was given.
 pub const DEFAULT_SIZE: usize = 25;
@@ -67,12 +68,6 @@ pub struct Page<K> {
     pub order: Order<K>,
     after: Option<Vec<Key>>,
     fingerprint: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Token {
-    list: String,
-    after: Vec<Key>,
 }
 
 impl Key {
@@ -256,13 +251,6 @@ impl<K: SortKey> Page<K> {
     }
 }
 
-impl Token {
-    fn encode(&self) -> String {
-        let json = serde_json::to_vec(self).expect("a token is plain data");
-        URL_SAFE_NO_PAD.encode(json)
-    }
-}
-
 fn parse_size(page_size: i32) -> Result<usize, String> {
     match usize::try_from(page_size) {
         Ok(0) => Ok(DEFAULT_SIZE),
@@ -270,39 +258,6 @@ fn parse_size(page_size: i32) -> Result<usize, String> {
         Ok(size) => Ok(size.min(MAX_SIZE)),
         Err(_) => Err(format!("must not be negative: 1 to {MAX_SIZE}, or 0 for {DEFAULT_SIZE}")),
     }
-}
-
-fn parse_token<K: SortKey>(
-    text: &str,
-    fingerprint: &str,
-    order: &Order<K>,
-) -> Result<Option<Vec<Key>>, &'static str> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let token: Option<Token> =
-        URL_SAFE_NO_PAD.decode(text).ok().and_then(|json| serde_json::from_slice(&json).ok());
-    let Some(token) = token else { return Err(NO_TOKEN) };
-    if token.list != fingerprint {
-        return Err("belongs to another list; filter and order_by must be those of the first page");
-    }
-    let kinds = order.keys().iter().map(|(key, _)| std::mem::discriminant(&key.kind()));
-    if !kinds.eq(token.after.iter().map(std::mem::discriminant)) || !token.after.iter().all(Key::is_storable)
-    {
-        return Err(NO_TOKEN);
-    }
-    Ok(Some(token.after))
-}
-
-const NO_TOKEN: &str = "is no page token; take next_page_token of the page before, or leave it out";
-
-fn fingerprint(list: &[&str], order_by: &str) -> String {
-    let mut hash = Sha256::new();
-    for part in list.iter().chain([&order_by]) {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part);
-    }
-    URL_SAFE_NO_PAD.encode(&hash.finalize()[..9])
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const SOURCES: [&str; 13] = [
     "glance-svc/src/error.rs",
     "glance-svc/src/http.rs",
     "glance-svc/src/http/absent.rs",
-    "nova-api-svc/src/error.rs",
+    "nova-api-svc/src/error/describe.rs",
 ];
 
 #[test]
