@@ -28,7 +28,7 @@ pub struct Config {
     )]
     pub database_url: String,
 
-    /// Maximum number of connections to the database.
+    /// Maximum number of connections to the database. One in SQLite is read by at most as many as there are processors, or 4.
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 16, value_name = "COUNT", global = true,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,

@@ -1,6 +1,8 @@
 //! How connections to each of the two databases are opened.
 
-use std::{path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
+use std::{
+    num::NonZero, path::PathBuf, str::FromStr as _, sync::Arc, thread::available_parallelism, time::Duration,
+};
 
 use sqlx::{
     Connection as _, Executor as _, PgConnection,
@@ -28,6 +30,13 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// on a spinning disk; and JIT-compiles what it takes for long work.
 const ORDERED: [&str; 3] = ["SET enable_bitmapscan = off", "SET random_page_cost = 1.1", "SET jit = off"];
 
+/// Most connections that read an SQLite database: each is a thread, which keeps some of the memory that it has read large rows
+/// into, and more of them than processors read no faster.
+fn sqlite_readers() -> u32 {
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    u32::try_from(processors).unwrap_or(u32::MAX).max(4)
+}
+
 /// Connections to the database in the file that `url` names, and that file, which must exist.
 pub(super) fn open_sqlite(url: &str, max_connections: u32) -> Result<(Pools, PathBuf), OpenError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
@@ -52,7 +61,8 @@ pub(super) fn open_sqlite(url: &str, max_connections: u32) -> Result<(Pools, Pat
             .test_before_acquire(false)
             .connect_lazy_with(options.clone())
     };
-    Ok((Pools::Sqlite { reader: pool(max_connections), writer: pool(1), heartbeat: pool(1) }, file))
+    let reader = pool(max_connections.min(sqlite_readers()));
+    Ok((Pools::Sqlite { reader, writer: pool(1), heartbeat: pool(1) }, file))
 }
 
 pub(super) fn open_postgres(
