@@ -10,11 +10,15 @@ use std::{
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem, pem::PemObject as _},
     server::{VerifierBuilderError, WebPkiClientVerifier},
 };
 
 use crate::{background, metrics::METRICS};
+
+mod names;
+
+use names::Named;
 
 /// How often files are checked: Kubernetes renews a mounted Secret within a minute or two.
 const LOOK: Duration = Duration::from_secs(5);
@@ -44,6 +48,9 @@ pub enum Error {
     /// The certificates for verifying clients cannot be used.
     #[error("the CA for clients cannot be used: {0}")]
     ClientCa(#[from] VerifierBuilderError),
+    /// The text is not a name that a certificate can have.
+    #[error("{0:?} is not a name that a certificate can have")]
+    Name(String),
     /// A certificate without its key, or a key without its certificate.
     #[error("certificate and key must be given together")]
     Half,
@@ -83,6 +90,15 @@ pub struct Server {
     pub identity: Identity,
     /// If there is one, clients must have a certificate of this CA.
     pub client_ca: Option<PathBuf>,
+    /// If there are any, clients must have one of these names in their certificate.
+    pub client_names: Vec<String>,
+}
+
+impl Server {
+    fn names(&self) -> Result<Vec<ServerName<'static>>, Error> {
+        let name = |name: &String| ServerName::try_from(name.clone()).map_err(|_| Error::Name(name.clone()));
+        self.client_names.iter().map(name).collect()
+    }
 }
 
 /// What a client of a peer is configured with.
@@ -117,8 +133,11 @@ impl Source for Server {
             None => builder.with_no_client_auth(),
             Some(ca) => {
                 let roots = Arc::new(roots(ca)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build()?;
-                builder.with_client_cert_verifier(verifier)
+                let inner = WebPkiClientVerifier::builder_with_provider(roots, provider()).build()?;
+                builder.with_client_cert_verifier(match self.names()? {
+                    names if names.is_empty() => inner,
+                    names => Arc::new(Named { inner, names }),
+                })
             }
         };
         let mut config = builder.with_single_cert(chain, key)?;

@@ -62,7 +62,7 @@ impl Authority {
     /// Certifies whoever has `name`, in `name.pem` and `name.key`; gives both texts.
     fn certify(&self, name: &str) -> Pair {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned(), name.to_owned()]).unwrap();
         params.subject_alt_names.push(SanType::IpAddress("127.0.0.1".parse().unwrap()));
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         fs::write(self.file(&format!("{name}.key")), key.serialize_pem()).unwrap();
@@ -84,8 +84,13 @@ impl Authority {
     }
 
     fn glance(&self, db: &TestDb) -> Service {
+        self.glance_with(db, [])
+    }
+
+    fn glance_with<const N: usize>(&self, db: &TestDb, more: [&str; N]) -> Service {
         self.certify("glance");
         let mut arguments = self.arguments(&db.url, "glance");
+        arguments.extend(more.map(str::to_owned));
         arguments.extend(["--data-url".to_owned(), format!("file:{}", self.file("data").display())]);
         Service::start("glance-svc", arguments).unwrap()
     }
@@ -203,6 +208,23 @@ async fn a_client_without_the_right_certificate_is_refused(db: TestDb) {
     ImageServiceClient::new(channel).list_images(glance::ListImagesRequest::default()).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_with_another_name_is_refused() {
+    let (authority, db) = (Authority::new(), TestDb::sqlite());
+    let glance = authority.glance_with(&db, ["--tls-client-names", "gateway,nova-api"]);
+    for (name, is_let_in) in [("gateway", true), ("nova-api", true), ("monitoring", false)] {
+        let certificate = authority.certify(name);
+        let answer = match authority.channel(&glance, Some(&certificate)).await {
+            Err(_) => false,
+            Ok(channel) => ImageServiceClient::new(channel)
+                .list_images(glance::ListImagesRequest::default())
+                .await
+                .is_ok(),
+        };
+        assert_eq!(answer, is_let_in, "{name}");
+    }
+}
+
 async fn certificates_are_read_again(db: TestDb) {
     let authority = Authority::new();
     let glance = authority.glance(&db);
@@ -304,7 +326,8 @@ async fn traces_go_to_the_collector_by_tls() {
     let file = |name: &str| authority.file(name).display().to_string();
     let identity =
         tls::Identity { cert: authority.file("collector.pem"), key: authority.file("collector.key") };
-    let server = tls::Server { identity, client_ca: Some(authority.file("ca.pem")) };
+    let server =
+        tls::Server { identity, client_ca: Some(authority.file("ca.pem")), client_names: Vec::new() };
     let acceptor = TlsAcceptor::from(Arc::new(server.load().unwrap()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());

@@ -35,6 +35,12 @@ pub struct ServerArgs {
     #[arg(long, env = "TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert", help_heading = "Server")]
     pub tls_client_ca: Option<PathBuf>,
 
+    /// Names of the clients that may connect, separated by commas, as their certificates have them (DNS names or IP
+    /// addresses); every client with a certificate of that CA, if not given.
+    #[arg(long, env = "TLS_CLIENT_NAMES", value_name = "NAMES", value_delimiter = ',', requires = "tls_client_ca",
+          help_heading = "Server")]
+    pub tls_client_names: Vec<String>,
+
     /// How long the service carries on after SIGTERM while reporting that it is not ready, in seconds: the
     /// time that load balancers need to notice.
     #[arg(long, env = "DRAIN_DELAY_S", default_value_t = 0, value_name = "S", help_heading = "Server",
@@ -162,8 +168,8 @@ impl ServerArgs {
     /// The options that the arguments describe; their files are read.
     pub fn options(&self) -> Result<Options, tls::Error> {
         let identity = Identity::of(self.tls_cert.clone(), self.tls_key.clone())?;
-        let tls = identity
-            .map(|identity| Reloaded::new(tls::Server { identity, client_ca: self.tls_client_ca.clone() }));
+        let (client_ca, client_names) = (self.tls_client_ca.clone(), self.tls_client_names.clone());
+        let tls = identity.map(|identity| Reloaded::new(tls::Server { identity, client_ca, client_names }));
         let burst = NonZeroU32::new(self.rate_burst).or(NonZeroU32::new(self.rate_limit));
         Ok(Options {
             tls: tls.transpose()?,
