@@ -1,19 +1,28 @@
-//! Who is calling, according to the trusted proxy in front of the services or, for development, a token.
+//! Who is calling, according to the trusted proxy in front of the services, to Keystone, or, for development, to a token
+//! itself.
 
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, HeaderValue};
 use clap::ValueEnum;
 
+#[cfg(test)]
+mod tests;
 mod token;
 
 use token::Token;
 
-use crate::status::{Code, Description};
+use crate::status::{Code, Description, Detail};
 use common::{text, violations::Violations};
 
 /// The role that may do everything (Glance's policy, `context_is_admin`).
-const ADMIN: &str = "admin";
+pub(crate) const ADMIN: &str = "admin";
+
+/// The metadata of an error that says where to get a token.
+pub(crate) const AUTH_URL: &str = "auth_url";
+
+/// How long a caller is told to wait while Keystone is unavailable.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Roles of a member of a project (Glance's policy, `PROJECT_MEMBER`; a manager is a member).
 const MEMBERS: [&str; 2] = ["member", "manager"];
@@ -39,6 +48,18 @@ pub struct Caller {
     pub roles: Vec<String>,
     /// Whether the caller is an operator, who sees and may do everything.
     pub is_admin: bool,
+    /// The caller's token, if Keystone validated it, to be passed on to other services.
+    pub token: Option<Secret>,
+}
+
+/// The value of a header that must not be shown or logged.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Secret(pub HeaderValue);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
 }
 
 /// Where the caller's identity comes from.
@@ -51,6 +72,9 @@ pub enum Identity {
     Development,
     /// `x-user-id`, `x-project-id` and `x-roles` from a trusted proxy; a request without them is refused.
     Proxy,
+    /// `x-auth-token`, validated by Keystone (`--keystone-url`); a request without a valid token is refused, and a
+    /// proxy's headers are ignored.
+    Keystone,
 }
 
 /// Why a caller cannot be identified.
@@ -67,6 +91,17 @@ pub enum Error {
         "X-Auth-Token {0}: it must be USER:PROJECT:ROLE,ROLE (percent-encoded or not), or x or notused for an operator"
     )]
     BadToken(String),
+    /// There is no Keystone token, or an invalid one.
+    #[error("{problem}: get a token at {auth_url}")]
+    Token {
+        /// What is wrong.
+        problem: &'static str,
+        /// Where Keystone is.
+        auth_url: Arc<str>,
+    },
+    /// Keystone is unavailable, and the token is not in the cache.
+    #[error("Keystone is not available, and the token is not known here; try again")]
+    KeystoneAway,
     /// A browser sends it on behalf of somebody else's page, and the service trusts everybody.
     #[error("a page of {0:?} must not call this service, which believes everybody (--identity development)")]
     ForeignOrigin(String),
@@ -75,8 +110,8 @@ pub enum Error {
 /// A service that trusts everybody must not be reachable by everybody.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "with --identity development everybody who reaches {0} is believed: listen on 127.0.0.1, use --identity proxy, \
-     or say --allow-remote-development if this is wanted"
+    "with --identity development everybody who reaches {0} is believed: listen on 127.0.0.1, use --identity proxy \
+     or keystone, or say --allow-remote-development if this is wanted"
 )]
 pub struct Exposed(SocketAddr);
 
@@ -84,7 +119,7 @@ impl Identity {
     /// Whether a service that identifies its callers this way may listen on `address`: always on loopback, elsewhere
     /// only if it does not trust everybody, or if that is `allowed`.
     pub fn check(self, address: SocketAddr, allowed: bool) -> Result<(), Exposed> {
-        if self == Self::Proxy {
+        if self != Self::Development {
             return Ok(());
         }
         if !allowed && !address.ip().to_canonical().is_loopback() {
@@ -94,9 +129,13 @@ impl Identity {
         Ok(())
     }
 
-    /// Reads the caller from the headers of a request, or from gRPC's metadata.
+    /// Reads the caller from the headers of a request, or from gRPC's metadata. Whom a token of Keystone's stands for, they
+    /// do not say.
     pub fn caller(self, headers: &HeaderMap) -> Result<Caller, Error> {
-        let said = Said::read(headers)?;
+        if self == Self::Keystone {
+            return Err(Error::Unauthenticated);
+        }
+        let said = Said::read(headers, NAMES)?;
         let token = match self {
             Self::Development if said.is_nobody() => token(headers)?,
             _ => None,
@@ -110,16 +149,17 @@ impl Identity {
         if said.is_nobody() && self == Self::Proxy {
             return Err(Error::Unauthenticated);
         }
-        let roles = said.roles();
-        let is_admin = said.is_nobody() || roles.iter().any(|role| role == ADMIN);
-        let actor = Actor { user_id: said.user_id.to_owned(), project_id: said.project_id.to_owned() };
-        Ok(Caller { actor, roles, is_admin })
+        let caller = said.caller();
+        Ok(Caller { is_admin: said.is_nobody() || caller.is_admin, ..caller })
     }
 }
 
+/// The headers of a caller: its user, project and roles.
+pub const NAMES: [&str; 3] = ["x-user-id", "x-project-id", "x-roles"];
+
 /// What the headers say about a caller.
 #[derive(Clone, Copy)]
-struct Said<'a> {
+pub(crate) struct Said<'a> {
     user_id: &'a str,
     project_id: &'a str,
     /// None if the header is absent, which is not the same as a header without roles.
@@ -128,7 +168,7 @@ struct Said<'a> {
 
 impl<'a> Said<'a> {
     /// Reads the headers, each of which may occur only once: with two, nobody knows which one the gateway set.
-    fn read(headers: &'a HeaderMap) -> Result<Self, Violations> {
+    pub(crate) fn read(headers: &'a HeaderMap, names: [&'static str; 3]) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let mut read = |name, check: fn(&str) -> Result<(), String>| {
             let value = once(headers, name).and_then(|value| {
@@ -139,11 +179,20 @@ impl<'a> Said<'a> {
             });
             violations.take(name, value).flatten()
         };
-        let user_id = read("x-user-id", text::optional_name).unwrap_or_default();
-        let project_id = read("x-project-id", text::optional_name).unwrap_or_default();
-        let roles = read("x-roles", |roles| roles.split(',').try_for_each(text::optional_name));
+        let [user, project, roles] = names;
+        let user_id = read(user, text::optional_name).unwrap_or_default();
+        let project_id = read(project, text::optional_name).unwrap_or_default();
+        let roles = read(roles, |roles| roles.split(',').try_for_each(text::optional_name));
         violations.check()?;
         Ok(Self { user_id, project_id, roles })
+    }
+
+    /// Whom they name.
+    pub(crate) fn caller(&self) -> Caller {
+        let actor = Actor { user_id: self.user_id.to_owned(), project_id: self.project_id.to_owned() };
+        let roles = self.roles();
+        let is_admin = roles.iter().any(|role| role == ADMIN);
+        Caller { actor, roles, is_admin, token: None }
     }
 
     /// Whether they name neither a project nor a role.
@@ -166,7 +215,7 @@ fn token(headers: &HeaderMap) -> Result<Option<Token>, Error> {
 }
 
 /// A header that may occur only once.
-fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, String> {
+pub(crate) fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, String> {
     let mut values = headers.get_all(name).iter();
     let value = values.next();
     if values.next().is_some() { Err("must be given once".to_owned()) } else { Ok(value) }
@@ -176,7 +225,7 @@ impl Caller {
     /// An operator.
     #[must_use]
     pub const fn admin(actor: Actor) -> Self {
-        Self { actor, roles: Vec::new(), is_admin: true }
+        Self { actor, roles: Vec::new(), is_admin: true, token: None }
     }
 
     /// The project; none for a caller without one.
@@ -223,122 +272,14 @@ impl Error {
             Self::Unauthenticated | Self::BadToken(_) => {
                 Description::new(Code::Unauthenticated, "UNAUTHENTICATED")
             }
+            Self::Token { auth_url, .. } => {
+                Description::new(Code::Unauthenticated, "UNAUTHENTICATED").with(AUTH_URL, auth_url)
+            }
+            Self::KeystoneAway => {
+                Description::new(Code::Unavailable, "KEYSTONE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
+            }
             Self::ForeignOrigin(origin) => Description::new(Code::PermissionDenied, "FOREIGN_ORIGIN")
                 .with("origin", text::clip(origin, 100)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::HeaderName;
-
-    use super::*;
-
-    fn headers(headers: &[(&'static str, &'static str)]) -> HeaderMap {
-        let headers = headers.iter();
-        headers
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect()
-    }
-
-    #[test]
-    fn a_proxy_is_believed() {
-        let said = headers(&[("x-user-id", "u"), ("x-project-id", "p"), ("x-roles", "Reader, member")]);
-        for identity in [Identity::Development, Identity::Proxy] {
-            let caller = identity.caller(&said).unwrap();
-            assert_eq!(caller.roles, ["reader", "member"]);
-            assert!(caller.is_of("p") && caller.is_member() && !caller.is_admin);
-        }
-        let reader = headers(&[("x-project-id", "p"), ("x-roles", "reader")]);
-        assert!(!Identity::Proxy.caller(&reader).unwrap().is_member());
-        let untold = headers(&[("x-project-id", "p")]);
-        assert!(Identity::Proxy.caller(&untold).unwrap().is_member());
-    }
-
-    #[test]
-    fn who_believes_everybody_is_not_reached_by_everybody() {
-        for (address, may) in [
-            ("127.0.0.1:1", true),
-            ("[::1]:1", true),
-            ("0.0.0.0:1", false),
-            ("[::]:1", false),
-            ("10.0.0.1:1", false),
-        ] {
-            let address = address.parse().unwrap();
-            assert_eq!(Identity::Development.check(address, false).is_ok(), may, "{address}");
-            Identity::Development.check(address, true).unwrap();
-            Identity::Proxy.check(address, false).unwrap();
-        }
-    }
-
-    #[test]
-    fn an_empty_header_of_roles_is_no_role() {
-        for empty in ["", " ", ",", " , "] {
-            let said = headers(&[("x-project-id", "p"), ("x-roles", empty)]);
-            for identity in [Identity::Development, Identity::Proxy] {
-                let caller = identity.caller(&said).unwrap();
-                assert!(!caller.is_reader() && !caller.is_admin, "{caller:?}");
-            }
-            let nobody = headers(&[("x-user-id", "u"), ("x-roles", empty)]);
-            assert!(matches!(Identity::Proxy.caller(&nobody), Err(Error::Unauthenticated)));
-        }
-        let token = headers(&[("x-auth-token", "u:p:")]);
-        assert!(!Identity::Development.caller(&token).unwrap().is_reader());
-    }
-
-    #[test]
-    fn a_header_that_is_there_twice_is_refused() {
-        for name in ["x-user-id", "x-project-id", "x-roles"] {
-            let mut said = headers(&[("x-user-id", "u"), ("x-project-id", "p"), ("x-roles", "reader")]);
-            said.append(name, HeaderValue::from_static("admin"));
-            for identity in [Identity::Development, Identity::Proxy] {
-                let refused = identity.caller(&said).unwrap_err();
-                assert!(refused.to_string().contains(name), "{refused}");
-            }
-        }
-        let mut tokens = headers(&[("x-auth-token", "u:p:member")]);
-        tokens.append("x-auth-token", HeaderValue::from_static("u:p:admin"));
-        assert!(matches!(Identity::Development.caller(&tokens), Err(Error::BadToken(_))));
-    }
-
-    #[test]
-    fn each_role_has_a_limit_and_not_all_of_them() {
-        let many = vec!["r".repeat(100); 30].join(",");
-        let mut said = headers(&[("x-project-id", "p")]);
-        said.insert("x-roles", HeaderValue::try_from(format!("{many},member")).unwrap());
-        assert!(Identity::Proxy.caller(&said).unwrap().is_member());
-        said.insert("x-roles", HeaderValue::try_from(format!("member,{}", "r".repeat(256))).unwrap());
-        assert!(matches!(Identity::Proxy.caller(&said), Err(Error::Invalid(_))));
-    }
-
-    #[test]
-    fn a_token_counts_in_development_only() {
-        let token = headers(&[("x-auth-token", "u:p:admin,member")]);
-        let caller = Identity::Development.caller(&token).unwrap();
-        assert_eq!((caller.actor.user_id.as_str(), caller.project()), ("u", Some("p")));
-        assert!(caller.is_admin);
-        assert!(matches!(Identity::Proxy.caller(&token), Err(Error::Unauthenticated)));
-        for both in ["u:p:admin", "nonsense"] {
-            let both = headers(&[("x-auth-token", both), ("x-project-id", "q")]);
-            let caller = Identity::Development.caller(&both).unwrap();
-            assert!(caller.is_of("q") && !caller.is_admin);
-        }
-    }
-
-    #[test]
-    fn nobody_is_an_operator_in_development_only() {
-        for nobody in [headers(&[]), headers(&[("x-auth-token", "notused")]), headers(&[("x-user-id", "u")])]
-        {
-            assert!(Identity::Development.caller(&nobody).unwrap().is_admin);
-            assert!(Identity::Proxy.caller(&nobody).is_err());
-        }
-        for nonsense in ["", "nonsense", "u:p", "u::", "u:p:r:s"] {
-            let nonsense = headers(&[("x-auth-token", nonsense), ("x-user-id", "u")]);
-            let refused = Identity::Development.caller(&nonsense);
-            assert!(matches!(refused, Err(Error::BadToken(_))), "{refused:?}");
-        }
-        let outsider = headers(&[("x-auth-token", "u::reader")]);
-        assert!(!Identity::Development.caller(&outsider).unwrap().is_admin);
     }
 }

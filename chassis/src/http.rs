@@ -18,7 +18,10 @@ use pin_project_lite::pin_project;
 use tonic::Status;
 use tower::{Layer, Service};
 
-use crate::status::{self, Code, Description, Detail, Failure, tell};
+use crate::{
+    caller::AUTH_URL,
+    status::{self, Code, Description, Detail, Failure, tell},
+};
 use common::violations::Violations;
 
 mod form;
@@ -35,7 +38,7 @@ const OPENSTACK_REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-re
 const ERROR_REASON: HeaderName = HeaderName::from_static("x-error-reason");
 
 /// How callers should identify themselves, in keystonemiddleware's form: whoever stands in front knows where Keystone
-/// is.
+/// is, if this service does not.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Keystone");
 
 /// An error on its way to the edge, which renders it as the caller can read it.
@@ -199,7 +202,7 @@ pub(crate) fn render(mut response: Response, domain: &'static str, form: Form) -
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers.insert(ERROR_REASON, HeaderValue::from_static(problem.description.reason));
     if status == StatusCode::UNAUTHORIZED {
-        headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+        headers.insert(header::WWW_AUTHENTICATE, challenge(&problem.description));
     }
     headers.extend(problem.header.map(|header| *header));
     if let Detail::Retry(delay) = problem.description.detail {
@@ -207,6 +210,12 @@ pub(crate) fn render(mut response: Response, domain: &'static str, form: Form) -
     }
     *response.body_mut() = Body::from(body);
     response
+}
+
+fn challenge(description: &Description) -> HeaderValue {
+    let url = description.metadata.iter().find(|(name, _)| *name == AUTH_URL);
+    let challenge = url.map(|(_, url)| HeaderValue::try_from(format!("Keystone uri=\"{url}\"")));
+    challenge.and_then(Result::ok).unwrap_or(CHALLENGE)
 }
 
 /// An error from the router, which does not explain it.

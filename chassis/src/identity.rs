@@ -19,7 +19,10 @@ use axum::{
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::caller::{Caller, Error, Identity};
+use crate::{
+    caller::{Caller, Error, Identity},
+    keystone::Keystone,
+};
 
 mod origin;
 
@@ -38,6 +41,62 @@ impl Identify for Identity {
     fn identify(&self, uri: &Uri, headers: &HeaderMap) -> Self::Identifying {
         let permitted = if *self == Self::Development { origin::check(uri, headers) } else { Ok(()) };
         future::ready(permitted.and_then(|()| self.caller(headers)))
+    }
+}
+
+/// Where a service knows its callers from: what their headers say, or Keystone.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// What the headers of a request say.
+    Headers(Identity),
+    /// What Keystone says of its token.
+    Keystone(Keystone),
+}
+
+impl Source {
+    /// Keystone, if there is one, else headers.
+    #[must_use]
+    pub fn new(identity: Identity, keystone: Option<Keystone>) -> Self {
+        keystone.map_or(Self::Headers(identity), Self::Keystone)
+    }
+}
+
+impl Identify for Source {
+    type Identifying = Identifying;
+
+    fn identify(&self, uri: &Uri, headers: &HeaderMap) -> Identifying {
+        match self {
+            Self::Headers(identity) => Identifying::Known(identity.identify(uri, headers)),
+            Self::Keystone(keystone) => match keystone.known(headers) {
+                Some(known) => Identifying::Known(future::ready(known)),
+                None => Identifying::Asking(Box::pin(keystone.clone().identify(headers.clone()))),
+            },
+        }
+    }
+}
+
+/// The answer of a [`Source`] to come.
+pub enum Identifying {
+    /// Nobody has to be asked.
+    Known(future::Ready<Result<Caller, Error>>),
+    /// Keystone is asked.
+    Asking(Pin<Box<dyn Future<Output = Result<Caller, Error>> + Send>>),
+}
+
+impl fmt::Debug for Identifying {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Identifying").finish_non_exhaustive()
+    }
+}
+
+impl Future for Identifying {
+    type Output = Result<Caller, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Known(known) => Pin::new(known).poll(context),
+            Self::Asking(asking) => asking.as_mut().poll(context),
+        }
     }
 }
 
@@ -210,7 +269,7 @@ mod tests {
             assert!(!answering.is_finished());
             if is_known {
                 let actor = Actor { user_id: "u".into(), project_id: "p".into() };
-                tell.send(Caller { actor, roles: Vec::new(), is_admin: false }).unwrap();
+                tell.send(Caller { actor, roles: Vec::new(), is_admin: false, token: None }).unwrap();
             } else {
                 drop(tell);
             }

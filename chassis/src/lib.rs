@@ -11,6 +11,7 @@ pub mod group;
 pub mod grpc;
 pub mod http;
 pub mod identity;
+pub mod keystone;
 pub mod metrics;
 pub mod page;
 pub mod peer;

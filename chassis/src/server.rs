@@ -25,11 +25,11 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 
 use crate::{
     background,
-    caller::Identity,
+    caller::{self, Identity},
     db::Db,
     edge::{Edge, IsTransfer, Memory, Methods},
-    identity::Introduction,
-    metrics,
+    identity::{Introduction, Source},
+    keystone, metrics,
 };
 
 mod admin;
@@ -171,6 +171,14 @@ fn under_its_path(mut request: http::Request<Body>, path: fn(&str) -> Option<Str
     request
 }
 
+/// The request without the headers that only a trusted proxy may set.
+fn without_names(mut request: http::Request<Body>) -> http::Request<Body> {
+    for name in caller::NAMES {
+        request.headers_mut().remove(name);
+    }
+    request
+}
+
 /// Serves on `listeners` until `shutdown`, then lets open requests finish.
 pub async fn serve(
     listeners: Listeners,
@@ -200,6 +208,7 @@ pub async fn serve(
 
     let registry = metrics::registry(service.program, env!("CARGO_PKG_VERSION"), |registry| {
         registry.register_collector(service.db.collector());
+        keystone::register_metrics(registry);
         (service.metrics)(registry);
     });
     if let Some(listener) = listeners.admin {
@@ -220,13 +229,14 @@ pub async fn serve(
     // each request.
     let layered = ServiceBuilder::new()
         .map_request(move |request: http::Request<tonic::body::Body>| {
-            under_its_path(request.map(Body::new), service.path)
+            let request = under_its_path(request.map(Body::new), service.path);
+            if service.identity == Identity::Keystone { without_names(request) } else { request }
         })
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(edge)
         // Behind admission: to know a caller may cost more than to refuse one.
-        .layer(Introduction::new(service.identity))
+        .layer(Introduction::new(Source::new(service.identity, options.keystone.clone())))
         .service(router);
 
     let incoming = incoming::incoming(listeners.public, &options, stopping.clone());

@@ -236,6 +236,12 @@ fn contents(source: &impl Source) -> Vec<Option<Vec<u8>>> {
     source.files().into_iter().map(|path| std::fs::read(path).ok()).collect()
 }
 
+/// For a client that makes no connections with TLS.
+pub(crate) fn nobody() -> Result<ClientConfig, Error> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

@@ -1,6 +1,6 @@
 //! The command line, each flag with its environment variable.
 
-use chassis::{caller::Identity, server::ServerArgs, telemetry::TelemetryArgs};
+use chassis::{caller::Identity, keystone::KeystoneArgs, server::ServerArgs, telemetry::TelemetryArgs};
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{data::DataUrl, store};
@@ -75,6 +75,10 @@ pub struct Config {
     /// How the service listens, and its limits.
     #[command(flatten)]
     pub server: ServerArgs,
+
+    /// Keystone, for `--identity keystone`.
+    #[command(flatten)]
+    pub keystone: KeystoneArgs,
 
     /// Logs and traces.
     #[command(flatten)]

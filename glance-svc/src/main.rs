@@ -26,13 +26,14 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     let _telemetry = telemetry::init(&config.telemetry, "glance-svc").context("cannot send traces")?;
-    let options = config.server.options().context("TLS")?;
+    let mut options = config.server.options().context("TLS")?;
     let db = Db::open(&config.database_url, config.database_max_connections, &MIGRATIONS)?;
     if let Some(Command::Migrate) = config.command {
         db.migrate().await?;
         db.close().await;
         return Ok(());
     }
+    options.keystone = config.keystone.open(config.identity).context("Keystone")?;
     if config.skip_migrations {
         db.skip_migrations();
     }

@@ -18,7 +18,7 @@ FOREIGN = {"cert-manager.io", "monitoring.coreos.com"}
 SINGLE = {"dev"}
 
 # Overlays that give every flag of the programs a value.
-COMPLETE = {"tls", "monitoring"}
+COMPLETE = {"keystone", "monitoring"}
 
 # Variables that --help does not list as a flag's, and why they may be set.
 BESIDE_FLAGS = {
@@ -30,7 +30,11 @@ BESIDE_FLAGS = {
 }
 
 # Variables of flags that a complete overlay need not set, and why.
-UNSET = {}
+UNSET = {
+    "KEYSTONE_PASSWORD": "KEYSTONE_PASSWORD_FILE says it",
+    "KEYSTONE_APPLICATION_CREDENTIAL_ID": "a user and its password take its place",
+    "KEYSTONE_APPLICATION_CREDENTIAL_SECRET_FILE": "a user and its password take its place",
+}
 
 
 def schemas(overlay):

@@ -16,6 +16,23 @@ pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     answer(stream)
 }
 
+/// The whole answer to a request with these headers and this body.
+pub fn call(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> anyhow::Result<String> {
+    let mut stream = connect(address)?;
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n")?;
+    for (name, value) in headers {
+        write!(stream, "{name}: {value}\r\n")?;
+    }
+    write!(stream, "content-length: {}\r\n\r\n{body}", body.len())?;
+    answer(stream)
+}
+
 /// A connection on which nothing takes longer than 30 s.
 pub fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod glance;
 pub mod http;
 pub mod identity;
+pub mod keystone;
 pub mod pgbouncer;
 pub mod podman;
 pub mod postgres;

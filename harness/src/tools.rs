@@ -29,6 +29,12 @@ const BUCKET: Environment =
 const GLANCE: Environment =
     Environment { name: "glance", requirements: include_str!("../python/glance.txt") };
 
+/// OpenStack's own identity service.
+const KEYSTONE: Environment = Environment { name: "keystone", requirements: KEYSTONE_REQUIREMENTS };
+
+/// What it is made of.
+pub(crate) const KEYSTONE_REQUIREMENTS: &str = include_str!("../python/keystone.txt");
+
 /// What calls an API by its description.
 const SCHEMATHESIS: Environment =
     Environment { name: "schemathesis", requirements: include_str!("../python/schemathesis.txt") };
@@ -39,7 +45,7 @@ const DEPLOY: Environment =
 
 /// Installs what tests need unless it is there.
 pub fn install() -> anyhow::Result<()> {
-    [TOOLS, CLIENTS, TEMPEST, BUCKET, GLANCE, SCHEMATHESIS]
+    [TOOLS, CLIENTS, TEMPEST, BUCKET, GLANCE, KEYSTONE, SCHEMATHESIS]
         .iter()
         .try_for_each(|environment| environment.installed().map(drop))
 }
@@ -107,6 +113,11 @@ pub(crate) fn bucket_python() -> anyhow::Result<PathBuf> {
 /// A Python that has OpenStack's own Image API.
 pub(crate) fn glance_python() -> anyhow::Result<PathBuf> {
     GLANCE.program("python")
+}
+
+/// A Python that has OpenStack's own identity service.
+pub(crate) fn keystone_python() -> anyhow::Result<PathBuf> {
+    KEYSTONE.program("python")
 }
 
 fn chosen(variable: &str) -> Option<PathBuf> {

@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use chassis::{
     caller,
+    keystone::KeystoneArgs,
     server::ServerArgs,
     telemetry::TelemetryArgs,
     tls::{self, Identity, Reloaded},
@@ -116,6 +117,10 @@ pub struct Config {
     /// How the service listens, and its limits.
     #[command(flatten)]
     pub server: ServerArgs,
+
+    /// Keystone, for `--identity keystone`.
+    #[command(flatten)]
+    pub keystone: KeystoneArgs,
 
     /// Logs and traces.
     #[command(flatten)]

@@ -194,6 +194,7 @@ impl From<glance::Error> for Error {
             glance::Error::Timeout(milliseconds) => Self::GlanceTimeout(milliseconds),
             glance::Error::Answer(status) => Self::GlanceAnswer(status),
             glance::Error::Refused { id, problem } => Self::GlanceRefused { id, problem },
+            glance::Error::Caller(error) => Self::Caller(error),
             glance::Error::Lost(lost) => Self::Database(lost.into()),
         }
     }

@@ -26,21 +26,27 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     let _telemetry = telemetry::init(&config.telemetry, "nova-api-svc").context("cannot send traces")?;
-    let options = config.server.options().context("TLS")?;
+    let mut options = config.server.options().context("TLS")?;
     let db = Db::open(&config.database_url, config.database_max_connections, &MIGRATIONS)?;
     if let Some(Command::Migrate) = config.command {
         db.migrate().await?;
         db.close().await;
         return Ok(());
     }
+    options.keystone = config.keystone.open(config.identity).context("Keystone")?;
     if config.skip_migrations {
         db.skip_migrations();
     }
     db.migrate_or_wait().await?;
     let (store, retention) = (Store::new(db.clone()), config.retention());
     let pipeline = Pipeline {
-        glance: Glance::new(&config.glance_endpoint, config.glance_timeout(), config.glance_tls()?.as_ref())
-            .with_context(|| format!("glance endpoint {:?}", config.glance_endpoint))?,
+        glance: Glance::new(
+            &config.glance_endpoint,
+            config.glance_timeout(),
+            config.glance_tls()?.as_ref(),
+            options.keystone.clone(),
+        )
+        .with_context(|| format!("glance endpoint {:?}", config.glance_endpoint))?,
         store: store.clone(),
         quota: config.quota.into(),
         template: config.multi_instance_display_name_template,

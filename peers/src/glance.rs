@@ -8,9 +8,10 @@ use std::{
 };
 
 use chassis::{
-    caller::Caller,
+    caller::{self, Caller},
     deadline::Deadline,
     group::{Group, Limits, Lost},
+    keystone::Keystone,
     peer::BadEndpoint,
     telemetry,
     tls::{self, Reloaded},
@@ -23,12 +24,14 @@ use common::{
 use futures_util::future::join_all;
 use prometheus_client::registry::Registry;
 use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
-use tonic::{Code, Request, Status, TimeoutExpired, metadata::AsciiMetadataValue, transport::Channel};
+use tonic::{Code, Request, Status, TimeoutExpired, transport::Channel};
 
 use crate::{Calls, Failure, Kind, Replicas};
+use said::Said;
 
 mod batch;
 mod change;
+mod said;
 
 pub use change::Deleted;
 
@@ -63,6 +66,9 @@ pub enum Error {
     /// It answered with something that no image catalogue should send.
     #[error("glance-svc gave no usable answer")]
     Answer(#[source] Option<Status>),
+    /// It does not know the caller any more.
+    #[error(transparent)]
+    Caller(caller::Error),
     /// It will not do that, now or later.
     #[error("glance-svc refuses image {id}: {problem}")]
     Refused {
@@ -86,6 +92,7 @@ pub struct Glance {
     replicas: Replicas<Client>,
     questions: Group<Question, ImageResult>,
     timeout: Duration,
+    keystone: Option<Keystone>,
 }
 
 /// Who wants which image, and how long they will wait.
@@ -101,18 +108,20 @@ type ImageResult = Result<Arc<Image>, Error>;
 impl Glance {
     /// The catalogue at `endpoint`, such as `http://127.0.0.1:9292`, or at several, separated by commas. Connects
     /// when first needed, and reconnects whenever the connection is lost. A call takes at most `timeout`. https needs
-    /// `tls`.
+    /// `tls`. With Keystone, calls carry the caller's token and the service's own, otherwise who the caller is.
     pub fn new(
         endpoint: &str,
         timeout: Duration,
         tls: Option<&Arc<Reloaded<tls::Client>>>,
+        keystone: Option<Keystone>,
     ) -> Result<Self, BadEndpoint> {
         let client = |channel| Client::new(channel).max_decoding_message_size(MAX_ANSWER);
         let kind = Kind { name: NAME, client, calls: &CALLS };
         let replicas = Replicas::new(kind, endpoint, tls)?;
-        let asked = replicas.clone();
-        let questions = Group::new(LIMITS, move |questions| answer_all(asked.clone(), questions));
-        Ok(Self { replicas, questions, timeout })
+        let (asked, known_by) = (replicas.clone(), keystone.clone());
+        let answers = move |questions| answer_all(asked.clone(), known_by.clone(), questions);
+        let questions = Group::new(LIMITS, answers);
+        Ok(Self { replicas, questions, timeout, keystone })
     }
 
     /// The image as it is now, within its share of the caller's deadline.
@@ -136,7 +145,12 @@ impl Glance {
         deadline: Option<Deadline>,
     ) -> ImageResult {
         let timeout = Deadline::share(deadline, self.timeout);
-        ask_at(&self.replicas, id, revision, caller, timeout).await
+        ask_at(&self.replicas, id, revision, &self.said(caller, timeout).await?, timeout).await
+    }
+
+    /// What the catalogue is told about a caller.
+    async fn said(&self, caller: &Caller, timeout: Duration) -> Result<Said, Error> {
+        said::of(caller, self.keystone.as_ref(), timeout).await
     }
 
     /// The longest that a call may take.
@@ -146,66 +160,72 @@ impl Glance {
     }
 }
 
-/// Asks once per image and project; the answer depends on the project and the roles, not on the user.
-async fn answer_all(replicas: Replicas<Client>, questions: Vec<Question>) -> Vec<ImageResult> {
+/// Asks once per image and project; the answer depends on the project and the roles, not on the user. With Keystone, once
+/// per token, since one may be valid and another not.
+async fn answer_all(
+    replicas: Replicas<Client>,
+    keystone: Option<Keystone>,
+    questions: Vec<Question>,
+) -> Vec<ImageResult> {
     let mut calls = BTreeMap::new();
     for question in &questions {
-        let Caller { actor, roles, .. } = &question.caller;
-        let key = (question.id, &actor.project_id, roles);
+        let key = question.key();
         let (_, timeout) = calls.entry(key).or_insert((question, question.timeout));
         *timeout = question.timeout.max(*timeout);
     }
     let asking = calls.into_iter().map(|(key, (question, timeout))| {
-        let asking = ask(&replicas, question, timeout);
+        let asking = ask(&replicas, keystone.as_ref(), question, timeout);
         async move { (key, asking.await) }
     });
     let answers: BTreeMap<_, _> = join_all(asking).await.into_iter().collect();
-    questions
-        .iter()
-        .map(|Question { id, caller: Caller { actor, roles, .. }, .. }| {
-            answers[&(*id, &actor.project_id, roles)].clone()
-        })
-        .collect()
+    questions.iter().map(|question| answers[&question.key()].clone()).collect()
 }
 
-async fn ask(replicas: &Replicas<Client>, question: &Question, timeout: Duration) -> ImageResult {
-    ask_at(replicas, question.id, 0, &question.caller, timeout).await
+impl Question {
+    /// What its answer depends on.
+    fn key(&self) -> impl Ord + '_ {
+        let Caller { actor, roles, token, .. } = &self.caller;
+        (self.id, &actor.project_id, roles, token)
+    }
+}
+
+async fn ask(
+    replicas: &Replicas<Client>,
+    keystone: Option<&Keystone>,
+    question: &Question,
+    timeout: Duration,
+) -> ImageResult {
+    let said = said::of(&question.caller, keystone, timeout).await?;
+    ask_at(replicas, question.id, 0, &said, timeout).await
 }
 
 async fn ask_at(
     replicas: &Replicas<Client>,
     id: Id,
     revision: i64,
-    caller: &Caller,
+    said: &Said,
     timeout: Duration,
 ) -> ImageResult {
     let started = Instant::now();
     let call = |mut client: Client, timeout| {
-        let request = request(pb::GetImageRequest { id: id.to_string(), revision }, caller, timeout);
+        let request = request(pb::GetImageRequest { id: id.to_string(), revision }, said, timeout);
         async move { client.get_image(request).await }
     };
     match replicas.call(timeout, call).await {
         Err(Failure::Timeout) => Err(Error::Timeout(timeout.as_millis())),
-        Err(Failure::Status(status)) => Err(peer_error(id, status, started.elapsed())),
+        Err(Failure::Status(status)) => {
+            Err(said.refusal(&status).unwrap_or_else(|| peer_error(id, status, started.elapsed())))
+        }
         Ok(answer) => image(id, answer).map(Arc::new).ok_or(Error::Answer(None)),
     }
 }
 
 /// A request that says who is asking, and how long they will wait.
-fn request<T>(message: T, caller: &Caller, timeout: Duration) -> Request<T> {
+fn request<T>(message: T, said: &Said, timeout: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(timeout);
     telemetry::hand_on(request.metadata_mut());
-    let Caller { actor, roles, .. } = caller;
-    let roles = roles.join(",");
-    let named = [("x-user-id", actor.user_id.as_str()), ("x-project-id", &actor.project_id)];
-    // Without a word on roles, members are vouched for.
-    let said = named.into_iter().filter(|(_, value)| !value.is_empty()).chain([("x-roles", roles.as_str())]);
-    for (name, value) in said {
-        if let Ok(value) = AsciiMetadataValue::try_from(value) {
-            request.metadata_mut().insert(name, value);
-        }
-    }
+    said.add_to(request.metadata_mut());
     request
 }
 

@@ -13,6 +13,7 @@ mod documents;
 mod drift;
 mod glance_is_away;
 mod http;
+mod keystone;
 mod leaving;
 mod limits;
 mod memory;

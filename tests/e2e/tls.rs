@@ -35,17 +35,17 @@ on_both_databases!(
 );
 
 /// A certificate and its key, in PEM.
-type Pair = (String, String);
+pub(crate) type Pair = (String, String);
 
 /// A CA and what it has certified, in files.
-struct Authority {
+pub(crate) struct Authority {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -55,12 +55,12 @@ impl Authority {
         authority
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Certifies whoever has `name`, in `name.pem` and `name.key`; gives both texts.
-    fn certify(&self, name: &str) -> Pair {
+    pub(crate) fn certify(&self, name: &str) -> Pair {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec!["localhost".to_owned(), name.to_owned()]).unwrap();
         params.subject_alt_names.push(SanType::IpAddress("127.0.0.1".parse().unwrap()));

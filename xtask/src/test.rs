@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use harness::{
-    pgbouncer,
+    keystone, pgbouncer,
     postgres::{self, Cluster},
     program::show,
     tools, workspace,
@@ -90,6 +90,7 @@ fn set_up() -> anyhow::Result<()> {
     postgres::install()?;
     pgbouncer::install()?;
     tools::install()?;
+    keystone::prepare()?;
     cargo("fetch --locked")?;
     cargo("fetch --locked --manifest-path fuzz/Cargo.toml")
 }

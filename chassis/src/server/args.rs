@@ -6,6 +6,7 @@ use clap::{ArgAction, Args};
 
 use crate::{
     edge::Limits,
+    keystone::Keystone,
     tls::{self, Identity, Reloaded},
 };
 
@@ -37,8 +38,14 @@ pub struct ServerArgs {
 
     /// Names of the clients that may connect, separated by commas, as their certificates have them (DNS names or IP
     /// addresses); every client with a certificate of that CA, if not given.
-    #[arg(long, env = "TLS_CLIENT_NAMES", value_name = "NAMES", value_delimiter = ',', requires = "tls_client_ca",
-          help_heading = "Server")]
+    #[arg(
+        long,
+        env = "TLS_CLIENT_NAMES",
+        value_name = "NAMES",
+        value_delimiter = ',',
+        requires = "tls_client_ca",
+        help_heading = "Server"
+    )]
     pub tls_client_names: Vec<String>,
 
     /// How long the service carries on after SIGTERM while reporting that it is not ready, in seconds: the
@@ -136,6 +143,8 @@ pub struct ServerArgs {
 pub struct Options {
     /// TLS of the listener; none for plaintext.
     pub tls: Option<Arc<Reloaded<tls::Server>>>,
+    /// What knows callers by their tokens, if anything does.
+    pub keystone: Option<Keystone>,
     /// What requests may use.
     pub limits: Limits,
     /// Maximum number of connections.
@@ -154,6 +163,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             tls: None,
+            keystone: None,
             limits: Limits::default(),
             max_connections: 1024,
             max_concurrent_streams: 128,
@@ -173,6 +183,7 @@ impl ServerArgs {
         let burst = NonZeroU32::new(self.rate_burst).or(NonZeroU32::new(self.rate_limit));
         Ok(Options {
             tls: tls.transpose()?,
+            keystone: None,
             limits: Limits {
                 in_flight: self.max_in_flight,
                 transfers: self.max_transfers,

@@ -105,7 +105,7 @@ async fn serve_nova(folder: &TempDir, name: &str, glance: &str, compute: Compute
     for _ in 0..2 {
         let db = open(folder, name, &nova_api_svc::store::MIGRATIONS).await;
         let pipeline = Pipeline {
-            glance: Glance::new(glance, PATIENCE, None).expect("the endpoint is a URL"),
+            glance: Glance::new(glance, PATIENCE, None, None).expect("the endpoint is a URL"),
             store: Store::new(db.clone()),
             quota: QUOTA,
             template: "%(name)s-%(uuid)s".parse().expect("it is Nova's"),

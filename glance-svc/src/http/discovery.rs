@@ -119,7 +119,7 @@ pub(super) fn endpoint(api: &Api, request: &Request) -> String {
     let said = match api.identity {
         Identity::Proxy => Forwarded::of(request.headers()),
         // Anybody may say it.
-        Identity::Development => Forwarded::default(),
+        Identity::Development | Identity::Keystone => Forwarded::default(),
     };
     let is_tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_tls);
     let scheme = said.scheme.unwrap_or(if is_tls { Scheme::HTTPS } else { Scheme::HTTP });

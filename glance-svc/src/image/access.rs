@@ -154,7 +154,7 @@ mod tests {
     fn caller(project: &str, roles: &[&str]) -> Caller {
         let actor = Actor { user_id: "u".into(), project_id: project.into() };
         let roles: Vec<_> = roles.iter().map(|role| (*role).to_owned()).collect();
-        Caller { actor, is_admin: roles.contains(&"admin".to_owned()), roles }
+        Caller { actor, is_admin: roles.contains(&"admin".to_owned()), roles, token: None }
     }
 
     fn image(owner: &str, visibility: Visibility) -> Image {

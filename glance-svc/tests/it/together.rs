@@ -158,7 +158,7 @@ async fn an_update_that_is_given_up_is_not_done_and_others_are(db: TestDb) {
     let world = World::start(db).await;
     let image = world.named("cirros").await;
     let (id, images) = (image.id.parse().unwrap(), world.images());
-    let caller = Caller { actor: Actor::default(), roles: Vec::new(), is_admin: true };
+    let caller = Caller { actor: Actor::default(), roles: Vec::new(), is_admin: true, token: None };
     let setting = |name: &'static str| {
         let (images, caller) = (images.clone(), caller.clone());
         async move {

@@ -136,7 +136,7 @@ impl ImageAction {
 pub(super) fn caller(user_id: String, project_id: String, roles: &str) -> Caller {
     let roles = if roles.is_empty() && !project_id.is_empty() { "member" } else { roles };
     let roles = roles.split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect();
-    Caller { actor: Actor { user_id, project_id }, roles, is_admin: false }
+    Caller { actor: Actor { user_id, project_id }, roles, is_admin: false, token: None }
 }
 
 pub(super) fn micros(duration: Duration) -> i64 {

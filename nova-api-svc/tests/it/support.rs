@@ -204,7 +204,7 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
 /// What is done with the instances in a database.
 pub(crate) fn operations(db: &Db, glance_endpoint: &str, settings: &Settings) -> Operations {
     let pipeline = Pipeline {
-        glance: GlanceClient::new(glance_endpoint, settings.glance_timeout, None).unwrap(),
+        glance: GlanceClient::new(glance_endpoint, settings.glance_timeout, None, None).unwrap(),
         store: Store::new(db.clone()),
         quota: settings.quota,
         template: settings.template.parse().unwrap(),

@@ -28,7 +28,7 @@ fn render_one(overlay: &Path, rendered: &Path) -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
-/// An overlay such as docs/deploy.md describes: TLS and the component for monitoring.
+/// An overlay such as docs/deploy.md describes: Keystone, TLS and the component for monitoring.
 fn monitored() -> anyhow::Result<PathBuf> {
     let folder = new_folder("monitoring")?.canonicalize()?;
     let up = "../".repeat(folder.components().count() - 1);
@@ -37,7 +37,7 @@ fn monitored() -> anyhow::Result<PathBuf> {
     let kubernetes = format!("{up}{}", kubernetes.strip_prefix("/")?.display());
     let text = format!(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: imprint\n\
-         resources: [{kubernetes}/overlays/tls]\ncomponents: [{kubernetes}/components/monitoring]\n"
+         resources: [{kubernetes}/overlays/keystone]\ncomponents: [{kubernetes}/components/monitoring]\n"
     );
     fs::write(folder.join("kustomization.yaml"), text)?;
     Ok(folder)

@@ -1,0 +1,181 @@
+//! OpenStack's own Keystone, which real clients log in at, and which the services ask about tokens.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{http, identity::PASSWORD, program, service::Service, tools, workspace};
+
+/// The script that prepares it and serves it.
+const SCRIPT: &str = include_str!("../python/openstack_keystone.py");
+
+/// Where tokens are issued and revoked.
+const TOKENS: &str = "/v3/auth/tokens";
+
+/// How long its tokens last, seconds.
+const LIFETIME: u32 = 3600;
+
+/// A Keystone with accounts of its own, which ends with this value.
+///
+/// `demo` and `demo_reader` are users of the project `demo`, `alt_demo` and `admin` are alone in theirs, and the services'
+/// users are `glance`, whose role is `service`, and `nova`, which is an admin as well. All have [`PASSWORD`].
+pub struct Keystone {
+    server: Service,
+    folder: TempDir,
+}
+
+impl Keystone {
+    /// Starts one on a free port.
+    pub fn start() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        copy(&prepared()?, folder.path())?;
+        let server = serve(folder.path(), 0, LIFETIME)?;
+        Ok(Self { server, folder })
+    }
+
+    /// The URL of its version 3.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/v3", self.address())
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Says in its catalogue where the service of this type is, `image` or `compute`.
+    pub fn publish(&self, kind: &str, url: &str) -> anyhow::Result<()> {
+        program::run(script()?.arg("publish").arg(self.folder.path()).args([kind, url]))?;
+        Ok(())
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.server.kill()
+    }
+
+    /// Starts it again where it was, killed or not; from now on its tokens last for so many seconds.
+    pub fn start_again(&mut self, lifetime: u32) -> anyhow::Result<()> {
+        self.server.kill()?;
+        self.server = serve(self.folder.path(), self.address().port(), lifetime)?;
+        Ok(())
+    }
+
+    /// Stops it where it is, or lets it go on: `STOP` or `CONT`.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        self.server.signal(name)
+    }
+
+    /// Changes the keys of its tokens: none that it has issued is valid any more.
+    pub fn change_keys(&mut self) -> anyhow::Result<()> {
+        self.server.kill()?;
+        fs::remove_dir_all(self.folder.path().join("fernet"))?;
+        program::run(script()?.arg("rekey").arg(self.folder.path()))?;
+        self.start_again(LIFETIME)
+    }
+
+    /// A token of this user in this project.
+    pub fn token(&self, user: &str, project: &str) -> anyhow::Result<String> {
+        let domain = json!({"id": "default"});
+        let user = json!({"name": user, "domain": domain, "password": PASSWORD});
+        let request = json!({"auth": {
+            "identity": {"methods": ["password"], "password": {"user": user}},
+            "scope": {"project": {"name": project, "domain": domain}},
+        }});
+        let headers = [("content-type", "application/json")];
+        let answer = http::call(self.address(), "POST", TOKENS, &headers, &request.to_string())?;
+        let token = answer.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("x-subject-token").then(|| value.trim().to_owned())
+        });
+        token.with_context(|| format!("it gave no token: {answer}"))
+    }
+
+    /// Makes a token invalid, which itself asks for that.
+    pub fn revoke(&self, token: &str) -> anyhow::Result<()> {
+        let headers = [("x-auth-token", token), ("x-subject-token", token)];
+        let answer = http::call(self.address(), "DELETE", TOKENS, &headers, "")?;
+        ensure!(answer.starts_with("HTTP/1.1 204"), "it revoked nothing: {answer}");
+        Ok(())
+    }
+
+    /// How many calls of this method and path it has had since it was started.
+    #[must_use]
+    pub fn calls(&self, call: &str) -> usize {
+        self.server.log().lines().filter(|line| *line == call).count()
+    }
+
+    /// The arguments of a service that knows its callers by it, and is known to it as `user`.
+    #[must_use]
+    pub fn arguments(&self, user: &str) -> Vec<String> {
+        let password = self.folder.path().join("password");
+        let arguments =
+            ["--identity", "keystone", "--keystone-url", &self.url(), "--keystone-username", user];
+        let file = ["--keystone-password-file", password.to_str().unwrap_or_default()];
+        // It is a program in Python, on a machine that has much else to do.
+        let patient = ["--keystone-timeout-ms", "60000"];
+        arguments.into_iter().chain(file).chain(patient).map(str::to_owned).collect()
+    }
+}
+
+fn serve(folder: &Path, port: u16, lifetime: u32) -> anyhow::Result<Service> {
+    fs::write(folder.join("password"), format!("{PASSWORD}\n"))?;
+    let (port, lifetime) = (port.to_string(), lifetime.to_string());
+    Service::run("keystone", script()?.arg("serve").arg(folder).args([port, lifetime]))
+}
+
+/// One whose database and keys are made, for copies of it: that takes a while.
+fn prepared() -> anyhow::Result<PathBuf> {
+    let target = workspace::target_directory()?;
+    let folder = target.join("keystone-prepared");
+    // Test binaries may run side by side: the first one prepares it, the others wait.
+    let lock = File::create(target.join("keystone-prepared.lock"))?;
+    lock.lock()?;
+    let (stamp, wanted) = (folder.join("made-by"), [SCRIPT, tools::KEYSTONE_REQUIREMENTS].concat());
+    if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+        return Ok(folder);
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir(&folder)?;
+    program::run(script()?.arg("prepare").arg(&folder))?;
+    fs::write(stamp, wanted)?;
+    Ok(folder)
+}
+
+/// Prepares one, so that no test waits for it.
+pub fn prepare() -> anyhow::Result<()> {
+    prepared().map(drop)
+}
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&to)?;
+            // Keys are for nobody else.
+            fs::set_permissions(&to, entry.metadata()?.permissions())?;
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
+fn script() -> anyhow::Result<Command> {
+    let mut python = Command::new(tools::keystone_python()?);
+    python.arg("-I").arg(workspace::root().join("harness/python/openstack_keystone.py"));
+    Ok(python)
+}
