@@ -13,7 +13,11 @@ const TRIES: usize = 4;
 
 /// What is known of the place of the data.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Place(Arc<Mutex<Known>>);
+pub(super) struct Place {
+    known: Arc<Mutex<Known>>,
+    /// Held while the database and the folder are made to agree: requests that come first do that once.
+    recognizing: Arc<tokio::sync::Mutex<()>>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -24,12 +28,12 @@ struct Known {
 
 impl Place {
     fn id(&self) -> Option<Id> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).id
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).id
     }
 
     /// Notes what was found, and says so where it is news.
     fn note(&self, found: &Result<Id, Error>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match found {
             Ok(id) => {
                 if known.is_away {
@@ -69,6 +73,7 @@ impl Images {
     /// The id of the place, which the database and the marker of the folder agree on. The first of the two that there is
     /// gives it to the other one where no data can be lost.
     async fn recognize(&self, mut marked: Option<Id>) -> Result<Id, Error> {
+        let _alone = self.place.recognizing.lock().await;
         for _ in 0..TRIES {
             let noted = self.store.data_store().await?;
             if let (Some(noted), Some(marked)) = (noted, marked)
@@ -77,7 +82,13 @@ impl Images {
                 return Ok(noted);
             }
             if !self.may_adopt(noted).await? {
-                return Err(Error::DataAway { expected: noted });
+                // Whoever noted the id has marked the folder before it took any data, and after it was looked at here.
+                let now = self.data.marker().await.map_err(Error::DataStore)?.flatten();
+                if now == marked {
+                    return Err(Error::DataAway { expected: noted });
+                }
+                marked = now;
+                continue;
             }
             match marked {
                 Some(id) => self.store.note_data_store(id).await?,

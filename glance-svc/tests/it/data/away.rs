@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     schema::open,
-    support::{Answer, Http, MARKER, Settings, Who, World, assert_error, image_path, serve_with},
+    support::{Answer, Http, MARKER, Settings, Who, World, assert_error, at_once, image_path, serve_with},
 };
 
 on_both_databases!(
@@ -24,6 +24,7 @@ on_both_databases!(
     another_folder_is_not_taken_for_the_one_with_the_data,
     a_folder_that_was_never_marked_is_known_by_its_data,
     a_catalogue_without_data_takes_any_folder,
+    the_first_uploads_at_once_find_the_folder,
 );
 
 const DELETING: &str =
@@ -183,4 +184,20 @@ async fn a_catalogue_without_data_takes_any_folder(db: TestDb) {
     fs::remove_file(world.folder().join(MARKER)).unwrap();
     with_data(&world).await;
     assert_eq!(fs::read(world.folder().join(MARKER)).unwrap(), marker);
+}
+
+async fn the_first_uploads_at_once_find_the_folder(db: TestDb) {
+    for _ in 0..4 {
+        let world = World::start(db.another().await).await;
+        let http = world.http(Who::OWNER);
+        let mut ids = Vec::new();
+        for _ in 0..24 {
+            ids.push(http.queued().await);
+        }
+        let uploads = at_once(ids.len(), |number| {
+            let (http, id) = (http.clone(), ids[number].clone());
+            async move { http.upload(&id, "hello").await.status }
+        });
+        assert_eq!(uploads.await, vec![204; ids.len()]);
+    }
 }
