@@ -1,8 +1,9 @@
-//! Callers by their tokens, which Keystone, OpenStack's identity service, is asked about (`GET /v3/auth/tokens`).
+//! Identifies callers by their tokens, which are validated by Keystone, OpenStack's identity service
+//! (`GET /v3/auth/tokens`).
 //!
-//! What it says of a token counts until the token expires, and a while at most: a token that is revoked counts as long.
-//! Requests that bring the same token at the same time share one question, which goes on without those who leave. While
-//! Keystone is away, tokens that are known count for the rest of their while, and nobody else is let in.
+//! An answer is cached until the token expires, up to a maximum: a revoked token works for that long. Concurrent requests
+//! with the same token share one question, which continues if those that asked it leave. While Keystone is unavailable,
+//! cached tokens keep working until they leave the cache, and nobody else is let in.
 
 use std::{
     collections::HashMap,

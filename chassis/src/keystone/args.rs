@@ -28,7 +28,7 @@ pub struct KeystoneArgs {
     #[arg(long, env = "KEYSTONE_URL", value_name = "URL", help_heading = "Keystone")]
     pub keystone_url: Option<String>,
 
-    /// Where callers reach Keystone, if not there: what they are told that bring no valid token.
+    /// Where callers reach Keystone, if it differs; sent to callers without a valid token.
     #[arg(long, env = "KEYSTONE_PUBLIC_URL", value_name = "URL", help_heading = "Keystone")]
     pub keystone_public_url: Option<String>,
 
@@ -36,7 +36,7 @@ pub struct KeystoneArgs {
     #[arg(long, env = "KEYSTONE_CA", value_name = "FILE", help_heading = "Keystone")]
     pub keystone_ca: Option<PathBuf>,
 
-    /// User of this service, who may ask about tokens: its role is `service` or `admin`.
+    /// This service's user, which may validate tokens: it has the role `service` or `admin`.
     #[arg(long, env = "KEYSTONE_USERNAME", value_name = "NAME", help_heading = "Keystone")]
     pub keystone_username: Option<String>,
 
@@ -50,7 +50,7 @@ pub struct KeystoneArgs {
     )]
     pub keystone_user_domain: String,
 
-    /// Password of that user; better in a file.
+    /// Password of that user; preferably in a file instead.
     #[arg(
         long,
         env = "KEYSTONE_PASSWORD",
@@ -60,7 +60,7 @@ pub struct KeystoneArgs {
     )]
     pub keystone_password: Option<String>,
 
-    /// File with that password; it is read again for each new token.
+    /// File with that password; it is re-read for each new token.
     #[arg(long, env = "KEYSTONE_PASSWORD_FILE", value_name = "FILE", help_heading = "Keystone")]
     pub keystone_password_file: Option<PathBuf>,
 
@@ -84,11 +84,11 @@ pub struct KeystoneArgs {
     )]
     pub keystone_project_domain: String,
 
-    /// Application credential of that user, in place of its name and password.
+    /// Application credential of that user, instead of its name and password.
     #[arg(long, env = "KEYSTONE_APPLICATION_CREDENTIAL_ID", value_name = "ID", help_heading = "Keystone")]
     pub keystone_application_credential_id: Option<String>,
 
-    /// File with the secret of that credential; it is read again for each new token.
+    /// File with the secret of that credential; it is re-read for each new token.
     #[arg(
         long,
         env = "KEYSTONE_APPLICATION_CREDENTIAL_SECRET_FILE",
@@ -97,12 +97,12 @@ pub struct KeystoneArgs {
     )]
     pub keystone_application_credential_secret_file: Option<PathBuf>,
 
-    /// How long what Keystone says of a token counts at most, seconds: so long, a token that is revoked does, too.
+    /// Longest time that Keystone's answer about a token is cached, in seconds: a revoked token works for up to that long.
     #[arg(long, env = "KEYSTONE_CACHE_S", default_value_t = 60, value_name = "S", help_heading = "Keystone",
           value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub keystone_cache_s: u64,
 
-    /// Longest wait for Keystone, milliseconds.
+    /// Longest wait for Keystone, in milliseconds.
     #[arg(long, env = "KEYSTONE_TIMEOUT_MS", default_value_t = 5000, value_name = "MS", help_heading = "Keystone",
           value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub keystone_timeout_ms: u64,
