@@ -1,6 +1,6 @@
 //! A page of images, read from indexes in the order of the page (docs/decisions/0003).
 //!
-//! What a list shows is cut into [`Part`]s, each a [`Range`](ways::Range) of an index in the order of the list; the database
+//! What a list shows is cut into [`Part`]s, each a [`Range`](access_paths::Range) of an index in the order of the list; the database
 //! merges as much of them as the page needs. The images with a property or a tag are such a range, too. A list that
 //! names some is read along whatever is sparsest behind the page before; what a range does not say of an image is
 //! looked up by the image's id.

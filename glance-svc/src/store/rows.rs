@@ -188,7 +188,7 @@ impl TryFrom<RevisionRow> for Entry {
     }
 }
 
-/// A row of [`Past`]; one of a deleted image has no visibility.
+/// A row of [`HistoryAccess`]; one of a deleted image has no visibility.
 #[derive(sqlx::FromRow)]
 pub(super) struct PastRow {
     image_id: Id,
