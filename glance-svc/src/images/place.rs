@@ -64,7 +64,7 @@ impl Images {
         let Some(marked) = self.data.marker().await.map_err(Error::DataStore)? else { return Ok(()) };
         let found = match marked {
             Some(id) if self.place.id() == Some(id) => Ok(id),
-            marked => self.recognize(marked).await,
+            _ => self.recognize().await,
         };
         self.place.note(&found);
         found.map(drop)
@@ -72,32 +72,24 @@ impl Images {
 
     /// The id of the place, which the database and the marker of the folder agree on. The first of the two that there is
     /// gives it to the other one where no data can be lost.
-    async fn recognize(&self, mut marked: Option<Id>) -> Result<Id, Error> {
+    async fn recognize(&self) -> Result<Id, Error> {
         let _alone = self.place.recognizing.lock().await;
         for _ in 0..TRIES {
             let noted = self.store.data_store().await?;
-            if let (Some(noted), Some(marked)) = (noted, marked)
-                && noted == marked
-            {
-                return Ok(noted);
-            }
-            if !self.may_adopt(noted).await? {
-                // Whoever noted the id has marked the folder before it took any data, and after it was looked at here.
-                let now = self.data.marker().await.map_err(Error::DataStore)?.flatten();
-                if now == marked {
-                    return Err(Error::DataAway { expected: noted });
-                }
-                marked = now;
-                continue;
-            }
-            match marked {
-                Some(id) => self.store.note_data_store(id).await?,
-                None => {
+            let is_free = self.may_adopt(noted).await?;
+            // Looked at last: whoever notes an id marks the folder before it takes any data.
+            let marked = self.data.marker().await.map_err(Error::DataStore)?.flatten();
+            match (noted, marked) {
+                (Some(noted), Some(marked)) if noted == marked => return Ok(noted),
+                // Its id may have been noted meanwhile.
+                (None, Some(_)) if !is_free => {}
+                _ if !is_free => return Err(Error::DataAway { expected: noted }),
+                (_, Some(marked)) => self.store.note_data_store(marked).await?,
+                (_, None) => {
                     let id = self.store.begin_data_store(Id::random()).await?;
                     self.data.mark(id).await.map_err(Error::DataStore)?;
                 }
             }
-            marked = self.data.marker().await.map_err(Error::DataStore)?.flatten();
         }
         Err(Error::DataAway { expected: None })
     }
