@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::{
     caller, db,
-    http::Problem,
+    http::{Problem, conditions, range},
     status::{Code, Description, Detail, Failure, StatusCode},
 };
 use common::{id::Id, image::properties::Excess, violations::Violations};
@@ -47,8 +47,8 @@ pub enum Error {
     #[error("image {id} has changed: its etag is {current:?} now, not {given:?}; read it again")]
     StaleEtag { id: Id, given: String, current: String },
     /// A condition of a request over HTTP does not hold.
-    #[error("{header} does not hold: {problem}")]
-    Condition { header: &'static str, problem: String },
+    #[error(transparent)]
+    Condition(#[from] conditions::Unmet),
     /// The update would exceed a limit.
     #[error("{attempted} {resource} are more than the {maximum} an image may have")]
     Quota { resource: &'static str, attempted: usize, maximum: usize },
@@ -156,6 +156,15 @@ impl From<Excess> for Error {
     }
 }
 
+impl From<range::Error> for Error {
+    fn from(error: range::Error) -> Self {
+        match error {
+            range::Error::Several(violations) => Self::Invalid(violations),
+            range::Error::Outside { size } => Self::Range { size },
+        }
+    }
+}
+
 impl Failure for Error {
     const DOMAIN: &'static str = "glance";
 
@@ -185,7 +194,7 @@ impl Failure for Error {
                 .with("etag", current)
                 .with("given_etag", given)
                 .http(StatusCode::PRECONDITION_FAILED),
-            Self::Condition { header, .. } => condition(header),
+            Self::Condition(unmet) => unmet.describe(),
             Self::Quota { resource, attempted, maximum } => {
                 new(Code::ResourceExhausted, "IMAGE_QUOTA_EXCEEDED")
                     .with("resource", resource)
@@ -278,12 +287,6 @@ impl From<Error> for GrpcStatus {
 fn at_fault(violations: &Violations, operations: &[usize]) -> Description {
     let operations: Vec<_> = operations.iter().take(100).map(ToString::to_string).collect();
     Description::invalid(violations).with("operations", operations.join(", "))
-}
-
-/// A condition of HTTP that does not hold.
-fn condition(header: &str) -> Description {
-    let description = Description::new(Code::FailedPrecondition, "CONDITION_FAILED");
-    description.with("header", header).http(StatusCode::PRECONDITION_FAILED)
 }
 
 fn allowed(from: Status) -> String {

@@ -1,38 +1,36 @@
 //! The HTTP edge: OpenStack's Image API v2, read and rendered; what it does is in `images`.
 
-use std::{error::Error as _, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderValue, Method, header, request::Parts},
-    response::{IntoResponse as _, Response},
+    http::{HeaderMap, Method, request::Parts},
     routing::{MethodRouter, any, delete, get, patch as on_patch, post, put},
 };
 use chassis::{
-    caller::{Caller, Identity},
-    http::{self, Problem},
+    caller::Caller,
+    http::{
+        self, Endpoint, Problem,
+        body::{self, JSON, Limits},
+        conditions::{self, Stale},
+    },
     identity,
     status::{Code, Description},
 };
-use common::{id::Id, violations::Violations};
-use http_body_util::LengthLimitError;
+use common::id::Id;
 use serde_json::Value;
 
 use crate::{Terms, error::Error, images::Images};
 
 mod absent;
 mod attribute;
-mod conditions;
 mod data;
 mod discovery;
-mod forwarded;
 mod images;
-mod json;
 mod members;
 pub mod patch;
 pub mod query;
-mod range;
 mod render;
 mod tags;
 
@@ -41,19 +39,14 @@ pub use discovery::path;
 /// Domain of the reasons of its errors.
 const DOMAIN: &str = "glance";
 
-/// The type of most bodies.
-const JSON: &str = "application/json";
-
 /// What every handler needs.
 #[derive(Debug)]
 pub struct Api {
     images: Images,
-    /// Where callers reach this service, if not where their request says.
-    public_endpoint: Option<String>,
+    /// Where callers reach this service.
+    endpoint: Endpoint,
     /// Largest body that is no data of an image, bytes.
     message: usize,
-    /// Where callers are known from.
-    identity: Identity,
 }
 
 /// A call of the API: its method, its path, and what answers it.
@@ -64,8 +57,7 @@ impl Api {
     #[must_use]
     pub fn new(images: Images, terms: Terms<'_>) -> Self {
         let Terms { public_endpoint, message, identity } = terms;
-        let public_endpoint = public_endpoint.map(|url| url.trim_end_matches('/').to_owned());
-        Self { images, public_endpoint, message, identity }
+        Self { images, endpoint: Endpoint::new(public_endpoint, identity), message }
     }
 
     /// Everything the API answers; `grpc` gets what is called as gRPC.
@@ -149,73 +141,26 @@ fn image_id(text: &str) -> Result<Id, Problem> {
     })
 }
 
+/// Whether a read of that image, or of its data, is to be answered with it: not if the caller has it already.
+fn check_read(headers: &HeaderMap, id: Id, etag: &str) -> Result<bool, Error> {
+    conditions::of_read(headers, etag).map_err(|Stale(given)| Error::StaleEtag {
+        id,
+        given,
+        current: etag.to_owned(),
+    })
+}
+
 impl Api {
-    /// The body of a request, which is small, and JSON. It must say so: of any other type, a web page can have a browser
-    /// send it. A PATCH has types of its own, which have been looked at.
+    /// The JSON of a body that says that it is JSON.
     async fn json(&self, request: Request) -> Result<Value, Problem> {
-        let given = media_type(request.headers());
-        if request.method() != Method::PATCH && !given.eq_ignore_ascii_case(JSON) {
-            return Err(unsupported_media_type(given, JSON));
-        }
-        check_coding(request.headers())?;
-        let body = axum::body::to_bytes(request.into_body(), self.message).await;
-        let body = body.map_err(|error| self.unread(&error))?;
-        json::read(&body).map_err(Problem::from)
+        body::check_type(request.headers(), JSON)?;
+        self.read_json(request).await
     }
 
-    /// Why a body could not be read.
-    fn unread(&self, error: &axum::Error) -> Problem {
-        let is_too_large = error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>);
-        if !is_too_large {
-            return Violations::one("body", "broke off, or is not framed as its headers say").into();
-        }
-        let description = Description::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
-        let sentence = format!("the body is larger than {} bytes", self.message);
-        Problem::new(sentence, description.with("limit_bytes", self.message))
+    /// The JSON of a body whose type has been checked.
+    async fn read_json(&self, request: Request) -> Result<Value, Problem> {
+        body::json(request, Limits { bytes: self.message, values: proto::MOST_FIELDS }).await
     }
-}
-
-/// An answer without a body.
-fn no_content() -> Response {
-    axum::http::StatusCode::NO_CONTENT.into_response()
-}
-
-/// The type of a request's body, without its parameters; empty where it is not said, or twice.
-fn media_type(headers: &HeaderMap) -> &str {
-    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let value = values.next().filter(|_| values.next().is_none());
-    let value = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim()
-}
-
-/// Refuses a body that is coded: it would be taken for what it is the code of.
-fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
-    let values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let mut codings =
-        values.flat_map(|value| value.to_str().unwrap_or("unreadable").split(',')).map(str::trim);
-    match codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(PLAIN)) {
-        None => Ok(()),
-        Some(coding) => {
-            let description = Description::new(Code::InvalidArgument, "UNSUPPORTED_CONTENT_ENCODING")
-                .with("given", common::text::clip(coding, 100))
-                .http(axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
-            let sentence = "the body must be sent as it is, without a Content-Encoding";
-            let plain = HeaderValue::from_static(PLAIN);
-            Err(Problem::new(sentence, description).with_header(header::ACCEPT_ENCODING, plain))
-        }
-    }
-}
-
-/// The name of no coding at all.
-const PLAIN: &str = "identity";
-
-/// The answer to a body of a type that a call does not take.
-fn unsupported_media_type(given: &str, expected: &str) -> Problem {
-    let description = Description::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE")
-        .with("given", common::text::clip(given, 100))
-        .with("expected", expected)
-        .http(axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    Problem::new(format!("the body must be of type {expected}"), description)
 }
 
 /// The state of a handler.

@@ -8,13 +8,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
-use chassis::http::Problem;
+use chassis::http::{Problem, body, conditions, no_content, range};
 use common::{text::clip, violations::Violations};
 
-use super::{
-    ApiState, Authenticated, check_coding, conditions, image_id, media_type, no_content, range,
-    unsupported_media_type,
-};
+use super::{ApiState, Authenticated, check_read, image_id};
 use crate::{error::Error, image::Image, images::Upload};
 
 /// The only type that data have.
@@ -27,11 +24,8 @@ pub(super) async fn upload(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = image_id(&id)?;
-    let given = media_type(request.headers());
-    if !given.eq_ignore_ascii_case(OCTETS) {
-        return Err(unsupported_media_type(given, OCTETS));
-    }
-    check_coding(request.headers())?;
+    body::check_type(request.headers(), OCTETS)?;
+    body::check_coding(request.headers())?;
     check_store(request.headers())?;
     let size = announced_size(request.headers())?;
     let (etags, must_be_new) =
@@ -39,7 +33,7 @@ pub(super) async fn upload(
     let bytes = request.into_body().into_data_stream();
     match api.images.upload(id, Upload { bytes, size, etags }, &caller).await {
         Err(Error::StatusMove { from, .. }) if must_be_new && from.has_data() => {
-            Err(conditions::exists("the data of the image").into())
+            Err(Error::from(conditions::Unmet::exists("the data of the image")).into())
         }
         uploaded => uploaded.map(|_| no_content()).map_err(Problem::from),
     }
@@ -83,7 +77,7 @@ impl Selection {
     /// What a request asks for, of the data of that image.
     fn of(method: &Method, headers: &HeaderMap, image: &Image, size: u64) -> Result<Self, Error> {
         let etag = &image.os_hash_value;
-        if !conditions::of_read(headers, image.id, etag)? {
+        if !check_read(headers, image.id, etag)? {
             return Ok(Self::Nothing);
         }
         // Of no other method is there a part (RFC 9110, 14.2).

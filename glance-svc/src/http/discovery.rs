@@ -3,21 +3,16 @@
 use axum::{
     Json,
     extract::{Path, Request},
-    http::{
-        StatusCode, header,
-        uri::{Authority, Scheme},
-    },
+    http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use chassis::{
-    caller::Identity,
-    edge::Peer,
     http::Problem,
     status::{Code, Description},
 };
 use serde_json::{Value, json};
 
-use super::{Api, ApiState, Authenticated, forwarded::Forwarded};
+use super::{Api, ApiState, Authenticated};
 
 /// The minor versions of a Glance without several stores and without a cache; the first one is the current one.
 const VERSIONS: [&str; 11] = ["2.17", "2.15", "2.9", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0"];
@@ -99,7 +94,7 @@ fn nothing() -> Problem {
 }
 
 fn document(api: &Api, request: &Request) -> Json<Value> {
-    let href = format!("{}/v2/", endpoint(api, request));
+    let href = format!("{}/v2/", api.endpoint.of(request));
     let versions: Vec<_> = VERSIONS
         .iter()
         .map(|version| {
@@ -108,22 +103,4 @@ fn document(api: &Api, request: &Request) -> Json<Value> {
         })
         .collect();
     Json(json!({ "versions": versions }))
-}
-
-/// Where callers reach this service: where it is told, where a trusted proxy says, or where the request called it (HTTP/2 has
-/// the host in the URI).
-pub(super) fn endpoint(api: &Api, request: &Request) -> String {
-    if let Some(endpoint) = &api.public_endpoint {
-        return endpoint.clone();
-    }
-    let said = match api.identity {
-        Identity::Proxy => Forwarded::of(request.headers()),
-        // Anybody may say it.
-        Identity::Development | Identity::Keystone => Forwarded::default(),
-    };
-    let is_tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_tls);
-    let scheme = said.scheme.unwrap_or(if is_tls { Scheme::HTTPS } else { Scheme::HTTP });
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = said.host.as_ref().or_else(|| request.uri().authority()).map(Authority::as_str).or(host);
-    format!("{scheme}://{}", host.unwrap_or("localhost"))
 }

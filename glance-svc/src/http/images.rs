@@ -11,7 +11,7 @@ use axum::{
 };
 use chassis::{
     edge::Room,
-    http::Problem,
+    http::{Problem, body, conditions, no_content},
     page::{MAX_BYTES, Page},
 };
 use common::{clock, id::Id, violations::Violations};
@@ -21,10 +21,10 @@ use serde_json::{Value, value::RawValue};
 use super::{
     Api, ApiState, Authenticated,
     attribute::{self, Name},
-    conditions, image_id, media_type, no_content,
+    check_read, image_id,
     patch::{self, Format},
     query::{self, ListImages},
-    render, unsupported_media_type,
+    render,
 };
 use crate::{
     error::Error,
@@ -105,7 +105,7 @@ pub(super) async fn create(
     Authenticated(caller): Authenticated,
     request: Request,
 ) -> Result<Response, Problem> {
-    let host = super::discovery::endpoint(&api, &request);
+    let host = api.endpoint.of(&request);
     let body = api.json(request).await?;
     let (image, problems) = new_image(&body, &caller)?;
     let created = api.images.create(image, problems, &caller).await?;
@@ -156,7 +156,7 @@ pub(super) async fn show(
     request: Request,
 ) -> Result<Response, Problem> {
     let image = api.images.get(image_id(&id)?, &caller).await?;
-    if !conditions::of_read(request.headers(), image.id, &image.etag())? {
+    if !check_read(request.headers(), image.id, &image.etag())? {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, quoted(&image.etag()))]).into_response());
     }
     Ok(answer(&image))
@@ -169,11 +169,10 @@ pub(super) async fn update(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = image_id(&id)?;
-    let Some(format) = Format::of(media_type(request.headers())) else {
-        return Err(wrong_patch(media_type(request.headers())));
-    };
+    let media_type = body::media_type(request.headers());
+    let format = Format::of(media_type).ok_or_else(|| wrong_patch(media_type))?;
     let etags = conditions::of_change(request.headers());
-    let patch = patch::parse(format, &api.json(request).await?)?;
+    let patch = patch::parse(format, &api.read_json(request).await?)?;
     let updated = api.images.update(id, etags, &caller, move |image| patch.apply(image)).await?;
     Ok(answer(&updated))
 }
@@ -181,7 +180,7 @@ pub(super) async fn update(
 fn wrong_patch(given: &str) -> Problem {
     let accepted = Format::ALL.map(|(media_type, _)| media_type).join(", ");
     let value = HeaderValue::try_from(&accepted).expect("media types are visible ASCII");
-    unsupported_media_type(given, &accepted).with_header(HeaderName::from_static("accept-patch"), value)
+    body::unsupported_media_type(given, &accepted).with_header(HeaderName::from_static("accept-patch"), value)
 }
 
 pub(super) async fn delete(

@@ -6,11 +6,14 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use chassis::{caller::Caller, http::Problem};
+use chassis::{
+    caller::Caller,
+    http::{Problem, conditions, no_content},
+};
 use common::{id::Id, violations::Violations};
 use serde_json::{Value, json};
 
-use super::{Api, ApiState, Authenticated, conditions, image_id, no_content, render};
+use super::{Api, ApiState, Authenticated, image_id, render};
 use crate::{
     error::Error,
     image::member::{MemberId, MemberStatus},
@@ -83,7 +86,7 @@ async fn check(
 ) -> Result<(), Error> {
     match conditions::check_without_etag(headers, "a member") {
         Ok(()) => Ok(()),
-        Err(failed) => api.images.get_member(id, member_id, caller).await.and(Err(failed)),
+        Err(unmet) => api.images.get_member(id, member_id, caller).await.and(Err(unmet.into())),
     }
 }
 

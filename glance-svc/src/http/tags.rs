@@ -1,10 +1,14 @@
 //! Tags over HTTP.
 
 use axum::{extract::Path, http::HeaderMap, response::Response};
-use chassis::http::Problem;
+use chassis::http::{
+    Problem,
+    conditions::{self, Unmet},
+    no_content,
+};
 use common::{text, violations::Violations};
 
-use super::{ApiState, Authenticated, conditions, image_id, no_content};
+use super::{ApiState, Authenticated, image_id};
 use crate::error::Error;
 
 pub(super) async fn add(
@@ -16,7 +20,7 @@ pub(super) async fn add(
     let id = image_id(&id)?;
     text::name(&tag).map_err(|problem| Violations::one("tag", problem))?;
     let there: fn() -> Result<(), Error> =
-        if conditions::must_be_new(&headers) { || Err(conditions::exists("the tag")) } else { || Ok(()) };
+        if conditions::must_be_new(&headers) { || Err(Unmet::exists("the tag").into()) } else { || Ok(()) };
     api.images.add_tag(id, &tag, conditions::of_change(&headers), &caller, there).await?;
     Ok(no_content())
 }

@@ -1,9 +1,39 @@
-//! Conditions of a request (RFC 9110, 13): the etags that what it is about must have, or must not have.
+//! Conditions of a request (RFC 9110, 13): the etags that its resource must have, or must not have.
 
-use axum::http::{HeaderMap, HeaderName, header};
-use common::id::Id;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use common::text::clip;
 
-use crate::{error::Error, images::Etags};
+use crate::status::{Code, Description};
+
+/// A condition that does not hold, where there is no etag to compare.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{header} does not hold: {problem}")]
+pub struct Unmet {
+    header: &'static str,
+    problem: String,
+}
+
+impl Unmet {
+    /// The error of a PUT whose target must be new (`If-None-Match: *`) and exists already; `what` names the target.
+    #[must_use]
+    pub fn exists(what: &str) -> Self {
+        Self { header: "If-None-Match", problem: format!("{what} is there already") }
+    }
+
+    /// How the error looks to a caller.
+    #[must_use]
+    pub fn describe(&self) -> Description {
+        let description = Description::new(Code::FailedPrecondition, "CONDITION_FAILED");
+        description.with("header", self.header).http(StatusCode::PRECONDITION_FAILED)
+    }
+}
+
+/// The etags that a read insisted on (`If-Match`), none of which the resource has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stale(
+    /// Those etags, shortened for an error.
+    pub String,
+);
 
 /// The etags that a header names.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,49 +98,47 @@ impl Tag {
     }
 }
 
-/// The etags one of which an image must have to be changed (`If-Match`); none if any will do.
-pub(super) fn of_change(headers: &HeaderMap) -> Etags {
+/// The etags one of which a resource must have to be changed (`If-Match`); none if any will do.
+#[must_use]
+pub fn of_change(headers: &HeaderMap) -> Vec<String> {
     match Named::of(headers, &header::IF_MATCH) {
-        None | Some(Named::Any) => Etags::new(),
-        // A weak one looks like none of ours.
+        None | Some(Named::Any) => Vec::new(),
+        // A weak etag never matches; written out, it equals none of a service's.
         Some(Named::These(tags)) => tags.into_iter().map(Tag::shown).collect(),
     }
 }
 
-/// Whether what a PUT makes must not be there yet (`If-None-Match: *`).
-pub(super) fn must_be_new(headers: &HeaderMap) -> bool {
+/// Whether the target of a PUT must not exist yet (`If-None-Match: *`).
+#[must_use]
+pub fn must_be_new(headers: &HeaderMap) -> bool {
     Named::of(headers, &header::IF_NONE_MATCH) == Some(Named::Any)
 }
 
-/// Checks the conditions of a change of what has no etag: any that it may name is another one.
-pub(super) fn check_without_etag(headers: &HeaderMap, what: &'static str) -> Result<(), Error> {
+/// Checks the conditions of a change of an existing resource that has no etag, so that none can match; `what` names
+/// the resource.
+pub fn check_without_etag(headers: &HeaderMap, what: &str) -> Result<(), Unmet> {
     if !of_change(headers).is_empty() {
-        return Err(Error::Condition { header: "If-Match", problem: format!("{what} has no etag") });
+        return Err(Unmet { header: "If-Match", problem: format!("{what} has no etag") });
     }
     if must_be_new(headers) {
-        return Err(exists(what));
+        return Err(Unmet::exists(what));
     }
     Ok(())
 }
 
-/// The error of a PUT of what must be new and is there.
-pub(super) fn exists(what: &str) -> Error {
-    Error::Condition { header: "If-None-Match", problem: format!("{what} is there already") }
-}
-
-/// Whether a read of what has this etag is to be answered with it: not if the caller has it. If it must be another one
-/// (`If-Match`), the read is refused.
-pub(super) fn of_read(headers: &HeaderMap, id: Id, current: &str) -> Result<bool, Error> {
+/// Whether a read is to be answered with the resource, whose etag is `current`: not if the caller has it already
+/// (`If-None-Match`). It is refused if the caller insists on another etag (`If-Match`).
+pub fn of_read(headers: &HeaderMap, current: &str) -> Result<bool, Stale> {
     if Named::of(headers, &header::IF_MATCH).is_some_and(|named| !named.strongly(current)) {
-        let given = common::text::clip(&of_change(headers).join(", "), 100);
-        return Err(Error::StaleEtag { id, given, current: current.to_owned() });
+        return Err(Stale(clip(&of_change(headers).join(", "), 100)));
     }
     Ok(!Named::of(headers, &header::IF_NONE_MATCH).is_some_and(|named| named.weakly(current)))
 }
 
-/// Whether the part counts that a request names: only of what it has begun to read (`If-Range`). Data have no date, so
-/// that none is theirs.
-pub(super) fn counts_part(headers: &HeaderMap, current: &str) -> bool {
+/// Whether `Range` counts: with `If-Range`, only while the data still have the etag it names. Data have no date, so
+/// that a date never matches.
+#[must_use]
+pub fn counts_part(headers: &HeaderMap, current: &str) -> bool {
     let mut lines = headers.get_all(header::IF_RANGE).iter();
     match (lines.next(), lines.next()) {
         (None, _) => true,
@@ -149,7 +177,6 @@ mod tests {
 
     #[test]
     fn a_read_is_answered_unless_the_caller_has_it() {
-        let id = Id::random();
         for (lines, is_sent) in [
             (&[][..], true),
             (&["\"b\""], true),
@@ -161,15 +188,15 @@ mod tests {
             (&["w/\"a\""], true),
         ] {
             let headers = given(&header::IF_NONE_MATCH, lines);
-            assert_eq!(of_read(&headers, id, "a").unwrap(), is_sent, "{lines:?}");
+            assert_eq!(of_read(&headers, "a").unwrap(), is_sent, "{lines:?}");
             let headers = given(&header::IF_MATCH, lines);
             let is_strong = lines.is_empty() || (!is_sent && !lines.concat().contains("W/"));
-            assert_eq!(of_read(&headers, id, "a").is_ok(), is_strong, "{lines:?}");
+            assert_eq!(of_read(&headers, "a").is_ok(), is_strong, "{lines:?}");
         }
     }
 
     #[test]
-    fn a_part_counts_of_the_same_data_alone() {
+    fn a_range_counts_only_for_the_same_data() {
         for (lines, counts) in [
             (&[][..], true),
             (&["\"a\""], true),

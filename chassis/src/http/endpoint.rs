@@ -1,21 +1,64 @@
-//! What a trusted proxy says of a request that it passes on (`Forwarded` of RFC 7239, else `X-Forwarded-Proto` and
-//! `X-Forwarded-Host`), as oslo.middleware's `http_proxy_to_wsgi` reads it: the first proxy counts.
+//! Where callers reach a service: as configured, as a trusted proxy says (`Forwarded` of RFC 7239, else
+//! `X-Forwarded-Proto` and `X-Forwarded-Host`; the first proxy counts, as in oslo.middleware's `http_proxy_to_wsgi`),
+//! or as the request was sent.
 
-use axum::http::{
-    HeaderMap,
-    uri::{Authority, Scheme},
+use axum::{
+    extract::Request,
+    http::{
+        HeaderMap, header,
+        uri::{Authority, Scheme},
+    },
 };
+
+use crate::{caller::Identity, edge::Peer};
+
+/// What a service knows about where its callers reach it; links are made from it.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// The configured URL, without a slash at its end.
+    public: Option<String>,
+    /// Only in front of `proxy` is whoever sets `Forwarded` trusted.
+    identity: Identity,
+}
+
+impl Endpoint {
+    /// The configured URL, if there is one; without it, each request tells.
+    #[must_use]
+    pub fn new(public: Option<&str>, identity: Identity) -> Self {
+        Self { public: public.map(|url| url.trim_end_matches('/').to_owned()), identity }
+    }
+
+    /// The scheme and host at which the caller of this request reaches the service, such as `https://glance:9292`,
+    /// and the path of the configured URL if it has one; no slash at the end.
+    #[must_use]
+    pub fn of(&self, request: &Request) -> String {
+        if let Some(endpoint) = &self.public {
+            return endpoint.clone();
+        }
+        let said = match self.identity {
+            Identity::Proxy => Forwarded::of(request.headers()),
+            // Anybody may say it.
+            Identity::Development | Identity::Keystone => Forwarded::default(),
+        };
+        let is_tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_tls);
+        let scheme = said.scheme.unwrap_or(if is_tls { Scheme::HTTPS } else { Scheme::HTTP });
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        // HTTP/2 has the host in the URI.
+        let host = said.host.as_ref().or_else(|| request.uri().authority()).map(Authority::as_str).or(host);
+        format!("{scheme}://{}", host.unwrap_or("localhost"))
+    }
+}
 
 /// How callers reach the proxy.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Forwarded {
-    pub(super) scheme: Option<Scheme>,
-    pub(super) host: Option<Authority>,
+struct Forwarded {
+    scheme: Option<Scheme>,
+    host: Option<Authority>,
 }
 
 impl Forwarded {
-    /// What the headers of a proxy say; what makes no sense, they do not say.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    /// What the headers of a proxy say; what cannot be parsed is ignored.
+    fn of(headers: &HeaderMap) -> Self {
         let first = |name: &str| {
             let text = headers.get(name)?.to_str().ok()?;
             text.split(',').next().map(|first| first.trim().to_owned()).filter(|first| !first.is_empty())

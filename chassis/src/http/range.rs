@@ -5,11 +5,21 @@ use std::ops::Range;
 use axum::http::{HeaderMap, header};
 use common::violations::Violations;
 
-use crate::error::Error;
+/// Why there is no such part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The request names several parts.
+    Several(Violations),
+    /// The part is outside the data, which has this many bytes.
+    Outside {
+        /// Size of the data, in bytes.
+        size: u64,
+    },
+}
 
-/// The part that `Range` names, of data of `size` bytes; none if it names none. A header of another unit, or that
-/// makes no sense, is as none; of several parts Glance gives none at all.
-pub(super) fn part(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>, Error> {
+/// The part that `Range` names, of data of `size` bytes; none if it names none. A header in another unit, or one that
+/// cannot be parsed, is ignored; several parts are refused, as in Glance.
+pub fn part(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>, Error> {
     let mut lines = headers.get_all(header::RANGE).iter();
     let Some(line) = lines.next() else { return content_range(headers, size) };
     if lines.next().is_some() {
@@ -19,7 +29,7 @@ pub(super) fn part(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>,
     match parts.as_slice() {
         [] => Ok(None),
         [part] => part.of(size),
-        _ => Err(Violations::one("Range", "names several parts; ask for one at a time").into()),
+        _ => Err(Error::Several(Violations::one("Range", "names several parts; ask for one at a time"))),
     }
 }
 
@@ -62,7 +72,7 @@ impl Part {
             }
             Self::Last(1..) if size == 0 => Ok(None),
             Self::Last(count @ 1..) => Ok(Some(size.saturating_sub(count)..size)),
-            Self::From(..) | Self::Last(0) => Err(Error::Range { size }),
+            Self::From(..) | Self::Last(0) => Err(Error::Outside { size }),
         }
     }
 }
@@ -89,7 +99,7 @@ fn content_range(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>, E
         Some((part, whole)) if part.start < size && (part.end <= size || whole.is_some()) => {
             Ok(Some(part.start..part.end.min(size)))
         }
-        _ => Err(Error::Range { size }),
+        _ => Err(Error::Outside { size }),
     }
 }
 
@@ -151,13 +161,13 @@ mod tests {
             "bytes=-000",
             "bytes=99999999999999999999999-",
         ] {
-            assert!(matches!(of_ten(header), Err(Error::Range { size: 10 })), "{header}");
+            assert!(matches!(of_ten(header), Err(Error::Outside { size: 10 })), "{header}");
         }
         for header in ["bytes=0-1,3-4", "bytes=0-1,\t3-4", "bytes=-1,0-", "bytes=0-1,100-"] {
-            assert!(matches!(of_ten(header), Err(Error::Invalid(_))), "{header}");
+            assert!(matches!(of_ten(header), Err(Error::Several(_))), "{header}");
         }
         let empty = part(&HeaderMap::from_iter([(header::RANGE, "bytes=0-".parse().unwrap())]), 0);
-        assert!(matches!(empty, Err(Error::Range { size: 0 })));
+        assert!(matches!(empty, Err(Error::Outside { size: 0 })));
         let end = part(&HeaderMap::from_iter([(header::RANGE, "bytes=-5".parse().unwrap())]), 0);
         assert_eq!(end.unwrap(), None);
     }
