@@ -30,7 +30,7 @@ const MEMBERS: [&str; 2] = ["member", "manager"];
 /// Roles that may read what a project owns (Nova's policy, `PROJECT_READER`; a member is a reader).
 const READERS: [&str; 3] = ["reader", "member", "manager"];
 
-/// The user and the project that did something, as history keeps them; empty where the request named none.
+/// The user and the project that did something, as recorded in history; empty where the request named none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Actor {
     /// `x-user-id`, at most 255 characters.
@@ -80,7 +80,7 @@ pub enum Identity {
 /// Why a caller cannot be identified.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The headers make no sense.
+    /// The headers are malformed.
     #[error(transparent)]
     Invalid(#[from] Violations),
     /// The request names no project and no roles.
@@ -100,9 +100,9 @@ pub enum Error {
         auth_url: Arc<str>,
     },
     /// Keystone is unavailable, and the token is not in the cache.
-    #[error("Keystone is not available, and the token is not known here; try again")]
-    KeystoneAway,
-    /// A browser sends it on behalf of somebody else's page, and the service trusts everybody.
+    #[error("Keystone is not available to validate the token; try again")]
+    KeystoneUnavailable,
+    /// A browser sends the request on behalf of a foreign page, and the service trusts everybody.
     #[error("a page of {0:?} must not call this service, which believes everybody (--identity development)")]
     ForeignOrigin(String),
 }
@@ -129,45 +129,45 @@ impl Identity {
         Ok(())
     }
 
-    /// Reads the caller from the headers of a request, or from gRPC's metadata. Whom a token of Keystone's stands for, they
-    /// do not say.
+    /// Reads the caller from the headers of a request, or from gRPC's metadata. With Keystone, headers identify nobody: only
+    /// Keystone knows whose a token is.
     pub fn caller(self, headers: &HeaderMap) -> Result<Caller, Error> {
         if self == Self::Keystone {
             return Err(Error::Unauthenticated);
         }
-        let said = Said::read(headers, NAMES)?;
+        let claimed = IdentityHeaders::read(headers, IDENTITY_HEADERS)?;
         let token = match self {
-            Self::Development if said.is_nobody() => token(headers)?,
+            Self::Development if claimed.is_nobody() => token(headers)?,
             _ => None,
         };
-        let said = match &token {
+        let claimed = match &token {
             Some(Token::Caller { user_id, project_id, roles }) => {
-                Said { user_id, project_id, roles: Some(roles) }
+                IdentityHeaders { user_id, project_id, roles: Some(roles) }
             }
-            Some(Token::Operator) | None => said,
+            Some(Token::Operator) | None => claimed,
         };
-        if said.is_nobody() && self == Self::Proxy {
+        if claimed.is_nobody() && self == Self::Proxy {
             return Err(Error::Unauthenticated);
         }
-        let caller = said.caller();
-        Ok(Caller { is_admin: said.is_nobody() || caller.is_admin, ..caller })
+        let caller = claimed.caller();
+        Ok(Caller { is_admin: claimed.is_nobody() || caller.is_admin, ..caller })
     }
 }
 
 /// The headers of a caller: its user, project and roles.
-pub const NAMES: [&str; 3] = ["x-user-id", "x-project-id", "x-roles"];
+pub const IDENTITY_HEADERS: [&str; 3] = ["x-user-id", "x-project-id", "x-roles"];
 
-/// What the headers say about a caller.
+/// The caller that the headers claim.
 #[derive(Clone, Copy)]
-pub(crate) struct Said<'a> {
+pub(crate) struct IdentityHeaders<'a> {
     user_id: &'a str,
     project_id: &'a str,
     /// None if the header is absent, which is not the same as a header without roles.
     roles: Option<&'a str>,
 }
 
-impl<'a> Said<'a> {
-    /// Reads the headers, each of which may occur only once: with two, nobody knows which one the gateway set.
+impl<'a> IdentityHeaders<'a> {
+    /// Reads the headers, each of which may occur only once: of two, there is no telling which one the gateway set.
     pub(crate) fn read(headers: &'a HeaderMap, names: [&'static str; 3]) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let mut read = |name, check: fn(&str) -> Result<(), String>| {
@@ -187,7 +187,7 @@ impl<'a> Said<'a> {
         Ok(Self { user_id, project_id, roles })
     }
 
-    /// Whom they name.
+    /// The caller.
     pub(crate) fn caller(&self) -> Caller {
         let actor = Actor { user_id: self.user_id.to_owned(), project_id: self.project_id.to_owned() };
         let roles = self.roles();
@@ -195,20 +195,20 @@ impl<'a> Said<'a> {
         Caller { actor, roles, is_admin, token: None }
     }
 
-    /// Whether they name neither a project nor a role.
+    /// Whether there is neither a project nor a role.
     fn is_nobody(&self) -> bool {
         self.project_id.is_empty() && self.roles().is_empty()
     }
 
-    /// The roles, in lower case. A proxy that sends none, but names a project, vouches for a member of it.
+    /// The roles, in lower case. Without the header, the caller is a member of the project that is named.
     fn roles(&self) -> Vec<String> {
-        let untold = if self.project_id.is_empty() { "" } else { MEMBERS[0] };
-        let roles = self.roles.unwrap_or(untold).split(',').map(str::trim).filter(|role| !role.is_empty());
+        let default = if self.project_id.is_empty() { "" } else { MEMBERS[0] };
+        let roles = self.roles.unwrap_or(default).split(',').map(str::trim).filter(|role| !role.is_empty());
         roles.map(str::to_lowercase).collect()
     }
 }
 
-/// What the token of a request says, if it has one.
+/// The development token of a request, if it has one.
 fn token(headers: &HeaderMap) -> Result<Option<Token>, Error> {
     let token = once(headers, "x-auth-token").map_err(Error::BadToken)?;
     token.map(|token| Token::parse(token.as_bytes()).map_err(Error::BadToken)).transpose()
@@ -275,7 +275,7 @@ impl Error {
             Self::Token { auth_url, .. } => {
                 Description::new(Code::Unauthenticated, "UNAUTHENTICATED").with(AUTH_URL, auth_url)
             }
-            Self::KeystoneAway => {
+            Self::KeystoneUnavailable => {
                 Description::new(Code::Unavailable, "KEYSTONE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
             }
             Self::ForeignOrigin(origin) => Description::new(Code::PermissionDenied, "FOREIGN_ORIGIN")

@@ -28,35 +28,35 @@ use crate::{
 
 mod answer;
 mod arrival;
+mod body;
 mod complete;
-mod held;
+mod connect_info;
 mod host;
 mod limits;
 mod memory;
 mod methods;
+mod observation;
 mod pace;
-mod peer;
 mod places;
-mod seen;
 mod shares;
 #[cfg(test)]
 mod tests;
 
 pub use answer::ResponseFuture;
-pub use held::ResponseBody;
+pub use body::ResponseBody;
+pub use connect_info::ConnectInfo;
+pub(crate) use limits::ConnectionState;
 pub use limits::Limits;
-pub(crate) use limits::Line;
 pub use memory::{Memory, Room};
 pub use methods::Methods;
-pub use peer::Peer;
 
 use answer::{Work, expired};
 use arrival::Arrival;
-use held::PendingResponse;
+use body::PendingResponse;
 use limits::{Admission, Kind};
 use memory::{BudgetedBody, Length, Slot};
+use observation::{Observation, Protocol};
 use pace::Paced;
-use seen::{Observation, Protocol};
 
 /// Lets a request in or refuses it, determines its deadline, ends it when that has passed, and adds the reason and
 /// domain that every error has to the statuses that the gRPC library produces by itself. Counts every answer.
@@ -154,18 +154,18 @@ where
 
     fn call(&mut self, mut request: Request) -> ResponseFuture<S> {
         let misplaced = self.shared.misplaced(&request);
-        let way = match misplaced {
+        let protocol = match misplaced {
             Some(_) => Protocol::http(request.headers()),
             None => Protocol::of(request.headers()),
         };
-        let seen = Observation::new(&request, way, &self.shared.methods);
+        let observation = Observation::new(&request, protocol, &self.shared.methods);
         let span = telemetry::span(&request);
         let kind = Kind::of(&request, self.shared.is_transfer);
         let deadline = self.shared.deadline(&request, kind);
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
-        let taken = self.shared.taken(&request, kind);
+        let pending = self.shared.pending(&request, kind);
         let slot = self.shared.weigh(&mut request, kind);
         let refused = match (misplaced, deadline) {
             (Some(problem), _) => Some(problem),
@@ -185,15 +185,28 @@ where
             }
         };
         let timer = deadline.map(|deadline| sleep_until(deadline.instant()));
-        ResponseFuture { work, timer, place: None, slot, taken, seen, span, shared: Arc::clone(&self.shared) }
+        ResponseFuture {
+            work,
+            timer,
+            place: None,
+            slot,
+            pending,
+            observation,
+            span,
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
 impl Shared {
-    /// When the answer must have been sent: as the caller says, but no later than allowed.
+    /// When the answer must have been sent: when the caller says, but no later than allowed.
     fn deadline(&self, request: &Request, kind: Kind) -> Option<Deadline> {
-        let said = Deadline::from_headers(request.headers());
-        if matches!(kind, Kind::Request | Kind::Free) { Deadline::earlier(said, self.deadline) } else { said }
+        let requested = Deadline::from_headers(request.headers());
+        if matches!(kind, Kind::Request | Kind::Free) {
+            Deadline::earlier(requested, self.deadline)
+        } else {
+            requested
+        }
     }
 
     /// Why a request may not call the gRPC method that it names: the library would answer any request, and a web page
@@ -232,13 +245,13 @@ impl Shared {
     }
 
     /// The place of the answer among those that the connection's client has to read.
-    fn taken(&self, request: &Request, kind: Kind) -> Option<PendingResponse> {
+    fn pending(&self, request: &Request, kind: Kind) -> Option<PendingResponse> {
         let stall = match kind {
             Kind::Request | Kind::Free => self.stall,
             Kind::Transfer | Kind::Watch => 3 * self.stall,
         };
-        let peer = request.extensions().get::<Peer>()?;
-        Some(PendingResponse::new(Arc::clone(&peer.line.answers), stall))
+        let connection = request.extensions().get::<ConnectInfo>()?;
+        Some(PendingResponse::new(Arc::clone(&connection.state.answers), stall))
     }
 
     /// Makes the body of a request arrive without stalling, and wait for room if its message is large; returns where
@@ -260,10 +273,10 @@ impl Shared {
         }
         let is_grpc = matches!(Protocol::of(request.headers()), Protocol::Grpc);
         let length = if is_grpc {
-            Length::Said(Vec::new())
+            Length::Prefixed(Vec::new())
         } else {
             let length = request.body().size_hint().exact();
-            Length::Known(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(self.message))
+            Length::Exact(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(self.message))
         };
         let key = self.admission.key(request);
         let body = mem::take(request.body_mut());

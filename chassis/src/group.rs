@@ -28,7 +28,7 @@ pub struct Lost;
 
 /// How work is grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct BatchLimits {
     /// What the work is called in metrics and traces, such as `creates`.
     pub name: &'static str,
     /// Maximum number of items in a batch, at least 1.
@@ -49,7 +49,7 @@ struct Size<T> {
 pub struct Group<T, R>(Arc<Inner<T, R>>);
 
 struct Inner<T, R> {
-    limits: Limits,
+    limits: BatchLimits,
     size: Size<T>,
     work: Box<dyn Fn(Vec<T>) -> Answers<R> + Send + Sync>,
     queue: Mutex<Queue<T, R>>,
@@ -89,7 +89,7 @@ impl<T, R> fmt::Debug for Group<T, R> {
 
 impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     /// A group whose batches are done by `work`, which answers each item, in order.
-    pub fn new<F>(limits: Limits, work: impl Fn(Vec<T>) -> F + Send + Sync + 'static) -> Self
+    pub fn new<F>(limits: BatchLimits, work: impl Fn(Vec<T>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Vec<R>> + Send + 'static,
     {
@@ -99,7 +99,7 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     /// Like [`Group::new`], but with at most this many `bytes` in a batch, where `size` gives the approximate size of
     /// an item; a larger item is a batch of its own.
     pub fn sized<F>(
-        limits: Limits,
+        limits: BatchLimits,
         bytes: usize,
         size: fn(&T) -> usize,
         work: impl Fn(Vec<T>) -> F + Send + Sync + 'static,

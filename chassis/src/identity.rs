@@ -1,7 +1,7 @@
 //! The caller is determined once per request, behind admission, and recorded for whichever edge answers it.
 //!
-//! An edge with something open to everybody (versions, a health check) does not ask. One that asks refuses
-//! unidentified callers in its own form: gRPC with a status, HTTP with a page.
+//! An edge that asks for the caller refuses unidentified ones in its own form: gRPC with a status, HTTP with an error
+//! document. For whatever is open to everybody (versions, health checks), it does not ask.
 
 use std::{
     fmt,
@@ -26,9 +26,9 @@ use crate::{
 
 mod origin;
 
-/// What identifies callers. It may take a while: a token may have to be shown to whoever issued it.
+/// Identifies callers. That may take a while: a token may have to be validated by Keystone.
 pub trait Identify: Clone {
-    /// The future answer.
+    /// The future caller.
     type Identifying: Future<Output = Result<Caller, Error>>;
 
     /// Who sent a request with these headers to this address.
@@ -44,12 +44,12 @@ impl Identify for Identity {
     }
 }
 
-/// Where a service knows its callers from: what their headers say, or Keystone.
+/// What identifies the callers of a service: the headers of requests, or Keystone.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// What the headers of a request say.
+    /// The headers of a request.
     Headers(Identity),
-    /// What Keystone says of its token.
+    /// Keystone, by the token of a request.
     Keystone(Keystone),
 }
 
@@ -66,21 +66,21 @@ impl Identify for Source {
 
     fn identify(&self, uri: &Uri, headers: &HeaderMap) -> Identifying {
         match self {
-            Self::Headers(identity) => Identifying::Known(identity.identify(uri, headers)),
-            Self::Keystone(keystone) => match keystone.known(headers) {
-                Some(known) => Identifying::Known(future::ready(known)),
-                None => Identifying::Asking(Box::pin(keystone.clone().identify(headers.clone()))),
+            Self::Headers(identity) => Identifying::Ready(identity.identify(uri, headers)),
+            Self::Keystone(keystone) => match keystone.cached(headers) {
+                Some(caller) => Identifying::Ready(future::ready(caller)),
+                None => Identifying::Pending(Box::pin(keystone.clone().identify(headers.clone()))),
             },
         }
     }
 }
 
-/// The answer of a [`Source`] to come.
+/// The future caller from a [`Source`].
 pub enum Identifying {
-    /// Nobody has to be asked.
-    Known(future::Ready<Result<Caller, Error>>),
-    /// Keystone is asked.
-    Asking(Pin<Box<dyn Future<Output = Result<Caller, Error>> + Send>>),
+    /// The caller is known already.
+    Ready(future::Ready<Result<Caller, Error>>),
+    /// Keystone validates the token.
+    Pending(Pin<Box<dyn Future<Output = Result<Caller, Error>> + Send>>),
 }
 
 impl fmt::Debug for Identifying {
@@ -94,53 +94,53 @@ impl Future for Identifying {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Known(known) => Pin::new(known).poll(context),
-            Self::Asking(asking) => asking.as_mut().poll(context),
+            Self::Ready(ready) => Pin::new(ready).poll(context),
+            Self::Pending(pending) => pending.as_mut().poll(context),
         }
     }
 }
 
-/// Who is calling, or why nobody knows; shared by the copies of a request.
+/// Who is calling, or why that is unknown; shared by the clones of a request.
 #[derive(Debug, Clone)]
-struct Known(Result<Arc<Caller>, Error>);
+struct Identified(Result<Arc<Caller>, Error>);
 
-/// Who is calling, as recorded by [`Introduction`]. A request that did not pass through it is nobody's.
+/// Who is calling, as recorded by [`IdentityLayer`]. A request that did not pass through it has no caller.
 pub fn caller(extensions: &Extensions) -> Result<Arc<Caller>, Error> {
-    extensions.get::<Known>().map_or(Err(Error::Unauthenticated), |known| known.0.clone())
+    extensions.get::<Identified>().map_or(Err(Error::Unauthenticated), |identified| identified.0.clone())
 }
 
 /// Records for each request who is calling.
 ///
 /// A service instead of a function (`from_fn`), which would box the future of each request.
 #[derive(Debug, Clone)]
-pub struct Introduction<I>(I);
+pub struct IdentityLayer<I>(I);
 
-impl<I> Introduction<I> {
+impl<I> IdentityLayer<I> {
     /// Callers are identified by `identity`.
     pub const fn new(identity: I) -> Self {
         Self(identity)
     }
 }
 
-/// A service with its [`Introduction`].
+/// A service with its [`IdentityLayer`].
 #[derive(Debug, Clone)]
-pub struct Introduced<I, S> {
+pub struct IdentityService<I, S> {
     identity: I,
     inner: S,
 }
 
-impl<I: Clone, S> Layer<S> for Introduction<I> {
-    type Service = Introduced<I, S>;
+impl<I: Clone, S> Layer<S> for IdentityLayer<I> {
+    type Service = IdentityService<I, S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Introduced { identity: self.0.clone(), inner }
+        IdentityService { identity: self.0.clone(), inner }
     }
 }
 
-impl<I: Identify, S: Service<Request> + Clone> Service<Request> for Introduced<I, S> {
+impl<I: Identify, S: Service<Request> + Clone> Service<Request> for IdentityService<I, S> {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Introducing<I::Identifying, S>;
+    type Future = ResponseFuture<I::Identifying, S>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -149,19 +149,19 @@ impl<I: Identify, S: Service<Request> + Clone> Service<Request> for Introduced<I
     fn call(&mut self, request: Request) -> Self::Future {
         // Health and reflection are for everybody.
         if request.uri().path().starts_with("/grpc.") {
-            return Introducing { stage: Stage::Answering { answer: self.inner.call(request) } };
+            return ResponseFuture { stage: Stage::Answering { answer: self.inner.call(request) } };
         }
         let identifying = self.identity.identify(request.uri(), request.headers());
-        // The one that is ready, and not its copy.
+        // The one that is ready, not its clone.
         let next = self.inner.clone();
         let inner = mem::replace(&mut self.inner, next);
-        Introducing { stage: Stage::Identifying { identifying, waiting: Some((request, inner)) } }
+        ResponseFuture { stage: Stage::Identifying { identifying, waiting: Some((request, inner)) } }
     }
 }
 
 pin_project! {
     /// A request in progress: first its caller is determined, then it is answered.
-    pub struct Introducing<F, S>
+    pub struct ResponseFuture<F, S>
     where
         S: Service<Request>,
     {
@@ -176,7 +176,7 @@ pin_project! {
     where
         S: Service<Request>,
     {
-        // Who is calling? What waits for the answer is taken once.
+        // The caller is being identified; the rest is taken once that is done.
         Identifying {
             #[pin]
             identifying: F,
@@ -189,13 +189,13 @@ pin_project! {
     }
 }
 
-impl<F, S: Service<Request>> fmt::Debug for Introducing<F, S> {
+impl<F, S: Service<Request>> fmt::Debug for ResponseFuture<F, S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Introducing").finish_non_exhaustive()
+        formatter.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 
-impl<F, S> Future for Introducing<F, S>
+impl<F, S> Future for ResponseFuture<F, S>
 where
     F: Future<Output = Result<Caller, Error>>,
     S: Service<Request>,
@@ -205,15 +205,15 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut stage = self.project().stage;
         loop {
-            let (mut request, mut inner, known) = match stage.as_mut().project() {
+            let (mut request, mut inner, identified) = match stage.as_mut().project() {
                 At::Answering { answer } => return answer.poll(context),
                 At::Identifying { identifying, waiting } => {
-                    let known = ready!(identifying.poll(context));
-                    let (request, inner) = waiting.take().expect("a caller is found out once");
-                    (request, inner, Known(known.map(Arc::new)))
+                    let caller = ready!(identifying.poll(context));
+                    let (request, inner) = waiting.take().expect("a caller is identified once");
+                    (request, inner, Identified(caller.map(Arc::new)))
                 }
             };
-            request.extensions_mut().insert(known);
+            request.extensions_mut().insert(identified);
             let answer = inner.call(request);
             stage.set(Stage::Answering { answer });
         }
@@ -263,7 +263,7 @@ mod tests {
             let (tell, asked) = oneshot::channel();
             let identity = Elsewhere(Arc::new(Mutex::new(Some(asked))));
             let service =
-                ServiceBuilder::new().layer(Introduction::new(identity)).service(service_fn(project));
+                ServiceBuilder::new().layer(IdentityLayer::new(identity)).service(service_fn(project));
             let answering = tokio::spawn(service.oneshot(Request::new(Body::empty())));
             tokio::task::yield_now().await;
             assert!(!answering.is_finished());
@@ -282,7 +282,7 @@ mod tests {
     async fn health_is_for_everybody_and_an_unknown_way_is_nobodys() {
         // Whoever is asked is not there any more.
         let identity = Elsewhere(Arc::new(Mutex::new(None)));
-        let service = ServiceBuilder::new().layer(Introduction::new(identity)).service(service_fn(project));
+        let service = ServiceBuilder::new().layer(IdentityLayer::new(identity)).service(service_fn(project));
         let request = Request::builder().uri("/grpc.health.v1.Health/Check").body(Body::empty()).unwrap();
         assert_eq!(text(service.oneshot(request).await.unwrap()).await, "nobody");
     }

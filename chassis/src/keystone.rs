@@ -2,7 +2,7 @@
 //! (`GET /v3/auth/tokens`).
 //!
 //! An answer is cached until the token expires, up to a maximum: a revoked token works for that long. Concurrent requests
-//! with the same token share one question, which continues if those that asked it leave. While Keystone is unavailable,
+//! with the same token share one validation, which continues if the callers leave. While Keystone is unavailable,
 //! cached tokens keep working until they leave the cache, and nobody else is let in.
 
 use std::{
@@ -35,15 +35,15 @@ use login::Login;
 use metrics::METRICS;
 use token::Token;
 
-/// Most questions that are under way or wait for others; whoever brings another token is told to come again.
-const MOST_QUESTIONS: usize = 1024;
+/// Maximum number of validations in progress or waiting; a caller with yet another token is told to try again.
+const MAX_VALIDATIONS: usize = 1024;
 
 /// The header of a caller's token.
 pub const AUTH_TOKEN: &str = "x-auth-token";
-/// The header of the token of the service that calls for somebody.
+/// The header of the token of a service that calls on behalf of a caller.
 pub const SERVICE_TOKEN: &str = "x-service-token";
 
-/// Keystone, as a service asks it; copies share what they know.
+/// Validates tokens with Keystone; clones share a cache.
 #[derive(Clone)]
 pub struct Keystone(Arc<Inner>);
 
@@ -59,24 +59,24 @@ struct Inner {
     /// Where callers get their tokens.
     auth_url: Arc<str>,
     cache: Cache,
-    /// Questions that are under way.
-    asking: Mutex<HashMap<Key, watch::Receiver<Option<Verdict>>>>,
+    /// Validations in progress.
+    in_progress: Mutex<HashMap<Key, watch::Receiver<Option<Verdict>>>>,
 }
 
-/// What is known of a token; `Err` if it is not valid.
-type Verdict = Result<Result<Arc<Token>, Rejected>, Away>;
+/// A token, `Err(Rejected)` if it is not valid, or no answer.
+type Verdict = Result<Result<Arc<Token>, Rejected>, NoAnswer>;
 
 /// Keystone does not know the token, or it has expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rejected;
 
-/// Keystone gives no answer that can be used.
+/// Keystone gives no usable answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Away;
+struct NoAnswer;
 
 impl Keystone {
-    /// Who sends a request with these headers, if nobody has to be asked.
-    pub(crate) fn known(&self, headers: &HeaderMap) -> Option<Result<Caller, Error>> {
+    /// Who sends a request with these headers, if the cache knows.
+    pub(crate) fn cached(&self, headers: &HeaderMap) -> Option<Result<Caller, Error>> {
         let tokens = match Tokens::read(headers) {
             Ok(tokens) => tokens,
             Err(problem) => return Some(Err(self.refuse(problem))),
@@ -88,8 +88,8 @@ impl Keystone {
                 Err(Rejected) => return Some(Err(self.refuse(SERVICE_INVALID))),
             },
         };
-        let known = self.0.cache.get(&Key::of(tokens.user, is_for_another))?;
-        Some(self.caller(&tokens, known, headers))
+        let token = self.0.cache.get(&Key::of(tokens.user, is_for_another))?;
+        Some(self.caller(&tokens, token, headers))
     }
 
     /// Who sends a request with these headers.
@@ -102,17 +102,17 @@ impl Keystone {
                 token.map_err(|Rejected| self.refuse(SERVICE_INVALID))?.is_service()
             }
         };
-        let known = self.check(tokens.user, is_for_another).await?;
-        self.caller(&tokens, known, &headers)
+        let token = self.check(tokens.user, is_for_another).await?;
+        self.caller(&tokens, token, &headers)
     }
 
     fn caller(
         &self,
         tokens: &Tokens<'_>,
-        known: Result<Arc<Token>, Rejected>,
+        token: Result<Arc<Token>, Rejected>,
         headers: &HeaderMap,
     ) -> Result<Caller, Error> {
-        let token = known.map_err(|Rejected| self.refuse(INVALID))?;
+        let token = token.map_err(|Rejected| self.refuse(INVALID))?;
         token.caller(tokens.user, headers)
     }
 
@@ -120,51 +120,51 @@ impl Keystone {
         Error::Token { problem, auth_url: Arc::clone(&self.0.auth_url) }
     }
 
-    /// What is known of a token, or else what Keystone says of it. Of a caller for whom a service calls, it may have
-    /// expired a while ago: Keystone knows how long (`[token] allow_expired_window`).
+    /// A token from the cache, or from Keystone. One that a service passes on may have expired a while ago; how long ago is
+    /// up to Keystone (`[token] allow_expired_window`).
     async fn check(
         &self,
         token: &HeaderValue,
         may_be_expired: bool,
     ) -> Result<Result<Arc<Token>, Rejected>, Error> {
         let key = Key::of(token, may_be_expired);
-        if let Some(known) = self.0.cache.get(&key) {
-            return Ok(known);
+        if let Some(cached) = self.0.cache.get(&key) {
+            return Ok(cached);
         }
         let mut answer = self.ask(key, token.clone(), may_be_expired);
         let verdict = match answer.wait_for(Option::is_some).await {
-            Ok(verdict) => verdict.clone().unwrap_or(Err(Away)),
-            // There are too many questions, or whoever asked has panicked.
-            Err(_) => Err(Away),
+            Ok(verdict) => verdict.clone().unwrap_or(Err(NoAnswer)),
+            // There are too many validations, or this one has panicked.
+            Err(_) => Err(NoAnswer),
         };
-        verdict.map_err(|Away| Error::KeystoneAway)
+        verdict.map_err(|NoAnswer| Error::KeystoneUnavailable)
     }
 
-    /// The answer to come to a question about a token, which others may have asked.
+    /// The future verdict on a token, which other requests may be waiting for, too.
     fn ask(&self, key: Key, token: HeaderValue, may_be_expired: bool) -> watch::Receiver<Option<Verdict>> {
-        let mut asking = self.0.asking.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(answer) = asking.get(&key) {
+        let mut in_progress = self.0.in_progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = in_progress.get(&key) {
             return answer.clone();
         }
-        let (told, answer) = watch::channel(None);
-        if asking.len() >= MOST_QUESTIONS {
+        let (sender, answer) = watch::channel(None);
+        if in_progress.len() >= MAX_VALIDATIONS {
             return answer;
         }
-        asking.insert(key, answer.clone());
-        let question = Question { keystone: self.clone(), key };
-        // A task of its own: whoever asked first may leave.
+        in_progress.insert(key, answer.clone());
+        let validation = Validation { keystone: self.clone(), key };
+        // A task of its own: the caller that began it may leave.
         tokio::spawn(async move {
-            let verdict = question.keystone.0.question(&token, may_be_expired).await;
-            if let Ok(known) = &verdict {
-                question.keystone.0.cache.keep(key, known.clone());
+            let verdict = validation.keystone.0.validate(&token, may_be_expired).await;
+            if let Ok(token) = &verdict {
+                validation.keystone.0.cache.keep(key, token.clone());
             }
-            told.send_replace(Some(verdict));
-            drop(question);
+            sender.send_replace(Some(verdict));
+            drop(validation);
         });
         answer
     }
 
-    /// What a caller is told whose token another service does not take any more.
+    /// What to tell a caller whose token another service no longer accepts.
     #[must_use]
     pub fn revoked(&self) -> Error {
         self.refuse(INVALID)
@@ -172,32 +172,29 @@ impl Keystone {
 
     /// The token of this service itself, for calls to others.
     pub async fn own_token(&self) -> Result<HeaderValue, Unavailable> {
-        Ok(self.0.login.token(&self.0.api).await.map_err(|Away| Unavailable)?.value)
+        Ok(self.0.login.token(&self.0.api).await.map_err(|NoAnswer| Unavailable)?.value)
     }
 }
 
-/// The service has no token of its own, and gets none.
+/// The service has no token of its own, and cannot get one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("Keystone gives this service no token")]
+#[error("Keystone does not issue a token to this service")]
 pub struct Unavailable;
 
 impl Inner {
-    /// Asks Keystone about a token; once more if it is our own token that is not valid any more.
-    async fn question(&self, token: &HeaderValue, may_be_expired: bool) -> Verdict {
+    /// Validates a token; again, with a new token of our own, if ours is no longer valid.
+    async fn validate(&self, token: &HeaderValue, may_be_expired: bool) -> Verdict {
         let answer = async {
             match self.try_once(token, may_be_expired).await {
-                Err(api::Failure::NotUs) => self.try_once(token, may_be_expired).await,
+                Err(api::Failure::Unauthorized) => self.try_once(token, may_be_expired).await,
                 answer => answer,
             }
         };
         let verdict = self.api.in_time(answer).await;
-        METRICS.asked(&verdict);
+        METRICS.validated(&verdict);
         verdict.map_err(|failure| {
-            tracing::warn!(
-                error = &failure as &dyn std::error::Error,
-                "Keystone cannot be asked about a token"
-            );
-            Away
+            tracing::warn!(error = &failure as &dyn std::error::Error, "Keystone cannot validate a token");
+            NoAnswer
         })
     }
 
@@ -206,9 +203,9 @@ impl Inner {
         token: &HeaderValue,
         may_be_expired: bool,
     ) -> Result<Result<Arc<Token>, Rejected>, api::Failure> {
-        let own = self.login.token(&self.api).await.map_err(|Away| api::Failure::NoToken)?;
+        let own = self.login.token(&self.api).await.map_err(|NoAnswer| api::Failure::NoToken)?;
         let answer = self.api.validate(token, &own.value, may_be_expired).await;
-        if let Err(api::Failure::NotUs) = answer {
+        if let Err(api::Failure::Unauthorized) = answer {
             self.login.forget(&own).await;
         }
         let Some(token) = answer? else { return Ok(Err(Rejected)) };
@@ -217,20 +214,20 @@ impl Inner {
     }
 }
 
-/// A question that is under way, until it is dropped.
-struct Question {
+/// A validation in progress, until it is dropped.
+struct Validation {
     keystone: Keystone,
     key: Key,
 }
 
-impl Drop for Question {
+impl Drop for Validation {
     fn drop(&mut self) {
-        self.keystone.0.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.keystone.0.in_progress.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 
-const INVALID: &str = "X-Auth-Token is not valid, or not any more";
-const SERVICE_INVALID: &str = "X-Service-Token is not valid, or not any more";
+const INVALID: &str = "X-Auth-Token is not valid, or no longer valid";
+const SERVICE_INVALID: &str = "X-Service-Token is not valid, or no longer valid";
 
 /// The tokens of a request.
 struct Tokens<'a> {

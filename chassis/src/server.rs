@@ -28,7 +28,7 @@ use crate::{
     caller::{self, Identity},
     db::Db,
     edge::{Edge, IsTransfer, Memory, Methods},
-    identity::{Introduction, Source},
+    identity::{IdentityLayer, Source},
     keystone, metrics,
 };
 
@@ -173,7 +173,7 @@ fn under_its_path(mut request: http::Request<Body>, path: fn(&str) -> Option<Str
 
 /// The request without the headers that only a trusted proxy may set.
 fn without_names(mut request: http::Request<Body>) -> http::Request<Body> {
-    for name in caller::NAMES {
+    for name in caller::IDENTITY_HEADERS {
         request.headers_mut().remove(name);
     }
     request
@@ -236,7 +236,7 @@ pub async fn serve(
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(edge)
         // Behind admission: to know a caller may cost more than to refuse one.
-        .layer(Introduction::new(Source::new(service.identity, options.keystone.clone())))
+        .layer(IdentityLayer::new(Source::new(service.identity, options.keystone.clone())))
         .service(router);
 
     let incoming = incoming::incoming(listeners.public, &options, stopping.clone());

@@ -21,7 +21,7 @@ use chassis::{
 use common::id::Id;
 use serde_json::Value;
 
-use crate::{Terms, error::Error, images::Images};
+use crate::{EdgeOptions, error::Error, images::Images};
 
 mod absent;
 mod attribute;
@@ -55,8 +55,8 @@ type Route = (Method, &'static str, MethodRouter<Arc<Api>>);
 impl Api {
     /// The API on `images`; version discovery points to the public endpoint, or to the host a request names.
     #[must_use]
-    pub fn new(images: Images, terms: Terms<'_>) -> Self {
-        let Terms { public_endpoint, message, identity } = terms;
+    pub fn new(images: Images, options: EdgeOptions<'_>) -> Self {
+        let EdgeOptions { public_endpoint, message, identity } = options;
         Self { images, endpoint: Endpoint::new(public_endpoint, identity), message }
     }
 

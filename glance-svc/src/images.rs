@@ -40,7 +40,7 @@ pub use upload::{Leases, Processors, Upload};
 pub struct Images {
     store: Store,
     data: DataStore,
-    limits: Limits,
+    limits: ImageLimits,
     leases: Leases,
     processors: Processors,
     memory: Memory,
@@ -49,7 +49,7 @@ pub struct Images {
 
 /// How large an image may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ImageLimits {
     /// Most properties.
     pub properties: Quota,
     /// Most bytes of data (Glance, `image_size_cap`).
@@ -62,7 +62,7 @@ pub type Etags = Vec<String>;
 impl Images {
     /// The catalogue in `store`, whose images have their data in `data`.
     #[must_use]
-    pub fn new(store: Store, data: DataStore, limits: Limits) -> Self {
+    pub fn new(store: Store, data: DataStore, limits: ImageLimits) -> Self {
         let (leases, processors) = (Leases::default(), Processors::default());
         let (memory, place) = (Memory::default(), Place::default());
         Self { store, data, limits, leases, processors, memory, place }

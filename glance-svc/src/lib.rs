@@ -21,7 +21,7 @@ pub mod store;
 
 /// What the edges go by.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms<'config> {
+pub struct EdgeOptions<'config> {
     /// Who callers are.
     pub identity: Identity,
     /// Where callers reach this service, if not where their request says.
@@ -40,13 +40,13 @@ fn is_transfer(path: &str) -> bool {
 
 /// Everything glance-svc serves: both edges on `images`, on one port.
 #[must_use]
-pub fn service(images: Images, terms: Terms<'_>, db: Db) -> server::Service {
+pub fn service(images: Images, options: EdgeOptions<'_>, db: Db) -> server::Service {
     let memory = images.memory().clone();
-    let grpc = grpc::image_service(images.clone()).max_decoding_message_size(terms.message);
-    let router = http::Api::new(images, terms).beside(Routes::new(grpc).into_axum_router());
+    let grpc = grpc::image_service(images.clone()).max_decoding_message_size(options.message);
+    let router = http::Api::new(images, options).beside(Routes::new(grpc).into_axum_router());
     server::Service {
         program: "glance-svc",
-        identity: terms.identity,
+        identity: options.identity,
         is_transfer: |request| is_transfer(request.uri().path()),
         path: http::path,
         memory,

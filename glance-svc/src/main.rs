@@ -9,11 +9,11 @@ use chassis::{
 };
 use clap::Parser as _;
 use glance_svc::{
-    Terms,
+    EdgeOptions,
     config::{Command, Config},
     data::DataStore,
     image::properties::Quota,
-    images::{Images, Limits},
+    images::{ImageLimits, Images},
     store::{MIGRATIONS, Store},
 };
 use mimalloc::MiMalloc;
@@ -39,7 +39,7 @@ async fn main() -> anyhow::Result<()> {
     }
     db.migrate_or_wait().await?;
     let data = DataStore::open(&config.data_url).context("cannot open the data store")?;
-    let limits = Limits { properties: Quota(config.image_property_quota), size: config.image_size_cap };
+    let limits = ImageLimits { properties: Quota(config.image_property_quota), size: config.image_size_cap };
     let images = Images::new(Store::new(db.clone(), config.image_cache_bytes), data, limits)
         .sharing(options.limits.memory());
     // Before anybody learns that it runs, and may want to stop it.
@@ -49,12 +49,12 @@ async fn main() -> anyhow::Result<()> {
     listeners.announce("glance-svc")?;
     let sweeping = images.clone();
     tokio::spawn(async move { background::keep("sweep", || sweeping.sweep()).await });
-    let terms = Terms {
+    let edge = EdgeOptions {
         identity: config.identity,
         public_endpoint: config.public_endpoint.as_deref(),
         message: options.limits.message,
     };
-    let service = glance_svc::service(images, terms, db);
+    let service = glance_svc::service(images, edge, db);
     server::serve(listeners, service, options, shutdown).await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
 use chassis::{
     caller::{self, Caller},
     deadline::Deadline,
-    group::{Group, Limits, Lost},
+    group::{BatchLimits, Group, Lost},
     keystone::Keystone,
     peer::BadEndpoint,
     telemetry,
@@ -27,17 +27,17 @@ use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
 use tonic::{Code, Request, Status, TimeoutExpired, transport::Channel};
 
 use crate::{Calls, Failure, Kind, Replicas};
-use said::Said;
+use credentials::{Credentials, credentials};
 
 mod batch;
 mod change;
-mod said;
+mod credentials;
 
 pub use change::Deleted;
 
 type Client = ImageServiceClient<Channel>;
 
-/// Its name, and the domain of its reasons.
+/// The catalogue's name, and the domain of its reasons.
 const NAME: &str = "glance";
 
 /// Largest answer, in bytes: the largest image that the default quota allows has 8.5 MiB.
@@ -66,7 +66,7 @@ pub enum Error {
     /// It answered with something that no image catalogue should send.
     #[error("glance-svc gave no usable answer")]
     Answer(#[source] Option<Status>),
-    /// It does not know the caller any more.
+    /// It no longer accepts the caller's token.
     #[error(transparent)]
     Caller(caller::Error),
     /// It will not do that, now or later.
@@ -83,7 +83,7 @@ pub enum Error {
 }
 
 /// How many requests share a lookup, and how long the next ones wait for one that is late.
-const LIMITS: Limits = Limits { name: "images", batch: 256, patience: Duration::from_millis(10) };
+const LIMITS: BatchLimits = BatchLimits { name: "images", batch: 256, patience: Duration::from_millis(10) };
 
 /// The image catalogue. Concurrent requests for the same image and project share one call, which begins after all of
 /// them have arrived: each gets the image as it is after it asked.
@@ -118,8 +118,8 @@ impl Glance {
         let client = |channel| Client::new(channel).max_decoding_message_size(MAX_ANSWER);
         let kind = Kind { name: NAME, client, calls: &CALLS };
         let replicas = Replicas::new(kind, endpoint, tls)?;
-        let (asked, known_by) = (replicas.clone(), keystone.clone());
-        let answers = move |questions| answer_all(asked.clone(), known_by.clone(), questions);
+        let (peers, identity) = (replicas.clone(), keystone.clone());
+        let answers = move |questions| answer_all(peers.clone(), identity.clone(), questions);
         let questions = Group::new(LIMITS, answers);
         Ok(Self { replicas, questions, timeout, keystone })
     }
@@ -145,12 +145,12 @@ impl Glance {
         deadline: Option<Deadline>,
     ) -> ImageResult {
         let timeout = Deadline::share(deadline, self.timeout);
-        ask_at(&self.replicas, id, revision, &self.said(caller, timeout).await?, timeout).await
+        ask_at(&self.replicas, id, revision, &self.credentials(caller, timeout).await?, timeout).await
     }
 
-    /// What the catalogue is told about a caller.
-    async fn said(&self, caller: &Caller, timeout: Duration) -> Result<Said, Error> {
-        said::of(caller, self.keystone.as_ref(), timeout).await
+    /// The headers that identify a caller to the catalogue.
+    async fn credentials(&self, caller: &Caller, timeout: Duration) -> Result<Credentials, Error> {
+        credentials(caller, self.keystone.as_ref(), timeout).await
     }
 
     /// The longest that a call may take.
@@ -195,37 +195,37 @@ async fn ask(
     question: &Question,
     timeout: Duration,
 ) -> ImageResult {
-    let said = said::of(&question.caller, keystone, timeout).await?;
-    ask_at(replicas, question.id, 0, &said, timeout).await
+    let credentials = credentials(&question.caller, keystone, timeout).await?;
+    ask_at(replicas, question.id, 0, &credentials, timeout).await
 }
 
 async fn ask_at(
     replicas: &Replicas<Client>,
     id: Id,
     revision: i64,
-    said: &Said,
+    credentials: &Credentials,
     timeout: Duration,
 ) -> ImageResult {
     let started = Instant::now();
     let call = |mut client: Client, timeout| {
-        let request = request(pb::GetImageRequest { id: id.to_string(), revision }, said, timeout);
+        let request = request(pb::GetImageRequest { id: id.to_string(), revision }, credentials, timeout);
         async move { client.get_image(request).await }
     };
     match replicas.call(timeout, call).await {
         Err(Failure::Timeout) => Err(Error::Timeout(timeout.as_millis())),
         Err(Failure::Status(status)) => {
-            Err(said.refusal(&status).unwrap_or_else(|| peer_error(id, status, started.elapsed())))
+            Err(credentials.refusal(&status).unwrap_or_else(|| peer_error(id, status, started.elapsed())))
         }
         Ok(answer) => image(id, answer).map(Arc::new).ok_or(Error::Answer(None)),
     }
 }
 
 /// A request that says who is asking, and how long they will wait.
-fn request<T>(message: T, said: &Said, timeout: Duration) -> Request<T> {
+fn request<T>(message: T, credentials: &Credentials, timeout: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(timeout);
     telemetry::hand_on(request.metadata_mut());
-    said.add_to(request.metadata_mut());
+    credentials.add_to(request.metadata_mut());
     request
 }
 

@@ -24,11 +24,11 @@ use tracing::Span;
 use super::{
     Shared,
     arrival::{Arrival, Stalled},
-    held::{PendingResponse, ResponseBody},
+    body::{PendingResponse, ResponseBody},
     memory::{Room, Slot},
+    observation::Observation,
     pace,
     places::{Entry, Place},
-    seen::Observation,
 };
 use crate::{
     http::Problem,
@@ -111,8 +111,8 @@ pin_project! {
         pub(super) timer: Option<Sleep>,
         pub(super) place: Option<Place>,
         pub(super) slot: Option<Slot>,
-        pub(super) taken: Option<PendingResponse>,
-        pub(super) seen: Observation,
+        pub(super) pending: Option<PendingResponse>,
+        pub(super) observation: Observation,
         pub(super) span: Span,
         pub(super) shared: Arc<Shared>,
     }
@@ -120,7 +120,10 @@ pin_project! {
 
 impl<S: Service<Request>> fmt::Debug for ResponseFuture<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("ResponseFuture").field("seen", &self.seen).finish_non_exhaustive()
+        formatter
+            .debug_struct("ResponseFuture")
+            .field("observation", &self.observation)
+            .finish_non_exhaustive()
     }
 }
 
@@ -149,18 +152,18 @@ where
         let mut response = match answered {
             Ok(response) => this.shared.complete(response),
             Err(problem) => {
-                // What is still under way ends here.
+                // What is still running ends here.
                 this.work.set(Work::None { problem: None });
-                this.seen.way.refuse(problem, this.shared.domain)
+                this.observation.protocol.refuse(problem, this.shared.domain)
             }
         };
-        this.seen.count(&response, this.span);
+        this.observation.count(&response, this.span);
         let kept = (this.place.take(), response.extensions_mut().remove::<Room>());
-        let (taken, way) = (this.taken.take(), (this.seen.way, this.shared.domain));
-        if let Some(taken) = &taken {
-            taken.begin();
+        let (pending, protocol) = (this.pending.take(), (this.observation.protocol, this.shared.domain));
+        if let Some(pending) = &pending {
+            pending.begin();
         }
-        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, kept, taken, way))))
+        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, kept, pending, protocol))))
     }
 }
 

@@ -15,12 +15,12 @@ use governor::{
 };
 use tokio::sync::Semaphore;
 
-use super::Peer;
+use super::ConnectInfo;
 use super::{
     IsTransfer,
     memory::{self, Memory},
     pace::Answers,
-    places::{Entry, Place, Room},
+    places::{Entry, Place, Pool},
     shares::share,
 };
 use crate::{
@@ -88,9 +88,9 @@ const WATCHES: u32 = 512;
 /// Lets requests in while there are few enough.
 #[derive(Debug)]
 pub(super) struct Admission {
-    requests: Room,
-    transfers: Room,
-    watches: Room,
+    requests: Pool,
+    transfers: Pool,
+    watches: Pool,
     callers: Option<Callers>,
     hasher: RandomState,
 }
@@ -121,14 +121,14 @@ impl Kind {
 
 /// A connection's share of the places of each kind, and the answers that its client has to read.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct ConnectionState {
     requests: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
     watches: Arc<Semaphore>,
     pub(crate) answers: Arc<Answers>,
 }
 
-impl Line {
+impl ConnectionState {
     pub(crate) fn new(limits: &Limits) -> Self {
         let share = |most: u32| Arc::new(Semaphore::new(share(most as usize)));
         Self {
@@ -156,9 +156,9 @@ impl Admission {
             rate,
         });
         Self {
-            requests: Room::new("requests", limits.in_flight, limits),
-            transfers: Room::new("transfers", limits.transfers, limits),
-            watches: Room::new("watches", WATCHES, &Limits { queued: 0, ..*limits }),
+            requests: Pool::new("requests", limits.in_flight, limits),
+            transfers: Pool::new("transfers", limits.transfers, limits),
+            watches: Pool::new("watches", WATCHES, &Limits { queued: 0, ..*limits }),
             callers,
             hasher: RandomState::new(),
         }
@@ -179,25 +179,27 @@ impl Admission {
         request: &Request,
         kind: Kind,
     ) -> Entry<impl Future<Output = Result<Place, Problem>> + Send + 'static> {
-        let line = request.extensions().get::<Peer>().map(|peer| &peer.line);
-        // Who watches need not say who it is, and many come from one address.
+        let state = request.extensions().get::<ConnectInfo>().map(|connection| &connection.state);
+        // Watchers need not identify themselves, and many share one address, so each connection counts as a caller.
         let key = match kind {
-            Kind::Watch => self.hasher.hash_one(request.extensions().get::<Peer>().map(|peer| peer.address)),
+            Kind::Watch => self
+                .hasher
+                .hash_one(request.extensions().get::<ConnectInfo>().map(|connection| connection.address)),
             _ => self.key(request),
         };
-        let (room, share) = match kind {
+        let (pool, share) = match kind {
             Kind::Free => return Entry::Now(None),
-            Kind::Request => (&self.requests, line.map(|line| &line.requests)),
-            Kind::Transfer => (&self.transfers, line.map(|line| &line.transfers)),
-            Kind::Watch => (&self.watches, line.map(|line| &line.watches)),
+            Kind::Request => (&self.requests, state.map(|state| &state.requests)),
+            Kind::Transfer => (&self.transfers, state.map(|state| &state.transfers)),
+            Kind::Watch => (&self.watches, state.map(|state| &state.watches)),
         };
-        room.enter(key, share.cloned(), kind != Kind::Watch)
+        pool.enter(key, share.cloned(), kind != Kind::Watch)
     }
 
     /// Forgets callers that have been away for so long that their full rate is available again.
     pub(super) fn tidy(&self) {
-        for room in [&self.requests, &self.transfers, &self.watches] {
-            room.tidy();
+        for pool in [&self.requests, &self.transfers, &self.watches] {
+            pool.tidy();
         }
         if let Some(callers) = &self.callers {
             callers.limiter.retain_recent();
@@ -208,14 +210,14 @@ impl Admission {
     /// ignored: a caller could send a different one each time.
     pub(super) fn key(&self, request: &Request) -> u64 {
         let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
-        let said = ["x-user-id", "x-project-id"].map(header);
-        if said.iter().any(Option::is_some) {
-            return self.hasher.hash_one(said);
+        let named = ["x-user-id", "x-project-id"].map(header);
+        if named.iter().any(Option::is_some) {
+            return self.hasher.hash_one(named);
         }
         if let Some(token) = header("x-auth-token") {
             return self.hasher.hash_one(token);
         }
-        let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+        let address = request.extensions().get::<ConnectInfo>().map(|connection| connection.address.ip());
         self.hasher.hash_one(address)
     }
 }

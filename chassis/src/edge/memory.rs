@@ -151,11 +151,11 @@ pub(super) struct BudgetedBody {
 /// The length of a request's message.
 pub(super) enum Length {
     /// This many bytes.
-    Known(usize),
-    /// The message itself says, as gRPC messages do; these bytes of that prefix have arrived.
-    Said(Vec<u8>),
-    /// It has been looked at.
-    BudgetedBody,
+    Exact(usize),
+    /// In the prefix of the message, as in gRPC; these bytes of the prefix have arrived.
+    Prefixed(Vec<u8>),
+    /// It has been counted.
+    Counted,
 }
 
 impl BudgetedBody {
@@ -168,15 +168,15 @@ impl BudgetedBody {
     /// The length of the message, the first time that it is known.
     fn length(&mut self, arrived: &Bytes) -> Option<usize> {
         let length = match &mut self.length {
-            Length::Known(length) => *length,
-            Length::Said(prefix) => {
+            Length::Exact(length) => *length,
+            Length::Prefixed(prefix) => {
                 prefix.extend(arrived.iter().take(PREFIX - prefix.len()));
                 let length = prefix.get(1..PREFIX)?.try_into().ok()?;
                 u32::from_be_bytes(length) as usize
             }
-            Length::BudgetedBody => return None,
+            Length::Counted => return None,
         };
-        self.length = Length::BudgetedBody;
+        self.length = Length::Counted;
         Some(length)
     }
 

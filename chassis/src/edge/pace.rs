@@ -190,7 +190,7 @@ mod tests {
         answers.note(slow, true);
         answers.note(ours, false);
         tokio::time::advance(STALL / 2).await;
-        assert!(!answers.stand_still(), "one is taken, and the other one is to be made");
+        assert!(!answers.stand_still(), "one is being read, and the other one is still being made");
         tokio::time::advance(STALL / 2).await;
         assert!(answers.stand_still());
         answers.end(slow);

@@ -40,7 +40,7 @@ pub(super) enum Entry<W> {
 
 /// Places for requests of a kind.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Pool {
     places: Arc<Semaphore>,
     /// Places of each caller.
     shares: Shares<Share>,
@@ -102,7 +102,7 @@ impl Drop for Place {
     }
 }
 
-impl Room {
+impl Pool {
     /// `most` places, whose queue is counted under this `name`.
     pub(super) fn new(name: &'static str, most: u32, limits: &Limits) -> Self {
         let queue = Queue { length: AtomicU32::new(0), gauge: METRICS.queue(name) };
@@ -133,11 +133,11 @@ impl Room {
     pub(super) fn enter(
         &self,
         key: u64,
-        line: Option<Arc<Semaphore>>,
+        state: Option<Arc<Semaphore>>,
         is_counted: bool,
     ) -> Entry<impl Future<Output = Result<Place, Problem>> + Send + 'static> {
         let own = self.share(key);
-        let wanted = [Some(Arc::clone(&own.places)), line, Some(Arc::clone(&self.places))];
+        let wanted = [Some(Arc::clone(&own.places)), state, Some(Arc::clone(&self.places))];
         if let Some(permits) = try_all(&wanted) {
             return Entry::Now(Some(Place::new(permits, own, is_counted)));
         }

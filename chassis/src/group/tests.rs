@@ -4,12 +4,12 @@ use tokio::sync::Semaphore;
 
 use super::*;
 
-const LIMITS: Limits = Limits { name: "tests", batch: 10, patience: Duration::from_hours(1) };
+const LIMITS: BatchLimits = BatchLimits { name: "tests", batch: 10, patience: Duration::from_hours(1) };
 
 type Gated = (Group<u32, (u32, usize)>, Arc<Semaphore>, Arc<AtomicUsize>);
 
 /// A group whose batches wait for a permit each, and answer each item with the size of its batch.
-fn gated(limits: Limits) -> Gated {
+fn gated(limits: BatchLimits) -> Gated {
     let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let (enter, count) = (Arc::clone(&gate), Arc::clone(&begun));
     let group = Group::new(limits, move |items: Vec<u32>| {
@@ -100,7 +100,7 @@ async fn what_nobody_waits_for_is_not_begun() {
 
 #[tokio::test]
 async fn a_slow_batch_does_not_hold_up_the_next_for_long() {
-    let (group, gate, begun) = gated(Limits { patience: Duration::from_millis(1), ..LIMITS });
+    let (group, gate, begun) = gated(BatchLimits { patience: Duration::from_millis(1), ..LIMITS });
     let tasks: Vec<_> = (0..3)
         .map(|item| {
             let group = group.clone();

@@ -10,7 +10,7 @@ use axum::{
     },
 };
 
-use crate::{caller::Identity, edge::Peer};
+use crate::{caller::Identity, edge::ConnectInfo};
 
 /// What a service knows about where its callers reach it; links are made from it.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Endpoint {
             // Anybody may say it.
             Identity::Development | Identity::Keystone => Forwarded::default(),
         };
-        let is_tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_tls);
+        let is_tls = request.extensions().get::<ConnectInfo>().is_some_and(|connection| connection.is_tls);
         let scheme = said.scheme.unwrap_or(if is_tls { Scheme::HTTPS } else { Scheme::HTTP });
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         // HTTP/2 has the host in the URI.

@@ -1,4 +1,4 @@
-//! Keystone's API: a token that is issued, and one that is asked about.
+//! Keystone's API: issuing a token, and validating one.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,16 +14,16 @@ use tokio::sync::Semaphore;
 use super::token::{Answer, Token};
 use crate::tls::{self, Reloaded};
 
-/// The header that a token is issued in, and asked about with.
+/// The header of the token that is issued or to be validated.
 const SUBJECT_TOKEN: &str = "x-subject-token";
 
-/// Most bytes of an answer: Keystone names the roles, without the catalogue.
+/// Maximum size of an answer, in bytes: it has the roles, but not the service catalogue.
 const MAX_ANSWER: usize = 256 * 1024;
 
-/// Most questions at a time; more wait.
-const AT_A_TIME: usize = 32;
+/// Maximum number of concurrent validations; more wait.
+const MAX_CONCURRENT: usize = 32;
 
-/// Why there is no answer that can be used.
+/// Why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("Keystone cannot be reached")]
@@ -32,11 +32,11 @@ pub(super) enum Failure {
     Timeout(Duration),
     #[error("Keystone answered {0}")]
     Status(StatusCode),
-    #[error("Keystone's answer makes no sense")]
+    #[error("Keystone's answer is malformed")]
     Answer,
-    /// The token of the service itself does not count.
-    #[error("Keystone does not know this service (any more)")]
-    NotUs,
+    /// Keystone rejects the token of the service itself.
+    #[error("Keystone rejects the token of this service")]
+    Unauthorized,
     #[error("this service has no token")]
     NoToken,
     #[error("the credentials of this service cannot be read")]
@@ -46,20 +46,20 @@ pub(super) enum Failure {
 }
 
 pub(super) struct Api {
-    /// That of `/auth/tokens`.
+    /// The URL of `/auth/tokens`.
     url: String,
     timeout: Duration,
     tls: Option<Arc<Reloaded<tls::Client>>>,
-    /// What connections are made with, and the client that makes them.
+    /// The TLS configuration of the client, and the client.
     client: Mutex<Option<(Arc<ClientConfig>, Client)>>,
     places: Semaphore,
 }
 
 impl Api {
-    /// Keystone at the `url` of its version 3.
+    /// Keystone at the `url` of its API version 3.
     pub(super) fn new(url: &str, timeout: Duration, tls: Option<Arc<Reloaded<tls::Client>>>) -> Self {
         let (url, client) = (format!("{url}/auth/tokens"), Mutex::default());
-        Self { url, timeout, tls, client, places: Semaphore::new(AT_A_TIME) }
+        Self { url, timeout, tls, client, places: Semaphore::new(MAX_CONCURRENT) }
     }
 
     /// A new token, and how long it lasts.
@@ -75,7 +75,7 @@ impl Api {
         Ok((token, Answer::read(&body).ok_or(Failure::Answer)?.lifetime()))
     }
 
-    /// What a token stands for; `None` if it is not valid. The service shows its `own`.
+    /// The token, if it is valid; `own` is the token of this service.
     pub(super) async fn validate(
         &self,
         token: &HeaderValue,
@@ -90,7 +90,7 @@ impl Api {
         match status {
             StatusCode::OK => Ok(Some(Answer::read(&body).ok_or(Failure::Answer)?.token())),
             StatusCode::NOT_FOUND => Ok(None),
-            StatusCode::UNAUTHORIZED => Err(Failure::NotUs),
+            StatusCode::UNAUTHORIZED => Err(Failure::Unauthorized),
             status => Err(Failure::Status(status)),
         }
     }
@@ -110,7 +110,7 @@ impl Api {
         self.in_time(answer).await
     }
 
-    /// What comes of it, if that does not take too long.
+    /// Waits for `answer`, but no longer than the timeout.
     pub(super) async fn in_time<T>(
         &self,
         answer: impl Future<Output = Result<T, Failure>>,
@@ -118,7 +118,7 @@ impl Api {
         tokio::time::timeout(self.timeout, answer).await.map_err(|_| Failure::Timeout(self.timeout))?
     }
 
-    /// The client, a new one if the certificates have changed.
+    /// The client; a new one if the certificates have changed.
     fn client(&self) -> Result<Client, Failure> {
         let config = self.tls.as_ref().map(|tls| tls.current());
         let mut current = self.client.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,10 +128,10 @@ impl Api {
             return Ok(client.clone());
         }
         let config = config.map_or_else(|| tls::nobody().map(Arc::new), Ok)?;
-        // Whatever Keystone is behind, it need not speak HTTP/2.
+        // Whatever proxy Keystone is behind need not speak HTTP/2.
         let mut spoken = ClientConfig::clone(&config);
         spoken.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Tokens and passwords go nowhere else, by no proxy and no redirection.
+        // Neither a proxy nor a redirect may see tokens and passwords.
         let client = Client::builder().tls_backend_preconfigured(spoken).no_proxy().redirect(Policy::none());
         let client = client.connect_timeout(self.timeout).build()?;
         *current = Some((config, client.clone()));

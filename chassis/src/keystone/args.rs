@@ -1,4 +1,4 @@
-//! Where Keystone is, and how the service is known there.
+//! Flags: where Keystone is, and how the service logs in there.
 
 use std::{
     collections::HashMap,
@@ -14,14 +14,14 @@ use super::{
     Inner, Keystone,
     api::Api,
     cache::Cache,
-    login::{Credentials, Hidden, Login, Named},
+    login::{Credentials, Login, Named, SecretSource},
 };
 use crate::{
     caller::Identity,
     tls::{self, Reloaded},
 };
 
-/// Where Keystone is, and how the service is known there.
+/// Where Keystone is, and how the service logs in there.
 #[derive(Debug, Clone, Args)]
 pub struct KeystoneArgs {
     /// Keystone, such as `https://keystone:5000/v3`, for `--identity keystone`.
@@ -108,24 +108,24 @@ pub struct KeystoneArgs {
     pub keystone_timeout_ms: u64,
 }
 
-/// Why Keystone cannot be asked.
+/// What is wrong with the flags.
 #[derive(Debug, thiserror::Error)]
 pub enum Misconfigured {
-    /// It is not said where it is.
+    /// There is no URL.
     #[error("--identity keystone needs --keystone-url")]
     NoUrl,
-    /// The URL is none, or does not fit to the CA.
+    /// The URL is malformed, or does not match the CA.
     #[error("--keystone-url must look like http://HOST:PORT/v3, or https://HOST:PORT/v3 with --keystone-ca")]
     BadUrl,
-    /// It is not said who the service is.
+    /// There are no credentials.
     #[error(
         "--identity keystone needs --keystone-username with --keystone-password-file, or \
          --keystone-application-credential-id with --keystone-application-credential-secret-file"
     )]
     NoCredentials,
-    /// Who the service is, is said twice.
-    #[error("{0} and {1} say the same: give one of them")]
-    Twice(&'static str, &'static str),
+    /// There are two kinds of credentials.
+    #[error("{0} and {1} exclude each other: give one of them")]
+    Conflict(&'static str, &'static str),
     /// A file with a secret cannot be read.
     #[error("cannot read {path}")]
     Secret {
@@ -140,7 +140,7 @@ pub enum Misconfigured {
 }
 
 impl KeystoneArgs {
-    /// Keystone, if callers are known from it; files are read.
+    /// Keystone, if it identifies callers; reads the files.
     pub fn open(&self, identity: Identity) -> Result<Option<Keystone>, Misconfigured> {
         if identity != Identity::Keystone {
             return Ok(None);
@@ -158,19 +158,19 @@ impl KeystoneArgs {
             login: Login::new(self.credentials()?),
             auth_url: public_url.into(),
             cache: Cache::new(Duration::from_secs(self.keystone_cache_s)),
-            asking: Mutex::new(HashMap::new()),
+            in_progress: Mutex::new(HashMap::new()),
         }))))
     }
 
     fn credentials(&self) -> Result<Credentials, Misconfigured> {
         let user = self.keystone_username.clone();
         let id = self.keystone_application_credential_id.clone();
-        let password = self.keystone_password.clone().map(Hidden::Value);
-        let file = self.keystone_password_file.clone().map(Hidden::File);
+        let password = self.keystone_password.clone().map(SecretSource::Value);
+        let file = self.keystone_password_file.clone().map(SecretSource::File);
         if password.is_some() && file.is_some() {
-            return Err(Misconfigured::Twice("--keystone-password", "--keystone-password-file"));
+            return Err(Misconfigured::Conflict("--keystone-password", "--keystone-password-file"));
         }
-        let secret = self.keystone_application_credential_secret_file.clone().map(Hidden::File);
+        let secret = self.keystone_application_credential_secret_file.clone().map(SecretSource::File);
         match (user.zip(password.or(file)), id.zip(secret)) {
             (Some((name, password)), None) => {
                 let user = Named { name, domain: self.keystone_user_domain.clone() };
@@ -184,7 +184,7 @@ impl KeystoneArgs {
                 Ok(Credentials::ApplicationCredential { id, secret: readable(secret)? })
             }
             (Some(_), Some(_)) => {
-                Err(Misconfigured::Twice("--keystone-username", "--keystone-application-credential-id"))
+                Err(Misconfigured::Conflict("--keystone-username", "--keystone-application-credential-id"))
             }
             (None, None) => Err(Misconfigured::NoCredentials),
         }
@@ -198,9 +198,9 @@ fn versioned(url: &str) -> String {
 }
 
 /// The secret, if it can be read now.
-fn readable(secret: Hidden) -> Result<Hidden, Misconfigured> {
+fn readable(secret: SecretSource) -> Result<SecretSource, Misconfigured> {
     match (secret.read(), &secret) {
-        (Err(source), Hidden::File(path)) => Err(Misconfigured::Secret { path: path.clone(), source }),
+        (Err(source), SecretSource::File(path)) => Err(Misconfigured::Secret { path: path.clone(), source }),
         _ => Ok(secret),
     }
 }
@@ -223,8 +223,8 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_or_said_twice_is_named() {
-        for (line, said) in [
+    async fn missing_and_conflicting_flags_are_named() {
+        for (line, expected) in [
             ("", "needs --keystone-url"),
             ("--keystone-url keystone", "must look like"),
             ("--keystone-url https://keystone:5000", "--keystone-ca"),
@@ -237,7 +237,7 @@ pub(super) mod tests {
             ("--keystone-url http://k --keystone-username u --keystone-password-file /not/here", "/not/here"),
         ] {
             let refused = open(line).unwrap_err().to_string();
-            assert!(refused.contains(said), "{line}: {refused}");
+            assert!(refused.contains(expected), "{line}: {refused}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is known of tokens, by their hashes: no token is kept.
+//! A cache of tokens, by their hashes: no token itself is kept.
 
 use std::{
     sync::Arc,
@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Rejected, token::Token};
 
-/// Most bytes of tokens that are known, and about how many there are; most tokens that are known to be invalid, which
-/// push out no valid ones.
+/// Maximum size of the valid tokens, in bytes, and their expected number; maximum number of invalid tokens, which are kept
+/// apart so that they evict no valid ones.
 const BYTES: u64 = 16 * 1024 * 1024;
 const TOKENS: usize = 10_000;
 const INVALID_TOKENS: usize = 4096;
@@ -31,9 +31,9 @@ impl Key {
     }
 }
 
-/// What is known, until when.
+/// A valid token, and until when it may be used.
 #[derive(Clone)]
-struct Known {
+struct Entry {
     token: Arc<Token>,
     until: Instant,
 }
@@ -41,20 +41,20 @@ struct Known {
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<Key, Known> for Bytes {
-    fn weight(&self, _: &Key, known: &Known) -> u64 {
-        known.token.bytes()
+impl Weighter<Key, Entry> for Bytes {
+    fn weight(&self, _: &Key, entry: &Entry) -> u64 {
+        entry.token.bytes()
     }
 }
 
 pub(super) struct Cache {
-    valid: sync::Cache<Key, Known, Bytes>,
+    valid: sync::Cache<Key, Entry, Bytes>,
     invalid: sync::Cache<Key, Instant>,
     longest: Duration,
 }
 
 impl Cache {
-    /// A cache that knows a token for so long at most.
+    /// A cache that keeps a token for this long at most.
     pub(super) fn new(longest: Duration) -> Self {
         Self {
             valid: sync::Cache::with_weighter(TOKENS, BYTES, Bytes),
@@ -65,9 +65,9 @@ impl Cache {
 
     pub(super) fn get(&self, key: &Key) -> Option<Result<Arc<Token>, Rejected>> {
         let now = Instant::now();
-        if let Some(known) = self.valid.get(key) {
-            if now < known.until {
-                return Some(Ok(known.token));
+        if let Some(entry) = self.valid.get(key) {
+            if now < entry.until {
+                return Some(Ok(entry.token));
             }
             self.valid.remove(key);
         }
@@ -79,15 +79,15 @@ impl Cache {
         None
     }
 
-    pub(super) fn keep(&self, key: Key, known: Result<Arc<Token>, Rejected>) {
+    pub(super) fn keep(&self, key: Key, token: Result<Arc<Token>, Rejected>) {
         let now = Instant::now();
-        match known {
+        match token {
             Ok(token) => {
                 let left = token.expires - common::clock::now();
                 let may_be_expired = key.1;
                 let left = if may_be_expired { TimeDelta::MAX } else { left };
                 let counts = left.to_std().unwrap_or_default().min(self.longest);
-                self.valid.insert(key, Known { token, until: now + counts });
+                self.valid.insert(key, Entry { token, until: now + counts });
             }
             Err(Rejected) => self.invalid.insert(key, now + INVALID.min(self.longest)),
         }

@@ -1,4 +1,4 @@
-//! The token of the service itself: had by a password or an application credential, and renewed before it expires.
+//! The token of the service itself: issued for a password or an application credential, and renewed before it expires.
 
 use std::{
     path::PathBuf,
@@ -10,22 +10,22 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{
-    Away,
+    NoAnswer,
     api::{Api, Failure},
     metrics::METRICS,
 };
 
-/// How long a login that failed is not tried again.
+/// How long after a failed login the next one is tried.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What the service shows of itself.
+/// What the service logs in with.
 #[derive(Debug, Clone)]
 pub(super) enum Credentials {
-    Password { user: Named, password: Hidden, project: Named },
-    ApplicationCredential { id: String, secret: Hidden },
+    Password { user: Named, password: SecretSource, project: Named },
+    ApplicationCredential { id: String, secret: SecretSource },
 }
 
-/// A name, and that of its domain.
+/// A name, and the name of its domain.
 #[derive(Debug, Clone)]
 pub(super) struct Named {
     pub(super) name: String,
@@ -34,18 +34,18 @@ pub(super) struct Named {
 
 /// A secret: itself, or a file that holds it, which is read again each time.
 #[derive(Clone)]
-pub(super) enum Hidden {
+pub(super) enum SecretSource {
     Value(String),
     File(PathBuf),
 }
 
-impl std::fmt::Debug for Hidden {
+impl std::fmt::Debug for SecretSource {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("…")
     }
 }
 
-impl Hidden {
+impl SecretSource {
     /// The secret, without the end of its last line.
     pub(super) fn read(&self) -> std::io::Result<String> {
         match self {
@@ -62,7 +62,7 @@ impl Named {
 }
 
 impl Credentials {
-    /// What Keystone is shown (`POST /v3/auth/tokens`).
+    /// The body of the login (`POST /v3/auth/tokens`).
     fn request(&self) -> std::io::Result<Value> {
         Ok(match self {
             Self::Password { user, password, project } => {
@@ -86,7 +86,7 @@ impl Credentials {
 
 /// The token of the service.
 #[derive(Debug, Clone)]
-pub(super) struct Own {
+pub(super) struct OwnToken {
     pub(super) value: HeaderValue,
     renew: Instant,
 }
@@ -98,7 +98,7 @@ pub(super) struct Login {
 
 #[derive(Default)]
 struct State {
-    own: Option<Own>,
+    own: Option<OwnToken>,
     failed: Option<Instant>,
 }
 
@@ -108,13 +108,13 @@ impl Login {
     }
 
     /// The token, a new one if need be: whoever comes meanwhile waits for that.
-    pub(super) async fn token(&self, api: &Api) -> Result<Own, Away> {
+    pub(super) async fn token(&self, api: &Api) -> Result<OwnToken, NoAnswer> {
         let mut state = self.state.lock().await;
         if let Some(own) = state.own.as_ref().filter(|own| Instant::now() < own.renew) {
             return Ok(own.clone());
         }
         if state.failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
-            return Err(Away);
+            return Err(NoAnswer);
         }
         let got = self.get(api).await;
         METRICS.logged_in(got.is_ok());
@@ -127,20 +127,20 @@ impl Login {
                 let error = &failure as &dyn std::error::Error;
                 tracing::error!(error, "Keystone gives this service no token");
                 state.failed = Some(Instant::now());
-                Err(Away)
+                Err(NoAnswer)
             }
         }
     }
 
-    async fn get(&self, api: &Api) -> Result<Own, Failure> {
+    async fn get(&self, api: &Api) -> Result<OwnToken, Failure> {
         let request = self.credentials.request().map_err(Failure::Credentials)?;
         let (value, lifetime) = api.log_in(&request).await?;
         // Four fifths: what is asked with it takes a while, and others are shown it.
-        Ok(Own { value, renew: Instant::now() + lifetime / 5 * 4 })
+        Ok(OwnToken { value, renew: Instant::now() + lifetime / 5 * 4 })
     }
 
-    /// Keystone does not take this token any more.
-    pub(super) async fn forget(&self, own: &Own) {
+    /// Keystone no longer accepts this token.
+    pub(super) async fn forget(&self, own: &OwnToken) {
         let mut state = self.state.lock().await;
         if state.own.as_ref().is_some_and(|current| current.value == own.value) {
             state.own = None;

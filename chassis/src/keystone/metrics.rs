@@ -1,4 +1,4 @@
-//! What is counted of questions to Keystone.
+//! Metrics of Keystone.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,19 +13,19 @@ use super::{Rejected, api::Failure, token::Token};
 /// One for all services of a process.
 pub(super) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::default);
 
-/// Adds what is counted to a registry.
+/// Registers the metrics of Keystone.
 pub fn register(registry: &mut Registry) {
     registry.register(
         "imprint_keystone_questions",
-        "Questions to Keystone about tokens, by their outcome: valid, invalid, or failed",
+        "Validations of tokens by Keystone, by outcome: valid, invalid, or failed",
         METRICS.questions.clone(),
     );
     registry.register(
         "imprint_keystone_logins",
-        "Tokens of its own that the service asked Keystone for, by the result",
+        "Logins of the service itself at Keystone, by result: ok or failed",
         METRICS.logins.clone(),
     );
-    // There from the start, so that a rate can be told from their first step on.
+    // Present from the start: `rate` misses the first increment of a series that appears with it.
     for outcome in ["valid", "invalid", "failed"] {
         drop(METRICS.questions.get_or_create(&Question { outcome }));
     }
@@ -51,8 +51,8 @@ struct Login {
 }
 
 impl Metrics {
-    /// Counts a question.
-    pub(super) fn asked(&self, verdict: &Result<Result<Arc<Token>, Rejected>, Failure>) {
+    /// Counts a validation.
+    pub(super) fn validated(&self, verdict: &Result<Result<Arc<Token>, Rejected>, Failure>) {
         let outcome = match verdict {
             Ok(Ok(_)) => "valid",
             Ok(Err(Rejected)) => "invalid",

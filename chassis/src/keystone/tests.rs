@@ -61,10 +61,10 @@ async fn an_answer_that_is_none_lets_nobody_in() {
         (StatusCode::UNAUTHORIZED, String::new()),
     ] {
         let (keystone, _) = keystone(vec![(status, body)]).await;
-        assert!(keystone.known(&with("t")).is_none());
+        assert!(keystone.cached(&with("t")).is_none());
         let refused = keystone.clone().identify(with("t")).await;
-        assert!(matches!(refused, Err(Error::KeystoneAway)), "{status}: {refused:?}");
-        assert!(keystone.known(&with("t")).is_none(), "{status}: that says nothing of the token");
+        assert!(matches!(refused, Err(Error::KeystoneUnavailable)), "{status}: {refused:?}");
+        assert!(keystone.cached(&with("t")).is_none(), "{status}: that says nothing of the token");
     }
 }
 
@@ -73,9 +73,9 @@ async fn what_keystone_says_is_known() {
     let (keystone, logins) = keystone(vec![(StatusCode::OK, token())]).await;
     let caller = keystone.clone().identify(with("t")).await.unwrap();
     assert!(caller.is_of("p") && caller.is_member() && !caller.is_admin);
-    assert_eq!(keystone.known(&with("t")).unwrap().unwrap(), caller);
+    assert_eq!(keystone.cached(&with("t")).unwrap().unwrap(), caller);
     assert_eq!(logins.load(Ordering::Relaxed), 1);
-    assert!(keystone.known(&HeaderMap::new()).unwrap().is_err(), "whoever has no token is nobody at once");
+    assert!(keystone.cached(&HeaderMap::new()).unwrap().is_err(), "whoever has no token is nobody at once");
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn a_token_that_keystone_does_not_know_is_nobodys() {
         keystone(vec![(StatusCode::NOT_FOUND, String::new()), (StatusCode::OK, token())]).await;
     let refused = keystone.clone().identify(with("t")).await;
     assert!(matches!(refused, Err(Error::Token { problem: INVALID, .. })), "{refused:?}");
-    assert!(keystone.known(&with("t")).unwrap().is_err(), "for a while it stays so");
+    assert!(keystone.cached(&with("t")).unwrap().is_err(), "for a while it stays so");
 }
 
 #[tokio::test]

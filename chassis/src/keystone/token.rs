@@ -1,20 +1,20 @@
-//! What Keystone says of a token, and whom that makes of a request.
+//! A token as Keystone describes it, and the caller that sends it.
 
 use axum::http::{HeaderMap, HeaderValue};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use crate::caller::{ADMIN, Actor, Caller, Error, Said, Secret};
+use crate::caller::{ADMIN, Actor, Caller, Error, IdentityHeaders, Secret};
 
 /// The role of services (`service_token_roles` of OpenStack's middleware).
 const SERVICE: &str = "service";
 
-/// Headers that say for whom a service calls that has no token of its caller any more, such as for a job that outlives
-/// it: user, project and roles. Of anybody but services they do not count.
+/// Headers with the user, project and roles that a service calls on behalf of when it has no token of theirs any more, such
+/// as in a job that outlives the token. They are ignored unless the caller is a service or an admin.
 pub const ON_BEHALF_OF: [&str; 3] =
     ["x-on-behalf-of-user-id", "x-on-behalf-of-project-id", "x-on-behalf-of-roles"];
 
-/// What is known of a valid token.
+/// A valid token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) expires: DateTime<Utc>,
@@ -24,7 +24,7 @@ pub(super) struct Token {
     pub(super) is_admin: bool,
 }
 
-/// An answer of Keystone's about a token.
+/// Keystone's answer about a token.
 #[derive(Deserialize)]
 pub(super) struct Answer {
     token: Described,
@@ -39,7 +39,7 @@ struct Described {
     system: Option<System>,
     #[serde(default)]
     roles: Vec<Role>,
-    /// Whether an admin of the project is one of the whole cloud; any is, where no project was chosen.
+    /// Whether an admin of this project is an admin of the whole cloud; absent unless Keystone has an admin project.
     is_admin_project: Option<bool>,
 }
 
@@ -69,8 +69,7 @@ impl Answer {
         (self.token.expires_at - self.token.issued_at).to_std().unwrap_or_default()
     }
 
-    /// The token. Roles count in a project and in the whole system; those in a domain name no project that anything
-    /// here belongs to.
+    /// The token. Roles count in a project and in the whole system, not in a domain: nothing here belongs to a domain.
     pub(super) fn token(self) -> Token {
         let Described { expires_at: expires, user, project, system, roles, is_admin_project, .. } =
             self.token;
@@ -86,7 +85,7 @@ impl Answer {
 }
 
 impl Token {
-    /// Whether services have it.
+    /// Whether it is a service's.
     pub(super) fn is_service(&self) -> bool {
         self.roles.iter().any(|role| role == SERVICE)
     }
@@ -97,13 +96,12 @@ impl Token {
         texts.map(|text| text.len() as u64 + 24).sum::<u64>() + 256
     }
 
-    /// Who sends a request with this token: its user, or the one on whose behalf a service calls, with no right that the
-    /// service has not.
+    /// Who sends a request with this token: its user, or the user on whose behalf a service calls, who is an admin only if
+    /// the service is one, too.
     pub(super) fn caller(&self, value: &HeaderValue, headers: &HeaderMap) -> Result<Caller, Error> {
         let may_name = self.is_service() || self.is_admin;
         if may_name && ON_BEHALF_OF.iter().any(|name| headers.contains_key(*name)) {
-            let said = Said::read(headers, ON_BEHALF_OF)?;
-            let caller = said.caller();
+            let caller = IdentityHeaders::read(headers, ON_BEHALF_OF)?.caller();
             return Ok(Caller { is_admin: caller.is_admin && self.is_admin, ..caller });
         }
         let token = Some(Secret(value.clone()));

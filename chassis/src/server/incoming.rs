@@ -24,7 +24,7 @@ use tonic::transport::server::Connected;
 use super::Options;
 use crate::{
     background,
-    edge::{Limits, Line, Peer},
+    edge::{ConnectInfo, ConnectionState, Limits},
     metrics::METRICS,
     tls::{self, Reloaded},
 };
@@ -47,7 +47,7 @@ const READY: usize = 64;
 /// A connection.
 pub(super) struct Connection {
     io: Io,
-    peer: Peer,
+    connect_info: ConnectInfo,
     used: Instant,
     stall: Duration,
     idle: Pin<Box<Sleep>>,
@@ -150,9 +150,16 @@ impl Acceptor {
 impl Connection {
     fn new(io: Io, address: SocketAddr, limits: &Limits, open: Open) -> Self {
         let is_tls = matches!(io, Io::Tls(_));
-        let peer = Peer { address, is_tls, line: Arc::new(Line::new(limits)) };
+        let connect_info = ConnectInfo { address, is_tls, state: Arc::new(ConnectionState::new(limits)) };
         let (used, stall) = (Instant::now(), limits.stall);
-        Self { io, peer, used, stall, idle: Box::pin(sleep_until(next_look(used, stall))), _open: open }
+        Self {
+            io,
+            connect_info,
+            used,
+            stall,
+            idle: Box::pin(sleep_until(next_look(used, stall))),
+            _open: open,
+        }
     }
 
     /// Records that something happens; times out if nothing has for too long. If a client carries on but reads nothing of
@@ -164,7 +171,7 @@ impl Connection {
         }
         loop {
             ready!(self.idle.as_mut().poll(context));
-            if self.used + IDLE <= Instant::now() || self.peer.line.answers.stand_still() {
+            if self.used + IDLE <= Instant::now() || self.connect_info.state.answers.stand_still() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             self.idle.as_mut().reset(next_look(self.used, self.stall));
@@ -244,9 +251,9 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Peer;
+    type ConnectInfo = ConnectInfo;
 
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+    fn connect_info(&self) -> ConnectInfo {
+        self.connect_info.clone()
     }
 }

@@ -5,12 +5,12 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use chassis::{caller::Identity, db::Db, edge, identity::Introduction};
+use chassis::{caller::Identity, db::Db, edge, identity::IdentityLayer};
 use glance_svc::{
-    Terms,
+    EdgeOptions,
     data::{DataStore, DataUrl},
     image::properties::Quota,
-    images::{Images, Limits},
+    images::{ImageLimits, Images},
     store::{CACHE_BYTES, MIGRATIONS, Store},
 };
 use serde_json::{Value, json};
@@ -75,12 +75,12 @@ async fn serve(folder: &TempDir) -> Router {
     db.migrate().await.expect("the database can be migrated");
     let data = DataUrl::Folder(folder.path().join("data"));
     let data = DataStore::open(&data).expect("the folder of data can be made");
-    let limits = Limits { properties: Quota(4), size: SIZE_CAP };
+    let limits = ImageLimits { properties: Quota(4), size: SIZE_CAP };
     let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits);
     let message = edge::Limits::default().message;
-    let terms = Terms { identity: Identity::Development, public_endpoint: None, message };
-    let service = glance_svc::service(images, terms, db);
-    service.routes.into_axum_router().layer(Introduction::new(service.identity))
+    let edge = EdgeOptions { identity: Identity::Development, public_endpoint: None, message };
+    let service = glance_svc::service(images, edge, db);
+    service.routes.into_axum_router().layer(IdentityLayer::new(service.identity))
 }
 
 fn request(method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {

@@ -9,10 +9,10 @@ use chassis::{
     server::{Listeners, Options, Service, serve},
 };
 use glance_svc::{
-    Terms,
+    EdgeOptions,
     data::{DataStore, DataUrl},
     image::properties::Quota as PropertyQuota,
-    images::{Images, Limits},
+    images::{ImageLimits, Images},
     store::CACHE_BYTES,
 };
 use nova_api_svc::{
@@ -93,11 +93,11 @@ async fn serve_glance(folder: &TempDir) -> (Channel, String) {
     let db = open(folder, "glance", &glance_svc::store::MIGRATIONS).await;
     let data = DataUrl::Folder(folder.path().join("data"));
     let data = DataStore::open(&data).expect("the folder of data can be made");
-    let limits = Limits { properties: PropertyQuota(128), size: 1 << 20 };
+    let limits = ImageLimits { properties: PropertyQuota(128), size: 1 << 20 };
     let images = Images::new(glance_svc::store::Store::new(db.clone(), CACHE_BYTES), data, limits);
     let message = edge::Limits::default().message;
-    let terms = Terms { identity: Identity::Development, public_endpoint: None, message };
-    served(glance_svc::service(images, terms, db)).await
+    let edge = EdgeOptions { identity: Identity::Development, public_endpoint: None, message };
+    served(glance_svc::service(images, edge, db)).await
 }
 
 async fn serve_nova(folder: &TempDir, name: &str, glance: &str, compute: Compute) -> [Channel; 2] {

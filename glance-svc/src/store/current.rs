@@ -9,7 +9,7 @@ use std::{
 
 use chassis::{
     db::{self, Db, Dialect as _, Many},
-    group::{Group, Limits},
+    group::{BatchLimits, Group},
     on_db,
 };
 use common::id::Id;
@@ -23,7 +23,7 @@ use crate::{
 
 /// At most so many reads at once, which may all be of large images; the next do not wait long for a database that
 /// is slow to answer these.
-const LIMITS: Limits = Limits { name: "reads", batch: 128, patience: Duration::from_millis(20) };
+const LIMITS: BatchLimits = BatchLimits { name: "reads", batch: 128, patience: Duration::from_millis(20) };
 
 /// About how much memory an image takes with 30 properties, bytes: decides how the cache is cut up at first.
 const USUAL: u64 = 16 * 1024;

@@ -10,7 +10,7 @@ use std::{
 use chassis::{
     caller::Actor,
     db::{self, Db, Many, all_or_each},
-    group::{Group, Limits},
+    group::{BatchLimits, Group},
     in_transaction,
 };
 use chrono::{DateTime, Utc};
@@ -41,7 +41,7 @@ use rows::{LockedRow, Rows};
 
 /// As many updates as share a transaction, which may all be of large images; and how long the next transaction waits
 /// for the one before it: while that waits for the disk or for another replica's lock, it may go on.
-const LIMITS: Limits = Limits { name: "updates", batch: 32, patience: Duration::from_millis(3) };
+const LIMITS: BatchLimits = BatchLimits { name: "updates", batch: 32, patience: Duration::from_millis(3) };
 
 /// Makes of an image as it is the image as it will be, or refuses.
 pub type Revise = Box<dyn Fn(&VisibleImage) -> Result<Image, Error> + Send + Sync>;

@@ -4,10 +4,10 @@ use std::{collections::HashMap, future::pending, net::SocketAddr, path::Path};
 
 use chassis::{db::Db, server, testing::TestDb};
 use glance_svc::{
-    Terms,
+    EdgeOptions,
     data::{DataStore, DataUrl},
     image::properties::Quota,
-    images::{Images, Limits},
+    images::{ImageLimits, Images},
     store::{CACHE_BYTES, MIGRATIONS, Store},
 };
 use prost_types::FieldMask;
@@ -151,14 +151,14 @@ pub(crate) async fn serve_with(url: &str, settings: &Settings, folder: &Path) ->
     let db = Db::open(url, 16, &MIGRATIONS).unwrap();
     db.migrate_or_wait().await.unwrap();
     let data = DataStore::open(&DataUrl::Folder(folder.to_owned())).unwrap();
-    let limits = Limits { properties: Quota(settings.quota), size: settings.size };
+    let limits = ImageLimits { properties: Quota(settings.quota), size: settings.size };
     let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits).with_leases(settings.leases);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let options = server::Options::default();
     let Settings { identity, public_endpoint, .. } = *settings;
-    let terms = Terms { identity, public_endpoint, message: options.limits.message };
-    let service = glance_svc::service(images.clone(), terms, db);
+    let edge = EdgeOptions { identity, public_endpoint, message: options.limits.message };
+    let service = glance_svc::service(images.clone(), edge, db);
     let listeners = server::Listeners::public(listener);
     tokio::spawn(async move { server::serve(listeners, service, options, pending()).await.unwrap() });
     (address, images)

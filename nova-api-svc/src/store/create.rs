@@ -9,7 +9,7 @@ use std::{
 
 use chassis::{
     db::{self, Db, Dialect as _, Many, all_or_each, json},
-    group::{Group, Limits},
+    group::{BatchLimits, Group},
     in_transaction, on_db, on_writer,
 };
 use common::id::Id;
@@ -32,7 +32,7 @@ use crate::{
 
 /// As many requests as share a transaction, and how long the next transaction waits for the one before it: a
 /// request id or a quota may be locked by another replica.
-const LIMITS: Limits = Limits { name: "creates", batch: 128, patience: Duration::from_millis(20) };
+const LIMITS: BatchLimits = BatchLimits { name: "creates", batch: 128, patience: Duration::from_millis(20) };
 
 /// How often a request looks again whether its id is free.
 const TRIES: usize = 5;

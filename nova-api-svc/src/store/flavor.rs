@@ -7,7 +7,7 @@ use std::{
 
 use chassis::{
     db::{self, Db, retrying},
-    group::{Group, Limits},
+    group::{BatchLimits, Group},
     in_transaction, on_db, on_writer,
     page::Page,
 };
@@ -28,7 +28,7 @@ pub struct StoredFlavor {
 }
 
 /// As many requests as share a statement.
-const LIMITS: Limits = Limits { name: "flavors", batch: 128, patience: Duration::from_millis(20) };
+const LIMITS: BatchLimits = BatchLimits { name: "flavors", batch: 128, patience: Duration::from_millis(20) };
 
 /// The flavors that requests in flight ask for.
 pub(super) type Flavors = Group<String, Result<Option<StoredFlavor>, db::Error>>;

@@ -31,10 +31,10 @@ impl Glance {
     ) -> Result<Found, Error> {
         let Some(first) = ids.first() else { return Ok(Found::default()) };
         let (timeout, started) = (Deadline::share(deadline, self.timeout), Instant::now());
-        let said = self.said(caller, timeout).await?;
+        let credentials = self.credentials(caller, timeout).await?;
         let asked: Vec<_> = ids.iter().take(MOST).map(Id::to_string).collect();
         let call = |mut client: Client, timeout| {
-            let request = request(pb::GetImagesRequest { ids: asked.clone() }, &said, timeout);
+            let request = request(pb::GetImagesRequest { ids: asked.clone() }, &credentials, timeout);
             async move { client.get_images(request).await }
         };
         match self.replicas.call(timeout, call).await {
@@ -44,9 +44,9 @@ impl Glance {
             Err(Failure::Status(status)) if status.code() == Code::Unimplemented => {
                 self.one_image(*first, ids, caller, deadline).await
             }
-            Err(Failure::Status(status)) => {
-                Err(said.refusal(&status).unwrap_or_else(|| peer_error(*first, status, started.elapsed())))
-            }
+            Err(Failure::Status(status)) => Err(credentials
+                .refusal(&status)
+                .unwrap_or_else(|| peer_error(*first, status, started.elapsed()))),
         }
     }
 

@@ -33,10 +33,10 @@ impl Glance {
         caller: &Caller,
         timeout: Duration,
     ) -> Result<(), Error> {
-        let said = self.said(caller, timeout).await?;
+        let credentials = self.credentials(caller, timeout).await?;
         let message = pb::CreateImageRequest { image: Some(new_image(id, image)) };
         let call = |mut client: Client, timeout| {
-            let request = request(message.clone(), &said, timeout);
+            let request = request(message.clone(), &credentials, timeout);
             async move { client.create_image(request).await }
         };
         let started = Instant::now();
@@ -63,10 +63,10 @@ impl Glance {
         timeout: Duration,
     ) -> Result<Deleted, Error> {
         let started = Instant::now();
-        let said = self.said(caller, timeout).await?;
+        let credentials = self.credentials(caller, timeout).await?;
         let message = pb::GetImageRequest { id: id.to_string(), revision: 0 };
         let call = |mut client: Client, timeout| {
-            let request = request(message.clone(), &said, timeout);
+            let request = request(message.clone(), &credentials, timeout);
             async move { client.get_image(request).await }
         };
         match self.replicas.call(timeout, call).await {
@@ -88,10 +88,10 @@ impl Glance {
         caller: &Caller,
         timeout: Duration,
     ) -> Result<Deleted, Error> {
-        let said = self.said(caller, timeout).await?;
+        let credentials = self.credentials(caller, timeout).await?;
         let message = pb::DeleteImageRequest { id: id.to_string(), etag };
         let call = |mut client: Client, timeout| {
-            let request = request(message.clone(), &said, timeout);
+            let request = request(message.clone(), &credentials, timeout);
             async move { client.delete_image(request).await }
         };
         let started = Instant::now();

@@ -24,14 +24,15 @@ fn read_of(
 #[tokio::test]
 async fn large_messages_wait_for_each_other_and_small_ones_for_nobody() {
     let memory = Memory::default();
-    let (first, slot) = read(&memory, Length::Known(LARGE), &[b"one"]);
+    let (first, slot) = read(&memory, Length::Exact(LARGE), &[b"one"]);
     assert_eq!(first.await.unwrap(), 3);
     // Its length comes in two parts.
     let length = u32::try_from(LARGE).unwrap().to_be_bytes();
-    let (second, _slot) = read(&memory, Length::Said(Vec::new()), &[&[0, length[0]], &length[1..], b"two"]);
-    let (small, _) = read(&memory, Length::Known(SMALL - 1), &[b"small"]);
+    let (second, _slot) =
+        read(&memory, Length::Prefixed(Vec::new()), &[&[0, length[0]], &length[1..], b"two"]);
+    let (small, _) = read(&memory, Length::Exact(SMALL - 1), &[b"small"]);
     assert_eq!(small.await.unwrap(), 5);
-    let (small, _) = read(&memory, Length::Said(Vec::new()), &[&[0, 0, 0, 0, 2], b"ok"]);
+    let (small, _) = read(&memory, Length::Prefixed(Vec::new()), &[&[0, 0, 0, 0, 2], b"ok"]);
     assert_eq!(small.await.unwrap(), 7);
     assert!(!second.is_finished());
     drop(slot);
@@ -41,12 +42,12 @@ async fn large_messages_wait_for_each_other_and_small_ones_for_nobody() {
 #[tokio::test]
 async fn a_caller_has_a_share_of_the_room_or_one_large_message() {
     let memory = Memory::default();
-    let (first, held) = read_of(1, &memory, Length::Known(LARGE / 2), &[b"one"]);
+    let (first, held) = read_of(1, &memory, Length::Exact(LARGE / 2), &[b"one"]);
     assert_eq!(first.await.unwrap(), 3);
-    let (second, _) = read_of(1, &memory, Length::Known(SMALL), &[b"two"]);
-    let (other, kept) = read_of(2, &memory, Length::Known(LARGE / 8), &[b"three"]);
+    let (second, _) = read_of(1, &memory, Length::Exact(SMALL), &[b"two"]);
+    let (other, kept) = read_of(2, &memory, Length::Exact(LARGE / 8), &[b"three"]);
     assert_eq!(other.await.unwrap(), 5);
-    let (more, _) = read_of(2, &memory, Length::Known(LARGE / 8), &[b"four"]);
+    let (more, _) = read_of(2, &memory, Length::Exact(LARGE / 8), &[b"four"]);
     assert_eq!(more.await.unwrap(), 4);
     assert!(!second.is_finished());
     memory.tidy();

@@ -1,4 +1,4 @@
-//! What is counted of a request, and how its answer is read.
+//! What is counted of a request, and which protocol its answer is in.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::{
     status, telemetry,
 };
 
-/// How an answer is read.
+/// The protocol of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Protocol {
     Grpc,
@@ -48,7 +48,7 @@ impl Protocol {
 /// What is counted of a request.
 #[derive(Debug)]
 pub(super) struct Observation {
-    pub(super) way: Protocol,
+    pub(super) protocol: Protocol,
     /// The gRPC method, or the HTTP method; none if it is not known.
     method: Option<String>,
     started: Instant,
@@ -58,14 +58,14 @@ pub(super) struct Observation {
 }
 
 impl Observation {
-    pub(super) fn new(request: &Request, way: Protocol, methods: &Methods) -> Self {
-        let method = match way {
+    pub(super) fn new(request: &Request, protocol: Protocol, methods: &Methods) -> Self {
+        let method = match protocol {
             Protocol::Grpc => methods.at(request.uri().path()),
             Protocol::Http(_) => HTTP.iter().find(|method| *method == request.method()).map(Method::as_str),
         };
         let method = method.map(str::to_owned);
         let request_id = request.headers().get("x-request-id").cloned();
-        Self { way, method, started: Instant::now(), uri: request.uri().clone(), request_id }
+        Self { protocol, method, started: Instant::now(), uri: request.uri().clone(), request_id }
     }
 
     /// Logs what should not have happened to the request, which may have no span.
@@ -75,10 +75,10 @@ impl Observation {
     }
 
     fn is_internal(&self, response: &Response) -> bool {
-        match self.way {
+        match self.protocol {
             Protocol::Grpc => {
-                let said = response.headers().get("grpc-status");
-                said.is_some_and(|code| Code::from_bytes(code.as_bytes()) == Code::Internal)
+                let status = response.headers().get("grpc-status");
+                status.is_some_and(|code| Code::from_bytes(code.as_bytes()) == Code::Internal)
             }
             Protocol::Http { .. } => response.status() == StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -90,10 +90,10 @@ impl Observation {
             self.report("the request was answered with an internal error");
         }
         let method = self.method.take();
-        let (protocol, method, code) = match self.way {
+        let (protocol, method, code) = match self.protocol {
             Protocol::Grpc => {
-                let said = response.headers().get("grpc-status");
-                let code = said.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
+                let status = response.headers().get("grpc-status");
+                let code = status.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
                 ("grpc", method, status::code_name(code).to_owned())
             }
             Protocol::Http(_) => {
@@ -113,5 +113,5 @@ impl Observation {
 const HTTP: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// The name of whatever is not served, so that callers cannot make up names in the metrics.
+/// The name of whatever is not served: callers must not be able to create names in the metrics.
 const OTHER: &str = "other";

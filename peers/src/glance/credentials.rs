@@ -1,9 +1,9 @@
-//! What the catalogue is told of who calls: by whom we know our callers, it knows them as well.
+//! The caller's identity as it is passed on to the catalogue, which identifies callers the same way as this service.
 
 use std::time::Duration;
 
 use chassis::{
-    caller::{self, Caller, NAMES},
+    caller::{self, Caller, IDENTITY_HEADERS},
     keystone::{AUTH_TOKEN, Keystone, ON_BEHALF_OF, SERVICE_TOKEN},
 };
 use tonic::{
@@ -13,48 +13,48 @@ use tonic::{
 
 use super::Error;
 
-/// What is said in a call.
-pub(super) struct Said {
+/// The identity headers of a call.
+pub(super) struct Credentials {
     metadata: Metadata,
-    /// What it means if the catalogue does not know the caller: its token was revoked meanwhile.
+    /// What it means if the catalogue rejects the caller: the token was revoked in the meantime.
     revoked: Option<caller::Error>,
 }
 
 type Metadata = Vec<(&'static str, AsciiMetadataValue)>;
 
-impl Said {
+impl Credentials {
     pub(super) fn add_to(&self, request: &mut MetadataMap) {
         for (name, value) in &self.metadata {
             request.insert(*name, value.clone());
         }
     }
 
-    /// What a status says of the caller, if that is what it is about.
+    /// The error for our caller, if this status rejects its token.
     pub(super) fn refusal(&self, status: &Status) -> Option<Error> {
         let revoked = self.revoked.clone().filter(|_| status.code() == Code::Unauthenticated);
         revoked.map(Error::Caller)
     }
 }
 
-/// With Keystone, the caller's token and ours, so that the caller's may expire meanwhile. Of a caller whose token nobody
-/// has any more, ours, and on whose behalf. Without Keystone, who the caller is.
-pub(super) async fn of(
+/// With Keystone: the caller's token and our own, so that the caller's may expire in the meantime; for a caller whose token
+/// is gone, only ours, and on whose behalf we call. Without Keystone: the caller's user, project and roles.
+pub(super) async fn credentials(
     caller: &Caller,
     keystone: Option<&Keystone>,
     timeout: Duration,
-) -> Result<Said, Error> {
+) -> Result<Credentials, Error> {
     let Some(keystone) = keystone else {
-        return Ok(Said { metadata: names(caller, NAMES), revoked: None });
+        return Ok(Credentials { metadata: names(caller, IDENTITY_HEADERS), revoked: None });
     };
     let own = tokio::time::timeout(timeout, keystone.own_token()).await;
     let own = own.map_err(|_| Error::Timeout(timeout.as_millis()))?.map_err(|_| Error::Unavailable(None))?;
     let Some(token) = &caller.token else {
         let mut metadata = names(caller, ON_BEHALF_OF);
         metadata.push(secret(AUTH_TOKEN, own.as_bytes())?);
-        return Ok(Said { metadata, revoked: None });
+        return Ok(Credentials { metadata, revoked: None });
     };
     let metadata = vec![secret(AUTH_TOKEN, token.0.as_bytes())?, secret(SERVICE_TOKEN, own.as_bytes())?];
-    Ok(Said { metadata, revoked: Some(keystone.revoked()) })
+    Ok(Credentials { metadata, revoked: Some(keystone.revoked()) })
 }
 
 fn secret(name: &'static str, value: &[u8]) -> Result<(&'static str, AsciiMetadataValue), Error> {
@@ -65,9 +65,9 @@ fn secret(name: &'static str, value: &[u8]) -> Result<(&'static str, AsciiMetada
 
 fn names(caller: &Caller, headers: [&'static str; 3]) -> Metadata {
     let Caller { actor, roles, .. } = caller;
-    let ([user, project, told], roles) = (headers, roles.join(","));
+    let ([user, project, role], roles) = (headers, roles.join(","));
     let named = [(user, actor.user_id.as_str()), (project, &actor.project_id)];
-    // Without a word on roles, members are vouched for.
-    let said = named.into_iter().filter(|(_, value)| !value.is_empty()).chain([(told, roles.as_str())]);
-    said.filter_map(|(name, value)| Some((name, AsciiMetadataValue::try_from(value).ok()?))).collect()
+    // Roles even if there are none: without the header, the caller would count as a member.
+    let values = named.into_iter().filter(|(_, value)| !value.is_empty()).chain([(role, roles.as_str())]);
+    values.filter_map(|(name, value)| Some((name, AsciiMetadataValue::try_from(value).ok()?))).collect()
 }

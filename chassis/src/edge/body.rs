@@ -14,7 +14,7 @@ use axum::{
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{answer::caught, memory::Room, pace::Answers, places::Place, seen::Protocol};
+use super::{answer::caught, memory::Room, observation::Protocol, pace::Answers, places::Place};
 use crate::http::Problem;
 
 /// Maximum number of bytes that are passed on at once: the connection keeps what it has until the client reads it.
@@ -55,10 +55,10 @@ pin_project! {
         // What is given back when it is dropped.
         kept: (Option<Place>, Option<Room>),
         // None where no connection is known.
-        taken: Option<PendingResponse>,
+        pending: Option<PendingResponse>,
         // What is left of the data that were too much at once.
         rest: Option<Bytes>,
-        way: Protocol,
+        protocol: Protocol,
         domain: &'static str,
     }
 }
@@ -67,10 +67,10 @@ impl ResponseBody {
     pub(super) const fn new(
         body: Body,
         kept: (Option<Place>, Option<Room>),
-        taken: Option<PendingResponse>,
-        (way, domain): (Protocol, &'static str),
+        pending: Option<PendingResponse>,
+        (protocol, domain): (Protocol, &'static str),
     ) -> Self {
-        Self { body, kept, taken, rest: None, way, domain }
+        Self { body, kept, pending, rest: None, protocol, domain }
     }
 }
 
@@ -96,10 +96,10 @@ impl http_body::Body for ResponseBody {
             None => caught(|| this.body.as_mut().poll_frame(context)).unwrap_or_else(|problem| {
                 // Nothing of it is polled again.
                 this.body.set(Body::empty());
-                Poll::Ready(Some(end(*this.way, problem, this.domain)))
+                Poll::Ready(Some(end(*this.protocol, problem, this.domain)))
             }),
         };
-        if let Some(PendingResponse { answers, number }) = this.taken {
+        if let Some(PendingResponse { answers, number }) = this.pending {
             answers.note(*number, polled.is_ready());
         }
         polled.map_ok(|frame| match frame.into_data() {
@@ -125,9 +125,9 @@ impl http_body::Body for ResponseBody {
 }
 
 /// The end of an answer that has begun: gRPC has a status there, and HTTP can only abort.
-fn end(way: Protocol, problem: Problem, domain: &'static str) -> Result<Frame<Bytes>, axum::Error> {
+fn end(protocol: Protocol, problem: Problem, domain: &'static str) -> Result<Frame<Bytes>, axum::Error> {
     let status = problem.into_status(domain);
-    match way {
+    match protocol {
         Protocol::Grpc => {
             let mut trailers = status.into_http::<()>().into_parts().0.headers;
             trailers.remove(header::CONTENT_TYPE);
