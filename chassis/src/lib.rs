@@ -15,6 +15,7 @@ pub mod keystone;
 pub mod metrics;
 pub mod page;
 pub mod peer;
+pub mod program;
 pub mod server;
 pub mod status;
 pub mod telemetry;

@@ -1,16 +1,14 @@
-//! glance-svc: reads its configuration, opens its database, serves.
+//! glance-svc: the image catalogue.
 
 use anyhow::Context as _;
 use chassis::{
     background,
-    db::Db,
-    server::{self, Listeners},
-    telemetry,
+    program::{Base, Program},
+    server::Service,
 };
-use clap::Parser as _;
 use glance_svc::{
     EdgeOptions,
-    config::{Command, Config},
+    config::Config,
     data::DataStore,
     image::properties::Quota,
     images::{ImageLimits, Images},
@@ -22,39 +20,30 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+const PROGRAM: Program = Program {
+    name: "glance-svc",
+    listen: "127.0.0.1:9292",
+    database_url: "sqlite:glance.sqlite",
+    migrations: &MIGRATIONS,
+};
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let config = Config::parse();
-    let _telemetry = telemetry::init(&config.telemetry, "glance-svc").context("cannot send traces")?;
-    let mut options = config.server.options().context("TLS")?;
-    let db = Db::open(&config.database_url, config.database_max_connections, &MIGRATIONS)?;
-    if let Some(Command::Migrate) = config.command {
-        db.migrate().await?;
-        db.close().await;
-        return Ok(());
-    }
-    options.keystone = config.keystone.open(config.identity).context("Keystone")?;
-    if config.skip_migrations {
-        db.skip_migrations();
-    }
-    db.migrate_or_wait().await?;
+    PROGRAM.run(start).await
+}
+
+/// Opens the data store, and begins to sweep.
+async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     let data = DataStore::open(&config.data_url).context("cannot open the data store")?;
     let limits = ImageLimits { properties: Quota(config.image_property_quota), size: config.image_size_cap };
-    let images = Images::new(Store::new(db.clone(), config.image_cache_bytes), data, limits)
-        .sharing(options.limits.memory());
-    // Before anybody learns that it runs, and may want to stop it.
-    let shutdown = server::shutdown_signal()?;
-    let listeners = Listeners::bind(&config.listen, config.server.admin_listen.as_deref()).await?;
-    config.identity.check(listeners.public.local_addr()?, config.server.allow_remote_development)?;
-    listeners.announce("glance-svc")?;
+    let store = Store::new(base.db.clone(), config.image_cache_bytes);
+    let images = Images::new(store, data, limits).sharing(base.options.limits.memory());
     let sweeping = images.clone();
     tokio::spawn(async move { background::keep("sweep", || sweeping.sweep()).await });
     let edge = EdgeOptions {
-        identity: config.identity,
+        identity: base.identity,
         public_endpoint: config.public_endpoint.as_deref(),
-        message: options.limits.message,
+        message: base.options.limits.message,
     };
-    let service = glance_svc::service(images, edge, db);
-    server::serve(listeners, service, options, shutdown).await?;
-    Ok(())
+    Ok(glance_svc::service(images, edge, base.db.clone()))
 }

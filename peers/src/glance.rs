@@ -29,10 +29,12 @@ use tonic::{Code, Request, Status, TimeoutExpired, transport::Channel};
 use crate::{Calls, Failure, Kind, Replicas};
 use credentials::{Credentials, credentials};
 
+mod args;
 mod batch;
 mod change;
 mod credentials;
 
+pub use args::{CannotCall, GlanceArgs};
 pub use change::Deleted;
 
 type Client = ImageServiceClient<Channel>;
