@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use harness::workspace;
 
 /// Where reasons of errors are born.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 15] = [
     "chassis/src/caller.rs",
     "chassis/src/db/error.rs",
     "chassis/src/edge.rs",
@@ -13,7 +13,9 @@ const SOURCES: [&str; 13] = [
     "chassis/src/edge/complete.rs",
     "chassis/src/edge/limits.rs",
     "chassis/src/edge/places.rs",
-    "chassis/src/http.rs",
+    "chassis/src/http/body.rs",
+    "chassis/src/http/conditions.rs",
+    "chassis/src/http/problem.rs",
     "chassis/src/status.rs",
     "glance-svc/src/error.rs",
     "glance-svc/src/http.rs",
