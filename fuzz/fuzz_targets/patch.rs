@@ -13,7 +13,7 @@ use glance_svc::{
         Attribute, Image, Status,
         patch::{Operation, Patch},
         properties::{Quota, check},
-        update::settle,
+        update::validate,
     },
 };
 use libfuzzer_sys::fuzz_target;
@@ -55,9 +55,9 @@ fn change(image: &Image, patch: &Patch) {
         patch.apply(&mut again).expect("what sets values is never refused");
         assert_eq!(again, next);
     }
-    let Ok(settled) = settle(image, next, QUOTA) else { return };
-    check_image(&settled);
-    assert_eq!(settle(&settled, settled.clone(), QUOTA).ok().as_ref(), Some(&settled));
+    let Ok(changed) = validate(image, next, QUOTA) else { return };
+    check_image(&changed);
+    assert_eq!(validate(&changed, changed.clone(), QUOTA).ok().as_ref(), Some(&changed));
 }
 
 fn check_image(image: &Image) {

@@ -1,5 +1,5 @@
-//! The data store: where the data of images lie, a folder or an S3-compatible bucket. It knows data by their
-//! id alone; which image they belong to, the database knows.
+//! The data store: a folder or an S3-compatible bucket with the data of images. It identifies data by id; only the database
+//! knows which image it belongs to.
 
 use std::{
     io::{ErrorKind, SeekFrom},
@@ -32,17 +32,17 @@ mod url;
 
 pub use url::{BadUrl, DataUrl};
 
-/// Bytes of a file that are written at once, and read at once. Each upload has two parts in memory: with parts of twice
-/// the size, 32 uploads would not fit into 80 MiB.
+/// How many bytes of a file are written at a time, and read at a time. Each upload has two parts in memory: with parts of
+/// twice the size, 32 uploads would not fit into 80 MiB.
 const FILE_PART: usize = 128 * 1024;
 const FILE_CHUNK: usize = 256 * 1024;
 
-/// Parts of an object: S3 takes 10,000, each of 5 MiB or more. They grow, so that 1 TiB fits and most images need
-/// little memory.
+/// Numbers and sizes of the parts of an object: S3 accepts 10,000 of at least 5 MiB each. They grow, so that 1 TiB fits
+/// while most images need little memory.
 const OBJECT_PARTS: [(usize, usize); 3] =
     [(1_000, 5 * 1024 * 1024), (4_000, 16 * 1024 * 1024), (usize::MAX, 256 * 1024 * 1024)];
 
-/// Where the data of images lie.
+/// The data store.
 #[derive(Debug, Clone)]
 pub struct DataStore(Arc<Backend>);
 
@@ -54,7 +54,7 @@ enum Backend {
     Bucket { objects: AmazonS3, prefix: Path },
 }
 
-/// Data that are being written.
+/// Data that is being written.
 pub struct Writer(Target);
 
 enum Target {
@@ -63,8 +63,8 @@ enum Target {
 }
 
 impl DataStore {
-    /// Opens the store; a folder that is missing is made when it is marked. Keys, region and endpoint of a bucket come
-    /// from the `AWS_` environment variables.
+    /// Opens the store; a missing folder is created when it is marked. Keys, region and endpoint of a bucket come from the
+    /// `AWS_` environment variables.
     pub fn open(url: &DataUrl) -> anyhow::Result<Self> {
         let backend = match url {
             DataUrl::Folder(folder) => {
@@ -73,7 +73,7 @@ impl DataStore {
                 Backend::Folder { files: LocalFileSystem::new().with_fsync(true), root, prefix }
             }
             DataUrl::Bucket { bucket, prefix } => {
-                // Fails when there is one already, which will do as well.
+                // Fails if there is one already, which will do as well.
                 let _ = rustls::crypto::ring::default_provider().install_default();
                 let objects =
                     AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retries()).build()?;
@@ -83,7 +83,7 @@ impl DataStore {
         Ok(Self(Arc::new(backend)))
     }
 
-    /// What the folder is marked with; none for a bucket.
+    /// The marker of the folder, if it has one; `None` for a bucket.
     pub async fn marker(&self) -> Result<Option<Option<Id>>> {
         match &*self.0 {
             Backend::Folder { root, .. } => marker::read(root).await.map(Some).map_err(generic),
@@ -91,7 +91,7 @@ impl DataStore {
         }
     }
 
-    /// Marks the folder, which is made if it is missing; one that is marked keeps its id.
+    /// Marks the folder, which is created if it is missing; a marked one keeps its id.
     pub async fn mark(&self, id: Id) -> Result<()> {
         match &*self.0 {
             Backend::Folder { root, .. } => marker::write(root, id).await.map_err(generic),
@@ -99,7 +99,7 @@ impl DataStore {
         }
     }
 
-    /// Whether the folder has any of these data.
+    /// Whether the folder has this data.
     pub async fn holds(&self, data: Id) -> bool {
         match &*self.0 {
             Backend::Folder { root, .. } => tokio::fs::metadata(root.join(data.to_string())).await.is_ok(),
@@ -107,8 +107,8 @@ impl DataStore {
         }
     }
 
-    /// Begins to write data; also gives the store's own id of the upload, by which [`DataStore::remove`] finds
-    /// what an upload wrote that broke off.
+    /// Starts writing data; also returns the store's own id of the upload, by which [`DataStore::remove`] finds what an aborted
+    /// upload left behind.
     pub async fn write(&self, data: Id) -> Result<(Writer, MultipartId)> {
         let path = self.path(data);
         match &*self.0 {
@@ -123,7 +123,7 @@ impl DataStore {
         }
     }
 
-    /// Reads a part of the data, not empty.
+    /// Reads a part of the data, which must not be empty.
     pub async fn read(&self, data: Id, part: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
         let path = self.path(data);
         let files = match &*self.0 {
@@ -143,8 +143,8 @@ impl DataStore {
         }
     }
 
-    /// Removes data, and what an upload of them wrote that broke off; that there are none is no error, and `false` where
-    /// they may be elsewhere.
+    /// Removes data, and what an aborted upload of it left behind. Missing data is not an error: for a folder, it is `false`,
+    /// since the data may be elsewhere.
     pub async fn remove(&self, data: Id, upload_id: &MultipartId) -> Result<bool> {
         match &*self.0 {
             Backend::Folder { root, .. } => remove_folder(&root.join(data.to_string())).await,
@@ -170,7 +170,7 @@ impl DataStore {
 }
 
 impl Writer {
-    /// How many bytes the next part must have, unless it is the last one.
+    /// The size of the next part, in bytes, unless it is the last one.
     #[must_use]
     pub fn part_size(&self) -> usize {
         match &self.0 {
@@ -193,10 +193,10 @@ impl Writer {
         }
     }
 
-    /// Makes what was written readable, and durable.
+    /// Makes what was written readable and durable.
     pub async fn finish(mut self) -> Result<()> {
         if matches!(&self.0, Target::Object { parts, .. } if parts.is_empty()) {
-            // S3 completes no upload without a part.
+            // S3 does not complete an upload without parts.
             self.write(Bytes::new()).await?;
         }
         match self.0 {
@@ -211,7 +211,7 @@ impl Writer {
     }
 }
 
-/// Whether the store refused for want of room.
+/// Whether the store refused because it is full.
 #[must_use]
 pub fn is_full(error: &Error) -> bool {
     let source = std::error::Error::source(error);
@@ -220,7 +220,7 @@ pub fn is_full(error: &Error) -> bool {
         .any(|error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }
 
-/// How the client of a bucket asks again, for up to 180 s and ten times.
+/// How the client of a bucket retries: up to ten times, for up to 180 s.
 fn retries() -> RetryConfig {
     let backoff = BackoffConfig { max_backoff: Duration::from_secs(2), ..BackoffConfig::default() };
     RetryConfig { backoff, ..RetryConfig::default() }

@@ -1,4 +1,4 @@
-//! Everything that can go wrong in this service, named for what the caller may do about it.
+//! Everything that can go wrong in this service, named for what the caller can do about it.
 
 use std::time::Duration;
 
@@ -15,47 +15,47 @@ use crate::image::{Attribute, Status};
 /// The type of an image in `google.rpc.ResourceInfo`.
 const KIND: &str = "glance.v1.Image";
 
-/// What a caller is told to wait before it tries again.
+/// How long a caller is told to wait before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields are the values of the sentence")]
 pub enum Error {
-    /// The request is wrong in itself.
+    /// The request is invalid.
     #[error(transparent)]
     Invalid(#[from] Violations),
-    /// A patch is wrong in itself; of each violation, the number of its operation.
+    /// A patch is invalid; with the number of each violation's operation.
     #[error("{violations}")]
     InvalidPatch { violations: Violations, operations: Vec<usize> },
-    /// Nobody knows who is calling.
+    /// The caller cannot be identified.
     #[error(transparent)]
     Caller(#[from] caller::Error),
-    /// The caller sees the image, or names none, and must not do that.
+    /// The caller's roles do not allow the action; it sees the image, if the action is on one.
     #[error("not permitted to {action}: that needs {needs}")]
     NotPermitted { action: String, needs: &'static str },
-    /// There is no such image, or not any more, or the caller must not see it.
+    /// There is no such image, or it has been deleted, or the caller must not see it.
     #[error("no image {0}")]
     NotFound(Id),
     /// The image never had, or does not yet have, that revision.
     #[error("image {id} has no revision {revision}")]
     RevisionNotFound { id: Id, revision: i64 },
-    /// The id is in use, or was once.
+    /// The id is or once was in use.
     #[error("the id {0} is taken; leave it out to get a new one")]
     IdTaken(Id),
-    /// Somebody else changed the image meanwhile.
+    /// The image has changed since the caller read it.
     #[error("image {id} has changed: its etag is {current:?} now, not {given:?}; read it again")]
     StaleEtag { id: Id, given: String, current: String },
-    /// A condition of a request over HTTP does not hold.
+    /// A precondition of a request over HTTP does not hold.
     #[error(transparent)]
     Condition(#[from] conditions::Unmet),
     /// The update would exceed a limit.
     #[error("{attempted} {resource} are more than the {maximum} an image may have")]
     Quota { resource: &'static str, attempted: usize, maximum: usize },
-    /// The image must not be deleted.
+    /// The image is protected from deletion.
     #[error("image {0} is protected; set protected to false before you delete it")]
     Protected(Id),
-    /// The status cannot make that move.
+    /// The status cannot make that transition.
     #[error("image {id} is {from} and cannot become {to}; allowed: {}", allowed(*.from))]
     StatusMove { id: Id, from: Status, to: Status },
     /// The status locks the attribute.
@@ -65,67 +65,67 @@ pub enum Error {
         names(.allowed)
     )]
     Locked { id: Id, attribute: Attribute, status: Status, allowed: &'static [Status] },
-    /// A patch adds what is there.
-    #[error("{0:?} is there already; replace it, or use the media type of version 2.1")]
+    /// A patch adds something that exists.
+    #[error("{0:?} already exists; replace it, or use the media type of version 2.1")]
     PropertyExists(String),
-    /// A patch changes what is not there.
+    /// A patch replaces or removes a property that does not exist.
     #[error("there is no property {0:?}; add it")]
     PropertyMissing(String),
-    /// A request sets what only the service sets.
+    /// A request sets something that only the service sets.
     #[error("{} cannot be set or removed: read-only, reserved, or part of every image", .0.join(", "))]
     ReadOnly(Vec<String>),
-    /// Only an image that is shared has members.
+    /// The image is not shared.
     #[error("image {0} is not shared: only an image whose visibility is shared has members")]
     NotShared(Id),
-    /// The project is no member of the image, or the caller must not see that it is.
-    #[error("{member_id:?} is no member of image {id}")]
+    /// The project is not a member of the image, or the caller must not see that it is.
+    #[error("{member_id:?} is not a member of image {id}")]
     MemberNotFound { id: Id, member_id: String },
-    /// The project is a member of the image.
-    #[error("{member_id:?} is a member of image {id} already")]
+    /// The project is already a member of the image.
+    #[error("{member_id:?} is already a member of image {id}")]
     MemberExists { id: Id, member_id: String },
     /// The image has no such tag.
     #[error("image {id} has no tag {tag:?}")]
     TagNotFound { id: Id, tag: String },
-    /// The image has no data, or none here.
+    /// The image has no data, or its data is stored elsewhere.
     #[error("image {id} is {status} and has no data here")]
     NoData { id: Id, status: Status },
-    /// The database says that there are data, and the data store has none.
-    #[error("the data of image {0} are missing in the data store")]
+    /// The data is in the database but not in the data store.
+    #[error("the data of image {0} is missing from the data store")]
     DataMissing(Id),
-    /// The part that is asked for is outside the data.
-    #[error("the data have {size} bytes: ask for a part that begins before their end")]
+    /// The requested range is outside the data.
+    #[error("the data has {size} bytes: request a range that begins before its end")]
     Range { size: u64 },
-    /// What arrived is not as long as was announced.
-    #[error("{announced} bytes were announced and {received} arrived; nothing was kept")]
+    /// The data does not have the announced size.
+    #[error("{announced} bytes were announced but {received} arrived; nothing was kept, upload it again")]
     SizeMismatch { announced: u64, received: u64 },
-    /// The data are larger than any image's may be.
-    #[error("the data have more than the {limit} bytes an image may have; nothing was kept")]
+    /// The data is larger than an image's may be.
+    #[error("the data has more than the {limit} bytes an image may have; nothing was kept")]
     DataTooLarge { limit: u64 },
     /// The sender stopped in the middle.
-    #[error("the upload broke off after {received} bytes; nothing was kept, begin again")]
+    #[error("the upload broke off after {received} bytes; nothing was kept, upload it again")]
     UploadBroken { received: u64 },
     /// The image was deleted or changed during the upload.
     #[error("image {0} was deleted or changed during the upload; nothing was kept")]
     UploadLost(Id),
-    /// The data store has no room.
+    /// The data store is full.
     #[error("the data store is full; nothing was kept")]
     DataStoreFull,
-    /// The data store is away or refuses.
+    /// The data store is unavailable or refuses.
     #[error("the data store is not available; try again")]
     DataStore(#[source] object_store::Error),
-    /// The folder of the data is away, or another one is in its place.
-    #[error("the folder of the data is away, or another one is in its place; nothing was done, try again")]
+    /// The data folder is missing, or another one is in its place.
+    #[error("the data folder is missing, or another one is in its place; nothing was done, try again")]
     DataAway { expected: Option<Id> },
-    /// The database failed or is away.
+    /// The database failed or is unavailable.
     #[error(transparent)]
     Database(#[from] db::Error),
-    /// What the database holds makes no sense.
-    #[error("image {0} is kept in a form this service does not know")]
+    /// A row of the database is malformed.
+    #[error("image {0} is stored in a form that this service does not understand")]
     Corrupt(Id),
 }
 
 impl Error {
-    /// Puts `prefix` before the fields at fault, for a message that is part of another.
+    /// Puts `prefix` before the names of the invalid fields, for a message that is part of another.
     #[must_use]
     pub fn within(self, prefix: &str) -> Self {
         match self {
@@ -283,7 +283,7 @@ impl From<Error> for GrpcStatus {
     }
 }
 
-/// Violations of a patch, and the numbers of their operations.
+/// The violations of a patch, and the numbers of their operations.
 fn at_fault(violations: &Violations, operations: &[usize]) -> Description {
     let operations: Vec<_> = operations.iter().take(100).map(ToString::to_string).collect();
     Description::invalid(violations).with("operations", operations.join(", "))

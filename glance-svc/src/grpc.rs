@@ -1,4 +1,4 @@
-//! The gRPC edge: reads requests, calls `images`, renders answers.
+//! The gRPC edge: parses requests, calls `images`, renders responses.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ mod members;
 mod parse;
 mod render;
 
-/// `glance.v1.ImageService` on `images`.
+/// The service `glance.v1.ImageService` on `images`.
 #[must_use]
 pub fn image_service(images: Images) -> ImageServiceServer<impl ImageService> {
     ImageServiceServer::new(Api { images })
@@ -48,13 +48,13 @@ fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Error> {
     Ok(identity::caller(request.extensions())?)
 }
 
-/// Bytes for a page: what is read for it, the messages that are made of that, and all of them together.
+/// Memory for a page, in bytes: what is read for it, the messages made from that, and all of them together.
 const PAGE: usize = 4 * MAX_BYTES;
 
-/// The same for a page of history, whose items have two values each, and may be one that is larger than a page.
+/// The same for a page of history, whose items have two values each; a single item may be larger than a page.
 const HISTORY: usize = 10 * MAX_BYTES;
 
-/// An image, which keeps its room until it has been sent.
+/// A response with an image, which keeps its memory reserved until it has been sent.
 fn image(image: &CachedImage) -> Response<EncodedImage> {
     answer_in(image.room(), image.into())
 }
@@ -74,7 +74,7 @@ impl ImageService for Api {
         let (id, revision) = parse::get_image(request.get_ref()).map_err(Error::from)?;
         Ok(match revision {
             None => image(&*self.images.get(id, &caller).await?),
-            // In a box, so that reads of images as they are now need not carry its room.
+            // In a box, so that it does not enlarge the future of reads of current images.
             Some(revision) => image(&Box::pin(self.images.get_revision(id, revision, &caller)).await?),
         })
     }
@@ -95,7 +95,7 @@ impl ImageService for Api {
         let page = Page::parse(problems, page_size, &page_token, &order_by, &list, DEFAULT_ORDER)
             .map_err(Error::from)?;
         let listed = self.images.list(&images, &page, &caller).await?;
-        // One after the other, so that its properties are there once.
+        // One after the other, so that properties are in memory only once.
         let encoded = listed.try_map(|image| Ok::<_, Error>((render::encode(&image)?, image.rest)))?;
         let (images, next_page_token) =
             page.finish(encoded, |(_, rest), by| by.key(rest), |(message, _)| message, Vec::len);

@@ -1,4 +1,4 @@
-//! An image and the rules it obeys; no gRPC, no SQL.
+//! An image and its rules; no gRPC, no SQL.
 
 use std::collections::BTreeSet;
 
@@ -19,44 +19,44 @@ pub mod update;
 pub use attribute::Attribute;
 pub use status::{Status, Visibility};
 
-/// Formats of data (Glance, current release).
+/// Disk formats (Glance, current release).
 pub const DISK_FORMATS: [&str; 11] =
     ["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"];
 
-/// Formats of what contains the data (Glance, current release).
+/// Container formats (Glance, current release).
 pub const CONTAINER_FORMATS: [&str; 8] = ["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"];
 
-/// Most tags of an image (Glance, `image_tag_quota`).
+/// Maximum number of tags of an image (Glance, `image_tag_quota`).
 pub const TAG_LIMIT: usize = 128;
 
-/// An image: base attributes of fixed meaning, and free properties.
+/// An image: base attributes with a fixed meaning, and free properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// Its id; never changes.
+    /// The id, which never changes.
     pub id: Id,
     /// At most 255 characters; empty if it has none.
     pub name: String,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// Who may see it.
     pub visibility: Visibility,
     /// The owning project, or empty.
     pub owner: String,
-    /// Whether it cannot be deleted.
+    /// Whether it is protected from deletion.
     pub protected: bool,
-    /// Whether lists leave it out unless they are asked for hidden images.
+    /// Whether it is hidden: only lists of hidden images show it.
     pub os_hidden: bool,
     /// One of [`DISK_FORMATS`], or empty.
     pub disk_format: String,
     /// One of [`CONTAINER_FORMATS`], or empty.
     pub container_format: String,
-    /// Memory that an instance needs, MiB.
+    /// Memory that an instance needs, in MiB.
     pub min_ram: i64,
-    /// Root disk that an instance needs, GiB.
+    /// Root disk that an instance needs, in GiB.
     pub min_disk: i64,
-    /// Size of the data, bytes; none while there is no data.
+    /// Size of the data, in bytes; `None` while there is no data.
     pub size: Option<i64>,
-    /// Size of the disk that the data describe, bytes, where it is known.
+    /// Size of the virtual disk that the data describes, in bytes, if it is known.
     pub virtual_size: Option<i64>,
     /// MD5 of the data, or empty.
     pub checksum: String,
@@ -64,11 +64,11 @@ pub struct Image {
     pub os_hash_algo: String,
     /// Hash of the data in hexadecimal, or empty.
     pub os_hash_value: String,
-    /// Where this service keeps the data; none while there are none, or when they live elsewhere.
+    /// Id of the data in the data store; `None` if there is no data, or if it is stored elsewhere.
     pub data: Option<Id>,
-    /// Distinct tags.
+    /// The tags.
     pub tags: BTreeSet<String>,
-    /// Free properties.
+    /// The free properties.
     pub properties: Properties,
     /// Starts at 1; each change adds 1.
     pub revision: i64,
@@ -79,14 +79,14 @@ pub struct Image {
 }
 
 impl Image {
-    /// About how many bytes it has: those of its properties and tags.
+    /// Approximate size, in bytes: that of its properties and tags.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let properties = self.properties.iter().map(|(name, value)| name.len() + value.len());
         properties.chain(self.tags.iter().map(String::len)).sum()
     }
 
-    /// An image of which nothing is known yet, at revision 1.
+    /// An image with nothing but an id, at revision 1.
     #[must_use]
     pub fn blank(id: Id, now: DateTime<Utc>) -> Self {
         Self {
@@ -115,7 +115,7 @@ impl Image {
         }
     }
 
-    /// Forgets the data, as a QUEUED image has none.
+    /// Clears everything that describes the data: a QUEUED image has none.
     pub fn forget_data(&mut self) {
         self.size = None;
         self.virtual_size = None;
@@ -125,14 +125,14 @@ impl Image {
         self.data = None;
     }
 
-    /// What callers send back to change only what they have seen (AIP-154).
+    /// The etag, which callers send back to change only the state that they have seen (AIP-154).
     #[must_use]
     pub fn etag(&self) -> String {
         etag(self.id, self.revision)
     }
 }
 
-/// The etag of an image at a revision. An id is never used again, so that both together name one state.
+/// The etag of an image at a revision. An id is never reused, so the two together identify one state.
 #[must_use]
 pub fn etag(id: Id, revision: i64) -> String {
     format!("{:x}-{revision}", id.as_uuid().as_fields().0)

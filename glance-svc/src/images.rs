@@ -1,15 +1,15 @@
-//! What can be done with images: one function for each use, whichever edge it is called from.
+//! The use cases: one function each, whichever edge calls it.
 
 use crate::{
     data::DataStore,
     error::Error,
     image::{
         Image, Status,
-        access::{self, Access, Standing},
+        access::{self, Access, PolicyTarget},
         cached::CachedImage,
         etag as etag_of,
         history::Revision,
-        listed::Listed,
+        listed::ListedImage,
         properties::Quota,
         update,
     },
@@ -50,17 +50,17 @@ pub struct Images {
 /// How large an image may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageLimits {
-    /// Most properties.
+    /// Maximum number of properties.
     pub properties: Quota,
-    /// Most bytes of data (Glance, `image_size_cap`).
+    /// Maximum size of the data, in bytes (Glance, `image_size_cap`).
     pub size: u64,
 }
 
-/// The etags one of which an image must have to be changed; none if any will do.
+/// The etags of which an image must have one in order to be changed; empty if any will do.
 pub type Etags = Vec<String>;
 
 impl Images {
-    /// The catalogue in `store`, whose images have their data in `data`.
+    /// A catalogue of images in `store` with their data in `data`.
     #[must_use]
     pub fn new(store: Store, data: DataStore, limits: ImageLimits) -> Self {
         let (leases, processors) = (Leases::default(), Processors::default());
@@ -68,25 +68,25 @@ impl Images {
         Self { store, data, limits, leases, processors, memory, place }
     }
 
-    /// The same, where uploads hold their leases otherwise.
+    /// The same, with other leases for uploads.
     #[must_use]
     pub fn with_leases(self, leases: Leases) -> Self {
         Self { leases, ..self }
     }
 
-    /// The same, whose large images share this memory.
+    /// The same, with this memory for large images.
     #[must_use]
-    pub fn sharing(self, memory: Memory) -> Self {
+    pub fn with_memory(self, memory: Memory) -> Self {
         Self { memory, ..self }
     }
 
-    /// What its large images share.
+    /// The memory that large images share.
     #[must_use]
     pub const fn memory(&self) -> &Memory {
         &self.memory
     }
 
-    /// Registers an image; `problems` are those found while it was read.
+    /// Registers an image; `problems` are those that parsing the request has found.
     pub async fn create(
         &self,
         image: Image,
@@ -99,14 +99,14 @@ impl Images {
         Ok(self.answer(image).await)
     }
 
-    /// A page of images that may be one item too long, to see whether there is a next one, or end early; to those who may
-    /// read.
+    /// A page of images, for callers who may read. It may have one item too many, which tells that there is a next page, or
+    /// end early.
     pub async fn list(
         &self,
         filter: &ImageFilter,
         page: &Page<ImageOrder>,
         caller: &Caller,
-    ) -> Result<Read<Listed>, Error> {
+    ) -> Result<Read<ListedImage>, Error> {
         access::check_list(caller)?;
         if page.size == 0 {
             return Ok(Read::from(Vec::new()));
@@ -114,7 +114,7 @@ impl Images {
         self.store.list(filter, &Scope::of(caller), page).await
     }
 
-    /// Changes an image, all or nothing, as `change` says.
+    /// Changes an image as `change` does, all or nothing.
     pub async fn update(
         &self,
         id: Id,
@@ -125,7 +125,7 @@ impl Images {
         self.update_with(id, DataStep::None, etags, caller, change).await
     }
 
-    /// As [`Images::update`], with what becomes of its data.
+    /// Like [`Images::update`], together with a step of its data.
     async fn update_with(
         &self,
         id: Id,
@@ -141,19 +141,19 @@ impl Images {
             check_etag(&seen.image, &etags)?;
             let mut next = seen.image.clone();
             change(&mut next)?;
-            let next = update::settle(&seen.image, next, quota)?;
+            let next = update::validate(&seen.image, next, quota)?;
             access::check_next(&caller, Some(&seen.image), &next)?;
             Ok(next)
         };
         self.edit(Edit { id, actor, now: clock::now(), step, change: Box::new(change) }).await
     }
 
-    /// Withdraws an ACTIVE image from use; one that is withdrawn stays as it is.
+    /// Deactivates an ACTIVE image; a DEACTIVATED one stays as it is.
     pub async fn deactivate(&self, id: Id, etags: Etags, caller: &Caller) -> Result<CachedImage, Error> {
         self.switch(id, Status::Active, Status::Deactivated, etags, caller).await
     }
 
-    /// Makes a DEACTIVATED image ACTIVE again; one that is ACTIVE stays as it is.
+    /// Reactivates a DEACTIVATED image; an ACTIVE one stays as it is.
     pub async fn reactivate(&self, id: Id, etags: Etags, caller: &Caller) -> Result<CachedImage, Error> {
         self.switch(id, Status::Deactivated, Status::Active, etags, caller).await
     }
@@ -176,21 +176,22 @@ impl Images {
         self.update(id, etags, caller, change).await
     }
 
-    /// Adds a tag; one that is there is an error that `there` makes, or none.
+    /// Adds a tag; `if_present` decides whether one that exists is an error.
     pub async fn add_tag(
         &self,
         id: Id,
         tag: &str,
         etags: Etags,
         caller: &Caller,
-        there: fn() -> Result<(), Error>,
+        if_present: fn() -> Result<(), Error>,
     ) -> Result<CachedImage, Error> {
         let tag = tag.to_owned();
-        let change = move |image: &mut Image| if image.tags.insert(tag.clone()) { Ok(()) } else { there() };
+        let change =
+            move |image: &mut Image| if image.tags.insert(tag.clone()) { Ok(()) } else { if_present() };
         self.update(id, etags, caller, change).await
     }
 
-    /// Removes a tag, which must be there.
+    /// Removes a tag, which must exist.
     pub async fn remove_tag(
         &self,
         id: Id,
@@ -214,7 +215,7 @@ impl Images {
             access::check_change(caller, &seen.image)?;
             check_etag(&seen.image, etags)?;
             update::check_delete(&seen.image)?;
-            // What cannot be removed now would be there again with the folder.
+            // Data that cannot be removed now would come back with the folder.
             if is_away && seen.image.data.is_some() {
                 Err(Error::DataAway { expected: None })
             } else {
@@ -226,8 +227,8 @@ impl Images {
         Ok(())
     }
 
-    /// A page of the history of an image, as [`Images::list`], to those who manage it: what became of it while they did, and
-    /// of the first revision of that time, not what was before; an image that never was has none.
+    /// A page of the history of an image, like [`Images::list`], for callers who manage it: the revisions made while they did;
+    /// of the first of those, not the values before. An image that never existed has no history.
     pub async fn list_revisions(
         &self,
         id: Id,
@@ -243,7 +244,7 @@ impl Images {
             return Err(Error::NotFound(id));
         }
         entries.try_map(|entry| {
-            let before = access::past(caller, past.now(), Standing::managed(&entry.owner_before));
+            let before = access::past(caller, past.now(), PolicyTarget::owned_by(&entry.owner_before));
             let revision = entry.revision;
             Ok(if before == Access::Manages { revision } else { revision.without_before() })
         })
@@ -255,7 +256,7 @@ fn check_seen(seen: &VisibleImage, caller: &Caller) -> Result<(), Error> {
     is_seen.then_some(()).ok_or(Error::NotFound(seen.image.id))
 }
 
-/// `image` is locked for a change: its revision is already the next one, its etag that of the one before.
+/// `image` is locked for a change: its revision is already the next one, the caller's etag is of the one before.
 fn check_etag(image: &Image, etags: &[String]) -> Result<(), Error> {
     let current = etag_of(image.id, image.revision - 1);
     if etags.is_empty() || etags.contains(&current) {
@@ -264,7 +265,7 @@ fn check_etag(image: &Image, etags: &[String]) -> Result<(), Error> {
     Err(Error::StaleEtag { id: image.id, given: clip(&etags.join(", "), 100), current })
 }
 
-/// The status of a new image that names none: data that lives elsewhere has a size.
+/// The status of a new image whose request names none: if it has a size, its data is stored elsewhere.
 #[must_use]
 pub const fn initial_status(size: Option<i64>) -> Status {
     if size.is_some() { Status::Active } else { Status::Queued }

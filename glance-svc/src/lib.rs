@@ -1,7 +1,7 @@
 //! The image catalogue: images, their properties, the history of both, and their data.
 //!
-//! `grpc` and `http` (the edges) → `images` (use cases) → `store` (SQL) and `data` (object store); `image` holds
-//! the rules and knows none of them.
+//! `grpc` and `http` (the edges) → `images` (use cases) → `store` (SQL) and `data` (object store); `image` has the rules
+//! and depends on none of them.
 
 use chassis::{caller::Identity, db::Db, server};
 use proto::glance::v1::image_service_server::SERVICE_NAME;
@@ -19,18 +19,18 @@ pub mod images;
 pub mod list;
 pub mod store;
 
-/// What the edges go by.
+/// Configuration of the edges.
 #[derive(Debug, Clone, Copy)]
 pub struct EdgeOptions<'config> {
-    /// Who callers are.
+    /// How callers are identified.
     pub identity: Identity,
-    /// Where callers reach this service, if not where their request says.
+    /// The URL at which callers reach this service, if it is not the host that their requests name.
     pub public_endpoint: Option<&'config str>,
-    /// Largest message, or body over HTTP, bytes.
+    /// Maximum size of a message, or of a body over HTTP, in bytes.
     pub message: usize,
 }
 
-/// Whether a path is that of data of an image, over either edge.
+/// Whether a path is one of image data, over either edge.
 fn is_transfer(path: &str) -> bool {
     let data = path.strip_prefix("/v2/images/").and_then(|path| path.strip_suffix("/file"));
     let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME));

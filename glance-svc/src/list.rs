@@ -1,4 +1,4 @@
-//! Lists of images: what they can be filtered and sorted by.
+//! Lists of images: filters and orders.
 
 use chassis::page::{Direction, Key, SortKey};
 use common::id::Id;
@@ -8,10 +8,11 @@ use crate::image::Image;
 mod filter;
 
 pub use filter::{
-    Comparison, Condition, ImageFilter, Listed, Membership, NumberColumn, Scope, TextColumn, TimeColumn,
+    Comparison, Condition, ImageFilter, Membership, NumberColumn, Scope, TextColumn, TimeColumn,
+    VisibilityFilter,
 };
 
-/// The order of a list that names none: newest first.
+/// The default order: newest first.
 pub const DEFAULT_ORDER: (ImageOrder, Direction) = (ImageOrder::CreateTime, Direction::Descending);
 
 /// What images can be sorted by (Glance's eight sort keys).
@@ -44,7 +45,7 @@ impl SortKey for ImageOrder {
 
     fn sql(self) -> &'static str {
         match self {
-            // No size sorts before any size.
+            // Images without a size sort first.
             Self::Size => "COALESCE(size, -1)",
             _ => self.column(),
         }
@@ -76,7 +77,7 @@ impl ImageOrder {
         }
     }
 
-    /// The value of this sort key.
+    /// The image's value of this sort key.
     #[must_use]
     pub fn key(self, image: &Image) -> Key {
         match self {
@@ -92,10 +93,10 @@ impl ImageOrder {
     }
 }
 
-/// The order of a history.
+/// The order of revisions: latest first.
 pub const HISTORY_ORDER: (RevisionOrder, Direction) = (RevisionOrder::Revision, Direction::Descending);
 
-/// What revisions are sorted by: their number alone.
+/// What revisions can be sorted by: only their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevisionOrder {
     /// The number of the revision.

@@ -37,7 +37,7 @@ async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     let data = DataStore::open(&config.data_url).context("cannot open the data store")?;
     let limits = ImageLimits { properties: Quota(config.image_property_quota), size: config.image_size_cap };
     let store = Store::new(base.db.clone(), config.image_cache_bytes);
-    let images = Images::new(store, data, limits).sharing(base.options.limits.memory());
+    let images = Images::new(store, data, limits).with_memory(base.options.limits.memory());
     let sweeping = images.clone();
     tokio::spawn(async move { background::keep("sweep", || sweeping.sweep()).await });
     let edge = EdgeOptions {

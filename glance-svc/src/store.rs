@@ -29,7 +29,7 @@ mod statements;
 mod update;
 
 pub use current::Found;
-pub use data::{DataStep, Unsettled};
+pub use data::{DataStep, OrphanedData};
 pub use history::HistoryAccess;
 pub use update::{Edit, Revise};
 

@@ -1,5 +1,5 @@
-//! The marker of a folder: a file in its root with the id of the data store. Where it is missing, or another one, the data
-//! are not there: a volume that is not mounted leaves an empty folder behind.
+//! The marker of a folder: a file in its root with the id of the data store. If it is missing or has another id, this is not
+//! the folder with the data: a volume that is not mounted leaves an empty folder behind.
 
 use std::{
     io::{self, ErrorKind},
@@ -12,33 +12,32 @@ use tokio::{
     io::AsyncWriteExt as _,
 };
 
-/// The name of the file. No data are named so: those have ids.
+/// The name of the file, which no data can have: data is named by ids.
 pub(super) const NAME: &str = "imprint-data-store";
 
-/// What the file says to whoever finds it, behind the id.
-const WORDS: &str =
-    "is the id by which glance-svc knows this folder. It belongs to the data, and goes where they go.";
+/// What the file tells whoever finds it, after the id.
+const NOTE: &str = "is the id by which glance-svc recognizes this folder. Keep this file with the data.";
 
-/// The id of the folder; none if it has none, or is not there. A file that makes no sense is an error.
+/// The id of the folder; `None` if it has none or does not exist. A malformed file is an error.
 pub(super) async fn read(root: &Path) -> io::Result<Option<Id>> {
     match fs::read_to_string(root.join(NAME)).await {
         Ok(text) => {
             let id = text.split_whitespace().next().and_then(|id| id.parse().ok());
-            id.map(Some).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the marker holds no id"))
+            id.map(Some).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the marker contains no id"))
         }
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Gives the folder an id, durably, and makes it if it is missing; one that has an id already keeps it.
+/// Gives the folder an id, durably, and creates the folder if it is missing; a folder that has an id keeps it.
 pub(super) async fn write(root: &Path, id: Id) -> io::Result<()> {
     fs::create_dir_all(root).await?;
-    // Whole or not at all, and never over another one.
+    // Atomic, and never replaces another one.
     let draft = root.join(format!("{NAME}.{}", Id::random()));
     let written = async {
         let mut file = File::create_new(&draft).await?;
-        file.write_all(format!("{id}\n{WORDS}\n").as_bytes()).await?;
+        file.write_all(format!("{id}\n{NOTE}\n").as_bytes()).await?;
         file.sync_all().await?;
         match fs::hard_link(&draft, root.join(NAME)).await {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),

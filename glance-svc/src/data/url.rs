@@ -1,8 +1,8 @@
-//! Where data are to lie, as a URL says it.
+//! The URL of the data store.
 
 use std::{path::PathBuf, str::FromStr};
 
-/// Where data are to lie.
+/// The URL of the data store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataUrl {
     /// `file:FOLDER`
@@ -11,12 +11,12 @@ pub enum DataUrl {
     Bucket {
         /// The bucket.
         bucket: String,
-        /// What the names of its objects start with.
+        /// The prefix of the names of its objects.
         prefix: String,
     },
 }
 
-/// The text names no place for data.
+/// The text is not a URL of a data store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be file:FOLDER or s3://BUCKET/PREFIX")]
 pub struct BadUrl;

@@ -1,4 +1,4 @@
-//! Several images at once.
+//! `GetImages`: several images at once.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,12 @@ use proto::glance::{EncodedFoundImages, EncodedImage, v1 as pb};
 use super::render;
 use crate::{error::Error, image::properties::TOTAL_LIMIT, images::Images};
 
-/// As many images as are read together, each of which may be as large as an image can be: an answer takes no more
-/// memory than these, however many are asked for.
+/// How many images are read together, each of which may be as large as an image can be; this bounds the memory of a
+/// response, however many images are requested.
 const STEP: usize = 8;
 
-/// Bytes for an answer: these images, each as the database gives it, as it is kept and as it is sent, and all that fit.
+/// Memory for a response, in bytes: these images, each as the database returns it, as an image and as a message, and all
+/// messages that fit.
 pub(super) const ROOM: usize = 3 * STEP * TOTAL_LIMIT + 2 * MAX_BYTES;
 
 pub(super) async fn get_images(
@@ -30,7 +31,7 @@ pub(super) async fn get_images(
         for image in images.get_each(step, caller).await? {
             if let Some(image) = image {
                 let message = EncodedImage::from(&*image).bytes().clone();
-                // The first one always fits: whoever asks again for the rest gets on.
+                // The first one always fits, so that a caller that requests the rest makes progress.
                 if bytes + message.len() > MAX_BYTES && !found.is_empty() {
                     break 'answer;
                 }
@@ -44,7 +45,7 @@ pub(super) async fn get_images(
     Ok(render::found_images(&found, remaining_ids))
 }
 
-/// The ids that are asked for, each once, in their order.
+/// The requested ids in order, without duplicates.
 fn ids(request: &pb::GetImagesRequest) -> Result<Vec<Id>, Violations> {
     let (mut violations, mut seen) = (Violations::default(), BTreeSet::new());
     if request.ids.is_empty() || request.ids.len() > MAX_SIZE {

@@ -1,4 +1,4 @@
-//! Data over gRPC: streams of chunks.
+//! Image data over gRPC: streams of chunks.
 
 use std::pin::pin;
 
@@ -29,7 +29,7 @@ pub(super) async fn upload(
     Ok(super::image(&images.upload(id, upload, caller).await?))
 }
 
-/// The image that the first message names, and how many bytes are to come.
+/// The image that the first message names, and the announced size of its data.
 fn target(first: &pb::UploadImageDataRequest) -> Result<(Id, Option<u64>), Violations> {
     let mut violations = Violations::default();
     let id = violations.take("image_id", first.image_id.parse());

@@ -1,4 +1,4 @@
-//! From messages to what `images` understands, with every problem noted.
+//! Parses messages, and collects everything that is wrong with them.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{
     images::initial_status,
 };
 
-/// The image to register and what is wrong with it; fields are named as in `Image`.
+/// The image to register, and what is wrong with it; fields are named as in `Image`.
 pub(super) fn new_image(
     request: pb::CreateImageRequest,
     actor: &Actor,
@@ -37,14 +37,14 @@ pub(super) fn new_image(
     (image, problems)
 }
 
-/// This API's images have names; Glance's need none.
+/// Over gRPC an image must have a name; Glance's API does not require one.
 fn check_name(name: &str, problems: &mut Violations) {
     if name.trim().is_empty() {
         problems.add("name", format!("must not be empty: 1 to {} characters", common::text::NAME_LIMIT));
     }
 }
 
-/// The etags one of which an image must have: the given one, if one is given.
+/// The etags of which an image must have one: the given one, if any.
 pub(super) fn etags(etag: String) -> Vec<String> {
     if etag.is_empty() { Vec::new() } else { vec![etag] }
 }
@@ -111,7 +111,7 @@ pub(super) fn update_properties(
     Ok((id, Update { attributes: Vec::new(), values, properties }, etags(request.etag)))
 }
 
-/// The attributes that an update names: those of the mask, or those that are set when there is none.
+/// The attributes to update: those of the mask or, without one, those that are set.
 fn masked(
     mask: Option<prost_types::FieldMask>,
     message: &pb::Image,
@@ -145,7 +145,7 @@ fn unknown_path(path: &str) -> String {
     format!("{path:?} cannot be changed; allowed: {}, or * for all of them", known.join(", "))
 }
 
-/// The attributes that are set in a message (AIP-134, a missing mask).
+/// The attributes that are set in a message (AIP-134 on a missing mask).
 fn populated(message: &pb::Image) -> Vec<Attribute> {
     let is_set = |attribute: &Attribute| match attribute {
         Attribute::Checksum => !message.checksum.is_empty(),
@@ -168,7 +168,7 @@ fn populated(message: &pb::Image) -> Vec<Attribute> {
     Attribute::ALL.into_iter().filter(is_set).collect()
 }
 
-/// The image of a message; what is not given is as in a blank one.
+/// The image in a message; fields that are not set have their defaults.
 fn image(id: Id, message: pb::Image, now: DateTime<Utc>, problems: &mut Violations) -> Image {
     let blank = Image::blank(id, now);
     let status = match message.status {
@@ -205,12 +205,12 @@ fn status(number: i32) -> Result<Status, String> {
     let known = pb::image::Status::try_from(number).ok();
     known
         .and_then(|status| Status::from_name(status.as_str_name()))
-        .ok_or_else(|| format!("{number} is no status"))
+        .ok_or_else(|| format!("{number} is not a status"))
 }
 
 fn visibility(number: i32) -> Result<Visibility, String> {
     let known = pb::image::Visibility::try_from(number).ok();
     known
         .and_then(|visibility| Visibility::from_name(visibility.as_str_name()))
-        .ok_or_else(|| format!("{number} is no visibility"))
+        .ok_or_else(|| format!("{number} is not a visibility"))
 }

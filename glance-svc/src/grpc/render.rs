@@ -1,4 +1,4 @@
-//! From images and revisions to messages.
+//! Renders images, members and revisions as messages.
 
 use bytes::Bytes;
 use common::clock::timestamp;
@@ -18,7 +18,7 @@ use crate::{
         Image, Status, Visibility,
         cached::CachedImage,
         history::{Action, Change, Revision, Subject},
-        listed::Listed,
+        listed::ListedImage,
         member::{Member, MemberStatus},
     },
 };
@@ -61,8 +61,8 @@ impl From<&CachedImage> for EncodedImage {
 /// Number of the field `properties` of `Image`.
 const PROPERTIES: u32 = 14;
 
-/// An image of a page, encoded; its properties go into the message as they are read.
-pub(super) fn encode(image: &Listed) -> Result<Vec<u8>, Error> {
+/// An image on a page, encoded; its properties are copied into the message as they are parsed.
+pub(super) fn encode(image: &ListedImage) -> Result<Vec<u8>, Error> {
     let properties = image.properties.get().len();
     let mut buffer = Vec::with_capacity(properties + properties / 4 + 512);
     pb::Image::from(image.rest.clone()).encode_raw(&mut buffer);

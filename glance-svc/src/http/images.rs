@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    image::{Image, Status, cached::CachedImage, listed::Listed},
+    image::{Image, Status, cached::CachedImage, listed::ListedImage},
     list::ImageOrder,
 };
 
@@ -59,7 +59,7 @@ pub(super) async fn list(
     };
     let key = behind.as_ref().map(|image| |order: ImageOrder| order.key(image));
     let page = Page::behind(list.limit, list.order.clone(), key);
-    let listed = api.images.list(&list.filter, &page, &caller).await?.try_map(Listed::image)?;
+    let listed = api.images.list(&list.filter, &page, &caller).await?.try_map(ListedImage::image)?;
     let (images, next) =
         page.finish(listed, |image, by| by.key(image), render_item, |(_, json)| json.get().len());
     let mut answer = Json(page_of(&list, images, !next.is_empty())).into_response();

@@ -6,7 +6,7 @@ use form_urlencoded::{Serializer, parse as pairs_of};
 
 use crate::{
     image::{Visibility, member::MemberStatus},
-    list::{Condition, ImageFilter, ImageOrder, Listed, Membership},
+    list::{Condition, ImageFilter, ImageOrder, Membership, VisibilityFilter},
 };
 
 mod condition;
@@ -230,13 +230,13 @@ fn sort_direction(name: &str) -> Result<Direction, String> {
     }
 }
 
-fn visibility(value: &str) -> Result<Listed, String> {
+fn visibility(value: &str) -> Result<VisibilityFilter, String> {
     if value == "all" {
-        return Ok(Listed::All);
+        return Ok(VisibilityFilter::All);
     }
     let known = Visibility::ALL.iter().find(|known| known.as_str() == value);
     known
-        .map(|visibility| Listed::Only(*visibility))
+        .map(|visibility| VisibilityFilter::Only(*visibility))
         .ok_or_else(|| "must be public, private, shared, community or all".to_owned())
 }
 

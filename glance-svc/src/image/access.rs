@@ -6,77 +6,78 @@ use common::id::Id;
 use super::{Image, Visibility};
 use crate::error::Error;
 
-/// What a caller may do with an image; whoever may do one may do those before it.
+/// What a caller may do with an image; each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// It must not learn that the image is there.
+    /// The caller must not learn that the image exists.
     Nothing,
-    /// It sees the image when it names it; lists show less.
+    /// The caller sees the image when it asks for it by id; lists show less.
     Sees,
-    /// It manages the image, and sees its history: it is an operator, or of the project that owns it.
+    /// The caller manages the image, and sees its history: it is an operator, or belongs to the owning project.
     Manages,
 }
 
-/// An image at one time, as far as that decides who may do what with it.
+/// What access to an image depends on, at one point in its history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing<'a> {
+pub struct PolicyTarget<'a> {
     /// The owning project, or empty.
     pub owner: &'a str,
-    /// Who may see it; none where it is for those who manage it alone, as an image that is deleted and its history are.
+    /// Who may see it; `None` if only those who manage it may, as with a deleted image and with history.
     pub visibility: Option<Visibility>,
-    /// Whether it is shared with the project of the caller.
+    /// Whether it is shared with the caller's project.
     pub is_shared: bool,
 }
 
-impl<'a> Standing<'a> {
-    /// An image, shared with the project of the caller or not.
+impl<'a> PolicyTarget<'a> {
+    /// An image, which is or is not shared with the caller's project.
     #[must_use]
     pub fn of(image: &'a Image, is_shared: bool) -> Self {
         Self { owner: &image.owner, visibility: Some(image.visibility), is_shared }
     }
 
-    /// What only those see who manage the image, which that project owns.
+    /// Something that only those see who manage the image: operators, and the owning project.
     #[must_use]
-    pub const fn managed(owner: &'a str) -> Self {
+    pub const fn owned_by(owner: &'a str) -> Self {
         Self { owner, visibility: None, is_shared: false }
     }
 }
 
-/// What `caller` may do with an image that stands so.
-fn access(caller: &Caller, standing: Standing<'_>) -> Access {
-    if caller.is_admin || caller.is_of(standing.owner) {
+/// What `caller` may do with the target.
+fn access(caller: &Caller, target: PolicyTarget<'_>) -> Access {
+    if caller.is_admin || caller.is_of(target.owner) {
         return Access::Manages;
     }
-    let is_seen = match standing.visibility {
+    let is_seen = match target.visibility {
         Some(Visibility::Public | Visibility::Community) => true,
-        // Glance: what nobody owns is shared with everybody, unless its policy finds it to be private.
-        Some(Visibility::Shared) => standing.is_shared || standing.owner.is_empty(),
+        // Glance: a shared image without an owner is visible to everybody.
+        Some(Visibility::Shared) => target.is_shared || target.owner.is_empty(),
         None | Some(Visibility::Private) => false,
     };
     if is_seen { Access::Sees } else { Access::Nothing }
 }
 
-/// What `caller` may do with an image as it was: what it could do `then` and may do `now`, the lesser of both. The one rule
-/// of all that is read of the past: whoever sees it may read the image as it was; whoever manages it, what became of it.
+/// What `caller` may do with an earlier state of an image: the lesser of what it could do `then` and may do `now`. This one
+/// rule decides all access to the past: with [`Access::Sees`], the caller may read the image as it was; with
+/// [`Access::Manages`], also its history.
 ///
-/// An image was shared with a member from the revision on that it had when the member was added, last. What is deleted now
-/// is for those who managed it last.
+/// An image counts as shared with a member since the revision that it had when the member was last added. A deleted image
+/// is visible to those who managed it last.
 #[must_use]
-pub fn past(caller: &Caller, now: Standing<'_>, then: Standing<'_>) -> Access {
+pub fn past(caller: &Caller, now: PolicyTarget<'_>, then: PolicyTarget<'_>) -> Access {
     access(caller, now).min(access(caller, then))
 }
 
-/// Whether `caller` sees the image when it names it; lists show less. `is_member`: whether it is shared with the
-/// caller's project.
+/// Whether `caller` sees the image when it asks for it by id; lists show less. `is_member` says whether the image is shared
+/// with the caller's project.
 #[must_use]
 pub fn sees(caller: &Caller, image: &Image, is_member: bool) -> bool {
-    access(caller, Standing::of(image, is_member)) >= Access::Sees
+    access(caller, PolicyTarget::of(image, is_member)) >= Access::Sees
 }
 
-/// Whether `caller` manages the image: it is an operator, or of the project that owns it.
+/// Whether `caller` manages the image: it is an operator, or belongs to the owning project.
 #[must_use]
 pub fn manages(caller: &Caller, image: &Image) -> bool {
-    access(caller, Standing::managed(&image.owner)) == Access::Manages
+    access(caller, PolicyTarget::owned_by(&image.owner)) == Access::Manages
 }
 
 /// Whether `caller` may list images at all.
@@ -87,7 +88,7 @@ pub fn check_list(caller: &Caller) -> Result<(), Error> {
     Err(Error::NotPermitted { action: "list images".to_owned(), needs: "the role reader" })
 }
 
-/// Whether `caller` may change the image, which it sees.
+/// Whether `caller`, who sees the image, may change it.
 pub fn check_change(caller: &Caller, image: &Image) -> Result<(), Error> {
     if manages(caller, image) && caller.is_member() {
         return Ok(());
@@ -95,7 +96,7 @@ pub fn check_change(caller: &Caller, image: &Image) -> Result<(), Error> {
     Err(Error::NotPermitted { action: format!("change image {}", image.id), needs: OWNER })
 }
 
-/// Whether `caller` may read the data of the image, which it sees.
+/// Whether `caller`, who sees the image, may read its data.
 pub fn check_download(caller: &Caller, image: &Image) -> Result<(), Error> {
     if caller.is_member() {
         return Ok(());
@@ -103,9 +104,8 @@ pub fn check_download(caller: &Caller, image: &Image) -> Result<(), Error> {
     Err(Error::NotPermitted { action: format!("download image {}", image.id), needs: "the role member" })
 }
 
-/// Whether `caller` may read the history of the image that stands so now: it names users, and values that have been removed
-/// since.
-pub fn check_history(caller: &Caller, id: Id, now: Standing<'_>) -> Result<(), Error> {
+/// Whether `caller` may read the history of an image, which names users, and values that have been removed since.
+pub fn check_history(caller: &Caller, id: Id, now: PolicyTarget<'_>) -> Result<(), Error> {
     match access(caller, now) {
         Access::Manages => Ok(()),
         Access::Sees => {
@@ -115,7 +115,7 @@ pub fn check_history(caller: &Caller, id: Id, now: Standing<'_>) -> Result<(), E
     }
 }
 
-/// Whether `caller` may make `next` of `image`, or register it.
+/// Whether `caller` may change `image` to `next`, or, without an `image`, register `next`.
 pub fn check_next(caller: &Caller, image: Option<&Image>, next: &Image) -> Result<(), Error> {
     if caller.is_admin {
         return Ok(());
@@ -140,7 +140,7 @@ pub fn check_next(caller: &Caller, image: Option<&Image>, next: &Image) -> Resul
     Ok(())
 }
 
-/// What a refused caller would have to be.
+/// What a caller needs for the action that was refused.
 pub(crate) const ADMIN: &str = "the role admin";
 pub(crate) const OWNER: &str = "the role member in the project that owns it, or the role admin";
 
@@ -180,32 +180,35 @@ mod tests {
     fn the_past_is_what_was_seen_then_and_may_be_seen_now() {
         use Access::{Manages, Nothing, Sees};
         let callers = [caller("owner", &["reader"]), caller("other", &["member"]), caller("", &["member"])];
-        let standings = [
+        let targets = [
             (
-                Standing { owner: "owner", visibility: Some(Visibility::Private), is_shared: true },
+                PolicyTarget { owner: "owner", visibility: Some(Visibility::Private), is_shared: true },
                 [Manages, Nothing, Nothing],
             ),
             (
-                Standing { owner: "owner", visibility: Some(Visibility::Shared), is_shared: false },
+                PolicyTarget { owner: "owner", visibility: Some(Visibility::Shared), is_shared: false },
                 [Manages, Nothing, Nothing],
             ),
             (
-                Standing { owner: "owner", visibility: Some(Visibility::Shared), is_shared: true },
+                PolicyTarget { owner: "owner", visibility: Some(Visibility::Shared), is_shared: true },
                 [Manages, Sees, Sees],
             ),
             (
-                Standing { owner: "owner", visibility: Some(Visibility::Public), is_shared: false },
+                PolicyTarget { owner: "owner", visibility: Some(Visibility::Public), is_shared: false },
                 [Manages, Sees, Sees],
             ),
-            (Standing { owner: "", visibility: Some(Visibility::Private), is_shared: false }, [Nothing; 3]),
-            (Standing { owner: "", visibility: Some(Visibility::Shared), is_shared: false }, [Sees; 3]),
-            (Standing::managed("owner"), [Manages, Nothing, Nothing]),
-            (Standing::managed("other"), [Nothing, Manages, Nothing]),
-            (Standing::managed(""), [Nothing; 3]),
+            (
+                PolicyTarget { owner: "", visibility: Some(Visibility::Private), is_shared: false },
+                [Nothing; 3],
+            ),
+            (PolicyTarget { owner: "", visibility: Some(Visibility::Shared), is_shared: false }, [Sees; 3]),
+            (PolicyTarget::owned_by("owner"), [Manages, Nothing, Nothing]),
+            (PolicyTarget::owned_by("other"), [Nothing, Manages, Nothing]),
+            (PolicyTarget::owned_by(""), [Nothing; 3]),
         ];
         for (index, caller) in callers.iter().enumerate() {
-            for (now, may) in standings {
-                for (then, could) in standings {
+            for (now, may) in targets {
+                for (then, could) in targets {
                     assert_eq!(past(caller, now, then), may[index].min(could[index]), "{now:?} {then:?}");
                     assert_eq!(past(&super::tests::caller("ops", &["admin"]), now, then), Manages);
                 }

@@ -1,15 +1,15 @@
-//! The base attributes that can be changed, as one table: name, text form, check.
+//! The base attributes that can be changed, in one table: name, text form, check.
 //!
-//! The text form is what history keeps and shows; field masks and the diff of two images use the same table.
+//! History stores and shows the text form; field masks and the difference of two images use the same table.
 
 use common::{text, violations::Violations};
 
 use super::{CONTAINER_FORMATS, DISK_FORMATS, Image, Status, Visibility};
 
-/// Longest checksum: an MD5 in hexadecimal.
+/// Maximum length of a checksum: an MD5 in hexadecimal.
 const CHECKSUM_LIMIT: usize = 32;
 
-/// Longest name of a hash algorithm, and longest hash: a SHA-512 in hexadecimal.
+/// Maximum lengths of the name of a hash algorithm, and of a hash: a SHA-512 in hexadecimal.
 const HASH_ALGORITHM_LIMIT: usize = 64;
 const HASH_LIMIT: usize = 128;
 
@@ -110,7 +110,7 @@ impl Attribute {
         }
     }
 
-    /// Sets it to what [`Attribute::read`] gave; `None` when the text is none of its values.
+    /// Sets it to a value as returned by [`Attribute::read`]; `None` if the attribute cannot have that value.
     pub fn write(self, image: &mut Image, value: Option<&str>) -> Option<()> {
         let text = || value.unwrap_or_default().to_owned();
         match self {
@@ -139,7 +139,7 @@ impl Attribute {
         self.write(to, self.read(from).as_deref()).expect("what was read can be written");
     }
 
-    /// Notes what is wrong with its value, without regard to other attributes.
+    /// Collects what is wrong with its value, regardless of other attributes.
     pub fn check(self, image: &Image, violations: &mut Violations) {
         let checked = match self {
             Self::Name => text::optional_name(&image.name),

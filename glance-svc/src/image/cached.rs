@@ -1,4 +1,4 @@
-//! An image at one revision, which is all of it, and the bytes in which it is sent.
+//! An image at one revision, with its encoded forms.
 
 use std::{ops::Deref, sync::OnceLock};
 
@@ -7,50 +7,49 @@ use chassis::edge::Room;
 
 use super::Image;
 
-/// What an entry of a map takes beside its texts, bytes: two texts and a share of a node.
+/// Overhead of a map entry beyond its text, in bytes: two strings and a share of a node.
 const ENTRY: usize = 64;
 
-/// An image that is read again and again and never changes: its revision says all that is in it.
+/// An image that is read again and again and never changes: its revision determines everything in it.
 #[derive(Debug)]
 pub struct CachedImage {
     image: Image,
     json: OnceLock<Bytes>,
     message: OnceLock<Bytes>,
-    /// What a large one takes, until it has been sent.
+    /// Room for a large image, kept until it has been sent.
     room: Option<Room>,
 }
 
 impl CachedImage {
-    /// The image, not rendered yet.
+    /// An image that has not been rendered yet.
     #[must_use]
     pub const fn new(image: Image) -> Self {
         Self::within(image, None)
     }
 
-    /// A large image, and the room that it has.
+    /// A large image, and the room reserved for it.
     #[must_use]
     pub const fn within(image: Image, room: Option<Room>) -> Self {
         Self { image, json: OnceLock::new(), message: OnceLock::new(), room }
     }
 
-    /// The room that it has, to be kept until it has been sent.
+    /// The room reserved for the image, to be kept until it has been sent.
     #[must_use]
     pub fn room(&self) -> Option<Room> {
         self.room.clone()
     }
 
-    /// The JSON, which `render` makes when it is first asked for.
+    /// The JSON, made by `render` on first use.
     pub fn json(&self, render: impl FnOnce(&Image) -> Bytes) -> Bytes {
         self.json.get_or_init(|| render(&self.image)).clone()
     }
 
-    /// The message of gRPC, which `encode` makes when it is first asked for.
+    /// The gRPC message, made by `encode` on first use.
     pub fn message(&self, encode: impl FnOnce(&Image) -> Bytes) -> Bytes {
         self.message.get_or_init(|| encode(&self.image)).clone()
     }
 
-    /// About how much memory it takes, bytes: rather too much, with its JSON, what escapes add to it, and its
-    /// message.
+    /// Approximate memory, in bytes, rather too high: with its JSON, including escapes, and its message.
     #[must_use]
     pub fn weight(&self) -> u64 {
         let properties = self.image.properties.iter().map(|(name, value)| name.len() + value.len() + ENTRY);

@@ -1,4 +1,4 @@
-//! What became of an image: the difference of two states, and a state from all differences before it.
+//! The history of an image: the difference of two states, and a state rebuilt from differences.
 
 use chassis::caller::Actor;
 use chrono::{DateTime, Utc};
@@ -18,16 +18,16 @@ pub enum Action {
     Delete,
 }
 
-/// One change of an image: all that became true together.
+/// A revision: everything that changed at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
     /// The image.
     pub image_id: Id,
-    /// Its revision after the change.
+    /// The image's revision after the change.
     pub revision: i64,
-    /// When.
+    /// When it was made.
     pub create_time: DateTime<Utc>,
-    /// Who.
+    /// Who made it.
     pub actor: Actor,
     /// What was done.
     pub action: Action,
@@ -35,16 +35,16 @@ pub struct Revision {
     pub changes: Vec<Change>,
 }
 
-/// A revision, and to whom the image belonged.
+/// A revision, and who owned the image before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What was done.
+    /// The revision.
     pub revision: Revision,
-    /// The project that owned the image before that, or empty.
+    /// The project that owned the image before this revision, or empty.
     pub owner_before: String,
 }
 
-/// The change of one attribute or property, as history keeps it.
+/// The change of one attribute or property, as stored in history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// What changed.
@@ -87,7 +87,7 @@ impl Action {
 }
 
 impl Revision {
-    /// What of it may be told to whoever must not know the image before it.
+    /// The part of it for callers who must not see the image as it was before.
     #[must_use]
     pub fn without_before(mut self) -> Self {
         self.changes.retain(|change| change.new.is_some());
@@ -109,7 +109,7 @@ impl Change {
         }
     }
 
-    /// Whether it is the change of a property.
+    /// The name of the property, if it is the change of one.
     #[must_use]
     pub const fn property(&self) -> Option<&String> {
         match &self.subject {
@@ -119,7 +119,7 @@ impl Change {
     }
 }
 
-/// What makes `next` of `image`, or of nothing: attributes, then properties, each sorted by name.
+/// The changes from `image`, or from nothing, to `next`: attributes, then properties, each sorted by name.
 #[must_use]
 pub fn changes(image: Option<&Image>, next: &Image) -> Vec<Change> {
     let attributes = Attribute::ALL.into_iter().map(|attribute| {
@@ -145,8 +145,8 @@ pub fn changes(image: Option<&Image>, next: &Image) -> Vec<Change> {
         .collect()
 }
 
-/// What `revision` makes of the image that the ones before it led to, `None` before the first; `None` if that makes no
-/// sense.
+/// Applies `revision` to the image `before` it, which is `None` for the first revision. Returns `None` if a change is
+/// malformed.
 #[must_use]
 pub fn replay(before: Option<Image>, revision: &Revision) -> Option<Image> {
     let mut image = before.unwrap_or_else(|| Image::blank(revision.image_id, revision.create_time));

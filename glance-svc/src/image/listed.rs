@@ -1,4 +1,4 @@
-//! An image of a page, of which most is read to be sent on.
+//! An image on a page of a list.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use serde_json::value::RawValue;
 use super::Image;
 use crate::error::Error;
 
-/// An image whose properties are still the JSON of the database.
+/// An image whose properties are still JSON as the database returned it: most are only passed on.
 #[derive(Debug, Clone)]
-pub struct Listed {
+pub struct ListedImage {
     /// The image, without its properties.
     pub rest: Image,
-    /// Its properties, an object of texts.
+    /// Its properties: an object of strings.
     pub properties: Box<RawValue>,
 }
 
-impl Listed {
+impl ListedImage {
     /// The whole image.
     pub fn image(self) -> Result<Image, Error> {
         let Self { rest, properties } = self;
@@ -28,17 +28,17 @@ impl Listed {
         Ok(Image { properties, ..rest })
     }
 
-    /// Gives `each` every property, name and value, without keeping any.
+    /// Calls `each` with the name and value of every property, without collecting them.
     pub fn for_each_property(&self, each: impl FnMut(&str, &str)) -> Result<(), Error> {
         let mut json = serde_json::Deserializer::from_str(self.properties.get());
         json.deserialize_map(Each(each)).map_err(|_| Error::Corrupt(self.rest.id))
     }
 }
 
-/// Takes an object of texts apart.
+/// Visits the entries of an object of strings.
 struct Each<F>(F);
 
-/// A text, borrowed unless something in it is escaped.
+/// A string, borrowed unless something in it is escaped.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -46,7 +46,7 @@ impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Each<F> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("an object of texts")
+        formatter.write_str("an object of strings")
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {

@@ -1,31 +1,31 @@
-//! Projects that an image is shared with.
+//! Members: projects that an image is shared with.
 
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use common::{id::Id, named, text};
 
-/// Most members of an image (Glance, `image_member_quota`).
+/// Maximum number of members of an image (Glance, `image_member_quota`).
 pub const MEMBER_LIMIT: usize = 128;
 
 named! {
-    /// What a project says to an image that is shared with it.
+    /// A project's response to an image that is shared with it.
     MemberStatus {
-        /// Nothing yet.
+        /// No response yet.
         Pending = "pending",
-        /// Its lists show the image.
+        /// Accepted: the project's lists show the image.
         Accepted = "accepted",
-        /// Its lists do not show the image.
+        /// Rejected: the project's lists do not show the image.
         Rejected = "rejected",
     }
 }
 
-/// The id of a project that an image may be shared with: 1 to 255 characters, none of them a control character.
+/// The project id of a member: 1 to 255 characters, none of them a control character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberId(String);
 
 impl MemberId {
-    /// The id itself.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -48,7 +48,7 @@ pub struct Member {
     pub image_id: Id,
     /// The project, 1 to 255 characters.
     pub member_id: String,
-    /// What the project says to it.
+    /// The project's response.
     pub status: MemberStatus,
     /// When it was shared.
     pub create_time: DateTime<Utc>,

@@ -1,11 +1,11 @@
-//! A patch: changes of single attributes and properties, one after the other, all or nothing.
+//! A patch: changes of single attributes and properties, applied in order, all or nothing.
 
 use common::violations::Violations;
 
 use super::{Attribute, Image, properties};
 use crate::error::Error;
 
-/// A list of changes, applied in their order.
+/// A list of changes, applied in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     /// The changes.
@@ -15,27 +15,27 @@ pub struct Patch {
 /// A change of one attribute or property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// Gives it a value, whether it has one or not.
+    /// Sets a value, whether there is one or not.
     Set(Target),
-    /// Gives it a value; refused if it has one (the older of Glance's two patch formats). Attributes always have.
+    /// Adds a value; refused if there is one (the older of Glance's two patch formats), which attributes always have.
     Add(Target),
-    /// Gives it another value; refused if it has none.
+    /// Replaces a value; refused if there is none.
     Replace(Target),
-    /// Removes a property; refused if it is not there.
+    /// Removes a property; refused if there is none.
     Remove(String),
 }
 
-/// What gets a value, and which.
+/// An attribute or property, and its new value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A base attribute and its value as [`Attribute::read`] gives it.
+    /// A base attribute, and its value as returned by [`Attribute::read`].
     Attribute(Attribute, Option<String>),
-    /// A property.
+    /// A property's name and value.
     Property(String, String),
 }
 
 impl Target {
-    /// Notes what is wrong with the value, without regard to the image.
+    /// Collects what is wrong with the value, regardless of the image.
     pub fn check(&self, blank: &Image, violations: &mut Violations) {
         match self {
             Self::Attribute(attribute, value) => {
@@ -61,7 +61,7 @@ impl Target {
         }
     }
 
-    /// Gives it its value.
+    /// Writes the value into the image.
     pub fn write(&self, image: &mut Image) {
         match self {
             Self::Attribute(attribute, value) => {
@@ -75,7 +75,7 @@ impl Target {
 }
 
 impl Patch {
-    /// Applies the changes; the first one that is refused refuses them all.
+    /// Applies the changes; if one is refused, the image must be discarded.
     pub fn apply(&self, image: &mut Image) -> Result<(), Error> {
         self.operations.iter().try_for_each(|operation| operation.apply(image))
     }

@@ -1,4 +1,4 @@
-//! Free properties: which names and values there can be, and what an update does to them.
+//! Free properties: which names and values are allowed, and how an update changes them.
 
 use std::collections::BTreeSet;
 
@@ -14,23 +14,23 @@ use common::{
 
 use crate::error::Error;
 
-/// How many properties an image may have; negative for any number (Glance, `image_property_quota`).
+/// Maximum number of properties of an image; negative for no limit (Glance, `image_property_quota`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota(pub i64);
 
-/// The article's Update API: merges unless told to replace.
+/// The article's Update API: merges, or replaces with `purge`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PropertyUpdate {
-    /// To add or overwrite.
+    /// Properties to add or overwrite.
     pub set: Properties,
-    /// To remove; a name that is not there is no error, so that an update can be repeated.
+    /// Names to remove; a missing one is not an error, so that an update can be repeated.
     pub remove: BTreeSet<String>,
-    /// Whether everything that is not in `set` goes.
+    /// Whether everything that is not in `set` is removed.
     pub purge: bool,
 }
 
 impl PropertyUpdate {
-    /// Notes what is wrong with the update itself.
+    /// Everything that is wrong with the update itself.
     #[must_use]
     pub fn check(&self) -> Violations {
         let mut violations = check(&self.set, "set");
@@ -58,19 +58,19 @@ impl PropertyUpdate {
 }
 
 impl Quota {
-    /// Refuses growth only: an image above the quota can still shrink and change.
+    /// Refuses only growth: an image above the quota can still shrink and change.
     pub fn check_growth(self, before: &Properties, properties: &Properties) -> Result<(), Error> {
         Ok(check_growth(before, properties, usize::try_from(self.0).ok())?)
     }
 
-    /// Refuses `properties` if they are too many, or larger in all than [`TOTAL_LIMIT`]. What a service adds does not
-    /// count.
+    /// Refuses `properties` if there are too many, or if they are larger than [`TOTAL_LIMIT`] in total. Those that a service
+    /// adds do not count.
     pub fn check(self, properties: &Properties) -> Result<(), Error> {
         self.check_growth(&Properties::new(), properties)
     }
 }
 
-/// Notes what is wrong with names and values.
+/// Everything that is wrong with names and values.
 #[must_use]
 pub fn check(properties: &Properties, field: &str) -> Violations {
     let mut violations = Violations::default();
@@ -80,9 +80,9 @@ pub fn check(properties: &Properties, field: &str) -> Violations {
     violations
 }
 
-/// Notes what is wrong with one property of `field`.
+/// Collects what is wrong with one property of `field`.
 pub fn check_entry(field: &str, name: &str, value: &str, violations: &mut Violations) {
-    // The path is made only for what is wrong.
+    // The path is built only if something is wrong.
     for problem in [check_name(name), check_value(value)].into_iter().filter_map(Result::err) {
         violations.add(text::map_key(field, name), problem);
     }

@@ -1,9 +1,9 @@
-//! Where an image stands and who may see it.
+//! The status and the visibility of an image.
 
 use common::named;
 
 named! {
-    /// Where an image stands.
+    /// The status of an image.
     Status {
         /// Registered, no data yet.
         Queued = "queued",
@@ -13,15 +13,15 @@ named! {
         Uploading = "uploading",
         /// An import is running.
         Importing = "importing",
-        /// Data is there.
+        /// There is data.
         Active = "active",
-        /// Data is there and must not be used.
+        /// There is data, but it must not be used.
         Deactivated = "deactivated",
         /// An upload failed.
         Killed = "killed",
-        /// Waits for its deletion.
+        /// Waiting to be deleted.
         PendingDelete = "pending_delete",
-        /// Deleted: seen in history only.
+        /// Deleted; appears only in history.
         Deleted = "deleted",
     }
 }
@@ -35,13 +35,13 @@ named! {
         Private = "private",
         /// The owner and the members.
         Shared = "shared",
-        /// Everybody who knows its id.
+        /// Everybody who asks for it by id.
         Community = "community",
     }
 }
 
 impl Status {
-    /// The legal moves of Glance's current release. Deletion is missing on purpose: it is no update.
+    /// The allowed transitions (Glance, current release). Deletion is missing on purpose: it is not an update.
     #[must_use]
     pub const fn next(self) -> &'static [Self] {
         use Status::{
@@ -58,16 +58,16 @@ impl Status {
         }
     }
 
-    /// Where the data is not there yet, so that what describes it can still be set.
+    /// Statuses before there is data, in which the attributes that describe it can still be set.
     pub const AWAITING_DATA: &'static [Self] =
         &[Self::Queued, Self::Saving, Self::Uploading, Self::Importing];
 
-    /// Where there is data.
+    /// Whether an image in this status has data.
     #[must_use]
     pub const fn has_data(self) -> bool {
         matches!(self, Self::Active | Self::Deactivated | Self::PendingDelete)
     }
 
-    /// Where the formats can still be set (Glance: queued or importing).
+    /// Statuses in which the formats can still be set (Glance: queued or importing).
     pub const ALLOWING_FORMATS: &'static [Self] = &[Self::Queued, Self::Importing];
 }

@@ -11,15 +11,15 @@ use crate::error::Error;
 /// A change of an image.
 #[derive(Debug, Clone)]
 pub struct Update {
-    /// The attributes that change.
+    /// The attributes to change.
     pub attributes: Vec<Attribute>,
     /// Their new values.
     pub values: Box<Image>,
-    /// The properties that change.
+    /// The change of the properties.
     pub properties: PropertyUpdate,
 }
 
-/// Checks an image that is to be registered; `problems` are those found while it was read.
+/// Checks an image that is to be registered; `problems` are those that parsing the request has found.
 pub fn register(image: Image, problems: Violations, quota: Quota) -> Result<Image, Error> {
     let mut violations = problems;
     for attribute in Attribute::ALL {
@@ -46,8 +46,8 @@ impl Update {
     }
 }
 
-/// Checks what a change made of `image`.
-pub fn settle(image: &Image, mut next: Image, quota: Quota) -> Result<Image, Error> {
+/// Checks a change from `image` to `next`, and clears what describes data that is gone.
+pub fn validate(image: &Image, mut next: Image, quota: Quota) -> Result<Image, Error> {
     check_move(image, &mut next)?;
     check_locks(image, &next)?;
     contradictions(&next).check()?;
@@ -61,7 +61,7 @@ pub fn check_delete(image: &Image) -> Result<(), Error> {
     if image.protected { Err(Error::Protected(image.id)) } else { Ok(()) }
 }
 
-/// The status may only make a legal move; back to QUEUED, it forgets the data.
+/// The status may only make an allowed transition; on the way back to QUEUED, the image loses its data.
 fn check_move(image: &Image, next: &mut Image) -> Result<(), Error> {
     if image.status == next.status {
         return Ok(());
@@ -70,7 +70,7 @@ fn check_move(image: &Image, next: &mut Image) -> Result<(), Error> {
         return Err(Error::StatusMove { id: image.id, from: image.status, to: next.status });
     }
     if image.status == Status::Saving {
-        // Whoever ends the upload by hand has the data elsewhere; those that are arriving are no image's.
+        // A caller that ends the upload by hand stores the data elsewhere; what is being uploaded belongs to no image any more.
         next.data = None;
     }
     if next.status == Status::Queued {
@@ -79,7 +79,7 @@ fn check_move(image: &Image, next: &mut Image) -> Result<(), Error> {
     Ok(())
 }
 
-/// What describes the data cannot change once the data is there.
+/// What describes the data cannot change once there is data.
 fn check_locks(image: &Image, next: &Image) -> Result<(), Error> {
     const DATA: [Attribute; 5] = [
         Attribute::Size,
@@ -100,7 +100,7 @@ fn check_locks(image: &Image, next: &Image) -> Result<(), Error> {
     DATA.into_iter().try_for_each(|attribute| locked(attribute, Status::AWAITING_DATA))
 }
 
-/// Notes attributes that contradict each other.
+/// Attributes that contradict each other.
 fn contradictions(image: &Image) -> Violations {
     let mut violations = Violations::default();
     match (image.status, image.size) {

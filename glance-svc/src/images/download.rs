@@ -1,4 +1,4 @@
-//! Downloads: how the data of an image are read.
+//! Downloads: reading the data of an image.
 
 use std::{ops::Range, sync::Arc};
 
@@ -13,18 +13,18 @@ use crate::{
     image::{Image, Status, access, cached::CachedImage},
 };
 
-/// Data on their way out of an image.
+/// A download in progress.
 pub struct Download {
-    /// The image, without its properties if they are large: it is kept as long as the download takes.
+    /// The image, without its properties if they are large: it stays in memory as long as the download takes.
     pub image: Arc<CachedImage>,
-    /// Which of its bytes.
+    /// The range of its bytes.
     pub part: Range<u64>,
     /// The bytes.
     pub bytes: BoxStream<'static, object_store::Result<Bytes>>,
 }
 
 impl Images {
-    /// The data of an image, or a part of them that `part` chooses by the image and their size.
+    /// The data of an image, or the part that `part` chooses from the image and the size of its data.
     pub async fn download(
         &self,
         id: Id,
@@ -55,7 +55,7 @@ impl Images {
         Ok(Download { image, part, bytes })
     }
 
-    /// Why data are not there that an image had: the image may have been deleted since it was read.
+    /// Why an image's data is missing: the image may have been deleted since it was read.
     async fn missing(&self, id: Id, data: Id, caller: &Caller) -> Error {
         match self.attributes(id, caller).await {
             Ok(now) if now.data == Some(data) => {

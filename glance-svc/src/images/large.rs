@@ -1,5 +1,5 @@
-//! Images as they are read and changed. What is small needs no care; for what is large, room is taken before it is read,
-//! and kept until it has been sent.
+//! Reading and changing images. For a large image, memory is reserved before it is read, and kept until it has been sent;
+//! small ones need no such care.
 
 use std::sync::Arc;
 
@@ -18,21 +18,21 @@ use crate::{
     store::{Edit, Found, LARGEST},
 };
 
-/// Bytes of an image that is not small.
+/// Maximum size of a small image, in bytes.
 const SMALL: usize = 64 * 1024;
 
-/// Bytes for a large image that is read: as the database gives it, as an image and its copy, and as it is sent.
+/// Memory for reading a large image, in bytes: as the database returns it, as an image and its copy, and as it is sent.
 const READ: usize = 6 * LARGEST;
 
-/// Bytes for a large image as it was: the one that was kept, a difference as the database gives it and as it is, and what
-/// [`READ`] counts.
+/// Memory for rebuilding a large image, in bytes: the full copy, a difference as the database returns it and decoded, and
+/// what [`READ`] counts.
 const REPLAY: usize = 20 * LARGEST;
 
-/// Bytes for a change of a large image: as it is and as it will be, their difference, all of it as rows, and as the
-/// database takes them.
+/// Memory for changing a large image, in bytes: before and after, their difference, all of it as rows, and as sent to the
+/// database.
 const EDIT: usize = 20 * LARGEST;
 
-/// Bytes that an answer needs for each of a large image: as it is sent.
+/// Bytes that an answer takes per byte of the image while it is sent.
 const SENT: usize = 3;
 
 impl Images {
@@ -45,7 +45,7 @@ impl Images {
         }
         match found {
             Found::Whole(image) if access::sees(caller, &image, false) => Ok(image),
-            // In a box, so that the other reads need not carry its room.
+            // In a box, so that it does not enlarge the future of every read.
             Found::Whole(_) => Box::pin(self.get_alone(id, caller, None)).await,
             Found::Large(_) => {
                 let room = self.memory.room(READ).await;
@@ -54,8 +54,8 @@ impl Images {
         }
     }
 
-    /// Each of these images as [`Images::get`] gives it; `None` where it gives none. Whoever asks has room for all of
-    /// them, however large they are.
+    /// Each of these images as from [`Images::get`]; `None` if there is none. The caller has reserved memory for all of them,
+    /// however large they are.
     pub async fn get_each(
         &self,
         ids: &[Id],
@@ -77,7 +77,7 @@ impl Images {
         }
     }
 
-    /// With whom an image is shared is no part of a revision: both are read together.
+    /// Reads an image together with whether it is shared with the caller's project, which is not part of a revision.
     async fn get_alone(
         &self,
         id: Id,
@@ -89,7 +89,7 @@ impl Images {
         Ok(Arc::new(CachedImage::within(seen.image, room)))
     }
 
-    /// The image as it is now, for whoever does not look at its properties: they may be missing.
+    /// The attributes of the image as it is now; its properties may be missing.
     pub async fn attributes(&self, id: Id, caller: &Caller) -> Result<Arc<CachedImage>, Error> {
         let (Found::Whole(image) | Found::Large(image)) =
             self.store.current(id).await?.ok_or(Error::NotFound(id))?;
@@ -104,14 +104,14 @@ impl Images {
         Ok(Arc::new(CachedImage::new(seen.image)))
     }
 
-    /// The image as it was at `revision`, also after its deletion: to those who see it now and saw it then.
+    /// The image as it was at `revision`, even if it has been deleted since, for callers who see it now and saw it then.
     pub async fn get_revision(&self, id: Id, revision: i64, caller: &Caller) -> Result<CachedImage, Error> {
         let past = self.store.past(id, &caller.actor.project_id).await?.ok_or(Error::NotFound(id))?;
-        // Whoever does not see it now need not wait for room.
+        // Callers who do not see it now need not wait for memory.
         if access::past(caller, past.now(), past.now()) == Access::Nothing {
             return Err(Error::NotFound(id));
         }
-        // How large it was is not known before.
+        // Its size is not known until it has been rebuilt.
         let room = self.memory.room(REPLAY).await;
         let then = self.store.replayed(id, revision).await?.ok_or(Error::NotFound(id))?;
         if access::past(caller, past.now(), past.then(&then)) == Access::Nothing {
@@ -124,7 +124,8 @@ impl Images {
         Ok(CachedImage::within(then, Some(room)))
     }
 
-    /// Makes an edit. That the image is large is seen before it is read, and nothing is done yet; then there is to be room.
+    /// Makes an edit. If the image turns out to be large, which is known before it is read, the edit starts over once there is
+    /// memory for it.
     pub(super) async fn edit(&self, edit: Edit) -> Result<CachedImage, Error> {
         let edit = Arc::new(edit);
         if let Some(image) = self.store.update(&edit).await? {
@@ -136,7 +137,7 @@ impl Images {
         Ok(CachedImage::within(image, Some(room)))
     }
 
-    /// An image that was made of a request, and is the answer to it.
+    /// The answer with an image that was made from a request.
     pub(super) async fn answer(&self, image: Image) -> CachedImage {
         let bytes = image.bytes();
         let room = if bytes > SMALL { Some(self.memory.room(SENT * bytes).await) } else { None };

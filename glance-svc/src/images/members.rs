@@ -1,4 +1,4 @@
-//! Sharing an image: its owner names the members, each member answers for itself.
+//! Sharing an image: the owner adds members, and each member accepts or rejects for itself.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Images {
-    /// Shares an image with a project, which has not answered yet.
+    /// Shares an image with a project; the new member is PENDING.
     pub async fn add_member(&self, id: Id, member_id: &MemberId, caller: &Caller) -> Result<Member, Error> {
         let image = self.shared(id, caller).await?;
         access::check_change(caller, &image)?;
@@ -32,7 +32,7 @@ impl Images {
         Ok(member)
     }
 
-    /// The members of an image; who does not manage it sees itself alone.
+    /// The members of an image; callers who don't manage the image see only their own membership.
     pub async fn list_members(&self, id: Id, caller: &Caller) -> Result<Vec<Member>, Error> {
         let image = self.shared(id, caller).await?;
         let mut members = self.store.members(id).await?;
@@ -53,7 +53,7 @@ impl Images {
         self.store.member(id, member_id).await?.ok_or_else(missing)
     }
 
-    /// Sets what a member says to the image: the member itself does, or an operator.
+    /// Sets the status of a member; only the member itself and operators may.
     pub async fn update_member(
         &self,
         id: Id,
@@ -66,7 +66,7 @@ impl Images {
         if !sees(caller, &image, member_id.as_str()) {
             return Err(missing());
         }
-        // Glance: the owner of an image answers to no sharing, not even with itself.
+        // Glance: the owner of an image accepts or rejects for nobody, not even for itself.
         let answers = caller.is_of(member_id.as_str()) && caller.is_member() && !caller.is_of(&image.owner);
         if !(caller.is_admin || answers) {
             let action = format!("answer for {:?}", member_id.as_str());
@@ -81,7 +81,7 @@ impl Images {
         self.store.member(id, member_id).await?.ok_or_else(missing)
     }
 
-    /// Shares an image with a project no longer.
+    /// Stops sharing an image with a project.
     pub async fn remove_member(&self, id: Id, member_id: &MemberId, caller: &Caller) -> Result<(), Error> {
         let image = self.shared(id, caller).await?;
         access::check_change(caller, &image)?;
@@ -91,7 +91,7 @@ impl Images {
             .ok_or_else(|| Error::MemberNotFound { id, member_id: member_id.as_str().to_owned() })
     }
 
-    /// The image without large properties, which must be seen and shared.
+    /// An image that the caller sees and that is shared; large properties are missing.
     async fn shared(&self, id: Id, caller: &Caller) -> Result<Arc<CachedImage>, Error> {
         let image = self.attributes(id, caller).await?;
         if image.visibility == Visibility::Shared { Ok(image) } else { Err(Error::NotShared(id)) }

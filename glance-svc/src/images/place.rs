@@ -1,5 +1,5 @@
-//! Whether the data are where the database expects them: a folder may be away, or another one in its place. Then data
-//! are neither read nor written nor removed, and nothing is forgotten; whatever needs no data goes on.
+//! Whether the data is where the database expects it: the folder may be missing, or another one in its place. In that case,
+//! no data is read, written, removed or forgotten; everything that needs no data keeps working.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,83 +8,83 @@ use common::id::Id;
 use super::Images;
 use crate::error::Error;
 
-/// How often it is tried to agree on an id with other processes that begin at the same time.
-const TRIES: usize = 4;
+/// How many times to try to agree on an id with other processes that start at the same time.
+const ATTEMPTS: usize = 4;
 
-/// What is known of the place of the data.
+/// Where the data is stored, as far as it has been checked.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
-    known: Arc<Mutex<Known>>,
-    /// Held while the database and the folder are made to agree: requests that come first do that once.
+    state: Arc<Mutex<State>>,
+    /// Locked while the database and the folder are made to agree, so that concurrent first requests do that once.
     recognizing: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    /// Its id, once it has been found.
+struct State {
+    /// The id of the place, once it has been found.
     id: Option<Id>,
-    is_away: bool,
+    is_missing: bool,
 }
 
 impl Place {
     fn id(&self) -> Option<Id> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).id
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).id
     }
 
-    /// Notes what was found, and says so where it is news.
-    fn note(&self, found: &Result<Id, Error>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Records what was found, and logs a change.
+    fn record(&self, found: &Result<Id, Error>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match found {
             Ok(id) => {
-                if known.is_away {
-                    tracing::info!(id = %id, "the folder of the data is back");
+                if state.is_missing {
+                    tracing::info!(id = %id, "the data folder is back");
                 }
-                *known = Known { id: Some(*id), is_away: false };
+                *state = State { id: Some(*id), is_missing: false };
             }
             Err(Error::DataAway { expected }) => {
-                if !known.is_away {
+                if !state.is_missing {
                     let id = expected.map(|id| id.to_string()).unwrap_or_default();
                     tracing::error!(
                         id,
-                        "the folder of the data is away, or another one is in its place: no data are read, written or \
-                         removed until the folder with this id in its file imprint-data-store is back"
+                        "the data folder is missing, or another one is in its place: no data is read, written or removed \
+                         until the folder with this id in its file imprint-data-store is back"
                     );
                 }
-                known.is_away = true;
+                state.is_missing = true;
             }
-            // What is the matter is told where it is met.
+            // Other errors are reported to whoever met them.
             Err(_) => {}
         }
     }
 }
 
 impl Images {
-    /// Checks that the data are where they should be. A bucket always is: it answers for itself.
+    /// Checks that the data is where it should be. A bucket needs no check: a missing one is an error of its own.
     pub(super) async fn check_place(&self) -> Result<(), Error> {
         let Some(marked) = self.data.marker().await.map_err(Error::DataStore)? else { return Ok(()) };
         let found = match marked {
             Some(id) if self.place.id() == Some(id) => Ok(id),
             _ => self.recognize().await,
         };
-        self.place.note(&found);
+        self.place.record(&found);
         found.map(drop)
     }
 
-    /// The id of the place, which the database and the marker of the folder agree on. The first of the two that there is
-    /// gives it to the other one where no data can be lost.
+    /// The id of the place, on which the database and the marker of the folder agree. If only one of the two has an id, the other
+    /// one adopts it, provided that no data can be lost.
     async fn recognize(&self) -> Result<Id, Error> {
         let _alone = self.place.recognizing.lock().await;
-        for _ in 0..TRIES {
-            let noted = self.store.data_store().await?;
-            let is_free = self.may_adopt(noted).await?;
-            // Looked at last: whoever notes an id marks the folder before it takes any data.
+        for _ in 0..ATTEMPTS {
+            let recorded = self.store.data_store().await?;
+            let is_free = self.may_adopt(recorded).await?;
+            // Read last: a process that records an id marks the folder before it accepts any data.
             let marked = self.data.marker().await.map_err(Error::DataStore)?.flatten();
-            match (noted, marked) {
-                (Some(noted), Some(marked)) if noted == marked => return Ok(noted),
-                // Its id may have been noted meanwhile.
+            match (recorded, marked) {
+                (Some(recorded), Some(marked)) if recorded == marked => return Ok(recorded),
+                // Its id may have been recorded in the meantime.
                 (None, Some(_)) if !is_free => {}
-                _ if !is_free => return Err(Error::DataAway { expected: noted }),
-                (_, Some(marked)) => self.store.note_data_store(marked).await?,
+                _ if !is_free => return Err(Error::DataAway { expected: recorded }),
+                (_, Some(marked)) => self.store.record_data_store(marked).await?,
                 (_, None) => {
                     let id = self.store.begin_data_store(Id::random()).await?;
                     self.data.mark(id).await.map_err(Error::DataStore)?;
@@ -94,11 +94,11 @@ impl Images {
         Err(Error::DataAway { expected: None })
     }
 
-    /// Whether the place may be taken for the one of the data: there are none, or, before places had ids, it has some of
-    /// those that the database knows.
-    async fn may_adopt(&self, noted: Option<Id>) -> Result<bool, Error> {
-        if noted.is_some() {
-            return Ok(!self.store.knows_data().await?);
+    /// Whether this place may be adopted: there is no data yet, or, if no id has been recorded, it has some of the data in the
+    /// database.
+    async fn may_adopt(&self, recorded: Option<Id>) -> Result<bool, Error> {
+        if recorded.is_some() {
+            return Ok(!self.store.has_data().await?);
         }
         let stored = self.store.stored_data().await?;
         if stored.is_empty() {

@@ -1,4 +1,4 @@
-//! The removal of data that are no image's: of uploads that failed, of images that were deleted.
+//! Removes orphaned data: of failed uploads, and of deleted images.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::{
     data::is_full,
     error::Error,
     image::Status,
-    store::{DataStep, Edit, Unsettled, VisibleImage},
+    store::{DataStep, Edit, OrphanedData, VisibleImage},
 };
 
-/// How often data are looked for that are no image's.
+/// How often to look for orphaned data.
 const SWEEP: Duration = Duration::from_secs(2);
 
 impl Images {
-    /// Makes an image QUEUED again whose upload has failed, and removes what it wrote. If that cannot be done
-    /// now, it is done when the lease has ended.
+    /// Makes an image QUEUED again after a failed upload, and removes what was written. If that cannot be done now, it is done
+    /// once the lease has expired.
     pub(super) async fn give_up(&self, id: Id, data: Id, actor: &Actor) {
         let change = move |seen: &VisibleImage| {
             let mut image = seen.image.clone();
@@ -33,12 +33,12 @@ impl Images {
         };
         let step = DataStep::Abandon(data);
         let edit = Edit { id, actor: actor.clone(), now: clock::now(), step, change: Box::new(change) };
-        let noted = match self.edit(edit).await {
+        let recorded = match self.edit(edit).await {
             Err(Error::UploadLost(_) | Error::NotFound(_)) => self.store.discard(data).await,
-            noted => noted.map(|_| true),
+            edited => edited.map(|_| true),
         };
-        match noted {
-            // It was complete before that was known.
+        match recorded {
+            // The upload was complete after all.
             Ok(false) => {}
             Ok(true) => {
                 self.remove_data_of(id).await;
@@ -46,24 +46,24 @@ impl Images {
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, image = %id, "an upload is given up later");
+                tracing::warn!(error, image = %id, "an upload will be given up later");
             }
         }
     }
 
-    /// Removes what was written after somebody else had removed the data and forgotten them.
+    /// Removes what was written after another process had removed and forgotten the data.
     pub(super) async fn remove_forgotten(&self, data: Id, upload_id: &str) {
         if let Err(error) = self.data.remove(data, &upload_id.to_owned()).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, data = %data, "data are left behind");
+            tracing::warn!(error = &error as &dyn std::error::Error, data = %data, "data is left behind");
         }
     }
 
-    /// Removes the data of an image that are to be removed, as far as that can be done now.
+    /// Removes an image's data that is due for removal, as far as that can be done now.
     pub(super) async fn remove_data_of(&self, id: Id) {
-        self.settle(self.store.removable_of(id).await).await;
+        self.clean_up(self.store.removable_of(id).await).await;
     }
 
-    /// Removes data that are no image's, and gives up uploads whose lease has ended, for ever.
+    /// Removes orphaned data, and gives up uploads whose lease has expired, forever.
     pub async fn sweep(&self) {
         let mut interval = tokio::time::interval(SWEEP);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,65 +73,70 @@ impl Images {
         }
     }
 
-    /// Does that as far as it can be done now; nothing while the folder of the data is away.
+    /// Like [`Images::sweep`], once, as far as that can be done now; does nothing while the data folder is missing.
     pub async fn sweep_once(&self) {
         match self.check_place().await {
-            Ok(()) => self.settle(self.store.unsettled().await).await,
+            Ok(()) => self.clean_up(self.store.orphaned_data().await).await,
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "data cannot be removed now");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "orphaned data cannot be removed now"
+                );
             }
         }
     }
 
-    async fn settle(&self, unsettled: Result<Vec<Unsettled>, Error>) {
-        let unsettled = match unsettled {
-            Ok(unsettled) => unsettled,
+    async fn clean_up(&self, orphaned: Result<Vec<OrphanedData>, Error>) {
+        let orphaned = match orphaned {
+            Ok(orphaned) => orphaned,
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "data cannot be removed now");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "orphaned data cannot be removed now"
+                );
                 return;
             }
         };
         let mut failures = Vec::new();
-        for unsettled in &unsettled {
-            if unsettled.is_upload {
-                // Its own removal comes with it.
-                Box::pin(self.give_up(unsettled.image_id, unsettled.id, &Actor::default())).await;
-            } else if let Err(error) = self.remove(unsettled).await {
-                failures.push((unsettled.id, error));
+        for orphaned in &orphaned {
+            if orphaned.is_upload {
+                // This removes the data, too.
+                Box::pin(self.give_up(orphaned.image_id, orphaned.id, &Actor::default())).await;
+            } else if let Err(error) = self.remove(orphaned).await {
+                failures.push((orphaned.id, error));
             }
         }
-        // One line for all: what stands in the way of one mostly does in that of the others.
+        // One line for all of them: they mostly fail for the same reason.
         if let Some((data, error)) = failures.first() {
             let error = error as &dyn std::error::Error;
-            tracing::warn!(error, data = %data, count = failures.len(), "data are removed later");
+            tracing::warn!(error, data = %data, count = failures.len(), "orphaned data will be removed later");
         }
     }
 
-    async fn remove(&self, unsettled: &Unsettled) -> Result<(), Error> {
+    async fn remove(&self, orphaned: &OrphanedData) -> Result<(), Error> {
         self.check_place().await?;
-        match self.data.remove(unsettled.id, &unsettled.upload_id).await {
+        match self.data.remove(orphaned.id, &orphaned.upload_id).await {
             Ok(was_there) => {
                 if !was_there {
-                    // They may have gone away with their folder since.
+                    // The whole folder may have gone missing since.
                     self.check_place().await?;
                 }
-                self.store.forget_data(unsettled.id).await
+                self.store.forget_data(orphaned.id).await
             }
             Err(error) => {
-                self.store.postpone(unsettled.id, wait(unsettled.attempts)).await?;
+                self.store.postpone(orphaned.id, wait(orphaned.attempts)).await?;
                 Err(Error::DataStore(error))
             }
         }
     }
 }
 
-/// How long data rest that could not be removed so many times before: 4 s at first, and twice as long each time, up to
-/// 17 min.
+/// How long to wait after this many failed removals: 4 s at first, then twice as long each time, up to 17 min.
 fn wait(attempts: i64) -> TimeDelta {
     TimeDelta::seconds(1 << (attempts.clamp(0, 8) + 2))
 }
 
-/// What a failure of the data store is to a caller.
+/// The error for a caller when the data store fails.
 pub(super) fn data_store(error: object_store::Error) -> Error {
     if is_full(&error) { Error::DataStoreFull } else { Error::DataStore(error) }
 }

@@ -1,8 +1,8 @@
 //! Uploads: how an image gets its data.
 //!
-//! An upload is noted in the database before the first byte is written, under a lease that it renews; whatever
-//! ends it (an error, a caller who is gone, the end of the process), its data are removed and the image is QUEUED
-//! again, by the upload itself or, once the lease has ended, by any process of the service.
+//! An upload is recorded in the database before the first byte is written, under a lease that it renews. Whatever ends it
+//! early (an error, a caller that leaves, the end of the process), its data is removed and the image is QUEUED again: by the
+//! upload itself or, once the lease has expired, by any process of the service.
 
 use std::time::Duration;
 
@@ -29,15 +29,15 @@ pub use lease::Leases;
 use sink::Sink;
 
 /// How long an upload may send nothing.
-const PATIENCE: Duration = Duration::from_mins(5);
+const STALL: Duration = Duration::from_mins(5);
 
-/// Data on their way into an image.
+/// Data to be uploaded.
 pub struct Upload<S> {
     /// The bytes.
     pub bytes: S,
-    /// How many there are, where the sender says so.
+    /// How many there are, if the sender announces it.
     pub size: Option<u64>,
-    /// The etags one of which the image must have.
+    /// The etags of which the image must have one.
     pub etags: Etags,
 }
 
@@ -54,7 +54,7 @@ impl Images {
     {
         let limit = self.limits.size;
         if upload.size.is_some_and(|size| size > limit) {
-            // Known or not, seen or not: the image comes first.
+            // Whether the caller may upload at all comes first.
             self.check_upload(id, caller).await?;
             return Err(Error::DataTooLarge { limit });
         }
@@ -96,21 +96,21 @@ impl Images {
         access::check_change(caller, &image)
     }
 
-    /// Writes what arrives to the data store.
+    /// Writes the data to the data store as it arrives.
     async fn receive<S, E>(&self, id: Id, data: Id, upload: Upload<S>) -> Result<Digest, Error>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
     {
         let Upload { mut bytes, size: announced, .. } = upload;
         let (writer, upload_id) = self.data.write(data).await.map_err(data_store)?;
-        if !upload_id.is_empty() && !self.store.note_upload(data, &upload_id).await? {
+        if !upload_id.is_empty() && !self.store.record_upload(data, &upload_id).await? {
             self.remove_forgotten(data, &upload_id).await;
             return Err(Error::UploadLost(id));
         }
         let mut sink = Sink::new(writer, self.processors.clone());
         let limit = announced.unwrap_or(self.limits.size);
         while sink.received <= limit {
-            match tokio::time::timeout(PATIENCE, bytes.next()).await {
+            match tokio::time::timeout(STALL, bytes.next()).await {
                 Ok(Some(Ok(chunk))) => sink.push(chunk).await?,
                 Ok(None) => break,
                 Ok(Some(Err(_))) | Err(_) => return Err(Error::UploadBroken { received: sink.received }),
@@ -123,14 +123,14 @@ impl Images {
             None if sink.received > limit => Err(Error::DataTooLarge { limit }),
             _ => {
                 let digest = sink.finish().await?;
-                // What was written beside the folder is of no use.
+                // Data that was written beside the folder is useless.
                 self.check_place().await?;
                 Ok(digest)
             }
         }
     }
 
-    /// What was removed under an upload that is lost fails in the data store.
+    /// Why the data store failed: another process may have taken over the upload and removed its data.
     async fn explain(&self, id: Id, data: Id, error: object_store::Error) -> Error {
         match self.renewed(data).await {
             Ok(false) => Error::UploadLost(id),
@@ -163,7 +163,7 @@ impl Images {
     }
 }
 
-/// An upload that nobody has ended yet: when its caller leaves in the middle, it is given up.
+/// An upload in progress, which is given up when its caller leaves.
 struct Unfinished<'a> {
     images: &'a Images,
     id: Id,
@@ -175,7 +175,7 @@ impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         let Some(actor) = self.actor else { return };
         let (images, id, data, actor) = (self.images.clone(), self.id, self.data, actor.clone());
-        // Without a runtime the process is ending, and the lease will end, too.
+        // Without a runtime, the process is ending, and the lease will expire.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { images.give_up(id, data, &actor).await });
         }

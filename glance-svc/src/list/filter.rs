@@ -1,4 +1,4 @@
-//! Which images a list holds.
+//! Filters: which images a list shows.
 
 use chassis::{
     caller::Caller,
@@ -9,27 +9,27 @@ use common::{id::Id, image::Properties, named::Named, text::clip};
 
 use crate::image::{CONTAINER_FORMATS, DISK_FORMATS, Status, Visibility, member::MemberStatus};
 
-/// Which images a list holds: those that fulfil all of it.
+/// Which images a list shows: those that meet all conditions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageFilter {
-    /// By who may see them.
-    pub visibility: Listed,
-    /// What the caller's project must have said to images that are shared with it.
+    /// Which visibilities.
+    pub visibility: VisibilityFilter,
+    /// Which images that are shared with the caller's project.
     pub member_status: Membership,
-    /// Whether hidden images are listed, and they alone.
+    /// Whether to list hidden images, and only those.
     pub os_hidden: bool,
     /// Conditions on columns of `images`.
     pub conditions: Vec<Condition>,
-    /// Tags that must be there.
+    /// Tags that the images must have.
     pub tags: Vec<String>,
-    /// Properties that must have exactly this value.
+    /// Properties that the images must have, with exactly these values.
     pub properties: Properties,
 }
 
-/// Whose list it is, which decides what it shows (Glance, current release).
+/// Whose list it is, which determines what it shows (Glance, current release).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// Whether it shows what others own and do not share.
+    /// Whether it shows images that other projects own and do not share.
     pub is_admin: bool,
     /// The project, or empty.
     pub project: String,
@@ -45,8 +45,8 @@ impl Scope {
 
 /// Which visibilities a list shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Listed {
-    /// All, but of community images only the caller's own.
+pub enum VisibilityFilter {
+    /// All, except community images of other projects.
     #[default]
     Default,
     /// All.
@@ -55,20 +55,20 @@ pub enum Listed {
     Only(Visibility),
 }
 
-/// Which images that are shared with the caller a list shows.
+/// Which of the images that are shared with the caller a list shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Membership {
-    /// Those that it has accepted.
+    /// Those that the caller's project has accepted.
     #[default]
     Accepted,
     /// All.
     All,
-    /// Those to which it has said this.
+    /// Those with this member status.
     Only(MemberStatus),
 }
 
 impl Membership {
-    /// The status that a membership must have; none if any will do.
+    /// The status that a member must have; `None` if any will do.
     #[must_use]
     pub const fn status(self) -> Option<MemberStatus> {
         match self {
@@ -88,9 +88,9 @@ pub enum Condition {
     Id(Vec<Id>),
     /// The image is protected, or not.
     Protected(bool),
-    /// The number compares like this.
+    /// A comparison of a number.
     Number(NumberColumn, Comparison, i64),
-    /// The time compares like this: with a whole second, as times are shown, or with a fraction of one, exactly.
+    /// A comparison of a time: to the second, as times are shown, or exactly if the given time has a fraction.
     Time(TimeColumn, Comparison, DateTime<Utc>),
 }
 
@@ -147,7 +147,7 @@ columns! {
     }
 }
 
-/// How a number or a time compares.
+/// How to compare a number or a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what its operator says")]
 pub enum Comparison {
@@ -184,13 +184,13 @@ impl Comparison {
     }
 }
 
-/// What a filter may say.
+/// What a filter may contain.
 const ALLOWED: &str = "name, status, visibility, disk_format, container_format, owner, protected, os_hidden, \
                        member_status = VALUE; tags:VALUE; properties.NAME = VALUE; joined by AND; names and \
-                       values with other characters than letters, digits, _ and - in double quotes";
+                       values with characters other than letters, digits, _ and - in double quotes";
 
 impl ImageFilter {
-    /// Reads the filter of a list request; the error says what is wrong with it.
+    /// Parses the filter of a list request; the error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         filter::read(text, ALLOWED, Self::add)
     }
@@ -222,11 +222,11 @@ impl ImageFilter {
             }
             "container_format" => return Err(no_such(field, &value, &CONTAINER_FORMATS.map(str::to_owned))),
             "status" => text(TextColumn::Status, named::<Status>(field, &value)?.as_str().to_owned()),
-            "visibility" if self.visibility != Listed::Default => {
+            "visibility" if self.visibility != VisibilityFilter::Default => {
                 return Err("visibility cannot have two values".to_owned());
             }
-            "visibility" if value.eq_ignore_ascii_case("all") => self.visibility = Listed::All,
-            "visibility" => self.visibility = Listed::Only(named(field, &value)?),
+            "visibility" if value.eq_ignore_ascii_case("all") => self.visibility = VisibilityFilter::All,
+            "visibility" => self.visibility = VisibilityFilter::Only(named(field, &value)?),
             "member_status" if value.eq_ignore_ascii_case("all") => self.member_status = Membership::All,
             "member_status" => self.member_status = Membership::Only(named(field, &value)?),
             "protected" => self.conditions.push(Condition::Protected(flag(field, &value)?)),
@@ -250,10 +250,10 @@ fn flag(field: &str, value: &str) -> Result<bool, String> {
 }
 
 fn no_such(field: &str, value: &str, known: &[String]) -> String {
-    format!("{:?} is no {field} (those are {})", clip(value, 60), known.join(", "))
+    format!("{:?} is not a {field}; allowed: {}", clip(value, 60), known.join(", "))
 }
 
-/// Whether `value` is one of `formats`, or the empty one.
+/// Whether `value` is one of `formats`, or empty.
 fn is_one_of(value: &str, formats: &[&str]) -> bool {
     value.is_empty() || formats.contains(&value)
 }

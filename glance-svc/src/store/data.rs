@@ -28,7 +28,7 @@ pub enum DataStep {
 
 /// Data that are no image's: of an upload that nobody goes on with, or to be removed.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Unsettled {
+pub struct OrphanedData {
     /// Id of the data.
     pub id: Id,
     /// The image they are or were of, which may be gone.
@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Notes the id of the place of the data, also in place of another one.
-    pub async fn note_data_store(&self, id: Id) -> Result<(), Error> {
+    pub async fn record_data_store(&self, id: Id) -> Result<(), Error> {
         execute!(
             self.db,
             "INSERT INTO data_store (place, id) VALUES (1, $1) ON CONFLICT (place) DO UPDATE SET id = excluded.id",
@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// Whether there are data, may be, or are to be removed.
-    pub async fn knows_data(&self) -> Result<bool, Error> {
+    pub async fn has_data(&self) -> Result<bool, Error> {
         Ok(on_db!(self.db, |connection| {
             sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM image_data)").fetch_one(connection).await?
         }))
@@ -120,7 +120,7 @@ impl Store {
     }
 
     /// Notes the data store's own id of an upload, by which it can be given up; `false` if it is lost.
-    pub async fn note_upload(&self, data: Id, upload_id: &str) -> Result<bool, Error> {
+    pub async fn record_upload(&self, data: Id, upload_id: &str) -> Result<bool, Error> {
         let noted = execute!(self.db, "UPDATE image_data SET upload_id = $2 WHERE id = $1", data, upload_id);
         Ok(noted > 0)
     }
@@ -143,7 +143,7 @@ impl Store {
 
     /// Some of the data that are to be removed, and of the uploads whose lease has ended; not those that are to be tried
     /// later.
-    pub async fn unsettled(&self) -> Result<Vec<Unsettled>, Error> {
+    pub async fn orphaned_data(&self) -> Result<Vec<OrphanedData>, Error> {
         let now = self.db.now().await?;
         Ok(on_db!(self.db, |connection| {
             sqlx::query_as(
@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// The data of an image that are to be removed.
-    pub async fn removable_of(&self, image: Id) -> Result<Vec<Unsettled>, Error> {
+    pub async fn removable_of(&self, image: Id) -> Result<Vec<OrphanedData>, Error> {
         Ok(on_db!(self.db, |connection| {
             sqlx::query_as(
                 "SELECT id, image_id, FALSE AS is_upload, upload_id, attempts FROM image_data \

@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     image::{
         Image, Visibility,
-        access::Standing,
+        access::PolicyTarget,
         history::{Entry, replay},
     },
     list::RevisionOrder,
@@ -39,14 +39,18 @@ pub struct HistoryAccess {
 impl HistoryAccess {
     /// How it stands now.
     #[must_use]
-    pub fn now(&self) -> Standing<'_> {
-        Standing { owner: &self.owner, visibility: self.visibility, is_shared: self.shared_since.is_some() }
+    pub fn now(&self) -> PolicyTarget<'_> {
+        PolicyTarget {
+            owner: &self.owner,
+            visibility: self.visibility,
+            is_shared: self.shared_since.is_some(),
+        }
     }
 
     /// How it stood then.
     #[must_use]
-    pub fn then<'a>(&self, then: &'a Image) -> Standing<'a> {
-        Standing::of(then, self.shared_since.is_some_and(|since| since <= then.revision))
+    pub fn then<'a>(&self, then: &'a Image) -> PolicyTarget<'a> {
+        PolicyTarget::of(then, self.shared_since.is_some_and(|since| since <= then.revision))
     }
 }
 

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use super::{Store, rows::ImageRow};
 use crate::{
     error::Error,
-    image::listed::Listed,
+    image::listed::ListedImage,
     list::{ImageFilter, ImageOrder, Scope},
 };
 
@@ -44,7 +44,7 @@ impl Store {
         filter: &ImageFilter,
         scope: &Scope,
         page: &Page<ImageOrder>,
-    ) -> Result<Read<Listed>, Error> {
+    ) -> Result<Read<ListedImage>, Error> {
         let list = List::new(filter, scope, page);
         if list.parts.is_empty() {
             return Ok(Read::from(Vec::new()));
@@ -55,7 +55,7 @@ impl Store {
             // PostgreSQL is to plan it for these values; and there are too many different ones to remember.
             query.build_query_as().persistent(false).fetch_all(connection).await?
         });
-        Read::placed(rows, ImageRow::is_whole).try_map(Listed::try_from)
+        Read::placed(rows, ImageRow::is_whole).try_map(ListedImage::try_from)
     }
 
     /// The way to read the list along.

@@ -14,7 +14,7 @@ use crate::{
     image::{
         Image, Status, Visibility,
         history::{Action, Change, Entry, Revision, replay},
-        listed::Listed,
+        listed::ListedImage,
         member::{Member, MemberStatus},
     },
 };
@@ -104,11 +104,11 @@ impl TryFrom<ImageRow> for Image {
     type Error = Error;
 
     fn try_from(row: ImageRow) -> Result<Self, Error> {
-        Listed::try_from(row)?.image()
+        ListedImage::try_from(row)?.image()
     }
 }
 
-impl TryFrom<ImageRow> for Listed {
+impl TryFrom<ImageRow> for ListedImage {
     type Error = Error;
 
     fn try_from(row: ImageRow) -> Result<Self, Error> {

@@ -40,7 +40,7 @@ fn reads_filters() {
     let filter = list.unwrap().filter;
     assert_eq!(filter.tags, ["a", "b"]);
     assert_eq!(filter.properties.keys().collect::<Vec<_>>(), ["hw_max", "os_distro"]);
-    assert_eq!(filter.visibility, Listed::All);
+    assert_eq!(filter.visibility, VisibilityFilter::All);
     assert_eq!(filter.member_status, Membership::Only(MemberStatus::Pending));
     assert!(filter.os_hidden);
 }

@@ -1,4 +1,4 @@
-//! What is computed of data while they pass: their size, their hashes, and the size of the disk they describe.
+//! What is computed from data as it passes: its size, its hashes, and the size of the virtual disk.
 
 use std::{sync::Arc, thread::available_parallelism};
 
@@ -15,14 +15,13 @@ use crate::image::Image;
 /// Algorithm of `os_hash_value` (Glance, `hashing_algorithm`).
 const ALGORITHM: &str = "sha512";
 
-/// Bytes at the beginning of the data that say what they are.
+/// How many bytes at the beginning of the data tell its format.
 const HEAD: usize = 32;
 
-/// Bytes that go through both hashes one after the other while they are in the processor's cache.
+/// How many bytes to feed to one hash and then the other while they are in the processor's cache.
 const CACHED: usize = 32 * 1024;
 
-/// The processors, which uploads compute hashes on in turn: more threads at once than that would take memory and be no
-/// faster.
+/// The processors, on which uploads compute hashes in turn: more threads than that would take memory without being faster.
 #[derive(Debug, Clone)]
 pub struct Processors(Arc<Semaphore>);
 
@@ -53,7 +52,7 @@ pub(super) struct Digests {
     sha512: Sha512,
 }
 
-/// What was computed.
+/// The result.
 pub(super) struct Digest {
     size: u64,
     head: Vec<u8>,
@@ -112,19 +111,19 @@ impl Digests {
 }
 
 impl Digest {
-    /// Writes it into the image that the data are of.
+    /// Writes the result into the image.
     pub(super) fn describe(&self, image: &mut Image) {
         image.size = i64::try_from(self.size).ok();
         image.checksum.clone_from(&self.checksum);
         ALGORITHM.clone_into(&mut image.os_hash_algo);
         image.os_hash_value.clone_from(&self.hash);
-        // Glance: what is in a container is not looked into.
+        // Glance does not look into containers.
         let is_bare = image.container_format == "bare";
         let virtual_size = self.virtual_size(&image.disk_format).filter(|_| is_bare);
         image.virtual_size = virtual_size.and_then(|size| i64::try_from(size).ok());
     }
 
-    /// Size of the disk: that of the data, or what the head of a qcow2 says.
+    /// Size of the virtual disk: that of the data, or what the header of a qcow2 says.
     fn virtual_size(&self, disk_format: &str) -> Option<u64> {
         match disk_format {
             "raw" | "iso" => Some(self.size),

@@ -1,4 +1,4 @@
-//! The lease of an upload: as long as it is renewed, no other process takes the upload for dead.
+//! The lease of an upload: as long as it is renewed, no other process gives the upload up.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::{task::JoinSet, time::MissedTickBehavior};
 use super::super::Images;
 use crate::error::Error;
 
-/// How uploads hold their leases.
+/// The timing of leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leases {
-    /// How long an upload is another process's to give up after its own has gone silent.
+    /// How long after its last renewal a lease expires, so that other processes may give the upload up.
     pub length: TimeDelta,
     /// How often an upload renews its lease.
     pub renewal: Duration,
@@ -24,11 +24,11 @@ impl Default for Leases {
     }
 }
 
-/// The lease of an upload, renewed as long as this value lives, whatever the upload waits for.
+/// The lease of an upload, renewed as long as this value lives, whatever the upload is waiting for.
 pub(super) struct Lease(JoinSet<()>);
 
 impl Lease {
-    /// Begins to renew the lease of an upload.
+    /// Starts renewing the lease of an upload.
     pub(super) fn keep(images: &Images, id: Id, data: Id) -> Self {
         let images = images.clone();
         let mut renewing = JoinSet::new();
@@ -36,18 +36,18 @@ impl Lease {
         Self(renewing)
     }
 
-    /// Waits until it is lost, which it may never be.
+    /// Waits until the lease is lost, possibly forever.
     pub(super) async fn lost(&mut self) {
         self.0.join_next().await;
     }
 }
 
 impl Images {
-    /// An upload goes on while the database is away: it may be back in time for the end.
+    /// Keeps going while the database is unavailable: it may be back before the upload ends.
     async fn renew_until_lost(&self, id: Id, data: Id) {
         let mut renewal = tokio::time::interval(self.leases.renewal);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // It has only just begun.
+        // The first tick is immediate, and the lease is new.
         renewal.tick().await;
         loop {
             renewal.tick().await;
@@ -56,7 +56,7 @@ impl Images {
                 Ok(false) => return,
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, image = %id, "a lease is not renewed");
+                    tracing::warn!(error, image = %id, "a lease could not be renewed");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What arrives, on its way to the data store and through the hashes.
+//! The way of uploaded data into the data store and through the hashes.
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinSet;
@@ -11,16 +11,16 @@ use crate::{data::Writer, error::Error};
 
 /// The bytes of an upload, cut into parts.
 pub(super) struct Sink {
-    /// How many there were.
+    /// How many bytes have arrived.
     pub(super) received: u64,
     part: BytesMut,
     part_size: usize,
-    /// The part before, which is written while this one arrives; no longer if nobody wants the upload any more.
+    /// The previous part, written while this one arrives; aborted when the sink is dropped.
     writing: JoinSet<Result<Written, Error>>,
     processors: Processors,
 }
 
-/// What is left of a part that was written: its memory is the next one's.
+/// What remains once a part is written; its buffer is reused for the next one.
 type Written = (Writer, Digests, BytesMut);
 
 impl Sink {
@@ -35,7 +35,7 @@ impl Sink {
     pub(super) async fn push(&mut self, mut chunk: Bytes) -> Result<(), Error> {
         self.received += chunk.len() as u64;
         while !chunk.is_empty() {
-            // All at once: a part that grows is copied again and again.
+            // Reserved at once: a growing buffer would be copied again and again.
             self.part.reserve(self.part_size - self.part.len());
             let room = self.part_size - self.part.len();
             self.part.extend_from_slice(&chunk.split_to(room.min(chunk.len())));
@@ -61,7 +61,7 @@ impl Sink {
         }
     }
 
-    /// Makes what arrived readable, and durable.
+    /// Makes the data readable and durable.
     pub(super) async fn finish(mut self) -> Result<Digest, Error> {
         if !self.part.is_empty() {
             self.flush().await?;
@@ -81,7 +81,7 @@ async fn write(
     let hashing = digests.update(part.clone(), &processors);
     let (digests, written) = tokio::join!(hashing, writer.write(part.clone()));
     written.map_err(data_store)?;
-    // Nobody else has it any more.
+    // Nothing else refers to it any more.
     let mut spare = part.try_into_mut().unwrap_or_default();
     spare.clear();
     Ok((writer, digests, spare))

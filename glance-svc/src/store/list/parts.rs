@@ -2,7 +2,7 @@
 
 use crate::{
     image::{Visibility, member::MemberStatus},
-    list::{ImageFilter, Listed, Scope},
+    list::{ImageFilter, Scope, VisibilityFilter},
 };
 
 /// A part of a list: what one range of an index holds.
@@ -22,14 +22,14 @@ pub(super) enum Part {
 /// shared with them; community images are listed to all who ask for them (Glance, current release).
 pub(super) fn parts(filter: &ImageFilter, scope: &Scope) -> Vec<Part> {
     let is_listed = |visibility: &Visibility| match filter.visibility {
-        Listed::Default | Listed::All => true,
-        Listed::Only(only) => only == *visibility,
+        VisibilityFilter::Default | VisibilityFilter::All => true,
+        VisibilityFilter::Only(only) => only == *visibility,
     };
     let mut parts = Vec::new();
     for visibility in Visibility::ALL.iter().copied().filter(is_listed) {
         let is_for_all = match visibility {
             Visibility::Public => true,
-            Visibility::Community => filter.visibility != Listed::Default,
+            Visibility::Community => filter.visibility != VisibilityFilter::Default,
             Visibility::Private | Visibility::Shared => scope.is_admin,
         };
         if is_for_all {
@@ -55,7 +55,12 @@ mod tests {
     use super::*;
     use crate::list::Membership;
 
-    fn of(is_admin: bool, project: &str, visibility: Listed, member_status: Membership) -> Vec<Part> {
+    fn of(
+        is_admin: bool,
+        project: &str,
+        visibility: VisibilityFilter,
+        member_status: Membership,
+    ) -> Vec<Part> {
         let filter = ImageFilter { visibility, member_status, ..ImageFilter::default() };
         parts(&filter, &Scope { is_admin, project: project.to_owned() })
     }
@@ -72,16 +77,22 @@ mod tests {
         let [all, own] = [Part::All, Part::Own];
         let shared = Part::Shared;
         let admin = [all(Private), all(Public), all(Shared)];
-        assert_eq!(of(true, "", Listed::Default), admin);
-        assert_eq!(of(true, "p", Listed::Default), [&admin[..], &[own(Community)]].concat());
-        assert_eq!(of(true, "p", Listed::All), [&[all(Community)], &admin[..]].concat());
+        assert_eq!(of(true, "", VisibilityFilter::Default), admin);
+        assert_eq!(of(true, "p", VisibilityFilter::Default), [&admin[..], &[own(Community)]].concat());
+        assert_eq!(of(true, "p", VisibilityFilter::All), [&[all(Community)], &admin[..]].concat());
         let mine = [own(Private), own(Shared), shared(Accepted)];
-        assert_eq!(of(false, "p", Listed::Default), [&[all(Public), own(Community)], &mine[..]].concat());
-        assert_eq!(of(false, "p", Listed::All), [&[all(Community), all(Public)], &mine[..]].concat());
-        assert_eq!(of(false, "p", Listed::Only(Shared)), mine[1..]);
-        assert_eq!(of(false, "", Listed::Default), [all(Public)]);
-        assert_eq!(of(false, "", Listed::Only(Private)), []);
-        let statuses = super::tests::of(false, "p", Listed::Only(Shared), Membership::All);
+        assert_eq!(
+            of(false, "p", VisibilityFilter::Default),
+            [&[all(Public), own(Community)], &mine[..]].concat()
+        );
+        assert_eq!(
+            of(false, "p", VisibilityFilter::All),
+            [&[all(Community), all(Public)], &mine[..]].concat()
+        );
+        assert_eq!(of(false, "p", VisibilityFilter::Only(Shared)), mine[1..]);
+        assert_eq!(of(false, "", VisibilityFilter::Default), [all(Public)]);
+        assert_eq!(of(false, "", VisibilityFilter::Only(Private)), []);
+        let statuses = super::tests::of(false, "p", VisibilityFilter::Only(Shared), Membership::All);
         assert_eq!(statuses[1..].len(), 3);
         for status in [Pending, Accepted, Rejected] {
             assert!(statuses.contains(&shared(status)));

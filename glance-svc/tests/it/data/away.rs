@@ -1,4 +1,4 @@
-//! The folder of the data is away, or another one is in its place: nothing is lost, and nothing is forgotten.
+//! The data folder is missing, or another one is in its place: nothing is lost, and nothing is forgotten.
 
 use std::{fs, path::PathBuf};
 
