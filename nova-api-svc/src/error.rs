@@ -234,6 +234,5 @@ fn states(states: &[State]) -> String {
 }
 
 fn operations(operations: &[Operation]) -> String {
-    let names: Vec<_> = operations.iter().map(|operation| operation.name()).collect();
-    if names.is_empty() { "nothing until that has ended".to_owned() } else { names.join(", ") }
+    operations.iter().map(|operation| operation.name()).collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! The gRPC edge: reads requests, calls the pipeline and the stores, renders answers.
+//! The gRPC edge: reads requests, calls the use cases, renders answers.
 
 use std::sync::Arc;
 
@@ -15,30 +15,24 @@ use proto::nova::v1::{
 use tonic::{Request, service::Routes};
 
 use crate::{
-    drift::Detector, error::Error, flavors::Flavors, instances::Instances, operations::Operations,
-    pipeline::Pipeline,
+    compute::{ComputeApi, operations},
+    error::Error,
 };
 
 mod drift;
 mod flavor;
 mod history;
 mod instance;
-mod operation;
 mod parse;
 mod render;
 
 /// Everything nova-api-svc serves within these limits.
 #[must_use]
-pub fn service(operations: Operations, identity: Identity, limits: &Limits, db: Db) -> server::Service {
-    let Pipeline { store, glance, .. } = operations.pipeline.clone();
-    let flavors = flavor::Api { flavors: Flavors::new(store.clone()) };
-    let instances = instance::Api {
-        instances: Instances::new(store.clone(), glance.clone()),
-        detector: Detector::new(store, glance),
-        operations,
-    };
-    let flavors = FlavorServiceServer::new(flavors).max_decoding_message_size(limits.message);
-    let instances = InstanceServiceServer::new(instances).max_decoding_message_size(limits.message);
+pub fn service(compute: ComputeApi, identity: Identity, limits: &Limits, db: Db) -> server::Service {
+    let flavors = FlavorServiceServer::new(flavor::Api { compute: compute.clone() })
+        .max_decoding_message_size(limits.message);
+    let instances =
+        InstanceServiceServer::new(instance::Api { compute }).max_decoding_message_size(limits.message);
     server::Service {
         program: "nova-api-svc",
         identity,
@@ -47,7 +41,7 @@ pub fn service(operations: Operations, identity: Identity, limits: &Limits, db: 
         memory: limits.memory(),
         metrics: |registry| {
             peers::glance::register_metrics(registry);
-            crate::operations::register_metrics(registry);
+            operations::register_metrics(registry);
         },
         domain: "nova",
         descriptors: proto::nova::DESCRIPTORS,

@@ -23,7 +23,7 @@ pub mod transitions;
 pub use access::Scope;
 pub use operation::{Operation, Step, TaskState};
 pub use record::{Inherited, Needs, Record};
-pub use request::{COUNT_LIMIT, CreateInstance};
+pub use request::{COUNT_LIMIT, CreateInstance, NewInstances};
 pub use task::{RecordChange, Task};
 
 named! {

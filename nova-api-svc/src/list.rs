@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chassis::{
+    caller::Caller,
     filter::{self, Condition, Operator},
     page::{Direction, Key, SortKey},
 };
@@ -11,7 +12,10 @@ use common::{
     text::clip,
 };
 
-use crate::instance::{Instance, State};
+use crate::{
+    error::Error,
+    instance::{Instance, Scope, State},
+};
 
 /// The order of a list that names none: newest first.
 pub const DEFAULT_ORDER: (InstanceOrder, Direction) = (InstanceOrder::CreateTime, Direction::Descending);
@@ -212,6 +216,11 @@ impl InstanceFilter {
         Ok(())
     }
 
+    /// The instances that are listed for `caller`.
+    pub fn scope(&self, all_projects: bool, caller: &Caller) -> Result<Scope, Error> {
+        Scope::list(caller, all_projects, self.names_a_project())
+    }
+
     /// Whether it asks what instances were made of.
     #[must_use]
     pub fn is_about_records(&self) -> bool {
@@ -224,9 +233,7 @@ impl InstanceFilter {
         self.record_columns.iter().any(|(condition, _)| *condition == IMAGE)
     }
 
-    /// Whether it names a project.
-    #[must_use]
-    pub fn names_a_project(&self) -> bool {
+    fn names_a_project(&self) -> bool {
         self.columns.iter().any(|(condition, _)| *condition == PROJECT)
     }
 

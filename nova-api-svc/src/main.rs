@@ -8,10 +8,9 @@ use chassis::{
 };
 use mimalloc::MiMalloc;
 use nova_api_svc::{
+    compute::ComputeApi,
     config::Config,
     grpc,
-    operations::Operations,
-    pipeline::Pipeline,
     store::{MIGRATIONS, Store},
 };
 
@@ -33,18 +32,18 @@ async fn main() -> anyhow::Result<()> {
 
 /// Prepares the client of glance-svc, and begins to sweep and to do what was left for later.
 async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
-    let glance = config.glance.client(base.options.keystone.clone()).context("glance-svc")?;
-    let (store, retention) = (Store::new(base.db.clone()), config.retention());
-    let pipeline = Pipeline {
-        glance,
-        store: store.clone(),
+    let retention = config.retention();
+    let compute = ComputeApi {
+        store: Store::new(base.db.clone()),
+        glance: config.glance.client(base.options.keystone.clone()).context("glance-svc")?,
         quota: config.quota.into(),
-        template: config.multi_instance_display_name_template,
+        name_template: config.multi_instance_display_name_template,
         compute: config.compute,
+        non_inheritable: config.non_inheritable_image_properties,
     };
-    let operations = Operations { pipeline, non_inheritable: config.non_inheritable_image_properties };
+    let store = compute.store.clone();
     tokio::spawn(async move { background::keep("sweep", || store.sweep(retention)).await });
-    let done_later = operations.clone();
-    tokio::spawn(async move { background::keep("jobs", || done_later.do_jobs()).await });
-    Ok(grpc::service(operations, base.identity, &base.options.limits, base.db.clone()))
+    let jobs = compute.clone();
+    tokio::spawn(async move { background::keep("jobs", || jobs.do_jobs()).await });
+    Ok(grpc::service(compute, base.identity, &base.options.limits, base.db.clone()))
 }

@@ -16,7 +16,7 @@ use glance_svc::{
     store::CACHE_BYTES,
 };
 use nova_api_svc::{
-    grpc, instance::Compute, operations::Operations, pipeline::Pipeline, quota::Quota, store::Store,
+    compute::ComputeApi, grpc, instance::Compute, quota::Quota, store::Store,
 };
 use peers::glance::Glance;
 use proto::glance::v1::{
@@ -104,19 +104,18 @@ async fn serve_nova(folder: &TempDir, name: &str, glance: &str, compute: Compute
     let mut replicas = Vec::new();
     for _ in 0..2 {
         let db = open(folder, name, &nova_api_svc::store::MIGRATIONS).await;
-        let pipeline = Pipeline {
+        let api = ComputeApi {
             glance: Glance::new(glance, PATIENCE, None, None).expect("the endpoint is a URL"),
             store: Store::new(db.clone()),
             quota: QUOTA,
-            template: "%(name)s-%(uuid)s".parse().expect("it is Nova's"),
+            name_template: "%(name)s-%(uuid)s".parse().expect("it is Nova's"),
             compute,
+            non_inheritable: "cache_in_nova,bittorrent".parse().expect("it is the default"),
         };
-        let non_inheritable = "cache_in_nova,bittorrent".parse().expect("it is the default");
-        let operations = Operations { pipeline, non_inheritable };
-        let later = operations.clone();
-        tokio::spawn(async move { later.do_jobs().await });
+        let jobs = api.clone();
+        tokio::spawn(async move { jobs.do_jobs().await });
         let limits = edge::Limits::default();
-        replicas.push(served(grpc::service(operations, Identity::Development, &limits, db)).await.0);
+        replicas.push(served(grpc::service(api, Identity::Development, &limits, db)).await.0);
     }
     replicas.try_into().expect("there are two")
 }

@@ -1,49 +1,46 @@
-//! What is asked about drift, and how it is told.
+//! From requests about drift, and to their answers.
 
-use chassis::page::{Direction, Page};
-use common::{id::Id, system_metadata::IMAGE_PREFIX, text, violations::Violations};
+use chassis::{
+    caller::Caller,
+    page::{Direction, Page},
+};
+use common::{id::Id, violations::Violations};
 use proto::nova::v1::{self as pb, property_difference};
 
-use super::render;
+use super::{parse, render};
 use crate::{
-    drift::{Drift, DriftFilter},
+    compute::{
+        Comparison,
+        drift::{Drift, DriftFilter},
+    },
+    error::Error,
     instance::{
         Scope,
         difference::{Difference, Kind},
     },
-    instances::Comparison,
     list::DriftOrder,
-    store::RecordFilter,
 };
 
-/// A filter and a page of drift within `scope`.
-pub(super) fn request(
+/// What is to be listed for `caller`, and which page.
+pub(super) fn list(
     message: &pb::ListDriftRequest,
-    scope: &Scope,
-) -> Result<(DriftFilter, Page<DriftOrder>), Violations> {
-    let mut violations = Violations::default();
-    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let image_id = given(&message.image_id).and_then(|id| violations.take("image_id", id.parse::<Id>()));
-    violations.take("property", text::optional_name(&message.property));
-    violations.take("project_id", text::optional_name(&message.project_id));
-    if message.value.as_ref().is_some_and(|value| value.contains('\0')) {
-        violations.add("value", "must not contain NUL");
-    }
-    if message.value.is_some() && message.property.is_empty() {
-        violations.add("property", "must be given with value");
-    }
-    let key = format!("{IMAGE_PREFIX}{}", message.property);
+    caller: &Caller,
+) -> Result<(DriftFilter, Scope, Page<DriftOrder>), Error> {
+    let mut problems = Violations::default();
     let filter = DriftFilter {
-        wanted: RecordFilter { image_id, entry: message.value.clone().map(|value| (key, value)) },
-        property: given(&message.property),
-        project_id: given(&message.project_id).or_else(|| scope.project().map(str::to_owned)),
+        image_id: parse::optional_id("image_id", &message.image_id, &mut problems),
+        property: parse::given(message.property.clone()),
+        value: message.value.clone(),
+        project_id: parse::given(message.project_id.clone()),
     };
-    let order = if filter.project_id.is_some() { "create_time" } else { "record_id, create_time" };
+    let scope = filter.scope(message.all_projects, caller)?;
+    problems.append(filter.violations());
     let value = format!("{:?}", message.value);
     let list = ["drift", &scope.binding(), &message.image_id, &message.property, &value, &message.project_id];
     let default = (DriftOrder::Id, Direction::Ascending);
-    let page = Page::parse(violations, message.page_size, &message.page_token, order, &list, default)?;
-    Ok((filter, page))
+    let order = filter.order(&scope);
+    let page = Page::parse(problems, message.page_size, &message.page_token, order, &list, default)?;
+    Ok((filter, scope, page))
 }
 
 /// An instance that drifted.

@@ -1,13 +1,11 @@
 //! From history to messages.
 
-use std::collections::BTreeSet;
-
 use common::{clock::timestamp, id::Id};
 use proto::nova::v1::{self as pb, instance_history_entry as entries};
 
 use super::render;
 use crate::{
-    instance::{Operation, Record, State, Step},
+    instance::{Operation, Record, State, Step, difference::EntryChange},
     store::HistoryEntry,
 };
 
@@ -33,7 +31,7 @@ pub(super) fn entry(instance_id: Id, past: &HistoryEntry) -> pb::InstanceHistory
         old_image_revision: image_revision(old),
         new_image_id: image_id(new),
         new_image_revision: image_revision(new),
-        changes: if entry.operation == Operation::Delete { Vec::new() } else { changes(old, new) },
+        changes: past.system_metadata_changes().iter().map(change).collect(),
         message: entry.message.clone(),
         snapshot_image_id: entry.image_id.map(|id| id.to_string()).unwrap_or_default(),
         request_id: entry.request.as_ref().map(|request| request.id.clone()).unwrap_or_default(),
@@ -41,21 +39,12 @@ pub(super) fn entry(instance_id: Id, past: &HistoryEntry) -> pb::InstanceHistory
     }
 }
 
-/// The entries of system metadata in which two records differ, by key.
-fn changes(old: Option<&Record>, new: Option<&Record>) -> Vec<pb::SystemMetadataChange> {
-    let entries = |record: Option<&'_ Record>| {
-        record.map(|record| record.system_metadata.entries.clone()).unwrap_or_default()
-    };
-    let (old, new) = (entries(old), entries(new));
-    let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
-    keys.into_iter()
-        .filter(|key| old.get(*key) != new.get(*key))
-        .map(|key| pb::SystemMetadataChange {
-            key: key.clone(),
-            old_value: old.get(key).cloned(),
-            new_value: new.get(key).cloned(),
-        })
-        .collect()
+fn change(change: &EntryChange<'_>) -> pb::SystemMetadataChange {
+    pb::SystemMetadataChange {
+        key: change.key.to_owned(),
+        old_value: change.old.map(str::to_owned),
+        new_value: change.new.map(str::to_owned),
+    }
 }
 
 const fn operation(operation: Operation) -> entries::Operation {

@@ -70,3 +70,32 @@ pub fn differences(record: &Record, image: &Image) -> Vec<Difference> {
         })
         .collect()
 }
+
+/// An entry of system metadata of which two records have different values, or which only one of them has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryChange<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// The value in the former record.
+    pub old: Option<&'a str>,
+    /// The value in the latter record.
+    pub new: Option<&'a str>,
+}
+
+/// The entries of system metadata in which two records differ, by key.
+#[must_use]
+pub fn entry_changes<'a>(old: Option<&'a Record>, new: Option<&'a Record>) -> Vec<EntryChange<'a>> {
+    let value = |record: Option<&'a Record>, key: &str| {
+        record.and_then(|record| record.system_metadata.entries.get(key)).map(String::as_str)
+    };
+    let keys: BTreeSet<&'a str> = [old, new]
+        .into_iter()
+        .flatten()
+        .flat_map(|record| record.system_metadata.entries.keys())
+        .map(String::as_str)
+        .collect();
+    keys.into_iter()
+        .map(|key| EntryChange { key, old: value(old, key), new: value(new, key) })
+        .filter(|change| change.old != change.new)
+        .collect()
+}

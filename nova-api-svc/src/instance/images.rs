@@ -1,15 +1,15 @@
-//! The images that are made of instances: which of them a change leaves to nobody.
+//! The images made from instances: which of them a change leaves orphaned.
 
 use common::id::Id;
 
 use super::{Instance, Operation, Step, transitions::shelved_image};
 
-/// An image that nobody needs any more.
+/// An image that nothing needs any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
+pub struct Orphan {
     /// The image.
     pub image_id: Id,
-    /// Whether somebody may have uploaded all of its data without having said so, and it is then theirs.
+    /// Whether somebody may have uploaded all of its data without having reported it; the image is then theirs.
     pub may_be_finished: bool,
 }
 
@@ -21,24 +21,28 @@ impl Operation {
     }
 }
 
-/// The image that nobody needs once `before` has become `after`, or was deleted, at this step of an operation: that of
-/// an instance which is back or gone, and that of a snapshot or a shelving which did not come to its good end.
+/// The image that nothing needs once this step of an operation has turned `before` into `after`, or deleted it: that
+/// of an instance which has been unshelved or deleted, or that of a snapshot or a shelving which did not succeed.
 #[must_use]
-pub fn left(before: &Instance, after: Option<&Instance>, done: (Operation, Step)) -> Option<Left> {
-    // What is rebuilt gets another disk: the old one, which nobody may have seen since, is left to its project.
+pub fn orphaned_image(
+    before: &Instance,
+    after: Option<&Instance>,
+    done: (Operation, Step),
+) -> Option<Orphan> {
+    // A rebuild makes another disk: the old one, which nobody may have seen since, is left to its project.
     let is_rebuilt = done.0 == Operation::Rebuild;
-    served(before, after).filter(|_| !is_rebuilt).or_else(|| given_up(before, after, done))
+    unshelved(before, after).filter(|_| !is_rebuilt).or_else(|| abandoned(before, after, done))
 }
 
-/// The image that an instance was put away in, and is no more.
-fn served(before: &Instance, after: Option<&Instance>) -> Option<Left> {
+/// The image of an instance that was shelved and is not any more.
+fn unshelved(before: &Instance, after: Option<&Instance>) -> Option<Orphan> {
     let image_id = shelved_image(&before.record)?;
     let is_needed = after.and_then(|after| shelved_image(&after.record)) == Some(image_id);
-    (!is_needed).then_some(Left { image_id, may_be_finished: false })
+    (!is_needed).then_some(Orphan { image_id, may_be_finished: false })
 }
 
 /// The image of a task that ended without it.
-fn given_up(before: &Instance, after: Option<&Instance>, done: (Operation, Step)) -> Option<Left> {
+fn abandoned(before: &Instance, after: Option<&Instance>, done: (Operation, Step)) -> Option<Orphan> {
     let task = before.task.as_ref().filter(|task| task.operation.makes_image())?;
     let image_id = task.image_id?;
     let goes_on = after.and_then(|after| after.task.as_ref()?.image_id) == Some(image_id);
@@ -46,5 +50,5 @@ fn given_up(before: &Instance, after: Option<&Instance>, done: (Operation, Step)
         return None;
     }
     let may_be_finished = task.operation == Operation::Snapshot && after.is_none();
-    Some(Left { image_id, may_be_finished })
+    Some(Orphan { image_id, may_be_finished })
 }

@@ -1,17 +1,46 @@
-//! The request to create instances, as plain data that has been checked.
+//! The request to create instances, before and after it was checked.
 
 use std::collections::BTreeMap;
 
-use common::id::Id;
+use common::{id::Id, text, violations::Violations};
 use serde::Serialize;
 
-/// Most instances of one request.
+use super::checks::{NULL_KERNEL, metadata_violations};
+
+/// Maximum number of instances of one request.
 pub const COUNT_LIMIT: usize = 1000;
 
 /// About how many bytes an instance takes on its way to the database, beside its name.
 const ROW: usize = 1024;
 
-/// A request to create instances.
+/// Instances to be created, as they were requested.
+#[derive(Debug, Clone, Default)]
+pub struct NewInstances {
+    /// Display name; blanks around it are removed.
+    pub name: String,
+    /// The image to boot.
+    pub image_id: String,
+    /// The flavor.
+    pub flavor_id: String,
+    /// At least this many, or none: 1 if `None`.
+    pub min_count: Option<i64>,
+    /// At most this many: as many as at least if `None`.
+    pub max_count: Option<i64>,
+    /// The caller's own metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Overrides the image's kernel; `nokernel` for neither kernel nor ramdisk.
+    pub kernel_id: Option<String>,
+    /// Overrides the image's ramdisk.
+    pub ramdisk_id: Option<String>,
+    /// Overrides the image's property.
+    pub auto_disk_config: Option<bool>,
+    /// Makes a retry safe.
+    pub request_id: Option<String>,
+    /// Whether nothing is to be written.
+    pub validate_only: bool,
+}
+
+/// A request to create instances that has been checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CreateInstance {
     /// Display name, without blanks around it.
@@ -26,18 +55,79 @@ pub struct CreateInstance {
     pub max_count: usize,
     /// The caller's own metadata.
     pub metadata: BTreeMap<String, String>,
-    /// What stands in place of the image's kernel.
+    /// Overrides the image's kernel.
     pub kernel_id: Option<String>,
-    /// What stands in place of the image's ramdisk.
+    /// Overrides the image's ramdisk.
     pub ramdisk_id: Option<String>,
-    /// What stands in place of the image's property.
+    /// Overrides the image's property.
     pub auto_disk_config: Option<bool>,
     /// Makes a retry safe.
     #[serde(skip)]
     pub request_id: Option<String>,
-    /// Whether nothing must be written.
+    /// Whether nothing is to be written.
     #[serde(skip)]
     pub validate_only: bool,
+}
+
+impl NewInstances {
+    /// The request, or everything that is wrong with it. Metadata alone is checked later, where Nova checks it, after
+    /// the image ([`check_metadata`](super::checks::check_metadata)); a request that is refused here learns of it here.
+    pub fn check(self) -> Result<CreateInstance, Violations> {
+        let mut violations = Violations::default();
+        let name = self.name.trim().to_owned();
+        violations.take("name", text::name(&name));
+        let image_id = violations.take("image_id", self.image_id.parse::<Id>());
+        violations.take("flavor_id", text::name(&self.flavor_id));
+        let (min_count, max_count) = self.counts(&mut violations);
+        if self.kernel_id.as_deref() != Some(NULL_KERNEL) {
+            check_id("kernel_id", self.kernel_id.as_ref(), &mut violations);
+        }
+        check_id("ramdisk_id", self.ramdisk_id.as_ref(), &mut violations);
+        violations.take("request_id", text::optional_name(self.request_id.as_deref().unwrap_or_default()));
+        if !violations.is_empty() {
+            violations.append(metadata_violations(&self.metadata));
+        }
+        violations.check()?;
+        Ok(CreateInstance {
+            name,
+            image_id: image_id.expect("a malformed id is a violation"),
+            flavor_id: self.flavor_id,
+            min_count,
+            max_count,
+            metadata: self.metadata,
+            kernel_id: self.kernel_id,
+            ramdisk_id: self.ramdisk_id,
+            auto_disk_config: self.auto_disk_config,
+            request_id: self.request_id,
+            validate_only: self.validate_only,
+        })
+    }
+
+    /// At least and at most how many instances.
+    fn counts(&self, violations: &mut Violations) -> (usize, usize) {
+        let mut count = |field, value: Option<i64>, default| {
+            let Some(value) = value else { return default };
+            match usize::try_from(value) {
+                Ok(count) if (1..=COUNT_LIMIT).contains(&count) => count,
+                _ => {
+                    violations.add(field, format!("{value} is out of range: 1 to {COUNT_LIMIT}"));
+                    default
+                }
+            }
+        };
+        let min_count = count("min_count", self.min_count, 1);
+        let max_count = count("max_count", self.max_count, min_count);
+        if min_count > max_count {
+            violations.add("min_count", format!("{min_count} must not be more than max_count, {max_count}"));
+        }
+        (min_count, max_count)
+    }
+}
+
+fn check_id(field: &str, id: Option<&String>, violations: &mut Violations) {
+    if let Some(id) = id {
+        violations.take(field, id.parse::<Id>());
+    }
 }
 
 impl CreateInstance {

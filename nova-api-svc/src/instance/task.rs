@@ -44,7 +44,7 @@ pub struct RecordChange {
 impl RecordChange {
     /// Whether the record stays as it is.
     #[must_use]
-    pub fn keeps(&self, instance: &Instance) -> bool {
+    pub fn changes_nothing(&self, instance: &Instance) -> bool {
         self.target.as_ref().is_none_or(|target| target.id == instance.record.id)
     }
 }
@@ -59,13 +59,15 @@ struct Rule {
     to: Arrival,
 }
 
-/// The state that an operation leads to.
+/// Where an operation leads.
 enum Arrival {
-    /// The state before; for what ends a resize, that before the resize.
+    /// To the state before; for what ends a resize, that before the resize.
     Former,
-    /// As [`Arrival::Former`], but an instance that was in error is well again.
+    /// As [`Arrival::Former`], but to ACTIVE from ERROR.
     Recovered,
     To(State),
+    /// The instance is no more.
+    Deleted,
 }
 
 use State::{Active, Error as Failed, Paused, Resized, ShelvedOffloaded, Stopped, Suspended};
@@ -73,7 +75,7 @@ use State::{Active, Error as Failed, Paused, Resized, ShelvedOffloaded, Stopped,
 /// Where instances can be that exist on a host.
 const ALIVE: &[State] = &[Active, Stopped, Paused, Suspended];
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     rule(Operation::Snapshot, ALIVE, Some(TaskState::ImageSnapshot), Arrival::Former),
     rule(Operation::Rebuild, &[Active, Stopped, Failed], Some(TaskState::Rebuilding), Arrival::Recovered),
     rule(Operation::Resize, &[Active, Stopped], Some(TaskState::ResizePrep), Arrival::To(Resized)),
@@ -87,6 +89,7 @@ const RULES: [Rule; 8] = [
     ),
     rule(Operation::Shelve, ALIVE, Some(TaskState::Shelving), Arrival::To(ShelvedOffloaded)),
     rule(Operation::Unshelve, &[ShelvedOffloaded], Some(TaskState::Unshelving), Arrival::To(Active)),
+    rule(Operation::Delete, State::ALL, None, Arrival::Deleted),
 ];
 
 const fn rule(operation: Operation, from: &'static [State], task: Option<TaskState>, to: Arrival) -> Rule {
@@ -104,22 +107,34 @@ impl Operation {
         self.rule().is_none_or(|rule| rule.task.is_none())
     }
 
-    /// Refuses an instance that is somewhere else, or with which something is being done.
+    /// Refuses an instance whose state does not allow the operation, or with which something is being done.
     pub fn check(self, instance: &Instance) -> Result<(), Error> {
-        let from = self.rule().map_or(&[][..], |rule| rule.from);
-        let is_free = instance.task_state().is_none();
-        if is_free && from.contains(&instance.state) {
+        let Some(rule) = self.rule() else { return Ok(()) };
+        if rule.allows(instance) {
             return Ok(());
         }
-        let allowed = RULES.iter().filter(|rule| is_free && rule.from.contains(&instance.state));
         Err(Error::WrongState {
             id: instance.id,
             operation: self,
             state: instance.state,
             task_state: instance.task_state(),
-            needed: from,
-            allowed: allowed.map(|rule| rule.operation).collect(),
+            needed: rule.from,
+            allowed: RULES.iter().filter(|rule| rule.allows(instance)).map(|rule| rule.operation).collect(),
         })
+    }
+
+    /// Whether nothing is left of the instance but its history.
+    #[must_use]
+    pub fn deletes(self) -> bool {
+        self.rule().is_some_and(|rule| matches!(rule.to, Arrival::Deleted))
+    }
+}
+
+impl Rule {
+    /// Whether the operation is allowed: with a task in progress, only a deletion is.
+    fn allows(&self, instance: &Instance) -> bool {
+        let is_free = instance.task_state().is_none() || matches!(self.to, Arrival::Deleted);
+        is_free && self.from.contains(&instance.state)
     }
 }
 

@@ -6,7 +6,7 @@ use chassis::caller::{Actor, Caller};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{id::Id, image::NewImage};
 
-use crate::{error::Error, instance::images::Left};
+use crate::{error::Error, instance::images::Orphan};
 
 pub(super) const CREATE: &str = "create";
 const DELETE: &str = "delete";
@@ -75,21 +75,21 @@ pub struct Registration {
 }
 
 impl Job {
-    /// What deletes an image that a change, which `caller` made at that time, has left to nobody. Whoever writes it does
-    /// it within `lease`.
+    /// Deletes an image that a change made by `caller` at that time left orphaned. Whoever writes the job does it
+    /// within `lease`.
     #[must_use]
     pub fn deletion(
         instance_id: Id,
-        left: Left,
+        orphan: Orphan,
         caller: &Caller,
         time: DateTime<Utc>,
         lease: Duration,
     ) -> Self {
         Self {
-            image_id: left.image_id,
+            image_id: orphan.image_id,
             instance_id,
             revision: 0,
-            action: ImageAction::Delete { if_unfinished: left.may_be_finished, unregistered: None },
+            action: ImageAction::Delete { if_unfinished: orphan.may_be_finished, unregistered: None },
             caller: caller.clone(),
             create_time: time,
             attempts: i64::from(!lease.is_zero()),

@@ -12,7 +12,7 @@ use tonic::Status;
 
 use crate::{
     glance::Mood,
-    support::{Nova, Settings, execute, made_by, of, operations},
+    support::{Nova, Settings, compute_api, execute, made_by, of},
 };
 
 /// The clock of the database, by which this process is an hour ahead.
@@ -57,7 +57,7 @@ async fn a_job_rests_by_the_clock_of_the_database() {
     let db = Db::open(&nova.db.url, 4, &MIGRATIONS).unwrap();
     db.migrate().await.unwrap();
     let settings = Settings { compute: Compute::Agent, ..Settings::default() };
-    let worker = operations(&db, &nova.glance.endpoint(), &settings);
+    let worker = compute_api(&db, &nova.glance.endpoint(), &settings);
     nova.glance.be(Mood::Failing(Status::unavailable("SECRET")));
     let request =
         SnapshotInstanceRequest { id: instance.id, name: "backup".to_owned(), ..Default::default() };

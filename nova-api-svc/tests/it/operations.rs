@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::{db::Db, on_both_databases, testing::TestDb};
-use nova_api_svc::{instance::Compute, operations::Operations, store::MIGRATIONS};
+use nova_api_svc::{compute::ComputeApi, instance::Compute, store::MIGRATIONS};
 use proto::{
     glance::v1::Image,
     nova::v1::{
@@ -20,7 +20,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     glance::map,
-    support::{Nova, Settings, assert_error, execute, made_as, made_by, of, operations},
+    support::{Nova, Settings, assert_error, compute_api, execute, made_as, made_by, of},
 };
 
 mod contention;
@@ -62,7 +62,7 @@ async fn idle(db: TestDb, compute: Compute) -> (Nova, Worker) {
 
 /// A replica of Nova that does jobs, in the hands of a test.
 struct Worker {
-    operations: Operations,
+    compute: ComputeApi,
     url: String,
 }
 
@@ -71,12 +71,12 @@ impl Worker {
         let db = Db::open(&nova.db.url, 16, &MIGRATIONS).unwrap();
         db.migrate().await.unwrap();
         let settings = Settings { compute, ..Settings::default() };
-        Self { operations: operations(&db, &nova.glance.endpoint(), &settings), url: nova.db.url.clone() }
+        Self { compute: compute_api(&db, &nova.glance.endpoint(), &settings), url: nova.db.url.clone() }
     }
 
     /// Does the jobs that may be done; gives their number.
     async fn work(&self) -> usize {
-        self.operations.do_due_jobs().await.unwrap()
+        self.compute.do_due_jobs().await.unwrap()
     }
 
     /// Does all jobs, as if they had rested for long enough.

@@ -4,10 +4,9 @@ use std::{collections::HashMap, future::pending, net::SocketAddr, ops::Index, ti
 
 use chassis::{caller::Identity, db::Db, server, testing::TestDb};
 use nova_api_svc::{
+    compute::ComputeApi,
     grpc,
     instance::Compute,
-    operations::Operations,
-    pipeline::Pipeline,
     quota::Quota,
     store::{MIGRATIONS, Store},
 };
@@ -187,30 +186,30 @@ impl Nova {
 pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings) -> SocketAddr {
     let db = Db::open(url, 16, &MIGRATIONS).unwrap();
     db.migrate_or_wait().await.unwrap();
-    let operations = operations(&db, glance_endpoint, settings);
+    let compute = compute_api(&db, glance_endpoint, settings);
     if settings.does_jobs {
-        let done_later = operations.clone();
-        tokio::spawn(async move { done_later.do_jobs().await });
+        let jobs = compute.clone();
+        tokio::spawn(async move { jobs.do_jobs().await });
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let options = server::Options::default();
-    let service = grpc::service(operations, Identity::Development, &options.limits, db);
+    let service = grpc::service(compute, Identity::Development, &options.limits, db);
     let listeners = server::Listeners::public(listener);
     tokio::spawn(server::serve(listeners, service, options, pending()));
     address
 }
 
-/// What is done with the instances in a database.
-pub(crate) fn operations(db: &Db, glance_endpoint: &str, settings: &Settings) -> Operations {
-    let pipeline = Pipeline {
+/// The compute API on a database.
+pub(crate) fn compute_api(db: &Db, glance_endpoint: &str, settings: &Settings) -> ComputeApi {
+    ComputeApi {
         glance: GlanceClient::new(glance_endpoint, settings.glance_timeout, None, None).unwrap(),
         store: Store::new(db.clone()),
         quota: settings.quota,
-        template: settings.template.parse().unwrap(),
+        name_template: settings.template.parse().unwrap(),
         compute: settings.compute,
-    };
-    Operations { pipeline, non_inheritable: settings.non_inheritable.parse().unwrap() }
+        non_inheritable: settings.non_inheritable.parse().unwrap(),
+    }
 }
 
 /// Runs statements on the database at `url`.

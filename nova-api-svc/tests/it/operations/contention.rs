@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, future::pending, sync::Arc, time::Duration};
 
 use chassis::caller::{Caller, Identity};
-use common::id::Id;
+use common::{id::Id, violations::Violations};
 use nova_api_svc::{
+    compute::operations::{Action, ActionRequest},
     error::Error,
     instance::Scope,
-    operations::{Action, Context},
     store::Decided,
 };
 use proto::nova::v1::instance_service_client::InstanceServiceClient;
@@ -172,8 +172,8 @@ async fn who_may_not_change_an_instance_takes_no_turn(db: TestDb) {
     let nova = Nova::start(db).await;
     let instance = nova.active(&nova.glance.with(&[])).await;
     let id: Id = instance.id.parse().unwrap();
-    let operations = Worker::of(&nova, Compute::Agent).await.operations;
-    let (begun, store) = (Arc::new(Notify::new()), operations.pipeline.store.clone());
+    let compute = Worker::of(&nova, Compute::Agent).await.compute;
+    let (begun, store) = (Arc::new(Notify::new()), compute.store.clone());
     let scope = Scope::change(&caller("alice:demo:member")).unwrap();
     let turn = tokio::spawn({
         let begun = Arc::clone(&begun);
@@ -192,13 +192,15 @@ async fn who_may_not_change_an_instance_takes_no_turn(db: TestDb) {
         ("agent:other:service", Code::PermissionDenied),
     ] {
         let caller = caller(token);
-        let asked = Context { id, request: None, etag: "", caller: &caller, deadline: None };
-        let refused = timeout(Duration::from_secs(30), operations.run(&Action::Shelve, &asked)).await;
-        let refused = refused.unwrap_or_else(|_| panic!("{token} waits for its turn")).unwrap_err();
-        assert_eq!(Status::from(refused).code(), code, "{token}");
-        let refused = timeout(Duration::from_secs(30), operations.delete(&asked)).await;
-        let refused = refused.unwrap_or_else(|_| panic!("{token} waits for its turn")).unwrap_err();
-        assert_eq!(Status::from(refused).code(), code, "{token}");
+        for action in [Action::Shelve, Action::Delete] {
+            let (request_id, etag) = (String::new(), String::new());
+            let request =
+                ActionRequest { instance_id: id, action, request_id, etag, caller: &caller, deadline: None };
+            let refused = compute.run_action(&request, Violations::default());
+            let refused = timeout(Duration::from_secs(30), refused).await;
+            let refused = refused.unwrap_or_else(|_| panic!("{token} waits for its turn")).unwrap_err();
+            assert_eq!(Status::from(refused).code(), code, "{token}");
+        }
     }
     turn.abort();
 }

@@ -24,7 +24,7 @@ on_both_databases!(
 /// What the metrics say, of all tests of this process.
 fn attempts(outcome: &str, reason: &str) -> u64 {
     let mut registry = Registry::default();
-    nova_api_svc::operations::register_metrics(&mut registry);
+    nova_api_svc::compute::operations::register_metrics(&mut registry);
     let text = chassis::metrics::render(&registry);
     let line = format!("imprint_image_jobs_total{{outcome=\"{outcome}\",reason=\"{reason}\"}} ");
     text.lines().find_map(|said| said.strip_prefix(&line)?.parse().ok()).unwrap_or(0)
@@ -33,7 +33,7 @@ fn attempts(outcome: &str, reason: &str) -> u64 {
 async fn what_is_left_undone_is_counted_with_its_reason(db: TestDb) {
     let (nova, worker) = idle(db, Compute::Agent).await;
     let instance = nova.active(&nova.glance.with(&[])).await;
-    let store = &worker.operations.pipeline.store;
+    let store = &worker.compute.store;
     assert_eq!(store.backlog().await.unwrap().jobs, 0);
     let before = attempts("later", "GLANCE_BAD_ANSWER");
     nova.glance.be(Mood::Failing(Status::out_of_range("SECRET")));

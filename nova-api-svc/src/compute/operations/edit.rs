@@ -10,8 +10,9 @@ use common::{
 
 use peers::glance;
 
-use super::{Context, Operations, Plan, Source};
+use super::{ActionRequest, Plan, Source};
 use crate::{
+    compute::ComputeApi,
     error::{Error, ImageUse},
     instance::{
         Instance, Record,
@@ -33,22 +34,22 @@ pub(super) fn plan(
     source: Option<&Source>,
 ) -> Result<Option<Plan>, Error> {
     let (edited, new) = edited(&before.record, set, remove)?;
-    let is_there = |new: &New| matches!(source, Some(Source::Boot(there)) if there.contains(&new.id));
-    Ok(new.iter().all(is_there).then(|| Plan::to(edited)))
+    let exists = |new: &New| matches!(source, Some(Source::Boot(existing)) if existing.contains(&new.id));
+    Ok(new.iter().all(exists).then(|| Plan::to(edited)))
 }
 
-impl Operations {
+impl ComputeApi {
     /// The kernel and the ramdisk that an edit names, which must exist.
     pub(super) async fn boot_images(
         &self,
-        context: &Context<'_>,
+        request: &ActionRequest<'_>,
         before: &Instance,
         set: &BTreeMap<String, String>,
         remove: &[String],
     ) -> Result<BTreeSet<Id>, Error> {
         let (_, new) = edited(&before.record, set, remove)?;
         for New { usage, id } in &new {
-            match self.pipeline.glance.image(*id, context.caller, context.deadline).await {
+            match self.glance.image(*id, request.caller, request.deadline).await {
                 Err(glance::Error::NotFound(_)) => {
                     return Err(Error::NoSuchImage { usage: *usage, id: id.to_string() });
                 }

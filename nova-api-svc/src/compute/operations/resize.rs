@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Context, Operations, Plan, Source};
+use super::{ActionRequest, Plan, Source};
 use crate::{
+    compute::ComputeApi,
     error::Error,
     instance::{
         Instance, Needs, Record, RecordChange, checks,
@@ -12,7 +13,8 @@ use crate::{
     quota::Quota,
 };
 
-impl Operations {
+impl ComputeApi {
+    /// The new flavor and what it makes of the record; `None` if glance-svc must be asked what the image requires.
     pub(super) async fn resize(
         &self,
         before: &Instance,
@@ -21,7 +23,7 @@ impl Operations {
     ) -> Result<Option<Plan>, Error> {
         let Some(record) = with_needs(&before.record, source) else { return Ok(None) };
         let record = record.as_ref();
-        let flavor = self.pipeline.flavor(flavor_id).await?;
+        let flavor = self.requested_flavor(flavor_id).await?;
         if flavor.instance_type_id == record.flavor.instance_type_id {
             return Err(Error::SameFlavor { id: before.id, flavor_id: flavor_id.to_owned() });
         }
@@ -30,26 +32,26 @@ impl Operations {
         let (meanwhile, target) = resize(record, &flavor, before.state);
         let plan = Plan::to(target);
         let record_change = RecordChange { meanwhile: Some(Arc::new(meanwhile)), ..plan.record_change };
-        let quota = Some(self.pipeline.quota).filter(Quota::is_limited);
+        let quota = Some(self.quota).filter(Quota::is_limited);
         Ok(Some(Plan { record_change, quota, ..plan }))
     }
 
-    /// Asks glance-svc what the image of an instance asks for, as long as it is there: an operation does not need it.
-    pub(super) async fn needs(&self, context: &Context<'_>, before: &Instance) -> Source {
+    /// Asks glance-svc what the image of an instance requires, if it still exists: no action depends on it.
+    pub(super) async fn image_needs(&self, request: &ActionRequest<'_>, before: &Instance) -> Source {
         let (id, revision) = (before.record.image_id, before.record.image_revision);
-        let image = self.pipeline.glance.image_at(id, revision, context.caller, context.deadline).await;
+        let image = self.glance.image_at(id, revision, request.caller, request.deadline).await;
         Source::Needs(id, revision, image.ok().map(|image| Needs::from(&*image)))
     }
 
-    /// The record that the task of an instance goes back to.
-    pub(super) async fn former(&self, instance: &Instance) -> Result<Arc<Record>, Error> {
+    /// The record that the instance had before its task.
+    pub(super) async fn former_record(&self, instance: &Instance) -> Result<Arc<Record>, Error> {
         let id = instance.task.as_ref().map(|task| task.former_record).ok_or(Error::Corrupt(instance.id))?;
-        self.pipeline.store.records(vec![id]).await?.remove(&id).ok_or(Error::Corrupt(instance.id))
+        self.store.records(vec![id]).await?.remove(&id).ok_or(Error::Corrupt(instance.id))
     }
 }
 
-/// The record, with what its image asks for; `None` if glance-svc is to be asked, since a record of an earlier release
-/// does not know it.
+/// The record, with what its image requires; `None` if glance-svc must be asked, since records of earlier releases lack
+/// that.
 fn with_needs<'a>(record: &'a Record, source: Option<&Source>) -> Option<Cow<'a, Record>> {
     if record.needs.is_some() {
         return Some(Cow::Borrowed(record));

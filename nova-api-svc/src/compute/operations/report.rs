@@ -1,4 +1,4 @@
-//! What whatever runs the instances says of them.
+//! What is reported of instances by whatever runs them.
 
 use std::sync::Arc;
 
@@ -6,31 +6,32 @@ use common::{clock, violations::Violations};
 use serde::Serialize;
 
 use super::{
-    ActionResult, Context, Operations,
-    earlier::{Decision, Instead},
+    ActionRequest,
+    before::{Decision, NoChange},
 };
 use crate::{
+    compute::ComputeApi,
     error::Error,
-    instance::{Instance, Operation, PowerState, Record, Scope, State, Step, TaskState},
+    instance::{Instance, Operation, PowerState, Record, State, Step, TaskState},
     store::{Decided, Entry},
 };
 
-/// What is said of an instance. A retry is told by all of it.
-#[derive(Debug, Clone, Serialize)]
+/// What is reported of an instance. All of it identifies a retry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The state that it is about.
+    /// The state that the report is about.
     pub seen_state: State,
-    /// The task that it is about.
+    /// The task that the report is about.
     pub seen_task_state: Option<TaskState>,
-    /// The state that the instance is in now, if that is said.
+    /// The state that the instance is in now, if that is reported.
     pub state: Option<State>,
     /// How its task ended, if it did.
     pub outcome: Option<Outcome>,
-    /// Where it runs, if that is said.
+    /// Where it runs, if that is reported.
     pub host: Option<String>,
-    /// Whether it runs, if that is said.
+    /// Whether it runs, if that is reported.
     pub power_state: Option<PowerState>,
-    /// What history is to say.
+    /// What is recorded in the history.
     pub message: String,
 }
 
@@ -39,47 +40,37 @@ pub struct Report {
 pub enum Outcome {
     /// It was done.
     Succeeded,
-    /// It was not.
+    /// It could not be done.
     Failed,
 }
 
 /// The states that reports can lead to.
 const REPORTED: [State; 5] = [State::Active, State::Stopped, State::Paused, State::Suspended, State::Error];
 
-impl Operations {
-    /// Takes a report, if the instance still is where it was seen.
-    pub async fn report(&self, context: &Context<'_>, report: &Report) -> Result<ActionResult, Error> {
-        let scope = Scope::report(context.caller)?;
-        let decide = || self.decide_report(context, &scope, report);
-        match self.pipeline.store.change(context.id, &scope, decide).await? {
-            Decided::Change(change) => self.complete(*change, context, &scope).await,
-            Decided::Nothing(Instead::Done(done)) => Ok(*done),
-            Decided::Nothing(Instead::Earlier(earlier)) => self.repeat(context, &scope, *earlier).await,
-            Decided::Nothing(Instead::Ask(_)) => Err(Error::Contended(context.id)),
-        }
-    }
-
-    async fn decide_report(&self, context: &Context<'_>, scope: &Scope, report: &Report) -> Decision {
-        let before = match self.look(context, scope).await? {
-            Ok(before) => before,
-            Err(instead) => return Ok(Decided::Nothing(instead)),
-        };
+impl ComputeApi {
+    /// What a report changes, if the instance is still in the state that it saw.
+    pub(super) async fn decide_report(
+        &self,
+        request: &ActionRequest<'_>,
+        report: &Report,
+        before: Instance,
+    ) -> Decision {
         let former = match report.outcome(&before) {
-            Some(Outcome::Failed) if before.task.is_some() => Some(self.former(&before).await?),
+            Some(Outcome::Failed) if before.task.is_some() => Some(self.former_record(&before).await?),
             _ => None,
         };
         let after = report.apply(&before, former)?;
         if after == before && report.message.is_empty() {
-            return Ok(Decided::Nothing(Instead::done(before)));
+            return Ok(Decided::Nothing(NoChange::done(before)));
         }
-        let entry = entry(context, report, &before);
-        let caller = before.task.as_ref().map_or(context.caller, |task| &task.caller);
-        let job = self.job_at_end(&entry, &before, &after, caller);
-        Ok(Decided::Change(Box::new(self.written(&before, after, entry, job, None))))
+        let entry = entry(request, report, &before);
+        let caller = before.task.as_ref().map_or(request.caller, |task| &task.caller);
+        let job = self.orphan_job(&entry, &before, Some(&after), caller);
+        Ok(Decided::Change(Box::new(self.to_store(&before, Some(after), entry, job, None))))
     }
 }
 
-fn entry(context: &Context<'_>, report: &Report, before: &Instance) -> Entry {
+fn entry(request: &ActionRequest<'_>, report: &Report, before: &Instance) -> Entry {
     let outcome = report.outcome(before);
     let task = before.task.as_ref().filter(|_| outcome.is_some());
     let step = match outcome {
@@ -89,11 +80,11 @@ fn entry(context: &Context<'_>, report: &Report, before: &Instance) -> Entry {
     Entry {
         operation: task.map_or(Operation::ReportState, |task| task.operation),
         step,
-        actor: context.caller.actor.clone(),
+        actor: request.caller.actor.clone(),
         time: before.later(clock::now()),
         image_id: task.and_then(|task| task.image_id),
         message: report.message.clone(),
-        request: context.request.clone(),
+        request: request.retry_key(),
     }
 }
 

@@ -4,27 +4,28 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use common::{clock, id::Id, text::NAME_LIMIT};
 
-use super::{Context, Operations, Plan};
+use super::{ActionRequest, Plan};
 use crate::{
+    compute::ComputeApi,
     instance::{Instance, RecordChange, snapshot::image_of, transitions::shelve},
     store::{ImageAction, Job},
 };
 
-impl Operations {
+impl ComputeApi {
     pub(super) fn snapshot(
         &self,
-        context: &Context<'_>,
+        request: &ActionRequest<'_>,
         before: &Instance,
         name: &str,
         metadata: &BTreeMap<String, String>,
     ) -> Plan {
-        let job = self.registration(context, before, name.to_owned(), metadata);
+        let job = self.registration(request, before, name.to_owned(), metadata);
         let record_change = RecordChange { image_id: Some(job.image_id), ..RecordChange::default() };
         Plan { record_change, job: Some(job), quota: None }
     }
 
-    pub(super) fn shelve(&self, context: &Context<'_>, before: &Instance) -> Plan {
-        let job = self.registration(context, before, shelved_name(&before.name), &BTreeMap::new());
+    pub(super) fn shelve(&self, request: &ActionRequest<'_>, before: &Instance) -> Plan {
+        let job = self.registration(request, before, shelved_name(&before.name), &BTreeMap::new());
         let target = shelve(&before.record, job.image_id, &before.host, job.create_time);
         let record_change =
             RecordChange { target: Some(Arc::new(target)), image_id: Some(job.image_id), meanwhile: None };
@@ -34,12 +35,12 @@ impl Operations {
     /// What registers an image of an instance, under an id that nobody else has.
     fn registration(
         &self,
-        context: &Context<'_>,
+        request: &ActionRequest<'_>,
         instance: &Instance,
         name: String,
         metadata: &BTreeMap<String, String>,
     ) -> Job {
-        let actor = &context.caller.actor;
+        let actor = &request.caller.actor;
         let image =
             image_of(instance, name, (&actor.user_id, &actor.project_id), metadata, &self.non_inheritable);
         Job {
@@ -47,7 +48,7 @@ impl Operations {
             instance_id: instance.id,
             revision: 0,
             action: ImageAction::Create(Box::new(image)),
-            caller: context.caller.clone(),
+            caller: request.caller.clone(),
             create_time: clock::now(),
             attempts: 1,
             lease: self.lease(),

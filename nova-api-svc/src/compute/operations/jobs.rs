@@ -12,8 +12,9 @@ use futures_util::stream::{self, StreamExt as _};
 use peers::glance::{self, Deleted};
 use tokio::time::sleep;
 
-use super::{Operations, metrics::JOBS};
+use super::metrics::JOBS;
 use crate::{
+    compute::ComputeApi,
     error::Error,
     instance::{Compute, Instance, Scope, Step, snapshot::completed, transitions::shelved_image},
     store::{Change, Decided, DueJob, Entry, ImageAction, Job, Registration},
@@ -33,7 +34,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How long the database may take when a job is done, beside glance-svc.
 const WRITING: Duration = Duration::from_secs(5);
 
-impl Operations {
+impl ComputeApi {
     /// Does jobs that nobody else does, again and again.
     pub async fn do_jobs(&self) -> Infallible {
         loop {
@@ -54,15 +55,15 @@ impl Operations {
     pub async fn do_due_jobs(&self) -> Result<usize, Error> {
         // Twice the longest that anybody writes.
         let longest = 2 * self.lease().max(LONGEST_PAUSE * 2);
-        JOBS.left(self.pipeline.store.backlog().await?);
-        let due = self.pipeline.store.due_jobs(longest, AT_ONCE).await?;
+        JOBS.left(self.store.backlog().await?);
+        let due = self.store.due_jobs(longest, AT_ONCE).await?;
         let tried = stream::iter(due).map(|due| self.do_due_job(due)).buffer_unordered(AT_A_TIME);
         Ok(tried.filter(|tried| std::future::ready(*tried)).count().await)
     }
 
     /// Does a job if nobody has just begun it; whether it was tried.
     async fn do_due_job(&self, due: DueJob) -> bool {
-        match self.pipeline.store.claim_job(due, self.lease()).await {
+        match self.store.claim_job(due, self.lease()).await {
             Ok(Some(job)) => self.do_job_later(&job, None).await,
             Ok(None) => return false,
             Err(error) => {
@@ -75,7 +76,7 @@ impl Operations {
 
     /// How long nobody else begins a job that somebody does.
     pub(super) fn lease(&self) -> Duration {
-        self.pipeline.glance.timeout() + WRITING
+        self.glance.timeout() + WRITING
     }
 
     /// Does a job if that is possible now.
@@ -90,7 +91,7 @@ impl Operations {
 
     /// Does a job that was claimed, and what the instance waits for; what cannot be done now is left for later.
     pub(super) async fn do_job(&self, job: &Job, deadline: Option<Deadline>) -> Result<Registration, Error> {
-        let end = Instant::now() + Deadline::share(deadline, self.pipeline.glance.timeout());
+        let end = Instant::now() + Deadline::share(deadline, self.glance.timeout());
         let done = match &job.action {
             ImageAction::Create(image) => Box::pin(self.register(job, image, end)).await,
             ImageAction::Delete { if_unfinished, unregistered } => {
@@ -113,7 +114,7 @@ impl Operations {
         let random = Id::random().as_uuid().as_u128() & u128::from(u16::MAX);
         let random = u16::try_from(random).unwrap_or_default();
         let pause = pause(due.attempts, random).max(error.retry_after().unwrap_or_default());
-        if let Err(error) = self.pipeline.store.postpone_job(due, pause).await {
+        if let Err(error) = self.store.postpone_job(due, pause).await {
             // Then it rests until its lease ends.
             tracing::warn!(error = &error as &dyn std::error::Error, "a job was not postponed");
         }
@@ -122,7 +123,7 @@ impl Operations {
     async fn register(&self, job: &Job, image: &NewImage, end: Instant) -> Result<Registration, Error> {
         let image = self.completed(job, image, end).await?;
         let registration = Registration { problem: None, truncated: image.truncated.clone() };
-        match self.pipeline.glance.create(job.image_id, &image, &job.caller, left_until(end)).await {
+        match self.glance.create(job.image_id, &image, &job.caller, left_until(end)).await {
             Ok(()) => self.registered(job, &registration).await?,
             Err(glance::Error::Refused { id, problem }) => {
                 self.refused(job, &problem).await?;
@@ -137,21 +138,21 @@ impl Operations {
     async fn completed(&self, job: &Job, image: &NewImage, end: Instant) -> Result<NewImage, Error> {
         let Some((id, revision)) = image.whole_in else { return Ok(image.clone()) };
         let deadline = Deadline::earlier(None, left_until(end));
-        let completed = match self.pipeline.glance.image_at(id, revision, &job.caller, deadline).await {
+        let completed = match self.glance.image_at(id, revision, &job.caller, deadline).await {
             Ok(whole) => completed(image.clone(), &whole.meta.properties),
             Err(glance::Error::NotFound(_)) => completed(image.clone(), &[].into()),
             Err(error) => return Err(error.into()),
         };
-        self.pipeline.store.settle_job(job, &completed).await?;
+        self.store.settle_job(job, &completed).await?;
         Ok(completed)
     }
 
     /// The image is there: whatever runs the instance uploads its data, or there is nobody to wait for.
     async fn registered(&self, job: &Job, registration: &Registration) -> Result<(), Error> {
-        let nobody_waits = self.pipeline.compute == Compute::Agent
+        let nobody_waits = self.compute == Compute::Agent
             || !self.end(job, Step::Finished, registration, Instance::finish).await?;
         if nobody_waits {
-            self.pipeline.store.end_job(job, registration).await?;
+            self.store.end_job(job, registration).await?;
         }
         Ok(())
     }
@@ -162,7 +163,7 @@ impl Operations {
         let give_up =
             self.end(job, Step::Failed, &registration, |waiting| waiting.fail(waiting.record.clone()));
         if !give_up.await? {
-            self.pipeline.store.end_job(job, &registration).await?;
+            self.store.end_job(job, &registration).await?;
         }
         Ok(())
     }
@@ -176,7 +177,7 @@ impl Operations {
         end: fn(&Instance) -> Instance,
     ) -> Result<bool, Error> {
         let decide = || self.decide_end(job, step, registration, end);
-        let decided = self.pipeline.store.change(job.instance_id, &Scope::internal(), decide).await?;
+        let decided = self.store.change(job.instance_id, &Scope::internal(), decide).await?;
         Ok(matches!(decided, Decided::Change(_)))
     }
 
@@ -187,7 +188,7 @@ impl Operations {
         registration: &Registration,
         end: fn(&Instance) -> Instance,
     ) -> Result<Decided<()>, Error> {
-        let Some(before) = self.pipeline.store.instance(job.instance_id, &Scope::internal()).await? else {
+        let Some(before) = self.store.instance(job.instance_id, &Scope::internal()).await? else {
             return Ok(Decided::Nothing(()));
         };
         let waiting = before.task.as_ref().filter(|task| task.image_id == Some(job.image_id));
@@ -203,7 +204,7 @@ impl Operations {
             message: registration.problem.clone().unwrap_or_default(),
             request: None,
         };
-        let change = self.written(&before, end(&before), entry, None, None);
+        let change = self.to_store(&before, Some(end(&before)), entry, None, None);
         let done = Some((job.clone(), registration.clone()));
         Ok(Decided::Change(Box::new(Change { done, ..change })))
     }
@@ -217,7 +218,7 @@ impl Operations {
         unregistered: Option<&NewImage>,
         end: Instant,
     ) -> Result<(), Error> {
-        let (glance, store) = (&self.pipeline.glance, &self.pipeline.store);
+        let (glance, store) = (&self.glance, &self.store);
         let (id, caller) = (job.image_id, &job.caller);
         let instance = store.instance(job.instance_id, &Scope::internal()).await?;
         if instance.is_some_and(|instance| shelved_image(&instance.record) == Some(id)) {

@@ -18,9 +18,12 @@ use chrono::{DateTime, Utc};
 use common::{
     id::{Id, NIL},
     image::Image,
+    system_metadata::IMAGE_PREFIX,
+    text,
+    violations::Violations,
 };
-use peers::glance::Glance;
 
+use super::ComputeApi;
 use crate::{
     error::Error,
     instance::{
@@ -28,33 +31,76 @@ use crate::{
         difference::{Difference, Kind, differences},
     },
     list::DriftOrder,
-    store::{InstanceSummary, RecordFilter, Store},
+    store::{InstanceSummary, RecordFilter},
 };
 
-/// As many records as are compared at once.
+/// Number of records that are compared at once.
 const RECORDS: i64 = 100;
 
-/// As many records as are compared for a page; then it ends, whatever was found.
+/// Number of records that are compared for a page; then it ends, whatever was found.
 const MOST_RECORDS: usize = 1000;
 
-/// As many instances of a project as are looked at once.
+/// Number of instances of a project that are read at once.
 const INSTANCES: i64 = 1000;
 
-/// As many of them as have their records compared at once: a record may have some 300 kB.
+/// Number of them whose records are compared at once: a record may have some 300 kB.
 const STEP: usize = 32;
 
-/// As many of them as are looked at for a page.
+/// Number of them that are read for a page.
 const MOST_INSTANCES: usize = 10_000;
 
-/// Whose drift is looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whose drift is listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DriftFilter {
-    /// Which records.
-    pub wanted: RecordFilter,
+    /// The image that instances were made from.
+    pub image_id: Option<Id>,
     /// The property that differs, without the prefix.
     pub property: Option<String>,
+    /// The instance's value of that property.
+    pub value: Option<String>,
     /// The project that instances belong to.
     pub project_id: Option<String>,
+}
+
+impl DriftFilter {
+    /// Everything that is wrong with it.
+    #[must_use]
+    pub fn violations(&self) -> Violations {
+        let mut violations = Violations::default();
+        for (field, name) in [("property", &self.property), ("project_id", &self.project_id)] {
+            violations.take(field, text::optional_name(name.as_deref().unwrap_or_default()));
+        }
+        if self.value.as_ref().is_some_and(|value| value.contains('\0')) {
+            violations.add("value", "must not contain NUL");
+        }
+        if self.value.is_some() && self.property.is_none() {
+            violations.add("property", "must be given with value");
+        }
+        violations
+    }
+
+    /// The instances that are listed for `caller`.
+    pub fn scope(&self, all_projects: bool, caller: &Caller) -> Result<Scope, Error> {
+        Scope::list(caller, all_projects, self.project_id.is_some())
+    }
+
+    /// The order of the list within `scope`.
+    #[must_use]
+    pub fn order(&self, scope: &Scope) -> &'static str {
+        if self.project(scope).is_some() { "create_time" } else { "record_id, create_time" }
+    }
+
+    /// The only project whose instances are listed; `None` for those of all.
+    fn project<'a>(&'a self, scope: &'a Scope) -> Option<&'a str> {
+        self.project_id.as_deref().or_else(|| scope.project())
+    }
+
+    /// The records that are compared.
+    fn records(&self) -> RecordFilter {
+        let key = |property| format!("{IMAGE_PREFIX}{property}");
+        let entry = self.property.as_ref().map(key).zip(self.value.clone());
+        RecordFilter { image_id: self.image_id, entry }
+    }
 }
 
 /// An instance that drifted.
@@ -120,39 +166,26 @@ impl Drifted {
     }
 }
 
-/// Looks for drift.
-#[derive(Debug, Clone)]
-pub struct Detector {
-    store: Store,
-    glance: Glance,
-}
-
-/// For whom, and until when.
+/// On whose behalf glance-svc is asked, and until when.
 type Asking<'a> = (&'a Caller, Option<Deadline>);
 
-impl Detector {
-    /// A detector for instances in `store`, made of images in `glance`.
-    #[must_use]
-    pub const fn new(store: Store, glance: Glance) -> Self {
-        Self { store, glance }
-    }
-
-    /// A page of drift within `scope`.
-    pub async fn list(
+impl ComputeApi {
+    /// A page of drift within `scope` ([`DriftFilter::scope`]), in the order of [`DriftFilter::order`].
+    pub async fn list_drift(
         &self,
         filter: &DriftFilter,
         page: &Page<DriftOrder>,
         scope: &Scope,
         asking: Asking<'_>,
     ) -> Result<Drifts, Error> {
-        match &filter.project_id {
-            Some(project_id) => self.of_project(project_id, filter, page, scope, asking).await,
-            None => self.of_all(filter, page, scope, asking).await,
+        match filter.project(scope) {
+            Some(project_id) => self.drift_of_project(project_id, filter, page, scope, asking).await,
+            None => self.drift_of_all(filter, page, scope, asking).await,
         }
     }
 
     /// Record by record.
-    async fn of_all(
+    async fn drift_of_all(
         &self,
         filter: &DriftFilter,
         page: &Page<DriftOrder>,
@@ -163,9 +196,9 @@ impl Detector {
             Some([Key::Id(record), Key::Micros(time), Key::Id(id)]) => (*record, Some((*time, *id))),
             _ => (Id::from(NIL), None),
         };
-        let (mut found, mut compared) = (Found::default(), 0);
+        let (wanted, mut found, mut compared) = (filter.records(), Found::default(), 0);
         loop {
-            let records = self.store.records_from(&filter.wanted, first, RECORDS, scope).await?;
+            let records = self.store.records_from(&wanted, first, RECORDS, scope).await?;
             let Some(last) = records.last().map(|record| record.id) else { return Ok((found.drifts, None)) };
             let drifted = self.drifted(&records, filter, asking).await?;
             for record in &records {
@@ -188,7 +221,7 @@ impl Detector {
     }
 
     /// Instance by instance.
-    async fn of_project(
+    async fn drift_of_project(
         &self,
         project_id: &str,
         filter: &DriftFilter,
@@ -201,16 +234,16 @@ impl Detector {
             _ => None,
         };
         let (mut found, mut walked) = (Found::default(), 0);
-        let mut known = HashMap::new();
+        let mut compared = HashMap::new();
         loop {
             let instances = self.store.instances_of_project(project_id, after, INSTANCES, scope).await?;
             let Some(last) = instances.last() else { return Ok((found.drifts, None)) };
             after = Some((last.create_time, last.id));
             walked += instances.len();
             for step in instances.chunks(STEP) {
-                self.load_images(step, filter, asking, &mut known).await?;
+                self.compare_records(step, filter, asking, &mut compared).await?;
                 for instance in step {
-                    let Some(Some(drifted)) = known.get(&instance.record_id) else { continue };
+                    let Some(Some(drifted)) = compared.get(&instance.record_id) else { continue };
                     if !found.add(page.size, instance.clone(), drifted) {
                         return Ok(found.page(keys_of_project));
                     }
@@ -222,23 +255,24 @@ impl Detector {
         }
     }
 
-    /// Compares the records of instances that were not compared yet.
-    async fn load_images(
+    /// Compares those records of instances that have not been compared yet.
+    async fn compare_records(
         &self,
         instances: &[InstanceSummary],
         filter: &DriftFilter,
         asking: Asking<'_>,
-        known: &mut HashMap<Id, Option<Arc<Drifted>>>,
+        compared: &mut HashMap<Id, Option<Arc<Drifted>>>,
     ) -> Result<(), Error> {
         let new: BTreeSet<_> =
-            instances.iter().map(|place| place.record_id).filter(|id| !known.contains_key(id)).collect();
+            instances.iter().map(|place| place.record_id).filter(|id| !compared.contains_key(id)).collect();
         if new.is_empty() {
             return Ok(());
         }
         let records = self.store.records(new.iter().copied().collect()).await?;
-        let wanted: Vec<_> = records.into_values().filter(|record| filter.wanted.holds(record)).collect();
-        let mut drifted = self.drifted(&wanted, filter, asking).await?;
-        known.extend(new.into_iter().map(|id| (id, drifted.remove(&id))));
+        let wanted = filter.records();
+        let records: Vec<_> = records.into_values().filter(|record| wanted.holds(record)).collect();
+        let mut drifted = self.drifted(&records, filter, asking).await?;
+        compared.extend(new.into_iter().map(|id| (id, drifted.remove(&id))));
         Ok(())
     }
 

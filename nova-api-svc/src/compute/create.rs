@@ -2,25 +2,25 @@
 //!
 //! | the article (Nova, Icehouse)         | here                                                          |
 //! |--------------------------------------|---------------------------------------------------------------|
-//! | #1 `create`                          | [`grpc`](crate::grpc), `create_instance`                      |
-//! | #2 `_create_instance`                | [`Pipeline::create_instance`]                                 |
+//! | #1 `create`                          | [`NewInstances::check`](crate::instance::NewInstances::check) |
+//! | #2 `_create_instance`                | [`ComputeApi::create_instances`]                              |
 //! | #3 `_provision_instances`            | [`provision::provision_instances`]                            |
 //! | #4 `create_db_entry_for_new_instance`| [`Store::create`](crate::store::Store::create)                |
 //! | #5 `_populate_instance_for_create`   | [`populate::populate_instance_for_create`]                    |
 //! | #6 `get_system_metadata_from_image`  | [`common::system_metadata::system_metadata_from_image`]       |
 //!
-//! It waits to read (the image, over gRPC) and to write (one transaction); in between are plain functions over
-//! plain data.
+//! Only reading (the image, over gRPC) and writing (one transaction) wait; everything in between is plain functions
+//! over plain data.
 
 use chassis::{caller::Caller, deadline::Deadline};
 use common::{clock, flavor::Flavor, id::Id, image::Image};
-use peers::glance::{self, Glance};
+use peers::glance;
 
+use super::ComputeApi;
 use crate::{
     error::Error,
-    instance::{Compute, CreateInstance, Reservation, Scope, checks, names::NameTemplate},
-    quota::Quota,
-    store::{Claim, Creation, Provision, Store},
+    instance::{CreateInstance, Reservation, Scope, checks},
+    store::{Claim, Creation, Provision},
 };
 
 pub mod populate;
@@ -28,24 +28,10 @@ pub mod provision;
 
 use provision::Plan;
 
-/// What creates instances.
-#[derive(Debug, Clone)]
-pub struct Pipeline {
-    /// The image catalogue.
-    pub glance: Glance,
-    /// The database.
-    pub store: Store,
-    /// What each project may use.
-    pub quota: Quota,
-    /// How several instances are named.
-    pub template: NameTemplate,
-    /// Who completes operations.
-    pub compute: Compute,
-}
-
-impl Pipeline {
-    /// Nova's `_create_instance`: one read, pure provisioning, one write.
-    pub async fn create_instance(
+impl ComputeApi {
+    /// Creates as many instances as requested and allowed, all or none of them, or only says what it would create
+    /// (`validate_only`). A retry with the same `request_id` is answered with what the first one created.
+    pub async fn create_instances(
         &self,
         request: CreateInstance,
         caller: &Caller,
@@ -57,8 +43,9 @@ impl Pipeline {
             return Ok(before);
         }
         let asking = self.glance.image(request.image_id, caller, deadline);
-        // Both at once; what is wrong with the flavor is said first.
-        let (flavor, image) = tokio::try_join!(self.flavor(&request.flavor_id), async { Ok(asking.await) })?;
+        // Both at once; an error of the flavor goes first.
+        let (flavor, image) =
+            tokio::try_join!(self.requested_flavor(&request.flavor_id), async { Ok(asking.await) })?;
         let image = image?;
         checks::check_auto_disk_config(request.auto_disk_config, &image)?;
         checks::check_metadata(&request.metadata)?;
@@ -67,7 +54,7 @@ impl Pipeline {
         let boot = self.kernel_and_ramdisk(requested, &image, caller, deadline).await?;
 
         let (validate_only, quota) = (request.validate_only, self.quota);
-        let (actor, template, now) = (caller.actor.clone(), self.template.clone(), clock::now());
+        let (actor, template, now) = (caller.actor.clone(), self.name_template.clone(), clock::now());
         let compute = self.compute;
         let plan = Plan { request, actor, image, flavor, boot, template, quota, compute, now };
         if validate_only {
@@ -81,13 +68,14 @@ impl Pipeline {
         self.store.create(Creation { claim, scope, quota, size, provision }).await
     }
 
-    pub(crate) async fn flavor(&self, id: &str) -> Result<Flavor, Error> {
+    /// The flavor that a request names.
+    pub(super) async fn requested_flavor(&self, id: &str) -> Result<Flavor, Error> {
         let flavor = self.store.flavor(id).await?;
         Ok(flavor.ok_or_else(|| Error::NoSuchFlavor(id.to_owned()))?.flavor)
     }
 
     /// Nova's `_handle_kernel_and_ramdisk`: both must exist before anything is written.
-    pub(crate) async fn kernel_and_ramdisk(
+    pub(super) async fn kernel_and_ramdisk(
         &self,
         requested: checks::Requested<'_>,
         image: &Image,

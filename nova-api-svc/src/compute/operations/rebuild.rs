@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use common::{id::Id, image::Image};
 
-use super::{Context, Operations, Plan};
+use super::{ActionRequest, Plan};
 use crate::{
+    compute::ComputeApi,
     error::Error,
     instance::{
         Instance, checks,
@@ -27,20 +28,20 @@ impl Source {
     }
 }
 
-impl Operations {
+impl ComputeApi {
     /// Asks glance-svc for what an instance is to be made from, after the checks of a create.
     pub(super) async fn rebuild_source(
         &self,
-        context: &Context<'_>,
+        request: &ActionRequest<'_>,
         before: &Instance,
         image_id: Option<Id>,
         auto_disk_config: Option<bool>,
     ) -> Result<Source, Error> {
-        let (record, caller, deadline) = (&before.record, context.caller, context.deadline);
-        let image = self.pipeline.glance.image(image_id.unwrap_or(record.image_id), caller, deadline).await?;
+        let (record, caller, deadline) = (&before.record, request.caller, request.deadline);
+        let image = self.glance.image(image_id.unwrap_or(record.image_id), caller, deadline).await?;
         checks::check_auto_disk_config(auto_disk_config, &image)?;
         checks::check_requested_image(&image, &record.flavor)?;
-        let boot = self.pipeline.kernel_and_ramdisk((None, None), &image, caller, deadline).await?;
+        let boot = self.kernel_and_ramdisk((None, None), &image, caller, deadline).await?;
         Ok(Source { image, boot })
     }
 }

@@ -1,0 +1,203 @@
+//! What is done with existing instances. Each action reads the instance, decides as a pure function what becomes of
+//! it, and writes that in one transaction. Actions on the same instance queue up for that.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use chassis::caller::Caller;
+use common::{clock, id::Id, violations::Violations};
+
+use super::ComputeApi;
+use crate::{
+    error::Error,
+    instance::{
+        Compute, Instance, Needs, Record, RecordChange, Scope, Step,
+        images::orphaned_image,
+        transitions::{confirm_resize, shelved_image, unshelve},
+    },
+    quota::Quota,
+    store::{Change, Decided, Entry, Job},
+};
+
+mod action;
+mod before;
+mod edit;
+mod jobs;
+mod metrics;
+mod outcome;
+mod rebuild;
+mod report;
+mod resize;
+mod snapshot;
+
+pub use action::{Action, ActionRequest, ActionResult};
+pub use metrics::register as register_metrics;
+pub use report::{Outcome, Report};
+
+use before::{Decision, NoChange};
+
+/// How often an action asks glance-svc again because the image of its instance has been replaced in the meantime.
+const TRIES: usize = 10;
+
+/// What glance-svc answered before an action takes its turn: nobody waits for it while an instance is being changed.
+#[derive(Debug)]
+enum Source {
+    /// What an instance is to be rebuilt from.
+    Rebuild(rebuild::Source),
+    /// Images of a kernel and a ramdisk, which exist.
+    Boot(BTreeSet<Id>),
+    /// What the image at a revision requires, if there is such an image.
+    Needs(Id, i64, Option<Needs>),
+}
+
+/// What an action will change.
+#[derive(Debug, Default)]
+struct Plan {
+    record_change: RecordChange,
+    /// What glance-svc must do before the task can be done.
+    job: Option<Job>,
+    /// The project's quota, if the instance will use more.
+    quota: Option<Quota>,
+}
+
+impl Plan {
+    /// A change of the record alone.
+    fn to(target: Record) -> Self {
+        Self {
+            record_change: RecordChange { target: Some(Arc::new(target)), ..RecordChange::default() },
+            ..Self::default()
+        }
+    }
+
+    /// Back from the image that the instance was shelved to.
+    fn unshelve(record: &Record) -> Self {
+        let mut plan = Self::to(unshelve(record));
+        plan.record_change.image_id = shelved_image(record);
+        plan
+    }
+}
+
+impl ComputeApi {
+    /// Does something with an instance. `problems` are those that the edge found when it read the request; together
+    /// with them, everything else that is wrong with it is reported.
+    pub async fn run_action(
+        &self,
+        request: &ActionRequest<'_>,
+        problems: Violations,
+    ) -> Result<ActionResult, Error> {
+        request.check(problems)?;
+        let (scope, mut source) = (request.action.scope(request.caller)?, None);
+        for _ in 0..TRIES {
+            let decide = || self.decide(request, &scope, source.as_ref());
+            match self.store.change(request.instance_id, &scope, decide).await? {
+                Decided::Change(change) => return self.complete(*change, request, &scope).await,
+                Decided::Nothing(NoChange::Done(result)) => return Ok(*result),
+                Decided::Nothing(NoChange::Repeated(earlier)) => {
+                    return self.repeat(request, &scope, *earlier).await;
+                }
+                Decided::Nothing(NoChange::NeedsGlance(before)) => {
+                    source = Some(self.source(request, &before).await?);
+                }
+            }
+        }
+        Err(Error::Contended(request.instance_id))
+    }
+
+    /// What becomes of the instance, given what glance-svc answered, if it has been asked.
+    async fn decide(&self, request: &ActionRequest<'_>, scope: &Scope, source: Option<&Source>) -> Decision {
+        let before = match self.instance_before(request, scope).await? {
+            Ok(before) => before,
+            Err(no_change) => return Ok(Decided::Nothing(no_change)),
+        };
+        request.action.operation().check(&before)?;
+        let plan = match &request.action {
+            Action::Snapshot { name, metadata } => Some(self.snapshot(request, &before, name, metadata)),
+            Action::Rebuild { image_id, auto_disk_config } => {
+                rebuild::plan(&before, source, *image_id, *auto_disk_config)?
+            }
+            Action::Resize { flavor_id } => self.resize(&before, flavor_id, source).await?,
+            Action::ConfirmResize => Some(Plan::to(confirm_resize(&before.record))),
+            Action::RevertResize => Some(Plan::to(Arc::unwrap_or_clone(self.former_record(&before).await?))),
+            Action::UpdateImageProperties { set, remove } => {
+                let plan = edit::plan(&before, set, remove, source)?;
+                if plan.as_ref().is_some_and(|plan| plan.record_change.changes_nothing(&before)) {
+                    return Ok(Decided::Nothing(NoChange::done(before)));
+                }
+                plan
+            }
+            Action::Shelve => Some(self.shelve(request, &before)),
+            Action::Unshelve => Some(Plan::unshelve(&before.record)),
+            Action::Delete => Some(Plan::default()),
+            Action::ReportState(report) => return self.decide_report(request, report, before).await,
+        };
+        Ok(match plan {
+            Some(plan) => Decided::Change(Box::new(self.change(request, &before, plan))),
+            None => Decided::Nothing(NoChange::NeedsGlance(Box::new(before))),
+        })
+    }
+
+    /// Asks glance-svc for what an action needs to know of an instance as it is.
+    async fn source(&self, request: &ActionRequest<'_>, before: &Instance) -> Result<Source, Error> {
+        match &request.action {
+            Action::Rebuild { image_id, auto_disk_config } => {
+                let source = self.rebuild_source(request, before, *image_id, *auto_disk_config).await?;
+                Ok(Source::Rebuild(source))
+            }
+            Action::UpdateImageProperties { set, remove } => {
+                Ok(Source::Boot(self.boot_images(request, before, set, remove).await?))
+            }
+            _ => Ok(self.image_needs(request, before).await),
+        }
+    }
+
+    /// The change that carries out a plan: all of it at once, unless somebody has to do something first.
+    fn change(&self, request: &ActionRequest<'_>, before: &Instance, plan: Plan) -> Change {
+        let operation = request.action.operation();
+        let (now, image_id) = (before.later(clock::now()), plan.record_change.image_id);
+        let is_awaited = self.compute == Compute::Agent || plan.job.is_some();
+        let begin = |record_change| before.begin(operation, record_change, request.caller, now);
+        let (after, step) = match plan.record_change {
+            _ if operation.deletes() => (None, Step::Finished),
+            record_change if operation.is_immediate() => (Some(before.with(record_change)), Step::Finished),
+            record_change if is_awaited => (Some(begin(record_change)), Step::Started),
+            record_change => (Some(begin(record_change).finish()), Step::Finished),
+        };
+        let entry = Entry {
+            operation,
+            step,
+            actor: request.caller.actor.clone(),
+            time: now,
+            image_id,
+            message: String::new(),
+            request: request.retry_key(),
+        };
+        let job = plan.job.or_else(|| self.orphan_job(&entry, before, after.as_ref(), request.caller));
+        self.to_store(before, after, entry, job, plan.quota)
+    }
+
+    /// A change as the store takes it.
+    fn to_store(
+        &self,
+        before: &Instance,
+        after: Option<Instance>,
+        entry: Entry,
+        job: Option<Job>,
+        quota: Option<Quota>,
+    ) -> Change {
+        let after = after.map(|after| Instance { compute: self.compute, update_time: entry.time, ..after });
+        Change { before: before.clone(), after, entry, job, done: None, quota }
+    }
+
+    /// The job of deleting the image that a change leaves orphaned. After a deletion of the instance, nobody waits for
+    /// it: the next replica that looks for jobs does it.
+    fn orphan_job(
+        &self,
+        entry: &Entry,
+        before: &Instance,
+        after: Option<&Instance>,
+        caller: &Caller,
+    ) -> Option<Job> {
+        let orphan = orphaned_image(before, after, (entry.operation, entry.step))?;
+        let lease = after.map_or(Duration::ZERO, |_| self.lease());
+        Some(Job::deletion(before.id, orphan, caller, entry.time, lease))
+    }
+}

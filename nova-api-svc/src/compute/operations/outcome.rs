@@ -1,0 +1,101 @@
+//! The result of an action: what its change requires of glance-svc is done now, or by a retry, which is answered with
+//! the result.
+
+use super::{ActionRequest, ActionResult};
+use crate::{
+    compute::ComputeApi,
+    error::Error,
+    instance::{Instance, Scope},
+    store::{Change, DueJob, EarlierAttempt, Entry, ImageAction, Job, Registration},
+};
+
+impl ComputeApi {
+    /// What an earlier attempt of the request did; whatever it left undone is done now.
+    pub(super) async fn repeat(
+        &self,
+        request: &ActionRequest<'_>,
+        scope: &Scope,
+        earlier: EarlierAttempt,
+    ) -> Result<ActionResult, Error> {
+        let instance_id = request.instance_id;
+        let finished = self.finish_earlier(&earlier, request).await?;
+        let Registration { problem, truncated } = match finished {
+            Some(registration) => registration,
+            // Nothing is left to be done, perhaps only since history was read.
+            None => self.store.registration(instance_id, earlier.revision, scope).await?,
+        };
+        let image_id = earlier.entry.image_id;
+        if let Some((id, problem)) = image_id.zip(problem) {
+            return Err(Error::GlanceRefused { id, problem });
+        }
+        let instance = self.store.instance(instance_id, scope).await?;
+        Ok(ActionResult { instance_id, instance, image_id, truncated })
+    }
+
+    /// Does what an earlier attempt of a request left glance-svc to do, even if somebody else has begun it: whoever
+    /// repeats a request has a reason to. Returns the outcome; `None` if nothing was left.
+    async fn finish_earlier(
+        &self,
+        earlier: &EarlierAttempt,
+        request: &ActionRequest<'_>,
+    ) -> Result<Option<Registration>, Error> {
+        let Some(image_id) = earlier.entry.image_id else { return Ok(None) };
+        let job = self.store.job(image_id).await?.filter(|job| job.revision == earlier.revision);
+        let Some(job) = job else { return Ok(None) };
+        let due = DueJob { image_id, attempts: job.attempts };
+        let claimed = self.store.claim_job(due, self.lease()).await?;
+        match (&job.action, claimed) {
+            (ImageAction::Create(_), Some(job)) => {
+                let done = self.do_job(&job, request.deadline).await;
+                done.map(Some).map_err(|error| begun(&earlier.entry, &job, error))
+            }
+            // Somebody else has just done it, or is about to.
+            (ImageAction::Create(_), None) => {
+                Err(begun(&earlier.entry, &job, Error::Contended(request.instance_id)))
+            }
+            (ImageAction::Delete { .. }, claimed) => {
+                if let Some(job) = claimed {
+                    self.do_job_later(&job, request.deadline).await;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Does what a change that has been written requires of glance-svc. An image that is to be deleted can wait.
+    pub(super) async fn complete(
+        &self,
+        change: Change,
+        request: &ActionRequest<'_>,
+        scope: &Scope,
+    ) -> Result<ActionResult, Error> {
+        let Change { before, after, entry, job, .. } = change;
+        let (instance_id, image_id) = (before.id, entry.image_id);
+        let written = after.map(|after| Instance { revision: after.revision + 1, ..after });
+        let (Some(_), Some(job)) = (&written, job) else {
+            return Ok(ActionResult { instance_id, instance: written, image_id, truncated: Vec::new() });
+        };
+        let job = Job { revision: before.revision + 1, ..job };
+        let truncated = if matches!(job.action, ImageAction::Create(_)) {
+            let registered = self.do_job(&job, request.deadline).await;
+            registered.map_err(|error| begun(&entry, &job, error))?.truncated
+        } else {
+            // As it was written: it may have taken the place of one that was to register the image.
+            if let Some(job) = self.store.job(job.image_id).await? {
+                self.do_job_later(&job, request.deadline).await;
+            }
+            Vec::new()
+        };
+        let instance = self.store.instance(instance_id, scope).await?;
+        Ok(ActionResult { instance_id, instance, image_id, truncated })
+    }
+}
+
+/// Why an operation that was begun has not come to its end.
+fn begun(entry: &Entry, job: &Job, error: Error) -> Error {
+    if !error.may_pass() {
+        return error;
+    }
+    let (id, operation, image_id) = (job.instance_id, entry.operation, job.image_id);
+    Error::Begun { id, operation, image_id, cause: Box::new(error) }
+}
