@@ -107,7 +107,7 @@ impl Login {
         Self { credentials, state: Mutex::default() }
     }
 
-    /// The token, a new one if need be: whoever comes meanwhile waits for that.
+    /// The token, or a new one if it is due for renewal; concurrent callers wait for the same login.
     pub(super) async fn token(&self, api: &Api) -> Result<OwnToken, NoAnswer> {
         let mut state = self.state.lock().await;
         if let Some(own) = state.own.as_ref().filter(|own| Instant::now() < own.renew) {
@@ -125,7 +125,7 @@ impl Login {
             }
             Err(failure) => {
                 let error = &failure as &dyn std::error::Error;
-                tracing::error!(error, "Keystone gives this service no token");
+                tracing::error!(error, "Keystone does not issue a token to this service");
                 state.failed = Some(Instant::now());
                 Err(NoAnswer)
             }
@@ -135,7 +135,7 @@ impl Login {
     async fn get(&self, api: &Api) -> Result<OwnToken, Failure> {
         let request = self.credentials.request().map_err(Failure::Credentials)?;
         let (value, lifetime) = api.log_in(&request).await?;
-        // Four fifths: what is asked with it takes a while, and others are shown it.
+        // After four fifths of its lifetime: calls that use it take a while, and other services validate it.
         Ok(OwnToken { value, renew: Instant::now() + lifetime / 5 * 4 })
     }
 
