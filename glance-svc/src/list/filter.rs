@@ -250,7 +250,7 @@ fn flag(field: &str, value: &str) -> Result<bool, String> {
 }
 
 fn no_such(field: &str, value: &str, known: &[String]) -> String {
-    format!("{:?} is not a {field}; allowed: {}", clip(value, 60), known.join(", "))
+    format!("{field} must be one of {}, not {:?}", known.join(", "), clip(value, 60))
 }
 
 /// Whether `value` is one of `formats`, or empty.

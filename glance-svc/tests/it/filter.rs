@@ -168,8 +168,8 @@ async fn says_what_is_allowed(db: TestDb) {
     let long = "x".repeat(1000);
     let fields = "allowed: name, status, visibility, disk_format, container_format, owner, protected, \
                   os_hidden, member_status = VALUE; tags:VALUE";
-    let statuses = "(those are QUEUED, SAVING, UPLOADING";
-    let visibilities = "(those are PUBLIC, PRIVATE, SHARED, COMMUNITY";
+    let statuses = "must be one of QUEUED, SAVING, UPLOADING";
+    let visibilities = "must be one of PUBLIC, PRIVATE, SHARED, COMMUNITY";
     for (filter, part) in [
         ("size = 1", fields),
         ("id = x", fields),
@@ -187,8 +187,8 @@ async fn says_what_is_allowed(db: TestDb) {
         (&format!("status = {long}"), statuses),
         ("visibility = some", visibilities),
         (&format!("visibility = '{}'", "🦀".repeat(500)), visibilities),
-        ("disk_format = RAW", "(those are ami, ari, aki, vhd"),
-        ("container_format = tar", "(those are ami, ari, aki, bare"),
+        ("disk_format = RAW", "must be one of ami, ari, aki, vhd"),
+        ("container_format = tar", "must be one of ami, ari, aki, bare"),
         ("name = a OR name = b", "AND must be"),
         ("name != a", "must stand in quotes"),
         ("name = a AND", "a field must be"),
