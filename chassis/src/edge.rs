@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 
 use crate::{
     deadline::Deadline,
-    http::{self as openstack, Problem},
+    http::{self as openstack, ErrorBody, Problem},
     status::{Code, Description},
     telemetry,
 };
@@ -72,6 +72,8 @@ pub type IsTransfer = fn(&Request) -> bool;
 struct Shared {
     /// Domain of the reasons.
     domain: &'static str,
+    /// What errors look like over HTTP.
+    error_body: ErrorBody,
     admission: Admission,
     memory: Memory,
     deadline: Duration,
@@ -88,11 +90,12 @@ struct Shared {
 }
 
 impl Edge {
-    /// An edge whose errors have reasons of `domain`, in front of the gRPC services with these full `names`, and of
-    /// their and other `methods`; its large messages and answers share `memory`.
+    /// An edge whose errors have reasons of `domain` and over HTTP this body, in front of the gRPC services with these
+    /// full `names`, and of their and other `methods`; its large messages and answers share `memory`.
     #[must_use]
     pub fn new(
         domain: &'static str,
+        error_body: ErrorBody,
         names: &'static [&'static str],
         methods: Methods,
         limits: &Limits,
@@ -103,6 +106,7 @@ impl Edge {
         let Limits { deadline, stall, message, headers, .. } = *limits;
         Self(Arc::new(Shared {
             domain,
+            error_body,
             admission,
             memory,
             deadline,
@@ -155,8 +159,8 @@ where
     fn call(&mut self, mut request: Request) -> ResponseFuture<S> {
         let misplaced = self.shared.misplaced(&request);
         let protocol = match misplaced {
-            Some(_) => Protocol::http(request.headers()),
-            None => Protocol::of(request.headers()),
+            Some(_) => Protocol::http(request.headers(), self.shared.error_body),
+            None => Protocol::of(request.headers(), self.shared.error_body),
         };
         let observation = Observation::new(&request, protocol, &self.shared.methods);
         let span = telemetry::span(&request);
@@ -271,8 +275,7 @@ impl Shared {
         if kind != Kind::Request {
             return None;
         }
-        let is_grpc = matches!(Protocol::of(request.headers()), Protocol::Grpc);
-        let length = if is_grpc {
+        let length = if openstack::is_grpc(request.headers()) {
             Length::Prefixed(Vec::new())
         } else {
             let length = request.body().size_hint().exact();

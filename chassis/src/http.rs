@@ -1,7 +1,8 @@
 //! The HTTP edge of an OpenStack API, without what is one service's own: request ids, errors in the form that clients
-//! read, conditions, ranges and bodies.
+//! read, versions, bodies, conditions, ranges and queries.
 //!
-//! A service has a router of handlers that return [`Problem`]s, behind the layer [`Edge`].
+//! A service has a router of handlers that return [`Problem`]s, behind the layer [`Edge`]. What differs between
+//! Glance, Nova and Cinder are parameters of [`Edge`], and whether there are [`microversion`]s.
 
 use axum::{
     http::StatusCode,
@@ -13,11 +14,15 @@ pub mod conditions;
 mod edge;
 mod endpoint;
 mod error_body;
+pub mod microversion;
 mod problem;
+pub mod query;
 pub mod range;
+pub mod versions;
 
 pub use edge::{Edge, EdgeService, ResponseFuture};
 pub use endpoint::Endpoint;
+pub use error_body::ErrorBody;
 pub use problem::Problem;
 
 pub(crate) use edge::is_grpc;

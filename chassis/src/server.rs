@@ -17,6 +17,7 @@ use crate::{
     caller::{self, Identity},
     db::Db,
     edge::{Edge, IsTransfer, Memory},
+    http::ErrorBody,
     identity::{IdentityLayer, Source},
     keystone, metrics,
 };
@@ -56,6 +57,8 @@ pub struct Service {
     pub program: &'static str,
     /// Domain of its error reasons.
     pub domain: &'static str,
+    /// What its errors look like over HTTP.
+    pub error_body: ErrorBody,
     /// Its encoded descriptors, for reflection.
     pub descriptors: &'static [u8],
     /// Full names of its gRPC services, for health.
@@ -98,7 +101,8 @@ pub async fn serve(
     let (mut health, health_service) = Health::new(service.names, service.db.clone()).await;
     let methods = reflection::methods(service.descriptors)?;
     let (limits, memory) = (&options.limits, service.memory.clone());
-    let edge = Edge::new(service.domain, service.names, methods, limits, memory, service.is_transfer);
+    let Service { domain, error_body, names, is_transfer, .. } = service;
+    let edge = Edge::new(domain, error_body, names, methods, limits, memory, is_transfer);
     let heartbeat = tokio::spawn(health.clone().heartbeat(edge.clone()));
     let (stopping, ended) = (CancellationToken::new(), CancellationToken::new());
     if let Some(listener) = listeners.admin {

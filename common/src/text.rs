@@ -23,6 +23,16 @@ pub fn optional_name(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A boolean as oslo.utils' `bool_from_string` spells it, in any case; none if it is no boolean.
+#[must_use]
+pub fn boolean(text: &str) -> Option<bool> {
+    match text.trim().to_lowercase().as_str() {
+        "1" | "t" | "true" | "on" | "y" | "yes" => Some(true),
+        "0" | "f" | "false" | "off" | "n" | "no" => Some(false),
+        _ => None,
+    }
+}
+
 /// At most `limit` bytes of `text`, with an ellipsis where something was left out.
 #[must_use]
 pub fn clip(text: &str, limit: usize) -> String {

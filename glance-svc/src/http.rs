@@ -11,7 +11,7 @@ use axum::{
 use chassis::{
     caller::Caller,
     http::{
-        self, Endpoint, Problem,
+        Edge, Endpoint, ErrorBody, Problem,
         body::{self, JSON, Limits},
         conditions::{self, Stale},
     },
@@ -36,8 +36,8 @@ mod tags;
 
 pub use discovery::path;
 
-/// Domain of the reasons of its errors.
-const DOMAIN: &str = "glance";
+/// What is Glance's about the edge.
+const EDGE: Edge = Edge { domain: "glance", error_body: ErrorBody::ByAccept, compute_request_id: false };
 
 /// What every handler needs.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Api {
         for (_, path, handler) in routes() {
             router = router.route(path, handler);
         }
-        let (api, edge) = (Arc::new(self), http::Edge { domain: DOMAIN });
+        let (api, edge) = (Arc::new(self), EDGE);
         let unknown = any(discovery::unknown).with_state(Arc::clone(&api)).layer(edge);
         grpc.merge(router.with_state(api).layer(edge)).fallback_service(unknown)
     }

@@ -3,7 +3,7 @@
 //! `grpc` and `http` (the edges) → `images` (use cases) → `store` (SQL) and `data` (object store); `image` has the rules
 //! and depends on none of them.
 
-use chassis::{caller::Identity, db::Db, server};
+use chassis::{caller::Identity, db::Db, http::ErrorBody, server};
 use proto::glance::v1::image_service_server::SERVICE_NAME;
 use tonic::service::Routes;
 
@@ -52,6 +52,7 @@ pub fn service(images: Images, options: EdgeOptions<'_>, db: Db) -> server::Serv
         memory,
         metrics: |_| {},
         domain: "glance",
+        error_body: ErrorBody::ByAccept,
         descriptors: proto::glance::DESCRIPTORS,
         names: &[SERVICE_NAME],
         routes: Routes::from(router),

@@ -6,6 +6,7 @@ use chassis::{
     caller::{Caller, Identity},
     db::Db,
     edge::{Limits, Room},
+    http::ErrorBody,
     identity, server,
 };
 use proto::nova::v1::{
@@ -44,6 +45,7 @@ pub fn service(compute: ComputeApi, identity: Identity, limits: &Limits, db: Db)
             operations::register_metrics(registry);
         },
         domain: "nova",
+        error_body: ErrorBody::ByAccept,
         descriptors: proto::nova::DESCRIPTORS,
         names: &[flavor_service_server::SERVICE_NAME, instance_service_server::SERVICE_NAME],
         routes: Routes::new(flavors).add_service(instances),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use harness::workspace;
 
 /// Where reasons of errors are born.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "chassis/src/caller.rs",
     "chassis/src/db/error.rs",
     "chassis/src/edge.rs",
@@ -15,6 +15,7 @@ const SOURCES: [&str; 15] = [
     "chassis/src/edge/places.rs",
     "chassis/src/http/body.rs",
     "chassis/src/http/conditions.rs",
+    "chassis/src/http/microversion.rs",
     "chassis/src/http/problem.rs",
     "chassis/src/status.rs",
     "glance-svc/src/error.rs",

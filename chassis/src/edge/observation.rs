@@ -12,7 +12,7 @@ use tracing::Span;
 
 use super::Methods;
 use crate::{
-    http::{self as openstack, Form, Problem},
+    http::{self as openstack, ErrorBody, Form, Problem},
     metrics::{Answered, METRICS},
     status, telemetry,
 };
@@ -25,16 +25,16 @@ pub(super) enum Protocol {
 }
 
 impl Protocol {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap, errors: ErrorBody) -> Self {
         if openstack::is_grpc(headers) {
             return Self::Grpc;
         }
-        Self::http(headers)
+        Self::http(headers, errors)
     }
 
     /// HTTP, whatever the headers say about gRPC.
-    pub(super) fn http(headers: &HeaderMap) -> Self {
-        Self::Http(Form::of(headers))
+    pub(super) fn http(headers: &HeaderMap, errors: ErrorBody) -> Self {
+        Self::Http(errors.form(headers))
     }
 
     pub(super) fn refuse(self, problem: Problem, domain: &'static str) -> Response {

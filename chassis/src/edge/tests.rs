@@ -27,6 +27,7 @@ where
 {
     let edge = Edge::new(
         "glance",
+        ErrorBody::ByAccept,
         &["glance.v1.ImageService"],
         Methods::default(),
         &Limits::default(),

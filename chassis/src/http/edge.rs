@@ -16,13 +16,16 @@ use pin_project_lite::pin_project;
 use tonic::Status;
 use tower::{Layer, Service};
 
-use super::{Form, render};
+use super::{ErrorBody, Form, render};
 
 /// The id of a request, as set by the layers around every service.
 const REQUEST_ID: &str = "x-request-id";
 
 /// The id of a request, as OpenStack's clients show it.
 const OPENSTACK_REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+
+/// The same, as Nova named it first.
+const COMPUTE_REQUEST_ID: HeaderName = HeaderName::from_static("x-compute-request-id");
 
 /// Gives every answer its request id, and every error a body in the form that its caller reads.
 ///
@@ -31,20 +34,24 @@ const OPENSTACK_REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-re
 pub struct Edge {
     /// Domain of the reasons.
     pub domain: &'static str,
+    /// What errors look like.
+    pub error_body: ErrorBody,
+    /// Whether answers have the request id as `x-compute-request-id` too, as Nova's and Cinder's have.
+    pub compute_request_id: bool,
 }
 
 /// A service with its [`Edge`].
 #[derive(Debug, Clone)]
 pub struct EdgeService<S> {
     inner: S,
-    domain: &'static str,
+    edge: Edge,
 }
 
 impl<S> Layer<S> for Edge {
     type Service = EdgeService<S>;
 
     fn layer(&self, inner: S) -> EdgeService<S> {
-        EdgeService { inner, domain: self.domain }
+        EdgeService { inner, edge: *self }
     }
 }
 
@@ -59,10 +66,11 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
 
     fn call(&mut self, request: Request) -> ResponseFuture<S::Future> {
         let headers = request.headers();
-        let (id, form, is_grpc) = (request_id(headers), Form::of(headers), is_grpc(headers));
+        let (id, is_grpc) = (request_id(headers), is_grpc(headers));
+        let form = self.edge.error_body.form(headers);
         let path = request.extensions().get::<MatchedPath>().cloned();
         let inner = (!is_grpc).then(|| self.inner.call(request));
-        ResponseFuture { inner, id, path, form, domain: self.domain }
+        ResponseFuture { inner, id, path, form, edge: self.edge }
     }
 }
 
@@ -76,7 +84,7 @@ pin_project! {
         id: Option<HeaderValue>,
         path: Option<MatchedPath>,
         form: Form,
-        domain: &'static str,
+        edge: Edge,
     }
 }
 
@@ -90,9 +98,12 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ResponseFuture
         };
         let Ok(mut response) = ready!(answer.poll(context));
         if response.status().is_client_error() || response.status().is_server_error() {
-            response = render(response, this.domain, *this.form);
+            response = render(response, this.edge.domain, *this.form);
         }
         if let Some(id) = this.id.take() {
+            if this.edge.compute_request_id {
+                response.headers_mut().insert(COMPUTE_REQUEST_ID, id.clone());
+            }
             response.headers_mut().insert(OPENSTACK_REQUEST_ID, id);
         }
         // Requests are counted by it.

@@ -1,4 +1,4 @@
-//! The bodies of errors: HTML or plain text as in OpenStack's services, or JSON.
+//! The bodies of errors, in the forms that OpenStack's services have.
 
 use std::fmt::Write as _;
 
@@ -7,6 +7,29 @@ use serde_json::json;
 
 use super::Problem;
 use crate::status::Detail;
+use common::violations::Violation;
+
+/// What the errors of a service look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorBody {
+    /// HTML, JSON with every detail, or plain text, as `Accept` asks for: Glance's, of which its clients read the HTML.
+    ByAccept,
+    /// Nova's and Cinder's JSON, whatever is asked for: `{"itemNotFound": {"code": 404, "message": "…"}}`.
+    Faults {
+        /// The status when a quota is exceeded: 403 in Nova, 413 in Cinder.
+        over_quota: StatusCode,
+    },
+}
+
+impl ErrorBody {
+    /// The form for a caller that sends these headers.
+    pub(crate) fn form(self, headers: &HeaderMap) -> Form {
+        match self {
+            Self::ByAccept => Form::accepted(headers),
+            Self::Faults { over_quota } => Form::Fault { over_quota },
+        }
+    }
+}
 
 /// The form in which a caller reads errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,12 +37,13 @@ pub(crate) enum Form {
     Html,
     Json,
     Plain,
+    Fault { over_quota: StatusCode },
 }
 
 impl Form {
     /// The form that `Accept` asks for: HTML before JSON before plain text. HTML if it asks for nothing: openstacksdk
     /// sends an empty `Accept` with a PATCH, and shows no message from plain text.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    fn accepted(headers: &HeaderMap) -> Self {
         let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let (html, json) = (quality(accept, "text", "html"), quality(accept, "application", "json"));
         match () {
@@ -33,13 +57,32 @@ impl Form {
     pub(super) const fn content_type(self) -> &'static str {
         match self {
             Self::Html => "text/html; charset=UTF-8",
-            Self::Json => "application/json",
+            Self::Json | Self::Fault { .. } => "application/json",
             Self::Plain => "text/plain; charset=UTF-8",
+        }
+    }
+
+    /// The status of an answer whose own would be `status`.
+    pub(super) const fn status(self, problem: &Problem, status: StatusCode) -> StatusCode {
+        match (self, &problem.description.detail) {
+            (Self::Fault { over_quota }, Detail::Quota { .. }) => over_quota,
+            _ => status,
+        }
+    }
+
+    /// After how many seconds to try again, if the answer says so.
+    pub(super) fn retry_after(self, problem: &Problem) -> Option<u64> {
+        match (self, &problem.description.detail) {
+            (_, Detail::Retry(delay)) => Some(delay.as_secs().max(1)),
+            // When there will be room is not known; Cinder says 0.
+            (Self::Fault { over_quota: StatusCode::PAYLOAD_TOO_LARGE }, Detail::Quota { .. }) => Some(0),
+            _ => None,
         }
     }
 
     pub(super) fn render(self, problem: &Problem, status: StatusCode, domain: &str) -> String {
         match self {
+            Self::Fault { .. } => as_fault(problem, status, self.retry_after(problem)),
             Self::Html => as_html(problem, status),
             Self::Json => as_json(problem, status, domain),
             Self::Plain => as_text(problem, status),
@@ -93,17 +136,47 @@ fn as_json(problem: &Problem, status: StatusCode, domain: &str) -> String {
     json!({ "error": error }).to_string()
 }
 
+/// The body that Nova and Cinder answer with, in whose message stands whatever else there is to say.
+fn as_fault(problem: &Problem, status: StatusCode, retry_after: Option<u64>) -> String {
+    let mut message = problem.sentence.to_string();
+    for violation in several_violations(problem) {
+        let _ = write!(message, "\n{}: {}", violation.field, violation.problem);
+    }
+    let mut fault = json!({"code": status.as_u16(), "message": message});
+    let name = fault_name(status);
+    if let Some(seconds) = retry_after.filter(|_| name == OVER_LIMIT) {
+        fault["retryAfter"] = json!(seconds.to_string());
+    }
+    json!({ name: fault }).to_string()
+}
+
+/// The name of the fault that tells when to try again.
+const OVER_LIMIT: &str = "overLimit";
+
+/// Nova's and Cinder's name of the fault with that status.
+const fn fault_name(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "badRequest",
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "itemNotFound",
+        405 => "badMethod",
+        409 => "conflictingRequest",
+        413 | 429 => OVER_LIMIT,
+        415 => "badMediaType",
+        501 => "notImplemented",
+        503 => "serviceUnavailable",
+        _ => "computeFault",
+    }
+}
+
 /// The body that OpenStack's services answer with; its clients parse it line by line.
 fn as_html(problem: &Problem, status: StatusCode) -> String {
     let heading = format!("{} {}", status.as_u16(), title(status));
     let mut text = escape(&problem.sentence);
-    if let Detail::BadRequest(violations) = &problem.description.detail
-        && violations.len() > 1
-    {
-        for violation in violations {
-            let (field, problem) = (escape(&violation.field), escape(&violation.problem));
-            let _ = write!(text, "<br />\n  {field}: {problem}");
-        }
+    for violation in several_violations(problem) {
+        let (field, problem) = (escape(&violation.field), escape(&violation.problem));
+        let _ = write!(text, "<br />\n  {field}: {problem}");
     }
     format!(
         "<html>\n <head>\n  <title>{heading}</title>\n </head>\n <body>\n  <h1>{heading}</h1>\n  \
@@ -118,14 +191,18 @@ fn escape(text: &str) -> String {
 /// Like [`as_html`], without the markup.
 fn as_text(problem: &Problem, status: StatusCode) -> String {
     let mut text = format!("{} {}\n\n{}\n", status.as_u16(), title(status), problem.sentence);
-    if let Detail::BadRequest(violations) = &problem.description.detail
-        && violations.len() > 1
-    {
-        for violation in violations {
-            let _ = writeln!(text, "  {}: {}", violation.field, violation.problem);
-        }
+    for violation in several_violations(problem) {
+        let _ = writeln!(text, "  {}: {}", violation.field, violation.problem);
     }
     text
+}
+
+/// The violations that the sentence only counts: a single one is the sentence.
+fn several_violations(problem: &Problem) -> &[Violation] {
+    match &problem.description.detail {
+        Detail::BadRequest(violations) if violations.len() > 1 => violations,
+        _ => &[],
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +210,18 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::status::{Code, Description};
     use common::violations::Violations;
+
+    const NOVA: Form = Form::Fault { over_quota: StatusCode::FORBIDDEN };
+    const CINDER: Form = Form::Fault { over_quota: StatusCode::PAYLOAD_TOO_LARGE };
+
+    /// The status, the body and `Retry-After` of an error.
+    fn answer(form: Form, problem: &Problem) -> (u16, serde_json::Value, Option<u64>) {
+        let status = form.status(problem, problem.description.http_status());
+        let body = form.render(problem, status, "nova");
+        (status.as_u16(), serde_json::from_str(&body).unwrap(), form.retry_after(problem))
+    }
 
     #[test]
     fn the_form_is_what_is_asked_for() {
@@ -157,9 +245,9 @@ mod tests {
             ("", Html),
         ] {
             let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            assert_eq!(Form::of(&headers), form, "{accept}");
+            assert_eq!(Form::accepted(&headers), form, "{accept}");
         }
-        assert_eq!(Form::of(&HeaderMap::new()), Html);
+        assert_eq!(Form::accepted(&HeaderMap::new()), Html);
     }
 
     #[test]
@@ -172,5 +260,52 @@ mod tests {
         assert!(html.contains("&lt;a&gt;: &quot;b&quot; &amp; c<br />\n  d: &lt;script&gt;<br /><br />"));
         let text = as_text(&problem, StatusCode::BAD_REQUEST);
         assert!(text.starts_with("400 Bad Request\n\n2 violations") && text.ends_with("\n  d: <script>\n"));
+    }
+    #[test]
+    fn a_fault_has_the_name_of_its_status() {
+        for (code, status, name) in [
+            (Code::InvalidArgument, 400, "badRequest"),
+            (Code::Unauthenticated, 401, "unauthorized"),
+            (Code::PermissionDenied, 403, "forbidden"),
+            (Code::NotFound, 404, "itemNotFound"),
+            (Code::AlreadyExists, 409, "conflictingRequest"),
+            (Code::Unimplemented, 501, "notImplemented"),
+            (Code::Unavailable, 503, "serviceUnavailable"),
+            (Code::Internal, 500, "computeFault"),
+        ] {
+            let problem = Problem::new("Instance s1 could not be found.", Description::new(code, "X"));
+            let expected = json!({name: {"code": status, "message": "Instance s1 could not be found."}});
+            assert_eq!(answer(NOVA, &problem), (status, expected, None), "{name}");
+        }
+        for (status, name) in [(405, "badMethod"), (406, "computeFault"), (415, "badMediaType")] {
+            assert_eq!(fault_name(StatusCode::from_u16(status).unwrap()), name);
+        }
+    }
+
+    #[test]
+    fn what_is_over_quota_is_forbidden_in_nova_and_over_limit_in_cinder() {
+        let description = Description::new(Code::ResourceExhausted, "QUOTA_EXCEEDED");
+        let quota = description.clone().detail(Detail::Quota { subject: "project volumes".to_owned() });
+        let quota = Problem::new("too many", quota);
+        let expected = json!({"forbidden": {"code": 403, "message": "too many"}});
+        assert_eq!(answer(NOVA, &quota), (403, expected, None));
+        let expected = json!({"overLimit": {"code": 413, "message": "too many", "retryAfter": "0"}});
+        assert_eq!(answer(CINDER, &quota), (413, expected, Some(0)));
+        let rate = description.http(StatusCode::TOO_MANY_REQUESTS);
+        let rate = Problem::new("too fast", rate.detail(Detail::Retry(std::time::Duration::from_secs(2))));
+        let expected = json!({"overLimit": {"code": 429, "message": "too fast", "retryAfter": "2"}});
+        assert_eq!(answer(NOVA, &rate), (429, expected, Some(2)));
+    }
+
+    #[test]
+    fn a_fault_tells_every_violation() {
+        let mut violations = Violations::one("name", "is too long");
+        violations.add("size", "must be an integer");
+        let (status, fault, _) = answer(CINDER, &Problem::from(violations));
+        let message = fault["badRequest"]["message"].as_str().unwrap();
+        assert!(
+            status == 400 && message.ends_with("\nname: is too long\nsize: must be an integer"),
+            "{message}"
+        );
     }
 }

@@ -10,7 +10,7 @@ use tonic::Status;
 use super::Form;
 use crate::{
     caller::AUTH_URL,
-    status::{self, Code, Description, Detail, Failure, tell},
+    status::{self, Code, Description, Failure, tell},
 };
 use common::violations::Violations;
 
@@ -34,6 +34,13 @@ impl Problem {
     /// An error that no [`Failure`] stands for.
     pub fn new(sentence: impl Into<String>, description: Description) -> Self {
         Self { sentence: sentence.into().into_boxed_str(), description, header: None }
+    }
+
+    /// The error of a path that the API does not have.
+    #[must_use]
+    pub fn no_such_resource() -> Self {
+        let description = Description::new(Code::NotFound, "METHOD_NOT_FOUND");
+        Self::new("there is no such resource in this API", description)
     }
 
     /// What a caller is told about a failure.
@@ -83,7 +90,9 @@ impl IntoResponse for Problem {
 pub(crate) fn render(mut response: Response, domain: &'static str, form: Form) -> Response {
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| unexplained(status));
+    let status = form.status(&problem, status);
     let body = form.render(&problem, status, domain);
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
@@ -91,10 +100,10 @@ pub(crate) fn render(mut response: Response, domain: &'static str, form: Form) -
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, challenge(&problem.description));
     }
-    headers.extend(problem.header.map(|header| *header));
-    if let Detail::Retry(delay) = problem.description.detail {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+    if let Some(seconds) = form.retry_after(&problem) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    headers.extend(problem.header.map(|header| *header));
     *response.body_mut() = Body::from(body);
     response
 }
@@ -108,9 +117,7 @@ fn challenge(description: &Description) -> HeaderValue {
 /// An error from the router, which does not explain it.
 fn unexplained(status: StatusCode) -> Problem {
     let (sentence, code, reason) = match status {
-        StatusCode::NOT_FOUND => {
-            ("there is no such resource in this API", Code::Unimplemented, "METHOD_NOT_FOUND")
-        }
+        StatusCode::NOT_FOUND => return Problem::no_such_resource(),
         StatusCode::METHOD_NOT_ALLOWED => (
             "the resource has no such method; Allow names those it has",
             Code::Unimplemented,

@@ -6,23 +6,39 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use chassis::{
-    http::Problem,
-    status::{Code, Description},
+use chassis::http::{
+    Problem,
+    versions::{self, Version, Versions},
 };
 use serde_json::{Value, json};
 
 use super::{Api, ApiState, Authenticated};
 
 /// The minor versions of a Glance without several stores and without a cache; the first one is the current one.
-const VERSIONS: [&str; 11] = ["2.17", "2.15", "2.9", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0"];
+const VERSIONS: [Version; 11] = [
+    Version { status: versions::Status::Current, ..supported("v2.17") },
+    supported("v2.15"),
+    supported("v2.9"),
+    supported("v2.7"),
+    supported("v2.6"),
+    supported("v2.5"),
+    supported("v2.4"),
+    supported("v2.3"),
+    supported("v2.2"),
+    supported("v2.1"),
+    supported("v2.0"),
+];
+
+const fn supported(id: &'static str) -> Version {
+    Version { id, status: versions::Status::Supported, path: "/v2/", microversions: None, updated: None }
+}
 
 /// The path as the router has it: Glance takes each of its versions for the second one, and any number of slashes around
 /// it for one.
 #[must_use]
 pub fn path(path: &str) -> Option<String> {
     let (version, rest) = path.trim_start_matches('/').split_once('/')?;
-    let is_known = version == "v2" || version.strip_prefix('v').is_some_and(|v| VERSIONS.contains(&v));
+    let is_known = version == "v2" || VERSIONS.iter().any(|known| known.id == version);
     let meant = format!("/v2/{}", rest.trim_start_matches('/'));
     (is_known && meant != path).then_some(meant)
 }
@@ -39,7 +55,7 @@ pub(super) async fn choices(api: ApiState, request: Request) -> Response {
     (StatusCode::MULTIPLE_CHOICES, document(&api, &request)).into_response()
 }
 
-pub(super) async fn versions(api: ApiState, request: Request) -> Json<Value> {
+pub(super) async fn versions(api: ApiState, request: Request) -> Json<Versions> {
     document(&api, &request)
 }
 
@@ -70,7 +86,7 @@ pub(super) async fn schema(
         "images" => list("images", IMAGE, paged.clone()),
         "tasks" => list("tasks", TASK, paged.clone()),
         "members" => list("members", MEMBER, json!([described_by])),
-        _ => return Err(nothing()),
+        _ => return Err(Problem::no_such_resource()),
     };
     if schema["links"] == paged {
         for link in ["first", "next"] {
@@ -83,24 +99,11 @@ pub(super) async fn schema(
 /// Answers every path that has no handler; outside of the API, with its versions.
 pub(super) async fn unknown(api: ApiState, request: Request) -> Response {
     if request.uri().path().starts_with("/v2/") {
-        return nothing().into_response();
+        return Problem::no_such_resource().into_response();
     }
     choices(api, request).await
 }
 
-fn nothing() -> Problem {
-    let description = Description::new(Code::NotFound, "METHOD_NOT_FOUND");
-    Problem::new("there is no such resource in this API", description)
-}
-
-fn document(api: &Api, request: &Request) -> Json<Value> {
-    let href = format!("{}/v2/", api.endpoint.of(request));
-    let versions: Vec<_> = VERSIONS
-        .iter()
-        .map(|version| {
-            let status = if *version == VERSIONS[0] { "CURRENT" } else { "SUPPORTED" };
-            json!({"id": format!("v{version}"), "status": status, "links": [{"rel": "self", "href": href}]})
-        })
-        .collect();
-    Json(json!({ "versions": versions }))
+fn document(api: &Api, request: &Request) -> Json<Versions> {
+    Json(Versions::at(&api.endpoint.of(request), &VERSIONS))
 }

@@ -1,8 +1,10 @@
 //! The query of a list: filters, order, and which page.
 
-use chassis::page::{DEFAULT_SIZE, Direction, MAX_SIZE, Order};
-use common::{text::clip, violations::Violations};
-use form_urlencoded::{Serializer, parse as pairs_of};
+use chassis::{
+    http::query::{self, MARKER, Query, Sort},
+    page::{DEFAULT_SIZE, Direction, MAX_SIZE, Order},
+};
+use common::{id::Id, text::clip, violations::Violations};
 
 use crate::{
     image::{Visibility, member::MemberStatus},
@@ -10,7 +12,6 @@ use crate::{
 };
 
 mod condition;
-mod time;
 mod values;
 
 use condition::{condition, replaces, values};
@@ -44,38 +45,25 @@ pub struct ListImages {
     pub limit: usize,
     /// The last image of the page before, unread.
     pub marker: Option<String>,
-    /// The query without its marker.
-    pairs: Vec<(String, String)>,
+    query: Query,
 }
 
 impl ListImages {
     /// The path of the first page of this list, or of the one behind `marker`.
     #[must_use]
-    pub fn link(&self, marker: Option<common::id::Id>) -> String {
-        let mut query = Serializer::new(String::new());
-        query.extend_pairs(&self.pairs);
-        if let Some(marker) = marker {
-            query.append_pair("marker", &marker.to_string());
-        }
-        let query = query.finish();
-        if query.is_empty() { "/v2/images".to_owned() } else { format!("/v2/images?{query}") }
+    pub fn link(&self, marker: Option<Id>) -> String {
+        self.query.page("/v2/images", marker.as_ref().map(|id| id as _))
     }
 }
 
 /// Reads a query, all of whose problems are told at once.
 pub fn parse(query: &str) -> Result<ListImages, Violations> {
     let mut reader = Reader::default();
-    for (name, value) in pairs_of(query.as_bytes()) {
-        if value.contains('\0') || name.contains('\0') {
-            reader.violations.add(clip(&name, 60).escape_debug().to_string(), "must not contain NUL");
-            continue;
-        }
-        reader.read(&name, &value);
-        if name != "marker" {
-            reader.pairs.push((name.into_owned(), value.into_owned()));
-        }
+    let query = Query::parse(query, &mut reader.violations);
+    for (name, value) in query.iter() {
+        reader.read(name, value);
     }
-    reader.finish()
+    reader.finish(query)
 }
 
 #[derive(Default)]
@@ -86,30 +74,18 @@ struct Reader {
     conditions: Vec<(String, Condition)>,
     limit: Option<usize>,
     marker: Option<String>,
-    sort: Option<String>,
-    sort_keys: Vec<String>,
-    sort_directions: Vec<String>,
-    pairs: Vec<(String, String)>,
+    sort: Sort,
 }
 
 impl Reader {
     fn read(&mut self, name: &str, value: &str) {
+        if self.sort.take(name, value) {
+            return;
+        }
         let read = match name {
-            "limit" => limit(value).map(|limit| self.limit = Some(limit)),
-            "marker" => {
+            "limit" => query::limit(value, MAX_SIZE).map(|limit| self.limit = Some(limit)),
+            MARKER => {
                 self.marker = Some(value.to_owned());
-                Ok(())
-            }
-            "sort" => {
-                self.sort = Some(value.to_owned());
-                Ok(())
-            }
-            "sort_key" => {
-                self.sort_keys.push(value.trim().to_owned());
-                Ok(())
-            }
-            "sort_dir" => {
-                self.sort_directions.push(value.trim().to_owned());
                 Ok(())
             }
             "tag" => {
@@ -138,7 +114,7 @@ impl Reader {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<ListImages, Violations> {
+    fn finish(mut self, query: Query) -> Result<ListImages, Violations> {
         self.filter.conditions =
             std::mem::take(&mut self.conditions).into_iter().map(|(_, condition)| condition).collect();
         let order = self.order();
@@ -159,74 +135,20 @@ impl Reader {
             order: order.expect("a bad order is a violation"),
             limit: self.limit.unwrap_or(DEFAULT_SIZE),
             marker: self.marker,
-            pairs: self.pairs,
+            query,
         })
     }
 
     /// The sort keys of a query, and behind them those that end every order.
     fn order(&self) -> Result<Order<ImageOrder>, String> {
-        let mut keys = if let Some(sort) = &self.sort { self.joined(sort)? } else { self.classic()? };
+        let mut keys = self.sort.keys(&SORT_KEYS, ImageOrder::CreateTime)?;
         // Glance: one direction counts for all, of several none counts for what is not named.
-        let last = if let [(_, only)] = keys.as_slice() { *only } else { self.direction_of_the_rest() };
+        let last = match keys.as_slice() {
+            [(_, only)] => *only,
+            _ => self.sort.only_direction().unwrap_or(Direction::Descending),
+        };
         keys.extend([(ImageOrder::CreateTime, last), (ImageOrder::Id, last)]);
         Ok(Order::new(keys))
-    }
-
-    /// `sort=name:asc,size`.
-    fn joined(&self, sort: &str) -> Result<Vec<(ImageOrder, Direction)>, String> {
-        if !(self.sort_keys.is_empty() && self.sort_directions.is_empty()) {
-            return Err("cannot be combined with sort_key and sort_dir".to_owned());
-        }
-        let keys = sort.split(',').map(|part| {
-            let (key, direction) = part.split_once(':').unwrap_or((part, "desc"));
-            Ok((sort_key(key.trim())?, sort_direction(direction.trim())?))
-        });
-        keys.collect()
-    }
-
-    /// `sort_key` with no, one, or as many `sort_dir`.
-    fn classic(&self) -> Result<Vec<(ImageOrder, Direction)>, String> {
-        let directions = self.sort_directions.iter().map(|direction| sort_direction(direction));
-        let directions = directions.collect::<Result<Vec<_>, _>>()?;
-        let keys = self.sort_keys.iter().map(|key| sort_key(key)).collect::<Result<Vec<_>, _>>()?;
-        let keys = if keys.is_empty() { vec![ImageOrder::CreateTime] } else { keys };
-        match directions.as_slice() {
-            [] => Ok(keys.into_iter().map(|key| (key, Direction::Descending)).collect()),
-            [one] => Ok(keys.into_iter().map(|key| (key, *one)).collect()),
-            several if several.len() == keys.len() => Ok(keys.into_iter().zip(directions).collect()),
-            _ => Err("needs no sort_dir, one, or one for each sort_key".to_owned()),
-        }
-    }
-
-    fn direction_of_the_rest(&self) -> Direction {
-        match self.sort_directions.as_slice() {
-            [only] if only == "asc" => Direction::Ascending,
-            _ => Direction::Descending,
-        }
-    }
-}
-
-fn limit(value: &str) -> Result<usize, String> {
-    match value.trim().parse::<i128>() {
-        Ok(limit) if limit >= 0 => Ok(usize::try_from(limit).map_or(MAX_SIZE, |limit| limit.min(MAX_SIZE))),
-        Ok(_) => Err("must not be negative".to_owned()),
-        Err(_) => Err("must be an integer".to_owned()),
-    }
-}
-
-fn sort_key(name: &str) -> Result<ImageOrder, String> {
-    let known = SORT_KEYS.iter().find(|(known, _)| *known == name).map(|(_, key)| *key);
-    known.ok_or_else(|| {
-        let known = SORT_KEYS.map(|(known, _)| known).join(", ");
-        format!("{:?} is no sort key; those are {known}", clip(name, 60))
-    })
-}
-
-fn sort_direction(name: &str) -> Result<Direction, String> {
-    match name {
-        "asc" => Ok(Direction::Ascending),
-        "desc" => Ok(Direction::Descending),
-        _ => Err(format!("{:?} is no direction; those are asc and desc", clip(name, 60))),
     }
 }
 

@@ -45,9 +45,9 @@ fn root_device_name(properties: &Properties) -> Option<String> {
     properties.get("root_device_name").cloned().or_else(mapped)
 }
 
-/// OpenStack's `bool_from_string`: whatever is not one of these words is false.
+/// Whether a property says so; whatever is no boolean is false.
 fn is_true(text: &str) -> bool {
-    matches!(text.trim().to_lowercase().as_str(), "1" | "t" | "true" | "on" | "y" | "yes")
+    common::text::boolean(text).unwrap_or(false)
 }
 
 #[cfg(test)]

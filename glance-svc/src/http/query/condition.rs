@@ -1,6 +1,10 @@
 //! Conditions of a query on base attributes.
 
-use super::{flag, time::compared_time, values::one_of};
+use chassis::http::query::{integer, time};
+use chrono::{DateTime, Utc};
+use common::text::clip;
+
+use super::{flag, values::one_of};
 use crate::list::{Comparison, Condition, NumberColumn, TextColumn, TimeColumn};
 
 /// Columns that can be one of several values.
@@ -64,6 +68,22 @@ fn number_condition(name: &str, value: &str) -> Result<Option<Condition>, String
     let (attribute, comparison) = range.unwrap_or((name, Comparison::Equal));
     let column = NumberColumn::ALL.iter().find(|(known, _)| *known == attribute);
     let Some((_, column)) = column else { return Ok(None) };
-    let number = value.trim().parse().map_err(|_| "must be an integer".to_owned())?;
-    Ok(Some(Condition::Number(*column, comparison, number)))
+    Ok(Some(Condition::Number(*column, comparison, integer(value)?)))
+}
+
+/// `TIME`, or `gt:TIME` and so on.
+fn compared_time(value: &str) -> Result<(Comparison, DateTime<Utc>), String> {
+    if let Some(time) = time(value) {
+        return Ok((Comparison::Equal, time));
+    }
+    let (operator, text) = value.split_once(':').unwrap_or(("eq", value));
+    let comparison = Comparison::ALL.iter().find(|(known, _)| *known == operator);
+    match (comparison, time(text)) {
+        (Some((_, comparison)), Some(time)) => Ok((*comparison, time)),
+        (None, _) => {
+            let known = Comparison::ALL.map(|(known, _)| known).join(", ");
+            Err(format!("{:?} is no operator; those are {known}", clip(operator, 60)))
+        }
+        (_, None) => Err("must be a time in ISO 8601, such as 2026-11-22T16:56:41Z".to_owned()),
+    }
 }

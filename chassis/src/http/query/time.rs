@@ -1,29 +1,10 @@
-//! Times of a filter, in the forms that Glance reads (Python's package iso8601).
+//! Times in a query, in the forms that Python's package iso8601 reads.
 
 use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, SubsecRound as _, Utc};
-use common::text::clip;
 
-use crate::list::Comparison;
-
-/// `TIME`, or `gt:TIME` and so on.
-pub(super) fn compared_time(value: &str) -> Result<(Comparison, DateTime<Utc>), String> {
-    if let Some(time) = time(value) {
-        return Ok((Comparison::Equal, time));
-    }
-    let (operator, text) = value.split_once(':').unwrap_or(("eq", value));
-    let comparison = Comparison::ALL.iter().find(|(known, _)| *known == operator);
-    match (comparison, time(text)) {
-        (Some((_, comparison)), Some(time)) => Ok((*comparison, time)),
-        (None, _) => {
-            let known = Comparison::ALL.map(|(known, _)| known).join(", ");
-            Err(format!("{:?} is no operator; those are {known}", clip(operator, 60)))
-        }
-        (_, None) => Err("must be a time in ISO 8601, such as 2026-11-22T16:56:41Z".to_owned()),
-    }
-}
-
-/// A time in ISO 8601; UTC if it names no zone. Digits below the microsecond, which is kept of times, are cut.
-fn time(text: &str) -> Option<DateTime<Utc>> {
+/// A time in ISO 8601; UTC if it names no zone. Digits below the microsecond, to which times are stored, are cut off.
+#[must_use]
+pub fn time(text: &str) -> Option<DateTime<Utc>> {
     let mut reader = Reader { rest: text.trim() };
     let time = reader.time()?;
     // PostgreSQL and text both keep four digits of a year.
@@ -113,5 +94,56 @@ impl Reader<'_> {
     fn skip(&mut self, any: &[char]) -> Option<()> {
         self.rest = self.rest.strip_prefix(any)?;
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn reads_the_forms_of_iso_8601() {
+        for text in [
+            "2026-11-22T12:00:00Z",
+            " 2026-11-22T12:00:00 ",
+            "2026-11-22 12:00:00",
+            "2026-11-22T12:00Z",
+            "2026-11-22T12",
+            "2026-11-22T14:00:00+0200",
+            "2026-11-22T14:00:00+02",
+            "2026-11-22T14:00:00 02:00",
+            "2026-11-22T04:00:00-08:00",
+            "20261122T120000Z",
+        ] {
+            assert_eq!(time(text), Some(at("2026-11-22T12:00:00Z")), "{text}");
+        }
+        for (text, expected) in [
+            ("2026", "2026-01-01T00:00:00Z"),
+            ("2026-3", "2026-03-01T00:00:00Z"),
+            ("2026-11-22T12:00:00.5", "2026-11-22T12:00:00.5Z"),
+            ("2026-11-22T12:00:00,123456789Z", "2026-11-22T12:00:00.123456Z"),
+        ] {
+            assert_eq!(time(text), Some(at(expected)), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_time() {
+        for text in [
+            "",
+            "x",
+            "202611",
+            "2026-13-01",
+            "2026-11-22T",
+            "2026-11-22T1",
+            "2026-11-22T12:00:00.",
+            "2026-W01",
+        ] {
+            assert_eq!(time(text), None, "{text}");
+        }
     }
 }
