@@ -6,7 +6,6 @@
 //! picked by its connection ([`Dialect`]).
 
 use std::{
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,13 +14,14 @@ use std::{
 };
 
 use prometheus_client::collector::Collector;
-use sqlx::{PgPool, Pool, SqlitePool, migrate::MigrateError};
+use sqlx::{PgPool, SqlitePool, migrate::MigrateError};
 use tokio::sync::watch;
 
+mod builder;
 mod clock;
 mod collector;
 mod condition;
-mod dialect;
+mod connection;
 mod error;
 mod file;
 mod heartbeat;
@@ -31,16 +31,25 @@ mod micros;
 mod migrations;
 mod open;
 mod pooler;
+mod query;
+mod row;
 mod rows;
 mod sessions;
+mod sql;
 mod transactions;
+mod value;
 
-pub use dialect::{Dialect, Many};
+pub use builder::{QueryBuilder, Separated};
+pub use connection::{Connection, Transaction};
 pub use error::{Error, Transient, all_or_each, retrying};
 pub use lease::{Engine, Lease, Leased};
 pub use micros::Micros;
 pub use migrations::{Migrations, OpenError};
+pub use query::Query;
+pub use row::FromRow;
 pub use rows::{as_micros, as_text, json};
+pub use sql::{ByDialect, Dialect, Pick, Sql};
+pub use value::{Many, Value};
 
 use collector::Database;
 use condition::{Condition, WriteProbe};
@@ -237,52 +246,19 @@ impl Db {
         if *self.0.condition.borrow() >= needed { Ok(&self.0.pools) } else { Err(Error::Unavailable(None)) }
     }
 
-    /// A connection to read from.
-    pub async fn reader(&self) -> Result<Leased, Error> {
-        let needed = Condition::ReadOnly;
-        Ok(match self.pools_for(needed)? {
-            Pools::Sqlite { reader, .. } => Leased::Sqlite(self.lease(reader, needed).await?),
-            Pools::Postgres { pool, .. } => Leased::Postgres(self.lease(pool, needed).await?),
-        })
+    #[doc(hidden)]
+    pub async fn leased_reader(&self) -> Result<Leased, Error> {
+        Ok(self.reader().await?.0)
     }
 
-    /// A connection to write with.
-    pub async fn writer(&self) -> Result<Leased, Error> {
-        let needed = Condition::Serving;
-        Ok(match self.pools_for(needed)? {
-            Pools::Sqlite { writer, .. } => Leased::Sqlite(self.lease(writer, needed).await?),
-            Pools::Postgres { pool, .. } => Leased::Postgres(self.lease(pool, needed).await?),
-        })
+    #[doc(hidden)]
+    pub async fn leased_writer(&self) -> Result<Leased, Error> {
+        Ok(self.writer().await?.0)
     }
 
-    /// A connection with an open transaction, which is rolled back unless it is committed.
+    #[doc(hidden)]
     pub async fn transaction(&self) -> Result<Leased, Error> {
-        let mut leased = self.writer().await?;
-        match &mut leased {
-            Leased::Sqlite(lease) => self.while_there(lease.begin(), Condition::Serving).await?,
-            Leased::Postgres(lease) => self.while_there(lease.begin(), Condition::Serving).await?,
-        }
-        Ok(leased)
-    }
-
-    /// Waits for a connection, in the order of arrival.
-    async fn lease<DB: Engine>(&self, pool: &Pool<DB>, needed: Condition) -> Result<Lease<DB>, Error> {
-        let connection = self.while_there(pool.acquire(), needed).await?;
-        Ok(Lease::new(connection, Arc::clone(&self.0.transactions)))
-    }
-
-    /// Waits for as long as the database is in the needed condition.
-    async fn while_there<T>(
-        &self,
-        work: impl Future<Output = Result<T, sqlx::Error>>,
-        needed: Condition,
-    ) -> Result<T, Error> {
-        let mut condition = self.0.condition.subscribe();
-        tokio::select! {
-            biased;
-            done = work => Ok(done?),
-            _ = condition.wait_for(|condition| *condition < needed) => Err(Error::Unavailable(None)),
-        }
+        Ok(self.begin().await?.into_leased())
     }
 
     /// Closes every connection.

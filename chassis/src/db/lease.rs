@@ -95,31 +95,45 @@ pub enum Leased {
     Postgres(Lease<Postgres>),
 }
 
-/// A connection on loan. Only [`Lease::end`] and [`Lease::commit`] return it to its pool as it is. If it is dropped
-/// in any other way (an error, a panic, a caller that has left, at whatever await), it goes back once it is proved
-/// that nothing is in progress and no transaction is open; if that fails or takes too long, it is closed.
+/// A connection on loan. It returns to its pool as it is only if it is known to be idle: its last statement has
+/// succeeded, and its transaction, if it had one, was committed. If it is dropped in any other way (an error, a panic, a
+/// caller that has left, at whatever await), it goes back once it is proved that nothing is in progress and no
+/// transaction is open; if that fails or takes too long, it is closed.
 #[derive(Debug)]
 pub struct Lease<DB: Engine> {
     /// None once it was returned.
     connection: Option<PoolConnection<DB>>,
     /// Set before BEGIN is sent.
     opened: Option<Opened>,
+    /// Whether every statement has ended.
+    is_idle: bool,
     transactions: Arc<Transactions>,
 }
 
 impl<DB: Engine> Lease<DB> {
     pub(super) const fn new(connection: PoolConnection<DB>, transactions: Arc<Transactions>) -> Self {
-        Self { connection: Some(connection), opened: None, transactions }
+        Self { connection: Some(connection), opened: None, is_idle: true, transactions }
+    }
+
+    /// The connection for a statement, which is in progress until [`Lease::finish`].
+    pub(super) fn start(&mut self) -> &mut DB::Connection {
+        self.is_idle = false;
+        self.connection.as_mut().expect("only what consumes the lease takes it")
+    }
+
+    /// Records that the last statement has succeeded.
+    pub(super) const fn finish(&mut self) {
+        self.is_idle = true;
     }
 
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.opened = Some(Transactions::open(&self.transactions));
-        DB::run(self, DB::BEGIN).await
+        DB::run(self.start(), DB::BEGIN).await
     }
 
     /// Commits the transaction. A caller that leaves before the answer does not learn whether it was committed.
     pub async fn commit(mut self) -> Result<(), Error> {
-        DB::run(&mut self, "COMMIT").await?;
+        DB::run(self.start(), "COMMIT").await?;
         self.end();
         Ok(())
     }
@@ -140,13 +154,16 @@ impl<DB: Engine> Deref for Lease<DB> {
 
 impl<DB: Engine> DerefMut for Lease<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
-        self.connection.as_mut().expect("only what consumes the lease takes it")
+        self.start()
     }
 }
 
 impl<DB: Engine> Drop for Lease<DB> {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
+        if self.is_idle && self.opened.is_none() {
+            return drop(connection);
+        }
         let doubtful = Doubtful { connection: Some(connection), opened: self.opened.take() };
         // A task of its own, which no caller can leave; there are as many at most as there are connections.
         if let Ok(runtime) = Handle::try_current() {

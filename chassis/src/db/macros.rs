@@ -4,7 +4,7 @@
 #[macro_export]
 macro_rules! on_db {
     ($db:expr, |$connection:ident| $body:expr) => {
-        $crate::on_lease!($db.reader(), |$connection| $body)
+        $crate::on_lease!($db.leased_reader(), |$connection| $body)
     };
 }
 
@@ -12,7 +12,7 @@ macro_rules! on_db {
 #[macro_export]
 macro_rules! on_writer {
     ($db:expr, |$connection:ident| $body:expr) => {
-        $crate::on_lease!($db.writer(), |$connection| $body)
+        $crate::on_lease!($db.leased_writer(), |$connection| $body)
     };
 }
 

@@ -8,14 +8,13 @@ use std::{
 };
 
 use chassis::{
-    db::{self, Db, Dialect as _, Many},
+    db::{self, ByDialect, Db, Many},
     group::{BatchLimits, Group},
-    on_db,
 };
 use common::id::Id;
 use quick_cache::{Weighter, sync::Cache};
 
-use super::rows::ImageRow;
+use super::{columns, rows::ImageRow, small};
 use crate::{
     error::Error,
     image::{Image, cached::CachedImage},
@@ -28,12 +27,21 @@ const LIMITS: BatchLimits = BatchLimits { name: "reads", batch: 128, patience: D
 /// About how much memory an image takes with 30 properties, bytes: decides how the cache is cut up at first.
 const USUAL: u64 = 16 * 1024;
 
-/// Images of these ids, the small ones whole.
-macro_rules! images {
-    ($of_these:literal) => {
-        concat!("SELECT ", super::columns!(super::small!()), " FROM image_records WHERE id ", $of_these)
-    };
-}
+/// The revisions of the images `$1`.
+const REVISIONS: ByDialect = ByDialect {
+    sqlite: "SELECT id, revision FROM images WHERE id IN (SELECT value FROM json_each($1))",
+    postgres: "SELECT id, revision FROM images WHERE id = ANY($1)",
+};
+
+/// The images `$1`, the small ones whole.
+const IMAGES: ByDialect = ByDialect {
+    sqlite: concat!(
+        "SELECT ",
+        columns!(small!()),
+        " FROM image_records WHERE id IN (SELECT value FROM json_each($1))"
+    ),
+    postgres: concat!("SELECT ", columns!(small!()), " FROM image_records WHERE id = ANY($1)"),
+};
 
 /// An image as it is now.
 #[derive(Debug, Clone)]
@@ -80,13 +88,7 @@ async fn read_each(db: Db, known: Arc<Known>, ids: Vec<Id>) -> Vec<Result<Option
 
 async fn read(db: &Db, known: &Known, ids: &[Id]) -> Result<Images, db::Error> {
     let ids = Many(ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect());
-    let revisions: Vec<(Id, i64)> = on_db!(db, |connection| {
-        let statement = connection.pick(
-            "SELECT id, revision FROM images WHERE id IN (SELECT value FROM json_each($1))",
-            "SELECT id, revision FROM images WHERE id = ANY($1)",
-        );
-        sqlx::query_as(statement).bind(ids).fetch_all(connection).await?
-    });
+    let revisions: Vec<(Id, i64)> = db.reader().await?.query_as(REVISIONS).bind(ids).fetch_all().await?;
     let (mut found, mut unknown) = (Images::with_capacity(revisions.len()), Vec::new());
     for (id, revision) in revisions {
         match known.get(&id).filter(|image| image.revision == revision) {
@@ -98,11 +100,7 @@ async fn read(db: &Db, known: &Known, ids: &[Id]) -> Result<Images, db::Error> {
         return Ok(found);
     }
     // Some may have changed since; they are read as they are now, and one that is gone is not found.
-    let rows: Vec<ImageRow> = on_db!(db, |connection| {
-        let statement =
-            connection.pick(images!("IN (SELECT value FROM json_each($1))"), images!("= ANY($1)"));
-        sqlx::query_as(statement).bind(Many(unknown)).fetch_all(connection).await?
-    });
+    let rows: Vec<ImageRow> = db.reader().await?.query_as(IMAGES).bind(Many(unknown)).fetch_all().await?;
     for row in rows {
         let (id, is_whole) = (row.id(), row.is_whole());
         let image = if is_whole { Image::try_from(row) } else { row.rest() };

@@ -1,11 +1,11 @@
 //! What lies in the data store, as the database knows it: nothing is written there that is not noted here
 //! first, and nothing is forgotten here that is not removed there first.
 
-use chassis::{db::retrying, in_transaction, on_db};
+use chassis::db::{self, Transaction, retrying};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::id::Id;
 
-use super::{Store, statements::execute};
+use super::Store;
 use crate::error::Error;
 
 /// What becomes of the data of an image, together with a change of the image.
@@ -41,87 +41,113 @@ pub struct OrphanedData {
     pub attempts: i64,
 }
 
-/// Takes `$step` in the transaction that changes the image `$id`; `false` if there is no such upload to finish.
-macro_rules! take_step {
-    ($tx:ident, $id:expr, $step:expr) => {
-        match $step {
-            DataStep::None => true,
-            DataStep::Begin { data, lease } => {
-                sqlx::query(
-                    "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'uploading', $3)",
-                )
-                .bind(data)
-                .bind($id)
-                .bind(lease)
-                .execute(&mut *$tx)
-                .await?;
-                true
-            }
-            DataStep::Finish(data) => {
-                let finished =
-                    sqlx::query("UPDATE image_data SET state = 'stored' WHERE id = $1 AND state = 'uploading'")
-                        .bind(data)
-                        .execute(&mut *$tx)
-                        .await?;
-                finished.rows_affected() > 0
-            }
-            DataStep::Abandon(data) => {
-                sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1 AND state = 'uploading'")
-                    .bind(data)
-                    .execute(&mut *$tx)
-                    .await?;
-                true
-            }
+/// Takes `step` in the transaction that changes the image `id`; `false` if there is no such upload to finish.
+pub(super) async fn take_step(tx: &mut Transaction, id: Id, step: DataStep) -> Result<bool, db::Error> {
+    match step {
+        DataStep::None => Ok(true),
+        DataStep::Begin { data, lease } => {
+            tx.query(
+                "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'uploading', $3)",
+            )
+            .bind(data)
+            .bind(id)
+            .bind(lease)
+            .execute()
+            .await?;
+            Ok(true)
         }
-    };
+        DataStep::Finish(data) => {
+            let finished = tx
+                .query("UPDATE image_data SET state = 'stored' WHERE id = $1 AND state = 'uploading'")
+                .bind(data)
+                .execute()
+                .await?;
+            Ok(finished > 0)
+        }
+        DataStep::Abandon(data) => {
+            discard(tx, data).await?;
+            Ok(true)
+        }
+    }
 }
 
-pub(super) use take_step;
+/// Notes that what an upload wrote is to be removed, unless it is complete.
+async fn discard(tx: &mut Transaction, data: Id) -> Result<(), db::Error> {
+    tx.query("UPDATE image_data SET state = 'deleting' WHERE id = $1 AND state = 'uploading'")
+        .bind(data)
+        .execute()
+        .await?;
+    Ok(())
+}
 
 impl Store {
     /// The id of the place of the data, if it is known.
     pub async fn data_store(&self) -> Result<Option<Id>, Error> {
-        Ok(on_db!(self.db, |connection| {
-            sqlx::query_scalar("SELECT id FROM data_store WHERE place = 1").fetch_optional(connection).await?
-        }))
+        Ok(self
+            .db
+            .reader()
+            .await?
+            .query_scalar("SELECT id FROM data_store WHERE place = 1")
+            .fetch_optional()
+            .await?)
     }
 
     /// Notes the id of the place of the data, unless there is one; gives the one there is then.
     pub async fn begin_data_store(&self, id: Id) -> Result<Id, Error> {
-        execute!(
-            self.db,
-            "INSERT INTO data_store (place, id) VALUES (1, $1) ON CONFLICT (place) DO NOTHING",
-            id
-        );
+        retrying(async || {
+            let mut connection = self.db.writer().await?;
+            connection
+                .query("INSERT INTO data_store (place, id) VALUES (1, $1) ON CONFLICT (place) DO NOTHING")
+                .bind(id)
+                .execute()
+                .await
+        })
+        .await?;
         Ok(self.data_store().await?.unwrap_or(id))
     }
 
     /// Notes the id of the place of the data, also in place of another one.
     pub async fn record_data_store(&self, id: Id) -> Result<(), Error> {
-        execute!(
-            self.db,
-            "INSERT INTO data_store (place, id) VALUES (1, $1) ON CONFLICT (place) DO UPDATE SET id = excluded.id",
-            id
-        );
+        retrying(async || {
+            let mut connection = self.db.writer().await?;
+            connection
+                .query(
+                    "INSERT INTO data_store (place, id) VALUES (1, $1) \
+                     ON CONFLICT (place) DO UPDATE SET id = excluded.id",
+                )
+                .bind(id)
+                .execute()
+                .await
+        })
+        .await?;
         Ok(())
     }
 
     /// Whether there are data, may be, or are to be removed.
     pub async fn has_data(&self) -> Result<bool, Error> {
-        Ok(on_db!(self.db, |connection| {
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM image_data)").fetch_one(connection).await?
-        }))
+        Ok(self
+            .db
+            .reader()
+            .await?
+            .query_scalar("SELECT EXISTS (SELECT 1 FROM image_data)")
+            .fetch_one()
+            .await?)
     }
 
     /// Some of the data that images have.
     pub async fn stored_data(&self) -> Result<Vec<Id>, Error> {
         let stored = "SELECT id FROM image_data WHERE state = 'stored' ORDER BY id LIMIT 1000";
-        Ok(on_db!(self.db, |connection| sqlx::query_scalar(stored).fetch_all(connection).await?))
+        Ok(self.db.reader().await?.query_scalar(stored).fetch_all().await?)
     }
 
     /// Notes the data store's own id of an upload, by which it can be given up; `false` if it is lost.
     pub async fn record_upload(&self, data: Id, upload_id: &str) -> Result<bool, Error> {
-        let noted = execute!(self.db, "UPDATE image_data SET upload_id = $2 WHERE id = $1", data, upload_id);
+        let noted = retrying(async || {
+            let mut connection = self.db.writer().await?;
+            let query = connection.query("UPDATE image_data SET upload_id = $2 WHERE id = $1");
+            query.bind(data).bind(upload_id).execute().await
+        })
+        .await?;
         Ok(noted > 0)
     }
 
@@ -132,12 +158,16 @@ impl Store {
 
     /// Renews the lease of an upload; `false` if it is lost.
     pub async fn renew_lease(&self, data: Id, lease: DateTime<Utc>) -> Result<bool, Error> {
-        let renewed = execute!(
-            self.db,
-            "UPDATE image_data SET lease_time = $2 WHERE id = $1 AND state = 'uploading'",
-            data,
-            lease
-        );
+        let renewed = retrying(async || {
+            let mut connection = self.db.writer().await?;
+            connection
+                .query("UPDATE image_data SET lease_time = $2 WHERE id = $1 AND state = 'uploading'")
+                .bind(data)
+                .bind(lease)
+                .execute()
+                .await
+        })
+        .await?;
         Ok(renewed > 0)
     }
 
@@ -145,62 +175,81 @@ impl Store {
     /// later.
     pub async fn orphaned_data(&self) -> Result<Vec<OrphanedData>, Error> {
         let now = self.db.now().await?;
-        Ok(on_db!(self.db, |connection| {
-            sqlx::query_as(
+        let orphaned = self
+            .db
+            .reader()
+            .await?
+            .query_as(
                 "SELECT id, image_id, state = 'uploading' AS is_upload, upload_id, attempts FROM image_data \
                  WHERE state <> 'stored' AND (state = 'deleting' OR lease_time < $1) AND next_time <= $1 \
                  ORDER BY next_time LIMIT 100",
             )
             .bind(now)
-            .fetch_all(connection)
-            .await?
-        }))
+            .fetch_all()
+            .await?;
+        Ok(orphaned)
     }
 
     /// The data of an image that are to be removed.
     pub async fn removable_of(&self, image: Id) -> Result<Vec<OrphanedData>, Error> {
-        Ok(on_db!(self.db, |connection| {
-            sqlx::query_as(
+        let removable = self
+            .db
+            .reader()
+            .await?
+            .query_as(
                 "SELECT id, image_id, FALSE AS is_upload, upload_id, attempts FROM image_data \
                  WHERE image_id = $1 AND state = 'deleting' LIMIT 100",
             )
             .bind(image)
-            .fetch_all(connection)
-            .await?
-        }))
+            .fetch_all()
+            .await?;
+        Ok(removable)
     }
 
     /// Notes that data could not be removed, and are not to be tried again before this long from now.
     pub async fn postpone(&self, data: Id, wait: TimeDelta) -> Result<(), Error> {
         let next = self.db.now().await? + wait;
-        execute!(
-            self.db,
-            "UPDATE image_data SET next_time = $2, attempts = attempts + 1 WHERE id = $1 AND state = 'deleting'",
-            data,
-            next
-        );
+        retrying(async || {
+            let mut connection = self.db.writer().await?;
+            connection
+                .query(
+                    "UPDATE image_data SET next_time = $2, attempts = attempts + 1 \
+                     WHERE id = $1 AND state = 'deleting'",
+                )
+                .bind(data)
+                .bind(next)
+                .execute()
+                .await
+        })
+        .await?;
         Ok(())
     }
 
     /// Notes that what an upload wrote is to be removed; `false` if it is complete, and belongs to its image.
     pub async fn discard(&self, data: Id) -> Result<bool, Error> {
-        retrying(async || {
-            Ok(in_transaction!(self.db, |tx| {
-                sqlx::query("UPDATE image_data SET state = 'deleting' WHERE id = $1 AND state = 'uploading'")
-                    .bind(data)
-                    .execute(&mut *tx)
-                    .await?;
-                let stored = "SELECT EXISTS (SELECT 1 FROM image_data WHERE id = $1 AND state = 'stored')";
-                let is_stored: bool = sqlx::query_scalar(stored).bind(data).fetch_one(&mut *tx).await?;
-                !is_stored
-            }))
-        })
-        .await
+        Ok(retrying(|| self.try_discard(data)).await?)
+    }
+
+    async fn try_discard(&self, data: Id) -> Result<bool, db::Error> {
+        let mut tx = self.db.begin().await?;
+        discard(&mut tx, data).await?;
+        let is_stored: bool = tx
+            .query_scalar("SELECT EXISTS (SELECT 1 FROM image_data WHERE id = $1 AND state = 'stored')")
+            .bind(data)
+            .fetch_one()
+            .await?;
+        tx.commit().await?;
+        Ok(!is_stored)
     }
 
     /// Forgets data that have been removed.
     pub async fn forget_data(&self, data: Id) -> Result<(), Error> {
-        execute!(self.db, "DELETE FROM image_data WHERE id = $1 AND state = 'deleting'", data);
+        retrying(async || {
+            let mut connection = self.db.writer().await?;
+            let query = connection.query("DELETE FROM image_data WHERE id = $1 AND state = 'deleting'");
+            query.bind(data).execute().await
+        })
+        .await?;
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! The history of images: pages of it, and images as they were.
 
 use chassis::{
-    db::Dialect as _,
+    db::{self, Pick as _, Transaction},
     on_db,
     page::{Direction, Key, Order, Page, Placed, Read},
 };
 use common::id::Id;
-use sqlx::QueryBuilder;
+use sqlx::{QueryBuilder, types::Json};
 
 use super::{
     Store,
@@ -17,7 +17,7 @@ use crate::{
     image::{
         Image, Visibility,
         access::PolicyTarget,
-        history::{Entry, replay},
+        history::{Entry, Revision, replay},
     },
     list::RevisionOrder,
 };
@@ -54,6 +54,25 @@ impl HistoryAccess {
     }
 }
 
+/// Adds a revision to the history; `false` if that revision exists.
+pub(super) async fn insert_revision(tx: &mut Transaction, revision: &Revision) -> Result<bool, db::Error> {
+    let inserted = tx
+        .query(
+            "INSERT INTO image_revisions (image_id, revision, create_time, user_id, project_id, action, changes) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (image_id, revision) DO NOTHING",
+        )
+        .bind(revision.image_id)
+        .bind(revision.revision)
+        .bind(revision.create_time)
+        .bind(&revision.actor.user_id)
+        .bind(&revision.actor.project_id)
+        .bind(revision.action.as_str())
+        .bind(Json(&revision.changes))
+        .execute()
+        .await?;
+    Ok(inserted > 0)
+}
+
 impl Store {
     /// The image as it was at `revision`, or at its last one before that; `None` if there is no such image. Made from the
     /// whole image that was kept last before, and of the revisions behind it as many at a time as an answer holds.
@@ -82,24 +101,29 @@ impl Store {
 
     /// The whole image that was kept at this revision, or last before it.
     async fn base(&self, id: Id, revision: i64) -> Result<Option<Image>, Error> {
-        let row: Option<BaseRow> = on_db!(self.db, |connection| {
-            sqlx::query_as(
+        let row: Option<BaseRow> = self
+            .db
+            .reader()
+            .await?
+            .query_as(
                 "SELECT image_id, revision, create_time, update_time, changes FROM image_bases \
                  WHERE image_id = $1 AND revision <= $2 ORDER BY revision DESC LIMIT 1",
             )
             .bind(id)
             .bind(revision)
-            .fetch_optional(connection)
-            .await?
-        });
+            .fetch_optional()
+            .await?;
         row.map(Image::try_from).transpose()
     }
 
     /// To whom an image belongs and shows itself now, and from when on it is shared with `project`; also of one that was
     /// deleted, and `None` of one that never was.
     pub async fn past(&self, id: Id, project: &str) -> Result<Option<HistoryAccess>, Error> {
-        let row: Option<PastRow> = on_db!(self.db, |connection| {
-            sqlx::query_as(
+        let row: Option<PastRow> = self
+            .db
+            .reader()
+            .await?
+            .query_as(
                 "SELECT first.image_id, COALESCE(images.owner, (SELECT last.owner FROM image_owners last \
                  WHERE last.image_id = first.image_id ORDER BY last.revision DESC LIMIT 1), '') AS owner, \
                  images.visibility, (SELECT image_revision FROM image_members \
@@ -109,9 +133,8 @@ impl Store {
             )
             .bind(id)
             .bind(project)
-            .fetch_optional(connection)
-            .await?
-        });
+            .fetch_optional()
+            .await?;
         row.map(HistoryAccess::try_from).transpose()
     }
 

@@ -1,10 +1,10 @@
 //! Members in the database.
 
-use chassis::{db::retrying, in_transaction, on_db};
+use chassis::db::retrying;
 use chrono::{DateTime, Utc};
 use common::id::Id;
 
-use super::{Store, rows::MemberRow, statements::execute};
+use super::{Store, rows::MemberRow};
 use crate::{
     error::Error,
     image::member::{MEMBER_LIMIT, Member, MemberId, MemberStatus},
@@ -13,30 +13,34 @@ use crate::{
 impl Store {
     /// Every member of an image, in the order they were added.
     pub async fn members(&self, image_id: Id) -> Result<Vec<Member>, Error> {
-        let rows: Vec<MemberRow> = on_db!(self.db, |connection| {
-            sqlx::query_as(
+        let rows: Vec<MemberRow> = self
+            .db
+            .reader()
+            .await?
+            .query_as(
                 "SELECT image_id, member_id, status, create_time, update_time FROM image_members \
                  WHERE image_id = $1 ORDER BY create_time, member_id",
             )
             .bind(image_id)
-            .fetch_all(connection)
-            .await?
-        });
+            .fetch_all()
+            .await?;
         rows.into_iter().map(Member::try_from).collect()
     }
 
     /// One member of an image.
     pub async fn member(&self, image_id: Id, member_id: &MemberId) -> Result<Option<Member>, Error> {
-        let row: Option<MemberRow> = on_db!(self.db, |connection| {
-            sqlx::query_as(
+        let row: Option<MemberRow> = self
+            .db
+            .reader()
+            .await?
+            .query_as(
                 "SELECT image_id, member_id, status, create_time, update_time FROM image_members \
                  WHERE image_id = $1 AND member_id = $2",
             )
             .bind(image_id)
             .bind(member_id.as_str())
-            .fetch_optional(connection)
-            .await?
-        });
+            .fetch_optional()
+            .await?;
         row.map(Member::try_from).transpose()
     }
 
@@ -46,20 +50,23 @@ impl Store {
     }
 
     async fn try_insert_member(&self, member: &Member) -> Result<(), Error> {
-        in_transaction!(self.db, |tx| {
-            // Takes the image's lock, so that members are counted and added one at a time.
-            let locked = sqlx::query("UPDATE images SET revision = revision WHERE id = $1")
-                .bind(member.image_id)
-                .execute(&mut *tx)
-                .await?;
-            if locked.rows_affected() == 0 {
-                return Err(Error::NotFound(member.image_id));
-            }
-            let (count,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM image_members WHERE image_id = $1")
-                .bind(member.image_id)
-                .fetch_one(&mut *tx)
-                .await?;
-            let inserted = sqlx::query(
+        let mut tx = self.db.begin().await?;
+        // Takes the image's lock, so that members are counted and added one at a time.
+        let locked = tx
+            .query("UPDATE images SET revision = revision WHERE id = $1")
+            .bind(member.image_id)
+            .execute()
+            .await?;
+        if locked == 0 {
+            return Err(Error::NotFound(member.image_id));
+        }
+        let count: i64 = tx
+            .query_scalar("SELECT COUNT(*) FROM image_members WHERE image_id = $1")
+            .bind(member.image_id)
+            .fetch_one()
+            .await?;
+        let inserted = tx
+            .query(
                 "INSERT INTO image_members (image_id, member_id, status, create_time, update_time, image_create_time, \
                  image_revision) SELECT id, $2, $3, $4, $5, create_time, revision FROM images WHERE id = $1 \
                  ON CONFLICT (image_id, member_id) DO NOTHING",
@@ -69,17 +76,16 @@ impl Store {
             .bind(member.status.as_str())
             .bind(member.create_time)
             .bind(member.update_time)
-            .execute(&mut *tx)
+            .execute()
             .await?;
-            if inserted.rows_affected() == 0 {
-                return Err(Error::MemberExists { id: member.image_id, member_id: member.member_id.clone() });
-            }
-            let attempted = usize::try_from(count).unwrap_or_default() + 1;
-            if attempted > MEMBER_LIMIT {
-                return Err(Error::Quota { resource: "members", attempted, maximum: MEMBER_LIMIT });
-            }
-        });
-        Ok(())
+        if inserted == 0 {
+            return Err(Error::MemberExists { id: member.image_id, member_id: member.member_id.clone() });
+        }
+        let attempted = usize::try_from(count).unwrap_or_default() + 1;
+        if attempted > MEMBER_LIMIT {
+            return Err(Error::Quota { resource: "members", attempted, maximum: MEMBER_LIMIT });
+        }
+        Ok(tx.commit().await?)
     }
 
     /// Sets the status of a member; `false` if there is no such member.
@@ -90,27 +96,37 @@ impl Store {
         status: MemberStatus,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let updated = execute!(
-            self.db,
-            "UPDATE image_members SET status = $3, \
-             update_time = CASE WHEN update_time > $4 THEN update_time ELSE $4 END \
-             WHERE image_id = $1 AND member_id = $2",
-            image_id,
-            member_id.as_str(),
-            status.as_str(),
-            now
-        );
+        let updated = retrying(async || {
+            let mut connection = self.db.writer().await?;
+            connection
+                .query(
+                    "UPDATE image_members SET status = $3, \
+                     update_time = CASE WHEN update_time > $4 THEN update_time ELSE $4 END \
+                     WHERE image_id = $1 AND member_id = $2",
+                )
+                .bind(image_id)
+                .bind(member_id.as_str())
+                .bind(status.as_str())
+                .bind(now)
+                .execute()
+                .await
+        })
+        .await?;
         Ok(updated > 0)
     }
 
     /// Removes a member; `false` if there is no such member.
     pub async fn delete_member(&self, image_id: Id, member_id: &MemberId) -> Result<bool, Error> {
-        let deleted = execute!(
-            self.db,
-            "DELETE FROM image_members WHERE image_id = $1 AND member_id = $2",
-            image_id,
-            member_id.as_str()
-        );
+        let deleted = retrying(async || {
+            let mut connection = self.db.writer().await?;
+            connection
+                .query("DELETE FROM image_members WHERE image_id = $1 AND member_id = $2")
+                .bind(image_id)
+                .bind(member_id.as_str())
+                .execute()
+                .await
+        })
+        .await?;
         Ok(deleted > 0)
     }
 }

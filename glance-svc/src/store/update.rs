@@ -11,7 +11,6 @@ use chassis::{
     caller::Actor,
     db::{self, Db, Many, all_or_each},
     group::{BatchLimits, Group},
-    in_transaction,
 };
 use chrono::{DateTime, Utc};
 use common::id::Id;
@@ -22,22 +21,15 @@ use super::{
 };
 use crate::{error::Error, image::Image};
 
-/// Runs a statement for rows, if there are any.
-macro_rules! write_rows {
-    ($connection:expr, $statement:expr, $rows:expr) => {
-        if !$rows.is_empty() {
-            sqlx::query($statement).bind(chassis::db::json(&$rows)).execute(&mut *$connection).await?;
-        }
-    };
-}
-
 mod drafts;
-mod postgres;
+mod lock;
 mod rows;
-mod sqlite;
+mod write;
 
 use drafts::Drafts;
-use rows::{LockedRow, Rows};
+use lock::lock;
+use rows::Rows;
+use write::write;
 
 /// As many updates as share a transaction, which may all be of large images; and how long the next transaction waits
 /// for the one before it: while that waits for the disk or for another replica's lock, it may go on.
@@ -80,21 +72,6 @@ impl PendingEdit {
         let is_waiting = self.caller.strong_count() > 0;
         is_waiting.then_some(&*self.edit).ok_or(Error::Database(db::Error::Unavailable(None)))
     }
-}
-
-/// A transaction that updates images.
-trait Transaction {
-    /// Locks images and reads them as they are under the lock, and with which of `projects` they are shared.
-    /// Only small images are whole, and those of `whole`.
-    async fn lock(
-        &mut self,
-        ids: &Many<Id>,
-        projects: &Many<String>,
-        whole: &Many<Id>,
-    ) -> Result<Vec<LockedRow>, sqlx::Error>;
-
-    /// Writes what became of them.
-    async fn write(&mut self, rows: &Rows<'_>) -> Result<(), sqlx::Error>;
 }
 
 /// None if the image is large, and there is no room for that.
@@ -148,28 +125,28 @@ async fn make(db: &Db, batch: &[PendingEdit]) -> Result<Vec<Outcome>, db::Error>
     let projects = Many(projects.into_iter().cloned().collect());
     let whole = batch.iter().filter(|asked| asked.has_room).map(|asked| asked.edit.id);
     let whole = Many(whole.collect());
-    Ok(in_transaction!(db, |tx| {
-        let mut drafts = Drafts::new(tx.lock(&ids, &projects, &whole).await?);
-        let mut outcomes = Vec::with_capacity(batch.len());
-        for asked in batch {
-            let Edit { id, step, .. } = *asked.edit;
-            if drafts.is_too_large(id) {
-                outcomes.push(Ok(None));
-                continue;
+    let mut tx = db.begin().await?;
+    let mut drafts = Drafts::new(lock(&mut tx, &ids, &projects, &whole).await?);
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for asked in batch {
+        let Edit { id, step, .. } = *asked.edit;
+        if drafts.is_too_large(id) {
+            outcomes.push(Ok(None));
+            continue;
+        }
+        outcomes.push(match asked.edit().and_then(|edit| drafts.revise(edit)) {
+            Ok(revised) if revised.is_as_before() => drafts.image(id).map(Some),
+            Ok(revised) => {
+                let is_taken = take_step(&mut tx, id, step).await?;
+                is_taken.then(|| Some(drafts.accept(revised))).ok_or(Error::UploadLost(id))
             }
-            outcomes.push(match asked.edit().and_then(|edit| drafts.revise(edit)) {
-                Ok(revised) if revised.is_as_before() => drafts.image(id).map(Some),
-                Ok(revised) => {
-                    let is_taken = take_step!(tx, id, step);
-                    is_taken.then(|| Some(drafts.accept(revised))).ok_or(Error::UploadLost(id))
-                }
-                Err(refused) => Err(refused),
-            });
-        }
-        if drafts.are_as_before() {
-            return Ok(outcomes);
-        }
-        tx.write(&Rows::of(&drafts)).await?;
-        outcomes
-    }))
+            Err(refused) => Err(refused),
+        });
+    }
+    if drafts.are_as_before() {
+        return Ok(outcomes);
+    }
+    write(&mut tx, &Rows::of(&drafts)).await?;
+    tx.commit().await?;
+    Ok(outcomes)
 }

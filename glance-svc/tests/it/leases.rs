@@ -4,12 +4,12 @@
 use std::{future::poll_fn, pin::pin, task::Poll};
 
 use chassis::{
-    db::{self, Db, Engine as _, Leased, Migrations, Pools},
-    in_transaction, on_both_databases, on_db, on_writer,
+    db::{self, ByDialect, Db, Migrations, Pools},
+    on_both_databases,
     testing::TestDb,
 };
 use sqlx::{
-    Connection as _, Executor as _, PgConnection, Postgres, Sqlite, SqliteConnection, migrate::Migrator,
+    Connection as _, Executor as _, PgConnection, Postgres, SqliteConnection, migrate::Migrator,
     pool::PoolOptions,
 };
 use tokio::task::yield_now;
@@ -45,34 +45,27 @@ impl Notes {
     }
 
     async fn make_table(&self) -> Result<(), db::Error> {
-        on_writer!(self.db, |connection| {
-            connection.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY)").await?;
-        });
-        Ok(())
+        let mut connection = self.db.writer().await?;
+        connection.query("CREATE TABLE notes (id BIGINT PRIMARY KEY)").execute().await.map(drop)
     }
 
     /// One statement that commits by itself.
     async fn note(&self, id: i64) -> Result<(), db::Error> {
-        on_writer!(self.db, |connection| {
-            sqlx::query("INSERT INTO notes (id) VALUES ($1)").bind(id).execute(connection).await?;
-        });
-        Ok(())
+        let mut connection = self.db.writer().await?;
+        connection.query("INSERT INTO notes (id) VALUES ($1)").bind(id).execute().await.map(drop)
     }
 
     /// Both of them, or none.
     async fn note_two(&self, ids: [i64; 2]) -> Result<(), db::Error> {
-        in_transaction!(self.db, |tx| {
-            for id in ids {
-                sqlx::query("INSERT INTO notes (id) VALUES ($1)").bind(id).execute(&mut *tx).await?;
-            }
-        });
-        Ok(())
+        let mut tx = self.db.begin().await?;
+        for id in ids {
+            tx.query("INSERT INTO notes (id) VALUES ($1)").bind(id).execute().await?;
+        }
+        tx.commit().await
     }
 
     async fn read(&self) -> Result<Vec<i64>, db::Error> {
-        Ok(on_db!(self.db, |connection| {
-            sqlx::query_scalar("SELECT id FROM notes ORDER BY id").fetch_all(connection).await?
-        }))
+        self.db.reader().await?.query_scalar("SELECT id FROM notes ORDER BY id").fetch_all().await
     }
 
     /// What others see.
@@ -224,10 +217,7 @@ async fn sqlx_itself_loses_sight_of_a_transaction() {
 /// As SQLite does when the disk is full, or memory is short.
 async fn a_transaction_that_the_database_has_ended_is_not_gone_on_with(test: TestDb) {
     let notes = Notes::open(&test.url, &test.url).await;
-    match notes.db.transaction().await.unwrap() {
-        Leased::Sqlite(mut lease) => Sqlite::run(&mut lease, "ROLLBACK").await.unwrap(),
-        Leased::Postgres(mut lease) => Postgres::run(&mut lease, "ROLLBACK").await.unwrap(),
-    }
+    notes.db.begin().await.unwrap().query("ROLLBACK").execute().await.unwrap();
     notes.are_sound(0).await;
 }
 
@@ -235,11 +225,10 @@ async fn a_panic_in_a_transaction_leaves_nothing_behind(test: TestDb) {
     let notes = Notes::open(&test.url, &test.url).await;
     let db = notes.db.clone();
     let panicked = tokio::spawn(async move {
-        in_transaction!(db, |tx| {
-            sqlx::query("INSERT INTO notes (id) VALUES (-2)").execute(&mut *tx).await?;
-            assert_eq!(db.oldest_transaction(), std::time::Duration::MAX, "it panics");
-        });
-        Ok::<_, db::Error>(())
+        let mut tx = db.begin().await?;
+        tx.query("INSERT INTO notes (id) VALUES (-2)").execute().await?;
+        assert_eq!(db.oldest_transaction(), std::time::Duration::MAX, "it panics");
+        tx.commit().await
     });
     assert!(panicked.await.unwrap_err().is_panic());
     notes.are_sound(0).await;
@@ -247,25 +236,16 @@ async fn a_panic_in_a_transaction_leaves_nothing_behind(test: TestDb) {
 
 async fn a_connection_may_be_left_outside_of_the_runtime(test: TestDb) {
     let notes = Notes::open(&test.url, &test.url).await;
-    let leased = notes.db.transaction().await.unwrap();
-    std::thread::spawn(move || drop(leased)).join().unwrap();
+    let tx = notes.db.begin().await.unwrap();
+    std::thread::spawn(move || drop(tx)).join().unwrap();
     notes.are_sound(0).await;
 }
 
 /// The database is full for this connection, or lets it read only; another one may write.
 async fn cannot_write(notes: &Notes) {
-    let statement = "PRAGMA max_page_count = 1";
-    let read_only = "SET default_transaction_read_only = on";
-    match notes.db.writer().await.unwrap() {
-        Leased::Sqlite(mut lease) => {
-            Sqlite::run(&mut lease, statement).await.unwrap();
-            lease.end();
-        }
-        Leased::Postgres(mut lease) => {
-            Postgres::run(&mut lease, read_only).await.unwrap();
-            lease.end();
-        }
-    }
+    let statement =
+        ByDialect { sqlite: "PRAGMA max_page_count = 1", postgres: "SET default_transaction_read_only = on" };
+    notes.db.writer().await.unwrap().query(statement).execute().await.unwrap();
 }
 
 async fn a_connection_that_cannot_write_any_more_is_not_used_again(test: TestDb) {
@@ -274,21 +254,15 @@ async fn a_connection_that_cannot_write_any_more_is_not_used_again(test: TestDb)
                         INSERT INTO notes (id) SELECT id FROM n";
     let notes = Notes::open(&test.url, &test.url).await;
     cannot_write(&notes).await;
-    let by_itself = async {
-        on_writer!(notes.db, |connection| {
-            sqlx::query(MANY).execute(connection).await?;
-        });
-        Ok::<_, db::Error>(())
-    };
-    assert!(matches!(by_itself.await, Err(db::Error::Unavailable(Some(_)))));
+    let mut connection = notes.db.writer().await.unwrap();
+    let by_itself = connection.query(MANY).execute().await;
+    assert!(matches!(by_itself, Err(db::Error::Unavailable(Some(_)))));
+    drop(connection);
     notes.are_sound(0).await;
     cannot_write(&notes).await;
-    let in_transaction = async {
-        in_transaction!(notes.db, |tx| {
-            sqlx::query(MANY).execute(&mut *tx).await?;
-        });
-        Ok::<_, db::Error>(())
-    };
-    assert!(matches!(in_transaction.await, Err(db::Error::Unavailable(Some(_)))));
+    let mut tx = notes.db.begin().await.unwrap();
+    let in_transaction = tx.query(MANY).execute().await;
+    assert!(matches!(in_transaction, Err(db::Error::Unavailable(Some(_)))));
+    drop(tx);
     notes.are_sound(10).await;
 }

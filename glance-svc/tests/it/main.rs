@@ -5,6 +5,7 @@ mod access;
 mod attributes;
 mod batch;
 mod concurrency;
+mod connections;
 mod create;
 mod data;
 mod database;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chassis::{
     caller::Actor,
-    db::{Dialect as _, Many, Micros, json, retrying},
+    db::{Many, Micros, Pick as _, json, retrying},
     in_transaction,
 };
 use chrono::{DateTime, Utc};

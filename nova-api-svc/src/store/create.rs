@@ -8,7 +8,7 @@ use std::{
 };
 
 use chassis::{
-    db::{self, Db, Dialect as _, Many, all_or_each, json},
+    db::{self, Db, Many, Pick as _, all_or_each, json},
     group::{BatchLimits, Group},
     in_transaction, on_db, on_writer,
 };

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use chassis::{db::Dialect as _, in_transaction, on_db};
+use chassis::{db::Pick as _, in_transaction, on_db};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{id::Id, image::NewImage};
 

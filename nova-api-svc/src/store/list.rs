@@ -4,7 +4,7 @@
 //! instance was made of is asked of the records; the page is then merged from the records that match.
 
 use chassis::{
-    db::{Dialect, Error as DbError, Micros},
+    db::{Error as DbError, Micros, Pick as _},
     on_db,
     page::{Key, Page, Read},
 };

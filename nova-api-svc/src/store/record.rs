@@ -6,7 +6,7 @@ use std::{
 };
 
 use chassis::{
-    db::{Dialect as _, Many},
+    db::{Many, Pick as _},
     on_db,
 };
 use common::{flavor::Flavor, id::Id, system_metadata::SystemMetadata};

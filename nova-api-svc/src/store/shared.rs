@@ -7,7 +7,7 @@ use std::{
 };
 
 use chassis::{
-    db::{Dialect as _, Error as DbError, Many},
+    db::{Error as DbError, Many, Pick as _},
     on_db,
     page::{MAX_BYTES, Read},
 };

@@ -4,7 +4,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use chassis::{
-    db::{Dialect as _, Error as DbError, Many, retrying},
+    db::{Error as DbError, Many, Pick as _, retrying},
     in_transaction, on_db,
 };
 use chrono::{DateTime, TimeDelta, Utc};
