@@ -1,9 +1,8 @@
 //! One SQL text, two databases: SQLite (embedded, the default) and PostgreSQL (production), chosen by the URL.
 //!
-//! A store writes its statements once, in [`on_db!`](crate::on_db) and
-//! [`in_transaction!`](crate::in_transaction), whose bodies are compiled for both drivers. What differs between
-//! the databases (types, views) lives in the migrations; a statement that must differ is
-//! picked by its connection ([`Dialect`]).
+//! A store writes its statements once, for a [`Connection`] or a [`Transaction`], whichever of the two drivers is behind
+//! it. What differs between the databases (types, views) lives in the migrations; a statement that must differ has a text
+//! for each ([`ByDialect`]).
 
 use std::{
     sync::{
@@ -26,7 +25,6 @@ mod error;
 mod file;
 mod heartbeat;
 mod lease;
-mod macros;
 mod micros;
 mod migrations;
 mod open;
@@ -42,19 +40,19 @@ mod value;
 pub use builder::{QueryBuilder, Separated};
 pub use connection::{Connection, Transaction};
 pub use error::{Error, Transient, all_or_each, retrying};
-pub use lease::{Engine, Lease, Leased};
 pub use micros::Micros;
 pub use migrations::{Migrations, OpenError};
 pub use query::Query;
 pub use row::FromRow;
 pub use rows::{as_micros, as_text, json};
-pub use sql::{ByDialect, Dialect, Pick, Sql};
+pub use sql::{ByDialect, Dialect, Sql};
 pub use value::{Many, Value};
 
 use collector::Database;
 use condition::{Condition, WriteProbe};
 use error::is_unavailable;
 use file::DatabaseFile;
+use lease::{Engine, Lease};
 use migrations::{is_busy, migrate_postgres, migrate_sqlite, tolerant};
 use open::{open_postgres, open_sqlite};
 use pooler::mixes_sessions;
@@ -244,21 +242,6 @@ impl Db {
 
     fn pools_for(&self, needed: Condition) -> Result<&Pools, Error> {
         if *self.0.condition.borrow() >= needed { Ok(&self.0.pools) } else { Err(Error::Unavailable(None)) }
-    }
-
-    #[doc(hidden)]
-    pub async fn leased_reader(&self) -> Result<Leased, Error> {
-        Ok(self.reader().await?.0)
-    }
-
-    #[doc(hidden)]
-    pub async fn leased_writer(&self) -> Result<Leased, Error> {
-        Ok(self.writer().await?.0)
-    }
-
-    #[doc(hidden)]
-    pub async fn transaction(&self) -> Result<Leased, Error> {
-        Ok(self.begin().await?.into_leased())
     }
 
     /// Closes every connection.

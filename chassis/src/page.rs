@@ -5,9 +5,8 @@
 
 use chrono::{DateTime, Datelike as _, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use crate::db::Micros;
+use crate::db::{Micros, QueryBuilder};
 use common::{id::Id, violations::Violations};
 
 mod order;
@@ -81,16 +80,9 @@ impl Key {
     }
 
     /// Adds the value to a statement.
-    pub fn push_bind<DB: Database>(&self, query: &mut QueryBuilder<DB>)
-    where
-        for<'q> String: Encode<'q, DB> + Type<DB>,
-        for<'q> i64: Encode<'q, DB> + Type<DB>,
-        for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
-        for<'q> Micros: Encode<'q, DB> + Type<DB>,
-        for<'q> Id: Encode<'q, DB> + Type<DB>,
-    {
+    pub fn push_bind(&self, query: &mut QueryBuilder) {
         match self {
-            Self::Text(text) => query.push_bind(text.clone()),
+            Self::Text(text) => query.push_bind(text),
             Self::Integer(number) => query.push_bind(*number),
             Self::Time(time) => query.push_bind(*time),
             Self::Micros(time) => query.push_bind(Micros(*time)),
@@ -127,16 +119,12 @@ impl<K: SortKey> Page<K> {
         Self { size: size.min(MAX_SIZE), order, after, fingerprint: String::new() }
     }
 
-    /// Adds the condition that an item comes after the previous page; returns whether it added one.
-    pub fn push_after<DB: Database>(&self, query: &mut QueryBuilder<DB>) -> bool
-    where
-        for<'q> String: Encode<'q, DB> + Type<DB>,
-        for<'q> i64: Encode<'q, DB> + Type<DB>,
-        for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
-        for<'q> Micros: Encode<'q, DB> + Type<DB>,
-        for<'q> Id: Encode<'q, DB> + Type<DB>,
-    {
-        let Some(after) = &self.after else { return false };
+    /// Adds the condition that an item comes after the previous page, which all do on the first page.
+    pub fn push_after(&self, query: &mut QueryBuilder) {
+        let Some(after) = &self.after else {
+            query.push("TRUE");
+            return;
+        };
         query.push("(");
         for range in 0..self.ranges() {
             query.push(if range == 0 { "" } else { " OR " });
@@ -152,7 +140,6 @@ impl<K: SortKey> Page<K> {
             });
             after[0].push_bind(query);
         }
-        true
     }
 
     /// How many ranges of an index in the order of the list hold the items after the previous page: one for each time
@@ -163,14 +150,7 @@ impl<K: SortKey> Page<K> {
     }
 
     /// Adds the condition that an item is in one of the [`Page::ranges`]; on the first page, all items are.
-    pub fn push_range<DB: Database>(&self, query: &mut QueryBuilder<DB>, range: usize)
-    where
-        for<'q> String: Encode<'q, DB> + Type<DB>,
-        for<'q> i64: Encode<'q, DB> + Type<DB>,
-        for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
-        for<'q> Micros: Encode<'q, DB> + Type<DB>,
-        for<'q> Id: Encode<'q, DB> + Type<DB>,
-    {
+    pub fn push_range(&self, query: &mut QueryBuilder, range: usize) {
         let (Some(after), Some(run)) = (&self.after, self.runs().nth(range)) else {
             query.push("TRUE");
             return;
@@ -204,7 +184,7 @@ impl<K: SortKey> Page<K> {
     }
 
     /// Adds the order.
-    pub fn push_order<DB: Database>(&self, query: &mut QueryBuilder<DB>) {
+    pub fn push_order(&self, query: &mut QueryBuilder) {
         query.push(" ORDER BY ");
         for (index, (key, direction)) in self.order.keys().iter().enumerate() {
             query.push(if index == 0 { "" } else { ", " }).push(key.sql()).push(match direction {
@@ -215,10 +195,7 @@ impl<K: SortKey> Page<K> {
     }
 
     /// Adds the limit: one more than the page, to see whether there is a next page.
-    pub fn push_limit<DB: Database>(&self, query: &mut QueryBuilder<DB>)
-    where
-        for<'q> i64: Encode<'q, DB> + Type<DB>,
-    {
+    pub fn push_limit(&self, query: &mut QueryBuilder) {
         query.push(" LIMIT ").push_bind(i64::try_from(self.size + 1).unwrap_or(i64::MAX));
     }
 
@@ -226,12 +203,15 @@ impl<K: SortKey> Page<K> {
     /// its `place` in the order of the list; `fits`, whether an answer holds it, as it always does the first; and
     /// `is_looked_at`, whether it fits or is the first that does not. A database knows these before it reads what is
     /// large, and whoever reads that puts it in its place ([`Placed`]): the database would copy all of it to sort it.
-    pub fn push_sized<DB: Database>(&self, query: &mut QueryBuilder<DB>, key: &'static str) {
+    pub fn push_sized(&self, query: &mut QueryBuilder, key: &'static str) {
         query
             .push("sized AS (SELECT page_key, place, total <= ")
-            .push(MAX_BYTES)
+            .push_number(MAX_BYTES)
             .push(" OR place = 1 AS fits, ");
-        query.push("total - bytes <= ").push(MAX_BYTES).push(" OR place <= 2 AS is_looked_at FROM (SELECT ");
+        query
+            .push("total - bytes <= ")
+            .push_number(MAX_BYTES)
+            .push(" OR place <= 2 AS is_looked_at FROM (SELECT ");
         query.push(key).push(" AS page_key, bytes, ROW_NUMBER() OVER listed AS place, ");
         query.push("SUM(bytes) OVER listed AS total FROM page WINDOW listed AS (");
         self.push_order(query);

@@ -12,9 +12,8 @@ impl Db {
         match self.pools()? {
             Pools::Sqlite { .. } => Ok(clock::now()),
             Pools::Postgres { .. } => {
-                let now: DateTime<Utc> = crate::on_db!(self, |connection| {
-                    sqlx::query_scalar("SELECT now()").fetch_one(connection).await?
-                });
+                let now: DateTime<Utc> =
+                    self.reader().await?.query_scalar("SELECT now()").fetch_one().await?;
                 Ok(now.trunc_subsecs(6))
             }
         }

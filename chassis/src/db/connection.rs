@@ -6,11 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::Pool;
+use sqlx::{Pool, Postgres, Sqlite};
 
 use super::{
-    Db, Dialect, Engine, Error, FromRow, Lease, Leased, Pools, Query, QueryBuilder, Sql,
-    condition::Condition, row::Row,
+    Db, Dialect, Engine, Error, FromRow, Lease, Pools, Query, QueryBuilder, Sql, condition::Condition,
+    row::Row,
 };
 
 /// A connection, for statements that commit by themselves. When it is dropped, it goes back to its pool: at once if its
@@ -18,6 +18,13 @@ use super::{
 /// holding one: with all connections held that way, everybody would wait.
 #[derive(Debug)]
 pub struct Connection(pub(super) Leased);
+
+/// A connection on loan, of either driver.
+#[derive(Debug)]
+pub(super) enum Leased {
+    Sqlite(Lease<Sqlite>),
+    Postgres(Lease<Postgres>),
+}
 
 /// A connection with an open transaction, which is rolled back unless it is committed: also when its future is dropped,
 /// at whatever await.
@@ -66,12 +73,6 @@ impl Transaction {
             Leased::Sqlite(lease) => lease.commit().await,
             Leased::Postgres(lease) => lease.commit().await,
         }
-    }
-}
-
-impl Transaction {
-    pub(super) fn into_leased(self) -> Leased {
-        self.0.0
     }
 }
 

@@ -68,14 +68,14 @@ impl Db {
         match &self.0.pools {
             Pools::Sqlite { heartbeat, .. } => {
                 let mut lease = Lease::new(heartbeat.acquire().await?, transactions);
-                sqlx::query(ANY_MIGRATION).execute(&mut *lease).await?;
-                lease.end();
+                sqlx::query(ANY_MIGRATION).execute(lease.start()).await?;
+                lease.finish();
             }
             Pools::Postgres { heartbeat, .. } => {
                 let mut lease = Lease::new(heartbeat.acquire().await?, transactions);
-                sqlx::query(ANY_MIGRATION).execute(&mut *lease).await?;
-                self.0.transactions.look(&mut lease).await;
-                lease.end();
+                sqlx::query(ANY_MIGRATION).execute(lease.start()).await?;
+                self.0.transactions.look(lease.start()).await;
+                lease.finish();
             }
         }
         Ok(())
@@ -111,19 +111,19 @@ impl Db {
     /// Writes the way requests do, after those already waiting.
     async fn write(&self, writer: &SqlitePool) -> Result<(), sqlx::Error> {
         let mut lease = Lease::new(writer.acquire().await?, Arc::clone(&self.0.transactions));
-        sqlx::Sqlite::run(&mut lease, WRITE).await?;
-        lease.end();
+        sqlx::Sqlite::run(lease.start(), WRITE).await?;
+        lease.finish();
         Ok(())
     }
 
     /// Whether the session's server is a primary; where that is in doubt, whether it has space.
     async fn look_for_primary(&self, heartbeat: &PgPool, is_in_doubt: bool) -> Result<(), sqlx::Error> {
         let mut lease = Lease::new(heartbeat.acquire().await?, Arc::clone(&self.0.transactions));
-        sqlx::Postgres::run(&mut lease, sqlx::Postgres::IDLE).await?;
+        sqlx::Postgres::run(lease.start(), sqlx::Postgres::IDLE).await?;
         if is_in_doubt {
-            unless_not_permitted(sqlx::Postgres::run(&mut lease, TAKE_ROOM)).await?;
+            unless_not_permitted(sqlx::Postgres::run(lease.start(), TAKE_ROOM)).await?;
         }
-        lease.end();
+        lease.finish();
         Ok(())
     }
 }

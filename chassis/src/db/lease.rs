@@ -1,12 +1,7 @@
 //! Connections as they are handed out: whatever happens to the request that holds one, nobody who gets it next can
 //! end up in that request's transaction. See docs/decisions/0007-connections-are-proved-idle.md.
 
-use std::{
-    future::Future,
-    ops::{Deref, DerefMut},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use sqlx::{Database, Executor as _, PgConnection, Postgres, Sqlite, SqliteConnection, pool::PoolConnection};
 use tokio::{runtime::Handle, time::timeout};
@@ -31,7 +26,7 @@ macro_rules! writable {
 
 /// A database whose transactions we begin and end ourselves. The drivers count theirs, and their counts are wrong
 /// once a future is dropped, or once SQLite has rolled back by itself.
-pub trait Engine: Database {
+pub(super) trait Engine: Database {
     /// Begins a transaction.
     const BEGIN: &'static str;
 
@@ -86,21 +81,12 @@ impl Engine for Postgres {
     }
 }
 
-/// A connection of either database.
-#[derive(Debug)]
-pub enum Leased {
-    /// To SQLite.
-    Sqlite(Lease<Sqlite>),
-    /// To PostgreSQL.
-    Postgres(Lease<Postgres>),
-}
-
 /// A connection on loan. It returns to its pool as it is only if it is known to be idle: its last statement has
 /// succeeded, and its transaction, if it had one, was committed. If it is dropped in any other way (an error, a panic, a
 /// caller that has left, at whatever await), it goes back once it is proved that nothing is in progress and no
 /// transaction is open; if that fails or takes too long, it is closed.
 #[derive(Debug)]
-pub struct Lease<DB: Engine> {
+pub(super) struct Lease<DB: Engine> {
     /// None once it was returned.
     connection: Option<PoolConnection<DB>>,
     /// Set before BEGIN is sent.
@@ -128,33 +114,17 @@ impl<DB: Engine> Lease<DB> {
 
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.opened = Some(Transactions::open(&self.transactions));
-        DB::run(self.start(), DB::BEGIN).await
-    }
-
-    /// Commits the transaction. A caller that leaves before the answer does not learn whether it was committed.
-    pub async fn commit(mut self) -> Result<(), Error> {
-        DB::run(self.start(), "COMMIT").await?;
-        self.end();
+        DB::run(self.start(), DB::BEGIN).await?;
+        self.finish();
         Ok(())
     }
 
-    /// Returns the connection: all its statements have ended, and so has its transaction.
-    pub fn end(mut self) {
-        drop(self.connection.take());
-    }
-}
-
-impl<DB: Engine> Deref for Lease<DB> {
-    type Target = DB::Connection;
-
-    fn deref(&self) -> &DB::Connection {
-        self.connection.as_ref().expect("only what consumes the lease takes it")
-    }
-}
-
-impl<DB: Engine> DerefMut for Lease<DB> {
-    fn deref_mut(&mut self) -> &mut DB::Connection {
-        self.start()
+    /// Commits the transaction. A caller that leaves before the answer does not learn whether it was committed.
+    pub(super) async fn commit(mut self) -> Result<(), Error> {
+        DB::run(self.start(), "COMMIT").await?;
+        self.opened = None;
+        self.finish();
+        Ok(())
     }
 }
 

@@ -6,7 +6,8 @@ use sqlx::{
 use tokio_stream::StreamExt as _;
 
 use super::{
-    Connection, Error, Leased,
+    Connection, Error,
+    connection::Leased,
     row::Row,
     sql::Sql,
     value::{Arguments, Value, Values},

@@ -75,22 +75,3 @@ impl Sql {
         }
     }
 }
-
-/// Which of the two databases a connection of its driver leads to.
-#[doc(hidden)]
-pub trait Pick {
-    /// The text for this database.
-    fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str;
-}
-
-impl Pick for sqlx::SqliteConnection {
-    fn pick(&self, sqlite: &'static str, _: &'static str) -> &'static str {
-        sqlite
-    }
-}
-
-impl Pick for sqlx::PgConnection {
-    fn pick(&self, _: &'static str, postgres: &'static str) -> &'static str {
-        postgres
-    }
-}

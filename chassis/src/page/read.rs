@@ -1,8 +1,7 @@
 //! What is read for a page: no more than its answer can hold.
 
-use tokio_stream::{Stream, StreamExt as _};
-
 use super::{Key, MAX_BYTES, Page, SortKey};
+use crate::db::{self, Query};
 
 /// Items that were read for a page: one more than it has, to see whether there is a next page, or fewer if they are
 /// too large for one answer.
@@ -31,29 +30,47 @@ impl<T> Read<T> {
         Self { items: items.into_iter().map(|item| item.item).collect(), is_cut }
     }
 
-    /// Keeps as many items of a stream as fit into [`MAX_BYTES`] together, and at least one. The stream is read to
-    /// its end, so that its connection is free for the next statement; what does not fit is dropped as it arrives.
-    pub async fn within<E>(
-        stream: impl Stream<Item = Result<T, E>>,
-        bytes: impl Fn(&T) -> usize,
-    ) -> Result<Self, E> {
-        let mut stream = std::pin::pin!(stream);
-        let (mut items, mut total, mut is_cut) = (Vec::new(), 0, false);
-        while let Some(item) = stream.next().await {
-            let item = item?;
-            total += if is_cut { 0 } else { bytes(&item) };
-            is_cut |= total > MAX_BYTES && !items.is_empty();
-            if !is_cut {
-                items.push(item);
-            }
-        }
-        Ok(Self { items, is_cut })
+    /// Keeps as many rows of a query as fit into [`MAX_BYTES`] together, and at least one; what does not fit is dropped as
+    /// it arrives.
+    pub async fn within(query: Query<'_, T>, bytes: impl Fn(&T) -> usize) -> Result<Self, db::Error> {
+        let mut fitting = Fitting::default();
+        query
+            .for_each(|item| {
+                let bytes = bytes(&item);
+                fitting.add(item, bytes);
+            })
+            .await?;
+        Ok(fitting.read)
     }
 
     /// Converts each item.
     pub fn try_map<M, E>(self, make: impl FnMut(T) -> Result<M, E>) -> Result<Read<M>, E> {
         let items = self.items.into_iter().map(make).collect::<Result<_, _>>()?;
         Ok(Read { items, is_cut: self.is_cut })
+    }
+}
+
+/// Items that fit into [`MAX_BYTES`] together.
+#[derive(Debug)]
+pub(super) struct Fitting<T> {
+    pub(super) read: Read<T>,
+    bytes: usize,
+}
+
+impl<T> Default for Fitting<T> {
+    fn default() -> Self {
+        Self { read: Vec::new().into(), bytes: 0 }
+    }
+}
+
+impl<T> Fitting<T> {
+    /// Adds an item of so many bytes, if it fits and all before it did, or is the first.
+    pub(super) fn add(&mut self, item: T, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.read.is_cut |= self.bytes > MAX_BYTES && !self.read.items.is_empty();
+        if !self.read.is_cut {
+            self.read.items.push(item);
+        }
     }
 }
 

@@ -1,35 +1,19 @@
 //! The conditions of a list on columns, as SQL.
 
-use chassis::db::Micros;
+use chassis::db::{QueryBuilder, Value};
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
-use common::id::Id;
-use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use crate::list::{Comparison, Condition, ImageFilter};
 
 /// Adds the conditions of the filter on columns of `images`.
-pub(super) fn push<DB: Database>(query: &mut QueryBuilder<DB>, filter: &ImageFilter)
-where
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-    for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
-    for<'q> Micros: Encode<'q, DB> + Type<DB>,
-    for<'q> Id: Encode<'q, DB> + Type<DB>,
-{
+pub(super) fn push(query: &mut QueryBuilder, filter: &ImageFilter) {
     for condition in &filter.conditions {
         push_condition(query, condition);
     }
 }
 
 /// Adds one of them.
-pub(super) fn push_condition<DB: Database>(query: &mut QueryBuilder<DB>, condition: &Condition)
-where
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-    for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
-    for<'q> Micros: Encode<'q, DB> + Type<DB>,
-    for<'q> Id: Encode<'q, DB> + Type<DB>,
-{
+pub(super) fn push_condition(query: &mut QueryBuilder, condition: &Condition) {
     query.push(" AND ");
     match condition {
         Condition::Text(column, values) => push_one_of(query, column.sql(), values),
@@ -51,15 +35,12 @@ where
 }
 
 /// Compares with a whole second, as times are shown: a time within it is equal to it.
-fn push_second<DB: Database>(
-    query: &mut QueryBuilder<DB>,
+fn push_second(
+    query: &mut QueryBuilder,
     column: &'static str,
     comparison: Comparison,
     second: DateTime<Utc>,
-) where
-    for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
-    for<'q> Micros: Encode<'q, DB> + Type<DB>,
-{
+) {
     let next = second + TimeDelta::seconds(1);
     let (first, joint, last) = match comparison {
         Comparison::Equal => (Some((" >= ", second)), " AND ", Some((" < ", next))),
@@ -80,24 +61,19 @@ fn push_second<DB: Database>(
     query.push(")");
 }
 
-fn push_one_of<DB: Database, T>(query: &mut QueryBuilder<DB>, column: &'static str, values: &[T])
+fn push_one_of<T>(query: &mut QueryBuilder, column: &'static str, values: &[T])
 where
-    for<'q> T: Encode<'q, DB> + Type<DB> + Clone,
+    for<'a> &'a T: Value<'a>,
 {
     match values {
         [] => {
             query.push("FALSE");
         }
         [value] => {
-            query.push(column).push(" = ").push_bind(value.clone());
+            query.push(column).push(" = ").push_bind(value);
         }
         values => {
-            query.push(column).push(" IN (");
-            let mut separated = query.separated(", ");
-            for value in values {
-                separated.push_bind(value.clone());
-            }
-            query.push(")");
+            query.push(column).push(" IN ").push_list(values);
         }
     }
 }

@@ -1,12 +1,11 @@
 //! The history of images: pages of it, and images as they were.
 
 use chassis::{
-    db::{self, Pick as _, Transaction},
-    on_db,
+    db::{self, ByDialect, Transaction},
     page::{Direction, Key, Order, Page, Placed, Read},
 };
 use common::id::Id;
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 
 use super::{
     Store,
@@ -146,32 +145,31 @@ impl Store {
         page: &Page<RevisionOrder>,
         owner: Option<&str>,
     ) -> Result<Read<Entry>, Error> {
-        let rows: Vec<Placed<RevisionRow>> = on_db!(self.db, |connection| {
-            let bytes = connection.pick("octet_length(changes)", "octet_length(changes::text)");
-            let mut query = QueryBuilder::new("WITH page AS (SELECT revision, ");
-            query.push(bytes).push(" AS bytes FROM image_history WHERE ");
-            if page.push_after(&mut query) {
-                query.push(" AND ");
-            }
-            query.push("image_id = ").push_bind(id);
-            if let Some(owner) = owner {
-                query.push(" AND owner = ").push_bind(owner);
-                // What is before its time is not looked through.
-                query.push(" AND revision >= (SELECT MIN(revision) FROM image_owners WHERE image_id = ");
-                query.push_bind(id).push(" AND owner = ").push_bind(owner).push(")");
-            }
-            page.push_order(&mut query);
-            page.push_limit(&mut query);
-            query.push("), ");
-            page.push_sized(&mut query, "revision");
-            query.push(
-                " SELECT place, image_id, revision, create_time, user_id, project_id, action, \
-                 owner_before, CASE WHEN fits THEN changes END AS changes FROM sized CROSS JOIN image_history \
-                 WHERE is_looked_at AND revision = page_key AND image_id = ",
-            );
-            query.push_bind(id);
-            query.build_query_as().fetch_all(connection).await?
+        let mut query = self.db.builder("WITH page AS (SELECT revision, ");
+        query.push_by_dialect(ByDialect {
+            sqlite: "octet_length(changes)",
+            postgres: "octet_length(changes::text)",
         });
+        query.push(" AS bytes FROM image_history WHERE ");
+        page.push_after(&mut query);
+        query.push(" AND image_id = ").push_bind(id);
+        if let Some(owner) = owner {
+            query.push(" AND owner = ").push_bind(owner);
+            // What is before its time is not looked through.
+            query.push(" AND revision >= (SELECT MIN(revision) FROM image_owners WHERE image_id = ");
+            query.push_bind(id).push(" AND owner = ").push_bind(owner).push(")");
+        }
+        page.push_order(&mut query);
+        page.push_limit(&mut query);
+        query.push("), ");
+        page.push_sized(&mut query, "revision");
+        query.push(
+            " SELECT place, image_id, revision, create_time, user_id, project_id, action, \
+             owner_before, CASE WHEN fits THEN changes END AS changes FROM sized CROSS JOIN image_history \
+             WHERE is_looked_at AND revision = page_key AND image_id = ",
+        );
+        query.push_bind(id);
+        let rows: Vec<Placed<RevisionRow>> = self.db.reader().await?.query_as(query).fetch_all().await?;
         Read::placed(rows, RevisionRow::is_whole).try_map(Entry::try_from)
     }
 }

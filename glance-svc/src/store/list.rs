@@ -5,10 +5,7 @@
 //! names some is read along whatever is sparsest behind the page before; what a range does not say of an image is
 //! looked up by the image's id.
 
-use chassis::{
-    on_db,
-    page::{Direction, Page, Placed, Read},
-};
+use chassis::page::{Direction, Page, Placed, Read};
 use chrono::{DateTime, Utc};
 
 use super::{Store, rows::ImageRow};
@@ -50,11 +47,10 @@ impl Store {
             return Ok(Read::from(Vec::new()));
         }
         let way = self.way(&list).await?;
-        let rows: Vec<Placed<ImageRow>> = on_db!(self.db, |connection| {
-            let mut query = Statement::new(&list).page(&way);
-            // PostgreSQL is to plan it for these values; and there are too many different ones to remember.
-            query.build_query_as().persistent(false).fetch_all(connection).await?
-        });
+        let query = Statement::new(&list, self.db.builder("")).page(&way);
+        // PostgreSQL is to plan it for these values; and there are too many different ones to remember.
+        let rows: Vec<Placed<ImageRow>> =
+            self.db.reader().await?.query_as(query).persistent(false).fetch_all().await?;
         Read::placed(rows, ImageRow::is_whole).try_map(ListedImage::try_from)
     }
 
@@ -64,9 +60,9 @@ impl Store {
         if ways.len() == 1 {
             return Ok(ways.remove(0));
         }
-        let reached: Vec<(i32, Option<DateTime<Utc>>)> = on_db!(self.db, |connection| {
-            Statement::new(list).look_ahead(&ways).build_query_as().fetch_all(connection).await?
-        });
+        let query = Statement::new(list, self.db.builder("")).look_ahead(&ways);
+        let reached: Vec<(i32, Option<DateTime<Utc>>)> =
+            self.db.reader().await?.query_as(query).fetch_all().await?;
         Ok(ways.remove(list.sparsest(&reached)))
     }
 }

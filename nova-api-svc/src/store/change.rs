@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use chassis::{
     caller::Actor,
-    db::{Many, Micros, Pick as _, json, retrying},
-    in_transaction,
+    db::{self, Micros, Transaction, retrying},
 };
 use chrono::{DateTime, Utc};
 use common::id::Id;
@@ -16,72 +15,17 @@ use serde::Serialize;
 use super::{
     Store,
     claim::fingerprint,
-    history::insert_history,
-    job::{Job, Registration, micros},
-    jobs::{end_job, insert, insert_job, now, replace},
-    rows::{EntryRow, RecordRow},
-    statements::{insert_entries, insert_records, known_records, lock_projects, usage, write_records},
+    history::{NewEntry, insert_history},
+    job::{Job, Registration},
+    jobs::{end_job, insert_job},
+    quota::{lock_projects, usage},
+    write_records::write_records,
 };
 use crate::{
     error::Error,
-    instance::{Instance, Operation, Record, State, Step, Task, TaskState},
-    quota::{Quota, Usage},
+    instance::{Instance, Operation, Record, Step, Task, TaskState},
+    quota::Quota,
 };
-
-/// Writes the instance as it is after a change; whether it was what it was before.
-macro_rules! write_instance {
-    ($tx:ident, $change:expr) => {{
-        let Change { before, after, entry, .. } = $change;
-        let query = match after {
-            None => sqlx::query("DELETE FROM instances WHERE id = $1 AND revision = $2")
-                .bind(before.id)
-                .bind(before.revision),
-            Some(after) => sqlx::query(
-                "UPDATE instances SET revision = revision + 1, record_id = $3, state = $4, host = $5, \
-                 power_state = $6, compute = $7, update_time = $8 WHERE id = $1 AND revision = $2",
-            )
-            .bind(before.id)
-            .bind(before.revision)
-            .bind(after.record.id)
-            .bind(after.state.as_str())
-            .bind(&after.host)
-            .bind(after.power_state.as_str())
-            .bind(after.compute.as_str())
-            .bind(Micros(entry.time)),
-        };
-        query.execute(&mut *$tx).await?.rows_affected() == 1
-    }};
-}
-
-/// Writes what is being done with an instance.
-macro_rules! write_task {
-    ($tx:ident, $instance_id:expr, $task:expr) => {{
-        sqlx::query("DELETE FROM instance_tasks WHERE instance_id = $1")
-            .bind($instance_id)
-            .execute(&mut *$tx)
-            .await?;
-        if let Some(task) = $task {
-            sqlx::query(
-                "INSERT INTO instance_tasks (instance_id, operation, task_state, former_state, former_record_id, \
-                 target_record_id, image_id, user_id, project_id, roles, create_time) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-            )
-            .bind($instance_id)
-            .bind(task.operation.as_str())
-            .bind(task.state.map(TaskState::as_str))
-            .bind(task.former_state.as_str())
-            .bind(task.former_record)
-            .bind(task.target.as_ref().map(|record| record.id))
-            .bind(task.image_id)
-            .bind(&task.caller.actor.user_id)
-            .bind(&task.caller.actor.project_id)
-            .bind(task.caller.roles.join(","))
-            .bind(task.create_time)
-            .execute(&mut *$tx)
-            .await?;
-        }
-    }};
-}
 
 /// One change of an instance.
 #[derive(Debug, Clone)]
@@ -137,19 +81,11 @@ impl Request {
     }
 }
 
-/// A row of `instance_history`.
-pub(super) struct HistoryRow<'a> {
-    pub(super) instance_id: Id,
-    pub(super) revision: i64,
-    pub(super) entry: &'a Entry,
-    pub(super) states: (Option<State>, Option<State>),
-    pub(super) records: (Option<Id>, Option<Id>),
-}
-
 impl Change {
-    fn row(&self) -> HistoryRow<'_> {
+    /// What history gets.
+    fn entry(&self) -> NewEntry<'_> {
         let (before, after) = (&self.before, self.after.as_ref());
-        HistoryRow {
+        NewEntry {
             instance_id: before.id,
             revision: before.revision + 1,
             entry: &self.entry,
@@ -192,39 +128,81 @@ impl Store {
     }
 
     async fn try_apply(&self, change: &Change) -> Result<bool, Error> {
-        let (before, row) = (&change.before, change.row());
-        let creation = creation(before);
-        let first = HistoryRow {
-            instance_id: before.id,
-            revision: before.revision,
-            entry: &creation,
-            states: (None, Some(before.state)),
-            records: (None, Some(before.record.id)),
-        };
-        in_transaction!(self.db, |tx| {
-            if let Some(quota) = &change.quota {
-                lock_projects!(tx, &[&before.project_id]);
-                let usage = usage!(&mut *tx, &*before.project_id);
-                quota.check_growth(&usage, before, change.after.as_ref())?;
-            }
-            write_records!(tx, change.records());
-            if !write_instance!(tx, change) {
-                return Ok(false);
-            }
-            if before.revision == 1 {
-                insert_history!(tx, first);
-            }
-            insert_history!(tx, row);
-            if let Some(task) = change.task() {
-                write_task!(tx, before.id, task);
-            }
-            if let Some((job, registration)) = &change.done {
-                end_job!(tx, job, registration);
-            }
-            if let Some(job) = &change.job {
-                insert_job!(tx, job, before.revision + 1);
-            }
-        });
+        let before = &change.before;
+        let mut tx = self.db.begin().await?;
+        if let Some(quota) = &change.quota {
+            lock_projects(&mut tx, &[&*before.project_id].into()).await?;
+            let usage = usage(&mut tx, &before.project_id).await?;
+            quota.check_growth(&usage, before, change.after.as_ref())?;
+        }
+        write_records(&mut tx, change.records()).await?;
+        if !write_instance(&mut tx, change).await? {
+            return Ok(false);
+        }
+        if before.revision == 1 {
+            insert_history(&mut tx, &NewEntry::creation(before, &creation(before))).await?;
+        }
+        insert_history(&mut tx, &change.entry()).await?;
+        if let Some(task) = change.task() {
+            write_task(&mut tx, before.id, task.as_ref()).await?;
+        }
+        if let Some((job, registration)) = &change.done {
+            end_job(&mut tx, job, registration).await?;
+        }
+        if let Some(job) = &change.job {
+            insert_job(&mut tx, job, before.revision + 1).await?;
+        }
+        tx.commit().await?;
         Ok(true)
     }
+}
+
+/// Writes the instance as it is after a change; whether it was what it was before.
+async fn write_instance(tx: &mut Transaction, change: &Change) -> Result<bool, db::Error> {
+    let Change { before, after, entry, .. } = change;
+    let query = match after {
+        None => tx
+            .query("DELETE FROM instances WHERE id = $1 AND revision = $2")
+            .bind(before.id)
+            .bind(before.revision),
+        Some(after) => tx
+            .query(
+                "UPDATE instances SET revision = revision + 1, record_id = $3, state = $4, host = $5, \
+             power_state = $6, compute = $7, update_time = $8 WHERE id = $1 AND revision = $2",
+            )
+            .bind(before.id)
+            .bind(before.revision)
+            .bind(after.record.id)
+            .bind(after.state.as_str())
+            .bind(&after.host)
+            .bind(after.power_state.as_str())
+            .bind(after.compute.as_str())
+            .bind(Micros(entry.time)),
+    };
+    Ok(query.execute().await? == 1)
+}
+
+/// Writes what is being done with an instance.
+async fn write_task(tx: &mut Transaction, instance_id: Id, task: Option<&Task>) -> Result<(), db::Error> {
+    tx.query("DELETE FROM instance_tasks WHERE instance_id = $1").bind(instance_id).execute().await?;
+    let Some(task) = task else { return Ok(()) };
+    tx.query(
+        "INSERT INTO instance_tasks (instance_id, operation, task_state, former_state, former_record_id, \
+         target_record_id, image_id, user_id, project_id, roles, create_time) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(instance_id)
+    .bind(task.operation.as_str())
+    .bind(task.state.map(TaskState::as_str))
+    .bind(task.former_state.as_str())
+    .bind(task.former_record)
+    .bind(task.target.as_ref().map(|record| record.id))
+    .bind(task.image_id)
+    .bind(&task.caller.actor.user_id)
+    .bind(&task.caller.actor.project_id)
+    .bind(task.caller.roles.join(","))
+    .bind(task.create_time)
+    .execute()
+    .await?;
+    Ok(())
 }

@@ -1,18 +1,47 @@
 //! What a request claims before it creates anything, and what an earlier request with the same id created.
 
-use chassis::{caller::Actor, on_db};
+use std::collections::HashSet;
+
+use chassis::{
+    caller::Actor,
+    db::{self, ByDialect, Transaction, json},
+};
 use common::id::Id;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use sqlx::QueryBuilder;
 
 use super::{
     Store,
     instance::{InstanceRow, ROWS, push_scope},
+    rows::ClaimRow,
 };
 use crate::{
     error::Error,
     instance::{CreateInstance, Instance, Reservation, Scope},
+};
+
+/// Claims the request ids of `$1`, at a time that the database says.
+const CLAIM: ByDialect = ByDialect {
+    sqlite: "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, requested_count, \
+         create_time) \
+         SELECT value ->> 'project_id', value ->> 'request_id', value ->> 'fingerprint', \
+         value ->> 'reservation_id', value ->> 'requested_count', \
+         strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now') FROM json_each($1) WHERE TRUE \
+         ON CONFLICT (project_id, request_id) DO NOTHING RETURNING reservation_id",
+    postgres: "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, requested_count, \
+         create_time) \
+         SELECT project_id, request_id, fingerprint, reservation_id, requested_count, now() \
+         FROM json_to_recordset($1::json) AS claim (project_id text, request_id text, fingerprint text, \
+         reservation_id text, requested_count integer) \
+         ON CONFLICT (project_id, request_id) DO NOTHING RETURNING reservation_id",
+};
+
+/// Gives up the claims of `$1`.
+const GIVE_UP: ByDialect = ByDialect {
+    sqlite: "DELETE FROM create_requests WHERE (project_id, request_id) IN \
+         (SELECT value ->> 'project_id', value ->> 'request_id' FROM json_each($1))",
+    postgres: "DELETE FROM create_requests WHERE (project_id, request_id) IN (SELECT project_id, request_id \
+         FROM json_to_recordset($1::json) AS claim (project_id text, request_id text))",
 };
 
 /// What a request claims before it creates anything: its reservation and, if it has one, its request id.
@@ -78,16 +107,18 @@ impl Store {
     /// What an earlier request with the same id created within `scope`; an error if that was another request.
     pub async fn find_reservation(&self, claim: &Claim, scope: &Scope) -> Result<Option<Reservation>, Error> {
         let Some(request_id) = &claim.request_id else { return Ok(None) };
-        let row: Option<RequestRow> = on_db!(self.db, |connection| {
-            sqlx::query_as(
+        let row: Option<RequestRow> = self
+            .db
+            .reader()
+            .await?
+            .query_as(
                 "SELECT fingerprint, reservation_id, requested_count FROM create_requests \
                  WHERE project_id = $1 AND request_id = $2",
             )
             .bind(&claim.project_id)
             .bind(request_id)
-            .fetch_optional(connection)
-            .await?
-        });
+            .fetch_optional()
+            .await?;
         let Some(before) = row else { return Ok(None) };
         if before.fingerprint != claim.fingerprint {
             return Err(Error::RequestIdTaken(request_id.clone()));
@@ -99,12 +130,26 @@ impl Store {
 
     /// The instances of a reservation, by launch index.
     async fn instances_of(&self, reservation_id: &str, scope: &Scope) -> Result<Vec<Instance>, Error> {
-        let rows: Vec<InstanceRow> = on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(ROWS);
-            query.push("reservation_id = ").push_bind(reservation_id);
-            push_scope(&mut query, scope);
-            query.push(" ORDER BY launch_index").build_query_as().fetch_all(connection).await?
-        });
+        let mut query = self.db.builder(ROWS);
+        query.push("reservation_id = ").push_bind(reservation_id);
+        push_scope(&mut query, scope);
+        query.push(" ORDER BY launch_index");
+        let rows: Vec<InstanceRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         self.complete(rows).await
     }
+}
+
+/// Claims request ids; gives the reservations whose claims hold.
+pub(super) async fn claim(
+    tx: &mut Transaction,
+    claims: &[ClaimRow<'_>],
+) -> Result<HashSet<String>, db::Error> {
+    let claimed: Vec<String> = tx.query_scalar(CLAIM).bind(json(claims)).fetch_all().await?;
+    Ok(claimed.into_iter().collect())
+}
+
+/// Gives up claims whose requests were refused.
+pub(super) async fn give_up_claims(tx: &mut Transaction, claims: &[ClaimRow<'_>]) -> Result<(), db::Error> {
+    tx.query(GIVE_UP).bind(json(claims)).execute().await?;
+    Ok(())
 }

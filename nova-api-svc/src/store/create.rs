@@ -8,21 +8,18 @@ use std::{
 };
 
 use chassis::{
-    db::{self, Db, Many, Pick as _, all_or_each, json},
+    db::{self, Db, Transaction, all_or_each},
     group::{BatchLimits, Group},
-    in_transaction, on_db, on_writer,
 };
 use common::id::Id;
 
 use super::{
     Store,
-    claim::Claim,
-    instances::WriteInstances as _,
-    rows::{ClaimRow, EntryRow, InstanceRow, MetadataRow, RecordRow},
-    statements::{
-        claim, give_up_claims, insert_entries, insert_metadata, insert_records, known_records, lock_projects,
-        usage, write_records,
-    },
+    claim::{Claim, claim, give_up_claims},
+    quota::{lock_projects, usage},
+    rows::{ClaimRow, InstanceRow, MetadataRow},
+    write_instances::{is_one_statement, write_instances, write_metadata},
+    write_records::write_records,
 };
 use crate::{
     error::Error,
@@ -45,18 +42,6 @@ const KNOWN_RECORDS: usize = 10_000;
 
 /// Lays out the instances of a request for a project that uses so much, or refuses.
 pub type Provision = Box<dyn Fn(&Usage) -> Result<Reservation, Error> + Send + Sync>;
-
-/// Writes instances, the metadata of their reservations, and those of their records that are not there yet.
-macro_rules! write {
-    ($tx:ident, $instances:expr, $metadata:expr, $records:expr) => {{
-        write_records!($tx, $records);
-        if !$metadata.is_empty() {
-            insert_metadata!($tx, &$metadata);
-        }
-        let rows: Vec<_> = $instances.iter().copied().map(InstanceRow::from).collect();
-        $tx.write_instances(&rows).await?;
-    }};
-}
 
 /// A request to create instances, all of them or none.
 pub struct Creation {
@@ -145,14 +130,6 @@ impl Store {
         }
         Err(Error::RequestContended(creation.claim.request_id.clone().unwrap_or_default()))
     }
-
-    /// What `project_id` uses, if anything is limited.
-    pub async fn usage(&self, project_id: &str, quota: &Quota) -> Result<Usage, Error> {
-        if !quota.is_limited() {
-            return Ok(Usage::default());
-        }
-        Ok(on_db!(self.db, |connection| usage!(connection, project_id)))
-    }
 }
 
 impl Writer {
@@ -169,53 +146,68 @@ impl Writer {
             self.write_all(&outcomes).await?;
             return Ok(outcomes);
         }
-        Ok(in_transaction!(self.db, |tx| {
-            let claimed = if claims.is_empty() { HashSet::new() } else { claim!(tx, &claims) };
-            let mut usages = BTreeMap::new();
-            if !limited.is_empty() {
-                lock_projects!(tx, &limited);
-            }
-            for project_id in &limited {
-                usages.insert(*project_id, usage!(&mut *tx, *project_id));
-            }
-            let (outcomes, heirs) = provision_all(batch, &claimed, &mut usages);
-            if !outcomes.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
-                // Nothing is created: what was claimed and locked for it is rolled back.
-                return Ok(outcomes);
-            }
-            let refused = ClaimRow::of(refused(batch, &outcomes));
-            if !refused.is_empty() {
-                give_up_claims!(tx, &refused);
-            }
-            if !heirs.is_empty() {
-                // They hold: those that were given up are this transaction's own.
-                let _ = claim!(tx, &ClaimRow::of(heirs.into_iter()));
-            }
-            let instances = instances_of(&outcomes);
-            write!(tx, instances, metadata_of(&outcomes), records_of(&instances));
-            outcomes
-        }))
-    }
-
-    /// Writes instances of known records. If that fails, one of these may just have been collected.
-    async fn write_rows(&self, rows: &[InstanceRow<'_>]) -> Result<(), db::Error> {
-        on_writer!(self.db, |connection| connection.write_instances(rows).await?);
-        Ok(())
+        let mut tx = self.db.begin().await?;
+        let claimed = if claims.is_empty() { HashSet::new() } else { claim(&mut tx, &claims).await? };
+        let mut usages = BTreeMap::new();
+        if !limited.is_empty() {
+            lock_projects(&mut tx, &limited).await?;
+        }
+        for project_id in &limited {
+            usages.insert(*project_id, usage(&mut tx, project_id).await?);
+        }
+        let (outcomes, heirs) = provision_all(batch, &claimed, &mut usages);
+        if !outcomes.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
+            // Nothing is created: what was claimed and locked for it is rolled back.
+            return Ok(outcomes);
+        }
+        let refused = ClaimRow::of(refused(batch, &outcomes));
+        if !refused.is_empty() {
+            give_up_claims(&mut tx, &refused).await?;
+        }
+        if !heirs.is_empty() {
+            // They hold: those that were given up are this transaction's own.
+            let _ = claim(&mut tx, &ClaimRow::of(heirs.into_iter())).await?;
+        }
+        let instances = instances_of(&outcomes);
+        write(&mut tx, &instances, &metadata_of(&outcomes), records_of(&instances)).await?;
+        tx.commit().await?;
+        Ok(outcomes)
     }
 
     /// Writes what needs no claim and no lock: in one statement, where that is enough.
     async fn write_all(&self, outcomes: &[Outcome]) -> Result<(), db::Error> {
         let instances = instances_of(outcomes);
         let (metadata, records) = (metadata_of(outcomes), records_of(&instances));
-        if metadata.is_empty() && self.known.hold(&records) {
+        let is_one_statement = is_one_statement(self.db.dialect(), instances.len());
+        if is_one_statement && metadata.is_empty() && self.known.hold(&records) {
             let rows: Vec<_> = instances.iter().copied().map(InstanceRow::from).collect();
+            // If that fails, one of the records may just have been collected.
             self.write_rows(&rows).await.inspect_err(|_| self.known.clear())?;
         } else {
-            in_transaction!(self.db, |tx| write!(tx, instances, metadata, records.clone()));
+            let mut tx = self.db.begin().await?;
+            write(&mut tx, &instances, &metadata, records.clone()).await?;
+            tx.commit().await?;
         }
         self.known.add(&records);
         Ok(())
     }
+
+    async fn write_rows(&self, rows: &[InstanceRow<'_>]) -> Result<(), db::Error> {
+        write_instances(&mut self.db.writer().await?, rows).await
+    }
+}
+
+/// Writes instances, the metadata of their reservations, and those of their records that are not there yet.
+async fn write(
+    tx: &mut Transaction,
+    instances: &[&Instance],
+    metadata: &[MetadataRow<'_>],
+    records: BTreeMap<Id, &Record>,
+) -> Result<(), db::Error> {
+    write_records(tx, records).await?;
+    write_metadata(tx, metadata).await?;
+    let rows: Vec<_> = instances.iter().copied().map(InstanceRow::from).collect();
+    write_instances(tx, &rows).await
 }
 
 /// Lays out every request whose claim holds, one after the other: each sees what the ones before it use. When one is

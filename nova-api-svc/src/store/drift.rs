@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use chassis::{
     db::Micros,
-    on_db,
     page::{Key, Read},
 };
 use chrono::{DateTime, Utc};
 use common::id::Id;
-use sqlx::QueryBuilder;
 
 use super::{
     Store,
@@ -95,29 +93,21 @@ impl Store {
         limit: i64,
         scope: &Scope,
     ) -> Result<Vec<Arc<Record>>, Error> {
-        let rows: Read<StoredRecord> = on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(RECORDS);
-            query.push("id >= ").push_bind(first);
-            if let Some(image_id) = wanted.image_id {
-                query.push(" AND image_id = ").push_bind(image_id);
-            }
-            if let Some((key, value)) = &wanted.entry {
-                query
-                    .push(" AND id IN (SELECT e.record_id FROM record_entries e WHERE e.key = ")
-                    .push_bind(key);
-                query
-                    .push(" AND e.value = ")
-                    .push_bind(value)
-                    .push(" AND e.record_id >= ")
-                    .push_bind(first)
-                    .push(")");
-            }
-            query.push(" AND EXISTS (SELECT 1 FROM instances i WHERE i.record_id = records.id");
-            push_scope(&mut query, scope);
-            query.push(") ORDER BY id LIMIT ");
-            let rows = query.push_bind(limit).build_query_as().fetch(connection);
-            Read::within(rows, StoredRecord::bytes).await?
-        });
+        let mut query = self.db.builder(RECORDS);
+        query.push("id >= ").push_bind(first);
+        if let Some(image_id) = wanted.image_id {
+            query.push(" AND image_id = ").push_bind(image_id);
+        }
+        if let Some((key, value)) = &wanted.entry {
+            query.push(" AND id IN (SELECT e.record_id FROM record_entries e WHERE e.key = ").push_bind(key);
+            query.push(" AND e.value = ").push_bind(value);
+            query.push(" AND e.record_id >= ").push_bind(first).push(")");
+        }
+        query.push(" AND EXISTS (SELECT 1 FROM instances i WHERE i.record_id = records.id");
+        push_scope(&mut query, scope);
+        query.push(") ORDER BY id LIMIT ").push_bind(limit);
+        let mut connection = self.db.reader().await?;
+        let rows = Read::within(connection.query_as(query), StoredRecord::bytes).await?;
         rows.items.into_iter().map(StoredRecord::read).collect()
     }
 
@@ -151,21 +141,15 @@ impl Store {
         limit: i64,
         scope: &Scope,
     ) -> Result<Vec<InstanceSummary>, Error> {
-        let rows: Vec<PlaceRow> = on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(PLACE);
-            value.push_bind(query.push(condition));
-            push_scope(&mut query, scope);
-            if let Some((time, id)) = after {
-                query
-                    .push(" AND (create_time, id) > (")
-                    .push_bind(Micros(time))
-                    .push(", ")
-                    .push_bind(id)
-                    .push(")");
-            }
-            query.push(" ORDER BY create_time, id LIMIT ").push_bind(limit);
-            query.build_query_as().fetch_all(connection).await?
-        });
+        let mut query = self.db.builder(PLACE);
+        value.push_bind(query.push(condition));
+        push_scope(&mut query, scope);
+        if let Some((time, id)) = after {
+            query.push(" AND (create_time, id) > (").push_bind(Micros(time));
+            query.push(", ").push_bind(id).push(")");
+        }
+        query.push(" ORDER BY create_time, id LIMIT ").push_bind(limit);
+        let rows: Vec<PlaceRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         rows.into_iter().map(PlaceRow::place).collect()
     }
 }

@@ -8,12 +8,10 @@ use std::{
 use chassis::{
     db::{self, Db, retrying},
     group::{BatchLimits, Group},
-    in_transaction, on_db, on_writer,
     page::Page,
 };
 use chrono::{DateTime, Utc};
 use common::flavor::Flavor;
-use sqlx::QueryBuilder;
 
 use super::Store;
 use crate::{error::Error, list::FlavorOrder};
@@ -48,19 +46,15 @@ pub(super) fn flavors(db: Db) -> Flavors {
 
 async fn read_flavors(db: &Db, ids: &[String]) -> Result<BTreeMap<String, StoredFlavor>, db::Error> {
     let ids: BTreeSet<_> = ids.iter().collect();
-    let rows: Vec<FlavorRow> = on_db!(db, |connection| {
-        let mut query = QueryBuilder::new(FLAVOR);
-        query.push("flavorid IN ").push_tuples(ids, |mut row, id| {
-            row.push_bind(id);
-        });
-        query.build_query_as().fetch_all(connection).await?
-    });
+    let mut query = db.builder(FLAVOR);
+    query.push("flavorid IN ").push_list(ids);
+    let rows: Vec<FlavorRow> = db.reader().await?.query_as(query).fetch_all().await?;
     let flavors = rows.into_iter().map(StoredFlavor::from);
     Ok(flavors.map(|flavor| (flavor.flavor.flavorid.clone(), flavor)).collect())
 }
 
 const FLAVOR: &str = "SELECT instance_type_id, flavorid, name, memory_mb, vcpus, root_gb, ephemeral_gb, swap, \
-                      rxtx_factor, vcpu_weight, create_time FROM flavors WHERE ";
+     rxtx_factor, vcpu_weight, create_time FROM flavors WHERE ";
 
 #[derive(sqlx::FromRow)]
 struct FlavorRow {
@@ -103,40 +97,39 @@ impl Store {
     }
 
     async fn try_insert_flavor(&self, flavor: &Flavor, now: DateTime<Utc>) -> Result<i64, Error> {
-        Ok(in_transaction!(self.db, |tx| {
-            // Takes the row's lock: flavors are added one after the other.
-            let number: i64 = sqlx::query_scalar("UPDATE flavor_numbers SET last = last + 1 RETURNING last")
-                .fetch_one(&mut *tx)
-                .await?;
-            let taken: Option<String> =
-                sqlx::query_scalar("SELECT flavorid FROM flavors WHERE flavorid = $1 OR name = $2")
-                    .bind(&flavor.flavorid)
-                    .bind(&flavor.name)
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            if let Some(flavorid) = taken {
-                return Err(exists(flavor, flavorid == flavor.flavorid));
-            }
-            sqlx::query(
-                "INSERT INTO flavors (instance_type_id, flavorid, name, memory_mb, vcpus, root_gb, \
-                 ephemeral_gb, swap, rxtx_factor, vcpu_weight, create_time) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-            )
-            .bind(number)
+        let mut tx = self.db.begin().await?;
+        // Takes the row's lock: flavors are added one after the other.
+        let number: i64 =
+            tx.query_scalar("UPDATE flavor_numbers SET last = last + 1 RETURNING last").fetch_one().await?;
+        let taken: Option<String> = tx
+            .query_scalar("SELECT flavorid FROM flavors WHERE flavorid = $1 OR name = $2")
             .bind(&flavor.flavorid)
             .bind(&flavor.name)
-            .bind(flavor.memory_mb)
-            .bind(flavor.vcpus)
-            .bind(flavor.root_gb)
-            .bind(flavor.ephemeral_gb)
-            .bind(flavor.swap)
-            .bind(flavor.rxtx_factor)
-            .bind(flavor.vcpu_weight)
-            .bind(now)
-            .execute(&mut *tx)
+            .fetch_optional()
             .await?;
-            number
-        }))
+        if let Some(flavorid) = taken {
+            return Err(exists(flavor, flavorid == flavor.flavorid));
+        }
+        tx.query(
+            "INSERT INTO flavors (instance_type_id, flavorid, name, memory_mb, vcpus, root_gb, \
+             ephemeral_gb, swap, rxtx_factor, vcpu_weight, create_time) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(number)
+        .bind(&flavor.flavorid)
+        .bind(&flavor.name)
+        .bind(flavor.memory_mb)
+        .bind(flavor.vcpus)
+        .bind(flavor.root_gb)
+        .bind(flavor.ephemeral_gb)
+        .bind(flavor.swap)
+        .bind(flavor.rxtx_factor)
+        .bind(flavor.vcpu_weight)
+        .bind(now)
+        .execute()
+        .await?;
+        tx.commit().await?;
+        Ok(number)
     }
 
     /// The flavor with that id.
@@ -146,31 +139,22 @@ impl Store {
 
     /// A page of flavors.
     pub async fn list_flavors(&self, page: &Page<FlavorOrder>) -> Result<Vec<StoredFlavor>, Error> {
-        let rows: Vec<FlavorRow> = on_db!(self.db, |pool| {
-            let mut query = QueryBuilder::new(FLAVOR);
-            if !page.push_after(&mut query) {
-                query.push("TRUE");
-            }
-            page.push_order(&mut query);
-            page.push_limit(&mut query);
-            query.build_query_as().fetch_all(pool).await?
-        });
+        let mut query = self.db.builder(FLAVOR);
+        page.push_after(&mut query);
+        page.push_order(&mut query);
+        page.push_limit(&mut query);
+        let rows: Vec<FlavorRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
     /// Deletes a flavor; `false` if there was none.
     pub async fn delete_flavor(&self, flavorid: &str) -> Result<bool, Error> {
-        retrying(async || {
-            let deleted = on_writer!(self.db, |connection| {
-                sqlx::query("DELETE FROM flavors WHERE flavorid = $1")
-                    .bind(flavorid)
-                    .execute(connection)
-                    .await?
-                    .rows_affected()
-            });
-            Ok(deleted > 0)
+        let deleted = retrying(async || {
+            let mut connection = self.db.writer().await?;
+            connection.query("DELETE FROM flavors WHERE flavorid = $1").bind(flavorid).execute().await
         })
-        .await
+        .await?;
+        Ok(deleted > 0)
     }
 }
 

@@ -7,12 +7,11 @@ use std::{
 
 use chassis::{
     caller::Actor,
-    on_db,
+    db::{self, QueryBuilder, Transaction},
     page::{MAX_BYTES, Page, Read},
 };
 use chrono::{DateTime, Utc};
 use common::id::Id;
-use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{
     Store,
@@ -25,40 +24,9 @@ use crate::{
     list::HistoryOrder,
 };
 
-/// Adds a row of history.
-macro_rules! insert_history {
-    ($tx:ident, $row:expr) => {{
-        let HistoryRow { instance_id, revision, entry, states, records } = $row;
-        sqlx::query(
-            "INSERT INTO instance_history (instance_id, revision, create_time, user_id, project_id, operation, step, \
-             old_state, new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-        )
-        .bind(instance_id)
-        .bind(revision)
-        .bind(entry.time)
-        .bind(&entry.actor.user_id)
-        .bind(&entry.actor.project_id)
-        .bind(entry.operation.as_str())
-        .bind(entry.step.as_str())
-        .bind(states.0.map(State::as_str))
-        .bind(states.1.map(State::as_str))
-        .bind(records.0)
-        .bind(records.1)
-        .bind(entry.image_id)
-        .bind(&entry.message)
-        .bind(entry.request.as_ref().map(|request| &request.id))
-        .bind(entry.request.as_ref().map(|request| &request.fingerprint))
-        .execute(&mut *$tx)
-        .await?;
-    }};
-}
-
-pub(super) use insert_history;
-
 const ENTRY: &str = "SELECT instance_id, revision, create_time, user_id, project_id, operation, step, old_state, \
-                     new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint, \
-                     image_problem, truncated_properties FROM instance_history WHERE instance_id = ";
+     new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint, \
+     image_problem, truncated_properties FROM instance_history WHERE instance_id = ";
 
 /// As many entries as have their records read at once: a record may have some 300 kB.
 const STEP: usize = 16;
@@ -76,6 +44,15 @@ pub struct HistoryEntry {
     pub records: (Option<Arc<Record>>, Option<Arc<Record>>),
     /// What came of the image that it was to make.
     pub registration: Registration,
+}
+
+/// What history gets of a change.
+pub(super) struct NewEntry<'a> {
+    pub(super) instance_id: Id,
+    pub(super) revision: i64,
+    pub(super) entry: &'a Entry,
+    pub(super) states: (Option<State>, Option<State>),
+    pub(super) records: (Option<Id>, Option<Id>),
 }
 
 /// What an earlier try of a request has done.
@@ -149,6 +126,19 @@ impl HistoryRow {
     }
 }
 
+impl<'a> NewEntry<'a> {
+    /// The creation of an instance, which `entry` tells of.
+    pub(super) fn creation(instance: &Instance, entry: &'a Entry) -> Self {
+        Self {
+            instance_id: instance.id,
+            revision: instance.revision,
+            entry,
+            states: (None, Some(instance.state)),
+            records: (None, Some(instance.record.id)),
+        }
+    }
+}
+
 impl HistoryEntry {
     /// The creation of an instance that nothing was done with since.
     #[must_use]
@@ -164,11 +154,7 @@ impl HistoryEntry {
 }
 
 /// Adds the condition that the instance with that id is within `scope`, or was: its first entry says whose it was.
-fn push_scope<DB: Database>(query: &mut QueryBuilder<DB>, id: Id, scope: &Scope)
-where
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-    for<'q> Id: Encode<'q, DB> + Type<DB>,
-{
+fn push_scope(query: &mut QueryBuilder, id: Id, scope: &Scope) {
     if let Some(project) = scope.project() {
         query.push(" AND ").push_bind(project.to_owned());
         query.push(" IN (SELECT first.project_id FROM instance_history first WHERE first.instance_id = ");
@@ -185,18 +171,14 @@ impl Store {
         page: &Page<HistoryOrder>,
         scope: &Scope,
     ) -> Result<Read<HistoryEntry>, Error> {
-        let rows: Vec<HistoryRow> = on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(ENTRY);
-            query.push_bind(id);
-            push_scope(&mut query, id, scope);
-            query.push(" AND ");
-            if !page.push_after(&mut query) {
-                query.push("TRUE");
-            }
-            page.push_order(&mut query);
-            page.push_limit(&mut query);
-            query.build_query_as().fetch_all(connection).await?
-        });
+        let mut query = self.db.builder(ENTRY);
+        query.push_bind(id);
+        push_scope(&mut query, id, scope);
+        query.push(" AND ");
+        page.push_after(&mut query);
+        page.push_order(&mut query);
+        page.push_limit(&mut query);
+        let rows: Vec<HistoryRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         let (mut items, mut bytes) = (Vec::with_capacity(rows.len()), 0);
         for step in rows.chunks(STEP) {
             if bytes > MAX_BYTES {
@@ -219,25 +201,49 @@ impl Store {
         request_id: &str,
         scope: &Scope,
     ) -> Result<Option<EarlierAttempt>, Error> {
-        let row: Option<HistoryRow> = on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(ENTRY);
-            query.push_bind(id).push(" AND request_id = ").push_bind(request_id);
-            push_scope(&mut query, id, scope);
-            query.build_query_as().fetch_optional(connection).await?
-        });
+        let mut query = self.db.builder(ENTRY);
+        query.push_bind(id).push(" AND request_id = ").push_bind(request_id);
+        push_scope(&mut query, id, scope);
+        let row: Option<HistoryRow> = self.db.reader().await?.query_as(query).fetch_optional().await?;
         let earlier = |row: HistoryRow| Some(EarlierAttempt { revision: row.revision, entry: row.entry()? });
         row.map(|row| earlier(row).ok_or(Error::Corrupt(id))).transpose()
     }
 
     /// What came of the image that a revision of an instance within `scope` was to make.
     pub async fn registration(&self, id: Id, revision: i64, scope: &Scope) -> Result<Registration, Error> {
-        let row: Option<HistoryRow> = on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(ENTRY);
-            query.push_bind(id).push(" AND revision = ").push_bind(revision);
-            push_scope(&mut query, id, scope);
-            query.build_query_as().fetch_optional(connection).await?
-        });
+        let mut query = self.db.builder(ENTRY);
+        query.push_bind(id).push(" AND revision = ").push_bind(revision);
+        push_scope(&mut query, id, scope);
+        let row: Option<HistoryRow> = self.db.reader().await?.query_as(query).fetch_optional().await?;
         let registration = |row: HistoryRow| row.registration().ok_or(Error::Corrupt(id));
         row.map_or_else(|| Ok(Registration::default()), registration)
     }
+}
+
+/// Adds an entry.
+pub(super) async fn insert_history(tx: &mut Transaction, new: &NewEntry<'_>) -> Result<(), db::Error> {
+    let NewEntry { instance_id, revision, entry, states, records } = new;
+    tx.query(
+        "INSERT INTO instance_history (instance_id, revision, create_time, user_id, project_id, operation, step, \
+         old_state, new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+    )
+    .bind(instance_id)
+    .bind(revision)
+    .bind(entry.time)
+    .bind(&entry.actor.user_id)
+    .bind(&entry.actor.project_id)
+    .bind(entry.operation.as_str())
+    .bind(entry.step.as_str())
+    .bind(states.0.map(State::as_str))
+    .bind(states.1.map(State::as_str))
+    .bind(records.0)
+    .bind(records.1)
+    .bind(entry.image_id)
+    .bind(&entry.message)
+    .bind(entry.request.as_ref().map(|request| &request.id))
+    .bind(entry.request.as_ref().map(|request| &request.fingerprint))
+    .execute()
+    .await?;
+    Ok(())
 }

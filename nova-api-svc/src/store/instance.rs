@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use chassis::{db::Micros, on_db};
+use chassis::db::{Micros, QueryBuilder};
 use chrono::{DateTime, Utc};
 use common::id::Id;
-use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{Store, job::caller, shared::Shared};
 use crate::{
@@ -131,24 +130,19 @@ impl TaskRow {
 }
 
 /// Adds the condition that an instance is within `scope`.
-pub(super) fn push_scope<DB: Database>(query: &mut QueryBuilder<DB>, scope: &Scope)
-where
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-{
+pub(super) fn push_scope(query: &mut QueryBuilder, scope: &Scope) {
     if let Some(project) = scope.project() {
-        query.push(" AND project_id = ").push_bind(project.to_owned());
+        query.push(" AND project_id = ").push_bind(project);
     }
 }
 
 impl Store {
     /// The instance with that id, if it is within `scope`; an error if nothing may be done with it there.
     pub async fn instance(&self, id: Id, scope: &Scope) -> Result<Option<Instance>, Error> {
-        let row: Option<InstanceRow> = on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(ROWS);
-            query.push("id = ").push_bind(id);
-            push_scope(&mut query, scope);
-            query.build_query_as().fetch_optional(connection).await?
-        });
+        let mut query = self.db.builder(ROWS);
+        query.push("id = ").push_bind(id);
+        push_scope(&mut query, scope);
+        let row: Option<InstanceRow> = self.db.reader().await?.query_as(query).fetch_optional().await?;
         let instance = self.complete(row.into_iter().collect()).await?.pop();
         instance.as_ref().map_or(Ok(()), |instance| scope.check(instance))?;
         Ok(instance)
@@ -157,12 +151,10 @@ impl Store {
     /// Whether the instance is there, and may be changed within `scope`.
     pub(super) async fn may_change(&self, id: Id, scope: &Scope) -> Result<bool, Error> {
         let Some(allowed) = scope.allowed() else { return Ok(false) };
-        let found: Option<i32> = on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new("SELECT 1 FROM instances WHERE id = ");
-            query.push_bind(id);
-            push_scope(&mut query, &allowed);
-            query.build_query_scalar().fetch_optional(connection).await?
-        });
+        let mut query = self.db.builder("SELECT 1 FROM instances WHERE id = ");
+        query.push_bind(id);
+        push_scope(&mut query, &allowed);
+        let found: Option<i32> = self.db.reader().await?.query_scalar(query).fetch_optional().await?;
         Ok(found.is_some())
     }
 }

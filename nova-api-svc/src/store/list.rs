@@ -4,12 +4,9 @@
 //! instance was made of is asked of the records; the page is then merged from the records that match.
 
 use chassis::{
-    db::{Error as DbError, Micros, Pick as _},
-    on_db,
+    db::{self, ByDialect, QueryBuilder},
     page::{Key, Page, Read},
 };
-use common::id::Id;
-use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{
     Store,
@@ -53,22 +50,20 @@ impl Store {
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
         scope: &Scope,
-    ) -> Result<Vec<InstanceRow>, DbError> {
-        Ok(on_db!(self.db, |connection| {
-            // The page is found by its ids, so that records and metadata are read for its instances alone.
-            let mut query = QueryBuilder::new(ROWS);
-            query.push("id IN (SELECT id FROM instances WHERE ");
-            push_conditions(&mut query, filter, page, scope);
-            if filter.is_about_records() {
-                query.push(" AND record_id IN (");
-                push_records(&mut query, filter);
-                query.push(")");
-            }
-            push_end(&mut query, page);
+    ) -> Result<Vec<InstanceRow>, db::Error> {
+        // The page is found by its ids, so that records and metadata are read for its instances alone.
+        let mut query = self.db.builder(ROWS);
+        query.push("id IN (SELECT id FROM instances WHERE ");
+        push_conditions(&mut query, filter, page, scope);
+        if filter.is_about_records() {
+            query.push(" AND record_id IN (");
+            push_records(&mut query, filter);
             query.push(")");
-            page.push_order(&mut query);
-            query.build_query_as().fetch_all(connection).await?
-        }))
+        }
+        push_end(&mut query, page);
+        query.push(")");
+        page.push_order(&mut query);
+        self.db.reader().await?.query_as(query).fetch_all().await
     }
 
     /// Those of the next [`WALK`] instances whose records match, up to a page.
@@ -77,28 +72,26 @@ impl Store {
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
         scope: &Scope,
-    ) -> Result<Vec<InstanceRow>, DbError> {
-        Ok(on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new(ROWS);
-            query.push("id IN (SELECT id FROM (SELECT id, record_id, create_time FROM instances WHERE ");
-            push_conditions(&mut query, filter, page, scope);
-            page.push_order(&mut query);
-            query.push(" LIMIT ").push_bind(WALK).push(") AS walked WHERE TRUE");
-            // Each record is looked at by its key: there may be too many that match to list them.
-            for (condition, value) in &filter.record_columns {
-                query.push(" AND EXISTS (SELECT 1 FROM records WHERE records.id = record_id AND ");
-                value.push_bind(query.push(condition));
-                query.push(" LIMIT 1)");
-            }
-            for (key, value) in &filter.system_metadata {
-                query.push(" AND (SELECT e.value FROM record_entries e WHERE e.record_id = walked.record_id");
-                query.push(" AND e.key = ").push_bind(key).push(") = ").push_bind(value);
-            }
-            push_end(&mut query, page);
-            query.push(")");
-            page.push_order(&mut query);
-            query.build_query_as().fetch_all(connection).await?
-        }))
+    ) -> Result<Vec<InstanceRow>, db::Error> {
+        let mut query = self.db.builder(ROWS);
+        query.push("id IN (SELECT id FROM (SELECT id, record_id, create_time FROM instances WHERE ");
+        push_conditions(&mut query, filter, page, scope);
+        page.push_order(&mut query);
+        query.push(" LIMIT ").push_bind(WALK).push(") AS walked WHERE TRUE");
+        // Each record is looked at by its key: there may be too many that match to list them.
+        for (condition, value) in &filter.record_columns {
+            query.push(" AND EXISTS (SELECT 1 FROM records WHERE records.id = record_id AND ");
+            value.push_bind(query.push(condition));
+            query.push(" LIMIT 1)");
+        }
+        for (key, value) in &filter.system_metadata {
+            query.push(" AND (SELECT e.value FROM record_entries e WHERE e.record_id = walked.record_id");
+            query.push(" AND e.key = ").push_bind(key).push(") = ").push_bind(value);
+        }
+        push_end(&mut query, page);
+        query.push(")");
+        page.push_order(&mut query);
+        self.db.reader().await?.query_as(query).fetch_all().await
     }
 
     /// The page merged from all records that match: a page's instances are among the first ones of the records whose
@@ -108,36 +101,32 @@ impl Store {
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
         scope: &Scope,
-    ) -> Result<Vec<InstanceRow>, DbError> {
-        Ok(on_db!(self.db, |connection| {
-            let mut query = QueryBuilder::new("WITH wanted AS (");
-            push_records(&mut query, filter);
-            query.push(
-                "), first AS (SELECT id AS record_id, (SELECT i.id FROM instances i WHERE record_id = ",
-            );
-            query.push("wanted.id AND ");
-            push_conditions(&mut query, filter, page, scope);
-            page.push_order(&mut query);
-            query.push(" LIMIT 1) AS id FROM wanted), foremost AS (SELECT record_id FROM (SELECT ");
-            query.push(
-                "first.record_id, i.create_time, i.id FROM first JOIN instances i ON i.id = first.id) AS f",
-            );
-            page.push_order(&mut query);
-            page.push_limit(&mut query);
-            query.push(") ").push(ROWS).push("id IN (SELECT page.id FROM foremost ");
-            query.push(connection.pick(
-                "JOIN instances page ON page.id IN (SELECT id FROM instances i WHERE i.record_id = ",
-                "CROSS JOIN LATERAL (SELECT id, create_time FROM instances i WHERE i.record_id = ",
-            ));
-            query.push("foremost.record_id AND ");
-            push_conditions(&mut query, filter, page, scope);
-            push_end(&mut query, page);
-            query.push(connection.pick(")", ") AS page"));
-            push_end(&mut query, page);
-            query.push(")");
-            page.push_order(&mut query);
-            query.build_query_as().fetch_all(connection).await?
-        }))
+    ) -> Result<Vec<InstanceRow>, db::Error> {
+        let mut query = self.db.builder("WITH wanted AS (");
+        push_records(&mut query, filter);
+        query.push("), first AS (SELECT id AS record_id, (SELECT i.id FROM instances i WHERE record_id = ");
+        query.push("wanted.id AND ");
+        push_conditions(&mut query, filter, page, scope);
+        page.push_order(&mut query);
+        query.push(" LIMIT 1) AS id FROM wanted), foremost AS (SELECT record_id FROM (SELECT ");
+        query.push(
+            "first.record_id, i.create_time, i.id FROM first JOIN instances i ON i.id = first.id) AS f",
+        );
+        page.push_order(&mut query);
+        page.push_limit(&mut query);
+        query.push(") ").push(ROWS).push("id IN (SELECT page.id FROM foremost ");
+        query.push_by_dialect(ByDialect {
+            sqlite: "JOIN instances page ON page.id IN (SELECT id FROM instances i WHERE i.record_id = ",
+            postgres: "CROSS JOIN LATERAL (SELECT id, create_time FROM instances i WHERE i.record_id = ",
+        });
+        query.push("foremost.record_id AND ");
+        push_conditions(&mut query, filter, page, scope);
+        push_end(&mut query, page);
+        query.push_by_dialect(ByDialect { sqlite: ")", postgres: ") AS page" });
+        push_end(&mut query, page);
+        query.push(")");
+        page.push_order(&mut query);
+        self.db.reader().await?.query_as(query).fetch_all().await
     }
 }
 
@@ -149,50 +138,28 @@ fn is_merged(filter: &InstanceFilter, page: &Page<InstanceOrder>, scope: &Scope)
 }
 
 /// Adds the conditions on instances: behind the page before, and those of the filter.
-fn push_conditions<DB: Database>(
-    query: &mut QueryBuilder<DB>,
+fn push_conditions(
+    query: &mut QueryBuilder,
     filter: &InstanceFilter,
     page: &Page<InstanceOrder>,
     scope: &Scope,
-) where
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-    for<'q> chrono::DateTime<chrono::Utc>: Encode<'q, DB> + Type<DB>,
-    for<'q> Micros: Encode<'q, DB> + Type<DB>,
-    for<'q> Id: Encode<'q, DB> + Type<DB>,
-{
-    if !page.push_after(query) {
-        query.push("TRUE");
-    }
+) {
+    page.push_after(query);
     push_all(query, &filter.columns);
     push_scope(query, scope);
 }
 
 /// Adds the query of the records that match.
-fn push_records<DB: Database>(query: &mut QueryBuilder<DB>, filter: &InstanceFilter)
-where
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-    for<'q> chrono::DateTime<chrono::Utc>: Encode<'q, DB> + Type<DB>,
-    for<'q> Micros: Encode<'q, DB> + Type<DB>,
-    for<'q> Id: Encode<'q, DB> + Type<DB>,
-{
+fn push_records(query: &mut QueryBuilder, filter: &InstanceFilter) {
     query.push("SELECT id FROM records WHERE TRUE");
     push_all(query, &filter.record_columns);
     for (key, value) in &filter.system_metadata {
-        query.push(" AND id IN (SELECT record_id FROM record_entries WHERE key = ").push_bind(key.clone());
-        query.push(" AND value = ").push_bind(value.clone()).push(")");
+        query.push(" AND id IN (SELECT record_id FROM record_entries WHERE key = ").push_bind(key);
+        query.push(" AND value = ").push_bind(value).push(")");
     }
 }
 
-fn push_all<DB: Database>(query: &mut QueryBuilder<DB>, conditions: &[(&'static str, Key)])
-where
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-    for<'q> chrono::DateTime<chrono::Utc>: Encode<'q, DB> + Type<DB>,
-    for<'q> Micros: Encode<'q, DB> + Type<DB>,
-    for<'q> Id: Encode<'q, DB> + Type<DB>,
-{
+fn push_all(query: &mut QueryBuilder, conditions: &[(&'static str, Key)]) {
     for (condition, value) in conditions {
         query.push(" AND ").push(condition);
         value.push_bind(query);
@@ -200,10 +167,7 @@ where
 }
 
 /// Adds the order and the end of the page.
-fn push_end<DB: Database>(query: &mut QueryBuilder<DB>, page: &Page<InstanceOrder>)
-where
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-{
+fn push_end(query: &mut QueryBuilder, page: &Page<InstanceOrder>) {
     page.push_order(query);
     page.push_limit(query);
 }

@@ -5,10 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use chassis::{
-    db::{Many, Pick as _},
-    on_db,
-};
+use chassis::db::{ByDialect, Many};
 use common::{flavor::Flavor, id::Id, system_metadata::SystemMetadata};
 use serde_json::value::RawValue;
 use sqlx::types::Json;
@@ -30,6 +27,12 @@ macro_rules! columns {
 
 /// Records that fulfil a condition.
 pub(super) const RECORDS: &str = columns!();
+
+/// The records `$1`.
+const THESE: ByDialect = ByDialect {
+    sqlite: concat!(columns!(), "id IN (SELECT value FROM json_each($1))"),
+    postgres: concat!(columns!(), "id = ANY($1)"),
+};
 
 /// A row of `records`, or that part of another row.
 #[derive(sqlx::FromRow)]
@@ -93,13 +96,8 @@ impl Store {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows: Vec<StoredRecord> = on_db!(self.db, |connection| {
-            let statement = connection.pick(
-                concat!(columns!(), "id IN (SELECT value FROM json_each($1))"),
-                concat!(columns!(), "id = ANY($1)"),
-            );
-            sqlx::query_as(statement).bind(Many(ids)).fetch_all(connection).await?
-        });
+        let rows: Vec<StoredRecord> =
+            self.db.reader().await?.query_as(THESE).bind(Many(ids)).fetch_all().await?;
         rows.into_iter().map(|row| row.read().map(|record| (record.id, record))).collect()
     }
 }

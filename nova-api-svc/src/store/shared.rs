@@ -7,8 +7,7 @@ use std::{
 };
 
 use chassis::{
-    db::{Error as DbError, Many, Pick as _},
-    on_db,
+    db::{self, ByDialect, Many},
     page::{MAX_BYTES, Read},
 };
 use common::id::Id;
@@ -23,6 +22,17 @@ use crate::{
 /// As many instances as have what they share read at once. Each may have another record and other metadata, of some
 /// 170 and 260 kB.
 const STEP: usize = 32;
+
+/// The metadata of the reservations `$1`, and that which earlier releases wrote for each of the instances `$2`.
+const METADATA: ByDialect = ByDialect {
+    sqlite: "SELECT reservation_id, metadata FROM reservation_metadata \
+         WHERE reservation_id IN (SELECT value FROM json_each($1)) \
+         UNION ALL SELECT instance_id, json_group_object(key, value) FROM instance_metadata_entries \
+         WHERE instance_id IN (SELECT value FROM json_each($2)) GROUP BY instance_id",
+    postgres: "SELECT reservation_id, metadata FROM reservation_metadata WHERE reservation_id = ANY($1) \
+         UNION ALL SELECT instance_id::text, json_object_agg(key, value) FROM instance_metadata_entries \
+         WHERE instance_id = ANY($2) GROUP BY instance_id",
+};
 
 /// The caller's metadata.
 pub(super) type Metadata = Arc<BTreeMap<String, String>>;
@@ -86,20 +96,10 @@ impl Store {
         &self,
         reservations: Vec<String>,
         instances: Vec<Id>,
-    ) -> Result<Vec<(String, Metadata)>, DbError> {
-        let rows: Vec<(String, Json<BTreeMap<String, String>>)> = on_db!(self.db, |connection| {
-            let statement = connection.pick(
-                "SELECT reservation_id, metadata FROM reservation_metadata \
-                 WHERE reservation_id IN (SELECT value FROM json_each($1)) \
-                 UNION ALL SELECT instance_id, json_group_object(key, value) FROM instance_metadata_entries \
-                 WHERE instance_id IN (SELECT value FROM json_each($2)) GROUP BY instance_id",
-                "SELECT reservation_id, metadata FROM reservation_metadata WHERE reservation_id = ANY($1) \
-                 UNION ALL SELECT instance_id::text, json_object_agg(key, value) FROM instance_metadata_entries \
-                 WHERE instance_id = ANY($2) GROUP BY instance_id",
-            );
-            let query = sqlx::query_as(statement).bind(Many(reservations)).bind(Many(instances));
-            query.fetch_all(connection).await?
-        });
+    ) -> Result<Vec<(String, Metadata)>, db::Error> {
+        let mut connection = self.db.reader().await?;
+        let query = connection.query_as(METADATA).bind(Many(reservations)).bind(Many(instances));
+        let rows: Vec<(String, Json<BTreeMap<String, String>>)> = query.fetch_all().await?;
         Ok(rows.into_iter().map(|(owner, metadata)| (owner, Arc::new(metadata.0))).collect())
     }
 }

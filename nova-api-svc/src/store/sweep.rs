@@ -3,10 +3,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use chassis::{
-    db::{Error as DbError, Many, Pick as _, retrying},
-    in_transaction, on_db,
-};
+use chassis::db::{self, ByDialect, Many, retrying};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::id::{Id, NIL};
 use tokio::time::sleep;
@@ -17,7 +14,7 @@ use super::Store;
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// As many records as are looked at in one statement, and removed in one transaction.
-const STEP: usize = 500;
+const STEP: i64 = 500;
 
 /// How long what nothing needs any more is kept.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +36,21 @@ macro_rules! is_used {
     };
 }
 
+/// Records by id, and whether anything refers to them.
+const RECORDS: &str = concat!("SELECT id, ", is_used!(), " FROM records WHERE id > $1 ORDER BY id LIMIT $2");
+
+/// Removes those of the records `$1` that nothing refers to.
+const REMOVE_RECORDS: ByDialect = ByDialect {
+    sqlite: concat!("DELETE FROM records WHERE id IN (SELECT value FROM json_each($1)) AND NOT ", is_used!()),
+    postgres: concat!("DELETE FROM records WHERE id = ANY($1) AND NOT ", is_used!()),
+};
+
+/// Removes the metadata of the reservations `$1`.
+const REMOVE_METADATA: ByDialect = ByDialect {
+    sqlite: "DELETE FROM reservation_metadata WHERE reservation_id IN (SELECT value FROM json_each($1))",
+    postgres: "DELETE FROM reservation_metadata WHERE reservation_id = ANY($1)",
+};
+
 impl Store {
     /// Removes what is older than `kept` says, and records that nothing refers to, again and again.
     pub async fn sweep(&self, kept: Retention) -> Infallible {
@@ -51,7 +63,7 @@ impl Store {
     }
 
     /// Does that once; what is old is decided by the clock of the database.
-    pub async fn sweep_old(&self, kept: Retention) -> Result<(), DbError> {
+    pub async fn sweep_old(&self, kept: Retention) -> Result<(), db::Error> {
         let now = self.db.now().await?;
         self.forget_requests(now - kept.requests).await?;
         self.sweep_once(now - kept.deleted_history).await.map(drop)
@@ -59,7 +71,7 @@ impl Store {
 
     /// Removes what is known of requests from before `time`: a retry of one of these is a new request. Gives their
     /// number.
-    pub async fn forget_requests(&self, time: DateTime<Utc>) -> Result<u64, DbError> {
+    pub async fn forget_requests(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
         let mut forgotten = 0;
         loop {
             let some = retrying(|| self.forget_some_requests(time)).await?;
@@ -70,18 +82,19 @@ impl Store {
         }
     }
 
-    async fn forget_some_requests(&self, time: DateTime<Utc>) -> Result<u64, DbError> {
-        Ok(in_transaction!(self.db, |tx| {
-            sqlx::query(
+    async fn forget_some_requests(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
+        let mut tx = self.db.begin().await?;
+        let removed = tx
+            .query(
                 "DELETE FROM create_requests WHERE (project_id, request_id) IN (SELECT project_id, request_id \
                  FROM create_requests WHERE create_time <= $1 ORDER BY create_time LIMIT $2)",
             )
             .bind(time)
-            .bind(i64::try_from(STEP).unwrap_or(i64::MAX))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected()
-        }))
+            .bind(STEP)
+            .execute()
+            .await?;
+        tx.commit().await?;
+        Ok(removed)
     }
 
     /// Removes the history of instances that were deleted before `time`, then metadata of reservations whose instances
@@ -90,7 +103,7 @@ impl Store {
     /// An instance may be made of such a record at the same moment: either it is committed first, and the foreign key
     /// keeps the record, or the record goes first, and the foreign key has the instance written again, record and
     /// all.
-    pub async fn sweep_once(&self, time: DateTime<Utc>) -> Result<usize, DbError> {
+    pub async fn sweep_once(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
         while retrying(|| self.forget_deleted(time)).await? > 0 {}
         self.sweep_metadata().await?;
         let (mut removed, mut last) = (0, Id::from(NIL));
@@ -107,34 +120,34 @@ impl Store {
     }
 
     /// Removes the history of some instances that were deleted before `time`.
-    async fn forget_deleted(&self, time: DateTime<Utc>) -> Result<u64, DbError> {
-        Ok(in_transaction!(self.db, |tx| {
-            sqlx::query(
+    async fn forget_deleted(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
+        let mut tx = self.db.begin().await?;
+        let removed = tx
+            .query(
                 "DELETE FROM instance_history WHERE instance_id IN (SELECT instance_id FROM instance_history \
                  WHERE operation = 'delete' AND create_time <= $1 ORDER BY create_time LIMIT $2)",
             )
             .bind(time)
-            .bind(i64::try_from(STEP).unwrap_or(i64::MAX))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected()
-        }))
+            .bind(STEP)
+            .execute()
+            .await?;
+        tx.commit().await?;
+        Ok(removed)
     }
 
     /// Removes metadata of reservations that have no instances any more; none ever gets new ones.
-    async fn sweep_metadata(&self) -> Result<(), DbError> {
+    async fn sweep_metadata(&self) -> Result<(), db::Error> {
         let mut last = String::new();
         loop {
-            let looked_at: Vec<(String, bool)> = on_db!(self.db, |connection| {
-                sqlx::query_as(
+            let looked_at: Vec<(String, bool)> = self.db.reader().await?
+                .query_as(
                     "SELECT reservation_id, EXISTS (SELECT 1 FROM instances i WHERE i.reservation_id = m.reservation_id) \
                      FROM reservation_metadata m WHERE reservation_id > $1 ORDER BY reservation_id LIMIT $2",
                 )
                 .bind(&last)
-                .bind(i64::try_from(STEP).unwrap_or(i64::MAX))
-                .fetch_all(connection)
-                .await?
-            });
+                .bind(STEP)
+                .fetch_all()
+                .await?;
             let unused: Vec<_> = looked_at.iter().filter(|row| !row.1).map(|row| row.0.clone()).collect();
             if !unused.is_empty() {
                 retrying(|| self.remove_metadata(&unused)).await?;
@@ -144,49 +157,22 @@ impl Store {
         }
     }
 
-    async fn remove_metadata(&self, reservations: &[String]) -> Result<u64, DbError> {
-        Ok(in_transaction!(self.db, |tx| {
-            sqlx::query(tx.pick(
-                "DELETE FROM reservation_metadata WHERE reservation_id IN (SELECT value FROM json_each($1))",
-                "DELETE FROM reservation_metadata WHERE reservation_id = ANY($1)",
-            ))
-            .bind(Many(reservations.to_vec()))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected()
-        }))
+    async fn remove_metadata(&self, reservations: &[String]) -> Result<(), db::Error> {
+        let mut tx = self.db.begin().await?;
+        tx.query(REMOVE_METADATA).bind(Many(reservations.to_vec())).execute().await?;
+        tx.commit().await
     }
 
     /// The next records by id, and whether anything refers to them.
-    async fn records_after(&self, last: Id) -> Result<Vec<(Id, bool)>, DbError> {
-        Ok(on_db!(self.db, |connection| {
-            sqlx::query_as(concat!(
-                "SELECT id, ",
-                is_used!(),
-                " FROM records WHERE id > $1 ORDER BY id LIMIT $2"
-            ))
-            .bind(last)
-            .bind(i64::try_from(STEP).unwrap_or(i64::MAX))
-            .fetch_all(connection)
-            .await?
-        }))
+    async fn records_after(&self, last: Id) -> Result<Vec<(Id, bool)>, db::Error> {
+        self.db.reader().await?.query_as(RECORDS).bind(last).bind(STEP).fetch_all().await
     }
 
-    /// Removes those of these records that still nothing refers to.
-    async fn remove_records(&self, ids: &[Id]) -> Result<usize, DbError> {
-        let removed = in_transaction!(self.db, |tx| {
-            sqlx::query(tx.pick(
-                concat!(
-                    "DELETE FROM records WHERE id IN (SELECT value FROM json_each($1)) AND NOT ",
-                    is_used!()
-                ),
-                concat!("DELETE FROM records WHERE id = ANY($1) AND NOT ", is_used!()),
-            ))
-            .bind(Many(ids.to_vec()))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected()
-        });
-        Ok(usize::try_from(removed).unwrap_or(usize::MAX))
+    /// Removes those of these records that still nothing refers to; gives their number.
+    async fn remove_records(&self, ids: &[Id]) -> Result<u64, db::Error> {
+        let mut tx = self.db.begin().await?;
+        let removed = tx.query(REMOVE_RECORDS).bind(Many(ids.to_vec())).execute().await?;
+        tx.commit().await?;
+        Ok(removed)
     }
 }

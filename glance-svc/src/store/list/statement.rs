@@ -1,9 +1,6 @@
 //! The statements of a list. SQLite and PostgreSQL both read every range in its order and merge what they read.
 
-use chassis::{db::Micros, page::Direction};
-use chrono::{DateTime, Utc};
-use common::id::Id;
-use sqlx::{Database, Encode, QueryBuilder, Type};
+use chassis::{db::QueryBuilder, page::Direction};
 
 use super::{
     List, Part,
@@ -18,26 +15,20 @@ use crate::{
 const INDEXED_CHARACTERS: usize = 255;
 
 /// A statement while it is written.
-pub(super) struct Statement<'a, DB: Database> {
-    query: QueryBuilder<DB>,
+pub(super) struct Statement<'a> {
+    query: QueryBuilder,
     list: &'a List<'a>,
 }
 
-impl<'a, DB: Database> Statement<'a, DB>
-where
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-    for<'q> DateTime<Utc>: Encode<'q, DB> + Type<DB>,
-    for<'q> Micros: Encode<'q, DB> + Type<DB>,
-    for<'q> Id: Encode<'q, DB> + Type<DB>,
-{
-    pub(super) fn new(list: &'a List<'a>) -> Self {
-        Self { query: QueryBuilder::new(""), list }
+impl<'a> Statement<'a> {
+    /// A statement that is written into `query`.
+    pub(super) const fn new(list: &'a List<'a>, query: QueryBuilder) -> Self {
+        Self { query, list }
     }
 
     /// Reads the images of the page along a way, as many as an answer holds, and then one without its properties if there
     /// is one more.
-    pub(super) fn page(mut self, way: &[Range<'_>]) -> QueryBuilder<DB> {
+    pub(super) fn page(mut self, way: &[Range<'_>]) -> QueryBuilder {
         self.query.push("WITH found AS (SELECT * FROM (");
         for (index, range) in way.iter().enumerate() {
             // Of an index, too, the images behind the page before can be several ranges.
@@ -63,12 +54,12 @@ where
 
     /// Reads how far each way reaches: its number, and when the image was registered that is [`List::ahead`] on each
     /// of its ranges. The parts do not count in an order that only they have.
-    pub(super) fn look_ahead(mut self, ways: &[AccessPath<'_>]) -> QueryBuilder<DB> {
+    pub(super) fn look_ahead(mut self, ways: &[AccessPath<'_>]) -> QueryBuilder {
         let skipped = usize::from(self.list.by_time.is_none());
         for (number, way) in ways.iter().enumerate().skip(skipped) {
             for (index, range) in way.iter().enumerate() {
                 self.query.push(if number + index == skipped { "SELECT " } else { " UNION ALL SELECT " });
-                self.query.push(number).push(", (");
+                self.query.push_number(number).push(", (");
                 self.push_ahead(*range);
                 self.query.push(")");
             }
@@ -114,7 +105,7 @@ where
             Some(Direction::Ascending) => " ORDER BY create_time, id LIMIT 1 OFFSET ",
             _ => " ORDER BY create_time DESC, id DESC LIMIT 1 OFFSET ",
         });
-        self.query.push(self.list.ahead());
+        self.query.push_number(self.list.ahead());
     }
 
     /// Adds a range in an order that it does not have, as the table `i` and a condition.
@@ -130,7 +121,7 @@ where
             Range::Part(part @ (Part::All(visibility) | Part::Own(visibility))) => {
                 self.query.push("images i WHERE ").push(self.list.hidden());
                 if matches!(part, Part::Own(_)) {
-                    self.query.push(" AND owner = ").push_bind(self.list.project.to_owned());
+                    self.query.push(" AND owner = ").push_bind(self.list.project);
                 }
                 self.query.push(" AND visibility = '").push(visibility.as_str()).push("'");
             }
@@ -144,10 +135,10 @@ where
             }
             Range::Property(name, value) => {
                 self.push_copies("image_properties WHERE name = ", name);
-                self.query.push(" AND substr(value, 1, 255) = substr(").push_bind(value.to_owned());
+                self.query.push(" AND substr(value, 1, 255) = substr(").push_bind(value);
                 self.query.push(", 1, 255)");
                 if value.chars().count() >= INDEXED_CHARACTERS {
-                    self.query.push(" AND value = ").push_bind(value.to_owned());
+                    self.query.push(" AND value = ").push_bind(value);
                 }
                 self.query.push(") i WHERE TRUE");
             }
@@ -157,7 +148,7 @@ where
     /// Adds a table that has copies of when images were registered.
     fn push_copies(&mut self, table: &'static str, value: &str) {
         self.query.push("(SELECT image_id AS id, image_create_time AS create_time FROM ").push(table);
-        self.query.push_bind(value.to_owned());
+        self.query.push_bind(value);
     }
 
     /// Adds the conditions that the range does not hold. Each is a subquery, which no planner turns into a join, and
@@ -167,12 +158,12 @@ where
         let filter = self.list.filter;
         for (name, value) in filter.properties.iter().filter(|(n, v)| range != Range::Property(n, v)) {
             self.query.push(" AND (SELECT 1 FROM image_properties p WHERE p.image_id = i.id AND p.name = ");
-            self.query.push_bind(name.clone()).push(" AND p.value = ").push_bind(value.clone());
+            self.query.push_bind(name).push(" AND p.value = ").push_bind(value);
             self.query.push(") IS NOT NULL");
         }
         for tag in filter.tags.iter().filter(|tag| range != Range::Tag(tag)) {
             self.query.push(" AND (SELECT 1 FROM image_tags t WHERE t.image_id = i.id AND t.tag = ");
-            self.query.push_bind(tag.clone()).push(") IS NOT NULL");
+            self.query.push_bind(tag).push(") IS NOT NULL");
         }
     }
 
@@ -197,9 +188,7 @@ where
         self.query.push(self.list.hidden());
         if let Range::Part(Part::Shared(_)) = range {
             // Its own are another part.
-            self.query
-                .push(" AND visibility = 'shared' AND owner <> ")
-                .push_bind(self.list.project.to_owned());
+            self.query.push(" AND visibility = 'shared' AND owner <> ").push_bind(self.list.project);
             return;
         }
         self.query.push(" AND (");
@@ -211,14 +200,11 @@ where
                 }
                 Part::Own(visibility) => {
                     self.query.push(visibility.as_str()).push("' AND owner = ");
-                    self.query.push_bind(self.list.project.to_owned());
+                    self.query.push_bind(self.list.project);
                 }
                 Part::Shared(status) => {
                     self.query.push("shared' AND (SELECT m.status FROM image_members m WHERE m.image_id = ");
-                    self.query
-                        .push(table)
-                        .push(".id AND m.member_id = ")
-                        .push_bind(self.list.project.to_owned());
+                    self.query.push(table).push(".id AND m.member_id = ").push_bind(self.list.project);
                     self.query.push(") = '").push(status.as_str()).push("'");
                 }
             }

@@ -50,56 +50,56 @@ const HISTORY: &str = "INSERT INTO image_revisions (image_id, revision, create_t
 /// Attributes of images.
 const ATTRIBUTES: ByDialect = ByDialect {
     sqlite: "UPDATE images SET name = new.value ->> 'name', status = new.value ->> 'status', \
-     visibility = new.value ->> 'visibility', owner = new.value ->> 'owner', \
-     protected = new.value ->> 'protected', os_hidden = new.value ->> 'os_hidden', \
-     disk_format = new.value ->> 'disk_format', container_format = new.value ->> 'container_format', \
-     min_ram = new.value ->> 'min_ram', min_disk = new.value ->> 'min_disk', size = new.value ->> 'size', \
-     virtual_size = new.value ->> 'virtual_size', checksum = new.value ->> 'checksum', \
-     os_hash_algo = new.value ->> 'os_hash_algo', os_hash_value = new.value ->> 'os_hash_value', \
-     data_id = new.value ->> 'data_id' FROM json_each($1) AS new WHERE images.id = new.value ->> 'id'",
+         visibility = new.value ->> 'visibility', owner = new.value ->> 'owner', \
+         protected = new.value ->> 'protected', os_hidden = new.value ->> 'os_hidden', \
+         disk_format = new.value ->> 'disk_format', container_format = new.value ->> 'container_format', \
+         min_ram = new.value ->> 'min_ram', min_disk = new.value ->> 'min_disk', size = new.value ->> 'size', \
+         virtual_size = new.value ->> 'virtual_size', checksum = new.value ->> 'checksum', \
+         os_hash_algo = new.value ->> 'os_hash_algo', os_hash_value = new.value ->> 'os_hash_value', \
+         data_id = new.value ->> 'data_id' FROM json_each($1) AS new WHERE images.id = new.value ->> 'id'",
     postgres: "UPDATE images SET name = new.name, status = new.status, visibility = new.visibility, \
-     owner = new.owner, protected = new.protected, os_hidden = new.os_hidden, disk_format = new.disk_format, \
-     container_format = new.container_format, min_ram = new.min_ram, min_disk = new.min_disk, size = new.size, \
-     virtual_size = new.virtual_size, checksum = new.checksum, os_hash_algo = new.os_hash_algo, \
-     os_hash_value = new.os_hash_value, data_id = new.data_id \
-     FROM json_to_recordset($1::json) AS new (id uuid, name text, status text, visibility text, owner text, \
-     protected boolean, os_hidden boolean, disk_format text, container_format text, min_ram bigint, \
-     min_disk bigint, size bigint, virtual_size bigint, checksum text, os_hash_algo text, os_hash_value text, \
-     data_id uuid) WHERE images.id = new.id",
+         owner = new.owner, protected = new.protected, os_hidden = new.os_hidden, disk_format = new.disk_format, \
+         container_format = new.container_format, min_ram = new.min_ram, min_disk = new.min_disk, size = new.size, \
+         virtual_size = new.virtual_size, checksum = new.checksum, os_hash_algo = new.os_hash_algo, \
+         os_hash_value = new.os_hash_value, data_id = new.data_id \
+         FROM json_to_recordset($1::json) AS new (id uuid, name text, status text, visibility text, owner text, \
+         protected boolean, os_hidden boolean, disk_format text, container_format text, min_ram bigint, \
+         min_disk bigint, size bigint, virtual_size bigint, checksum text, os_hash_algo text, os_hash_value text, \
+         data_id uuid) WHERE images.id = new.id",
 };
 
 /// Properties that go.
 const REMOVE: ByDialect = ByDialect {
     sqlite: "DELETE FROM image_properties WHERE (image_id, name) IN \
-     (SELECT value ->> 'image_id', value ->> 'name' FROM json_each($1))",
+         (SELECT value ->> 'image_id', value ->> 'name' FROM json_each($1))",
     postgres: "DELETE FROM image_properties WHERE (image_id, name) IN (SELECT image_id, name \
-     FROM json_to_recordset($1::json) AS gone (image_id uuid, name text))",
+         FROM json_to_recordset($1::json) AS gone (image_id uuid, name text))",
 };
 
 /// Tags that go.
 const UNTAG: ByDialect = ByDialect {
     sqlite: "DELETE FROM image_tags WHERE (image_id, tag) IN \
-     (SELECT value ->> 'image_id', value ->> 'tag' FROM json_each($1))",
+         (SELECT value ->> 'image_id', value ->> 'tag' FROM json_each($1))",
     postgres: "DELETE FROM image_tags WHERE (image_id, tag) IN (SELECT image_id, tag \
-     FROM json_to_recordset($1::json) AS gone (image_id uuid, tag text))",
+         FROM json_to_recordset($1::json) AS gone (image_id uuid, tag text))",
 };
 
 /// Tags that come.
 const TAG: ByDialect = ByDialect {
     sqlite: "INSERT INTO image_tags (image_id, tag, image_create_time) \
-     SELECT value ->> 'image_id', value ->> 'tag', value ->> 'image_create_time' FROM json_each($1)",
+         SELECT value ->> 'image_id', value ->> 'tag', value ->> 'image_create_time' FROM json_each($1)",
     postgres: "INSERT INTO image_tags (image_id, tag, image_create_time) SELECT image_id, tag, image_create_time \
-     FROM json_to_recordset($1::json) AS new (image_id uuid, tag text, image_create_time timestamptz)",
+         FROM json_to_recordset($1::json) AS new (image_id uuid, tag text, image_create_time timestamptz)",
 };
 
 /// Whole images beside their history.
 const BASES: ByDialect = ByDialect {
     sqlite: "INSERT INTO image_bases (image_id, revision, create_time, update_time, changes) \
-     SELECT value ->> 'image_id', value ->> 'revision', value ->> 'create_time', value ->> 'update_time', \
-     value -> 'changes' FROM json_each($1)",
+         SELECT value ->> 'image_id', value ->> 'revision', value ->> 'create_time', value ->> 'update_time', \
+         value -> 'changes' FROM json_each($1)",
     postgres: "INSERT INTO image_bases (image_id, revision, create_time, update_time, changes) \
-     SELECT image_id, revision, create_time, update_time, changes FROM json_to_recordset($1::json) \
-     AS new (image_id uuid, revision bigint, create_time timestamptz, update_time timestamptz, changes json)",
+         SELECT image_id, revision, create_time, update_time, changes FROM json_to_recordset($1::json) \
+         AS new (image_id uuid, revision bigint, create_time timestamptz, update_time timestamptz, changes json)",
 };
 
 /// Writes what became of the images of a batch.

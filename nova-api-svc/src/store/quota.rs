@@ -1,0 +1,52 @@
+//! What projects use, and the locks of those that have a quota.
+
+use std::collections::BTreeSet;
+
+use chassis::db::{self, ByDialect, Connection, Transaction, json};
+
+use super::Store;
+use crate::{
+    error::Error,
+    quota::{Quota, Usage},
+};
+
+/// Locks the projects of the JSON array `$1`.
+const LOCK: ByDialect = ByDialect {
+    sqlite: "INSERT INTO quota_projects (project_id) SELECT value FROM json_each($1) WHERE TRUE \
+         ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id",
+    postgres: "INSERT INTO quota_projects (project_id) SELECT value FROM json_array_elements_text($1::json) \
+         ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id",
+};
+
+/// What the project `$1` uses. Of an instance that is resized, from the beginning until that is confirmed or reverted, the
+/// larger of both flavors: it must be possible to go on as well as back.
+const USAGE: &str = "SELECT COUNT(*) AS instances, \
+     CAST(COALESCE(SUM(CASE WHEN other.vcpus > own.vcpus THEN other.vcpus ELSE own.vcpus END), 0) AS BIGINT) \
+     AS cores, CAST(COALESCE(SUM(CASE WHEN other.memory_mb > own.memory_mb THEN other.memory_mb \
+     ELSE own.memory_mb END), 0) AS BIGINT) AS ram_mb \
+     FROM instances JOIN records AS own ON own.id = instances.record_id \
+     LEFT JOIN instance_tasks AS task ON task.instance_id = instances.id \
+     LEFT JOIN records AS other ON other.id = CASE WHEN task.operation = 'resize' \
+     THEN COALESCE(task.target_record_id, task.former_record_id) ELSE task.former_record_id END \
+     WHERE instances.project_id = $1";
+
+impl Store {
+    /// What `project_id` uses, if anything is limited.
+    pub async fn usage(&self, project_id: &str, quota: &Quota) -> Result<Usage, Error> {
+        if !quota.is_limited() {
+            return Ok(Usage::default());
+        }
+        Ok(usage(&mut self.db.reader().await?, project_id).await?)
+    }
+}
+
+/// What a project uses.
+pub(super) async fn usage(connection: &mut Connection, project_id: &str) -> Result<Usage, db::Error> {
+    connection.query_as(USAGE).bind(project_id).fetch_one().await
+}
+
+/// Locks projects that have a quota, in the order of their names.
+pub(super) async fn lock_projects(tx: &mut Transaction, projects: &BTreeSet<&str>) -> Result<(), db::Error> {
+    tx.query(LOCK).bind(json(projects)).execute().await?;
+    Ok(())
+}
