@@ -45,14 +45,22 @@ pub enum Key {
 
 /// Something that a list can be sorted by.
 pub trait SortKey: Copy + PartialEq + 'static {
-    /// Every sort key, by its name in `order_by`.
+    /// Every sort key, by its name in `order_by`, which is that of a column.
     const ALL: &'static [(&'static str, Self)];
 
     /// The unique key, which ends every order.
     const ID: Self;
 
+    /// The column of that name.
+    fn column(self) -> &'static str {
+        let known = Self::ALL.iter().find(|(_, key)| *key == self);
+        known.map(|(name, _)| *name).expect("every sort key has a name")
+    }
+
     /// The SQL expression; never NULL.
-    fn sql(self) -> &'static str;
+    fn sql(self) -> &'static str {
+        self.column()
+    }
 
     /// An example of its values, to recognise a foreign token.
     fn kind(self) -> Key;
@@ -194,8 +202,9 @@ impl<K: SortKey> Page<K> {
         }
     }
 
-    /// Adds the limit: one more than the page, to see whether there is a next page.
-    pub fn push_limit(&self, query: &mut QueryBuilder) {
+    /// Adds the order and the limit: one more than the page, to see whether there is a next page.
+    pub fn push_end(&self, query: &mut QueryBuilder) {
+        self.push_order(query);
         query.push(" LIMIT ").push_bind(i64::try_from(self.size + 1).unwrap_or(i64::MAX));
     }
 

@@ -62,21 +62,6 @@ impl SortKey for ImageOrder {
 }
 
 impl ImageOrder {
-    /// The column of `images` that it sorts by.
-    #[must_use]
-    pub const fn column(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Status => "status",
-            Self::DiskFormat => "disk_format",
-            Self::ContainerFormat => "container_format",
-            Self::Size => "size",
-            Self::Id => "id",
-            Self::CreateTime => "create_time",
-            Self::UpdateTime => "update_time",
-        }
-    }
-
     /// The image's value of this sort key.
     #[must_use]
     pub fn key(self, image: &Image) -> Key {
@@ -106,10 +91,6 @@ pub enum RevisionOrder {
 impl SortKey for RevisionOrder {
     const ALL: &'static [(&'static str, Self)] = &[("revision", Self::Revision)];
     const ID: Self = Self::Revision;
-
-    fn sql(self) -> &'static str {
-        "revision"
-    }
 
     fn kind(self) -> Key {
         Key::Integer(0)

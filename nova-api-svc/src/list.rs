@@ -48,16 +48,6 @@ impl SortKey for InstanceOrder {
 
     const ID: Self = Self::Id;
 
-    fn sql(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::State => "state",
-            Self::Id => "id",
-            Self::CreateTime => "create_time",
-            Self::UpdateTime => "update_time",
-        }
-    }
-
     fn kind(self) -> Key {
         match self {
             Self::Name | Self::State => Key::Text(String::new()),
@@ -92,10 +82,6 @@ impl SortKey for FlavorOrder {
     const ALL: &'static [(&'static str, Self)] = &[("instance_type_id", Self::InstanceTypeId)];
     const ID: Self = Self::InstanceTypeId;
 
-    fn sql(self) -> &'static str {
-        "instance_type_id"
-    }
-
     fn kind(self) -> Key {
         Key::Integer(0)
     }
@@ -111,10 +97,6 @@ pub enum HistoryOrder {
 impl SortKey for HistoryOrder {
     const ALL: &'static [(&'static str, Self)] = &[("revision", Self::Revision)];
     const ID: Self = Self::Revision;
-
-    fn sql(self) -> &'static str {
-        "revision"
-    }
 
     fn kind(self) -> Key {
         Key::Integer(0)
@@ -136,14 +118,6 @@ impl SortKey for DriftOrder {
     const ALL: &'static [(&'static str, Self)] =
         &[("record_id", Self::Record), ("create_time", Self::CreateTime), ("id", Self::Id)];
     const ID: Self = Self::Id;
-
-    fn sql(self) -> &'static str {
-        match self {
-            Self::Record => "record_id",
-            Self::CreateTime => "create_time",
-            Self::Id => "id",
-        }
-    }
 
     fn kind(self) -> Key {
         match self {

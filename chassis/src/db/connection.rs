@@ -10,7 +10,7 @@ use sqlx::{Pool, Postgres, Sqlite};
 
 use super::{
     Db, Dialect, Engine, Error, FromRow, Lease, Pools, Query, QueryBuilder, Sql, condition::Condition,
-    row::Row,
+    retrying, row::Row,
 };
 
 /// A connection, for statements that commit by themselves. When it is dropped, it goes back to its pool: at once if its
@@ -122,6 +122,16 @@ impl Db {
             Pools::Sqlite { writer, .. } => Leased::Sqlite(self.lease(writer, needed).await?),
             Pools::Postgres { pool, .. } => Leased::Postgres(self.lease(pool, needed).await?),
         }))
+    }
+
+    /// Executes one statement, which commits by itself, again while other transactions are in its way; gives the number
+    /// of rows that it inserted, updated or deleted.
+    pub async fn execute(&self, query: impl Fn(&mut Connection) -> Query<'_>) -> Result<u64, Error> {
+        retrying(async || {
+            let mut connection = self.writer().await?;
+            query(&mut connection).execute().await
+        })
+        .await
     }
 
     /// Begins a transaction that may write.

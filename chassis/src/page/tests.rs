@@ -11,13 +11,6 @@ impl SortKey for By {
     const ALL: &'static [(&'static str, Self)] = &[("id", Self::Id), ("name", Self::Name)];
     const ID: Self = Self::Id;
 
-    fn sql(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::Name => "name",
-        }
-    }
-
     fn kind(self) -> Key {
         match self {
             Self::Id => Key::Integer(0),

@@ -83,55 +83,29 @@ async fn discard(tx: &mut Transaction, data: Id) -> Result<(), db::Error> {
 impl Store {
     /// The id of the place of the data, if it is known.
     pub async fn data_store(&self) -> Result<Option<Id>, Error> {
-        Ok(self
-            .db
-            .reader()
-            .await?
-            .query_scalar("SELECT id FROM data_store WHERE place = 1")
-            .fetch_optional()
-            .await?)
+        let sql = "SELECT id FROM data_store WHERE place = 1";
+        Ok(self.db.reader().await?.query_scalar(sql).fetch_optional().await?)
     }
 
     /// Notes the id of the place of the data, unless there is one; gives the one there is then.
     pub async fn begin_data_store(&self, id: Id) -> Result<Id, Error> {
-        retrying(async || {
-            let mut connection = self.db.writer().await?;
-            connection
-                .query("INSERT INTO data_store (place, id) VALUES (1, $1) ON CONFLICT (place) DO NOTHING")
-                .bind(id)
-                .execute()
-                .await
-        })
-        .await?;
+        let sql = "INSERT INTO data_store (place, id) VALUES (1, $1) ON CONFLICT (place) DO NOTHING";
+        self.db.execute(|connection| connection.query(sql).bind(id)).await?;
         Ok(self.data_store().await?.unwrap_or(id))
     }
 
     /// Notes the id of the place of the data, also in place of another one.
     pub async fn record_data_store(&self, id: Id) -> Result<(), Error> {
-        retrying(async || {
-            let mut connection = self.db.writer().await?;
-            connection
-                .query(
-                    "INSERT INTO data_store (place, id) VALUES (1, $1) \
-                     ON CONFLICT (place) DO UPDATE SET id = excluded.id",
-                )
-                .bind(id)
-                .execute()
-                .await
-        })
-        .await?;
+        let sql = "INSERT INTO data_store (place, id) VALUES (1, $1) \
+                   ON CONFLICT (place) DO UPDATE SET id = excluded.id";
+        self.db.execute(|connection| connection.query(sql).bind(id)).await?;
         Ok(())
     }
 
     /// Whether there are data, may be, or are to be removed.
     pub async fn has_data(&self) -> Result<bool, Error> {
-        Ok(self
-            .db
-            .reader()
-            .await?
-            .query_scalar("SELECT EXISTS (SELECT 1 FROM image_data)")
-            .fetch_one()
-            .await?)
+        let sql = "SELECT EXISTS (SELECT 1 FROM image_data)";
+        Ok(self.db.reader().await?.query_scalar(sql).fetch_one().await?)
     }
 
     /// Some of the data that images have.
@@ -142,12 +116,8 @@ impl Store {
 
     /// Notes the data store's own id of an upload, by which it can be given up; `false` if it is lost.
     pub async fn record_upload(&self, data: Id, upload_id: &str) -> Result<bool, Error> {
-        let noted = retrying(async || {
-            let mut connection = self.db.writer().await?;
-            let query = connection.query("UPDATE image_data SET upload_id = $2 WHERE id = $1");
-            query.bind(data).bind(upload_id).execute().await
-        })
-        .await?;
+        let sql = "UPDATE image_data SET upload_id = $2 WHERE id = $1";
+        let noted = self.db.execute(|connection| connection.query(sql).bind(data).bind(upload_id)).await?;
         Ok(noted > 0)
     }
 
@@ -158,16 +128,8 @@ impl Store {
 
     /// Renews the lease of an upload; `false` if it is lost.
     pub async fn renew_lease(&self, data: Id, lease: DateTime<Utc>) -> Result<bool, Error> {
-        let renewed = retrying(async || {
-            let mut connection = self.db.writer().await?;
-            connection
-                .query("UPDATE image_data SET lease_time = $2 WHERE id = $1 AND state = 'uploading'")
-                .bind(data)
-                .bind(lease)
-                .execute()
-                .await
-        })
-        .await?;
+        let sql = "UPDATE image_data SET lease_time = $2 WHERE id = $1 AND state = 'uploading'";
+        let renewed = self.db.execute(|connection| connection.query(sql).bind(data).bind(lease)).await?;
         Ok(renewed > 0)
     }
 
@@ -175,53 +137,25 @@ impl Store {
     /// later.
     pub async fn orphaned_data(&self) -> Result<Vec<OrphanedData>, Error> {
         let now = self.db.now().await?;
-        let orphaned = self
-            .db
-            .reader()
-            .await?
-            .query_as(
-                "SELECT id, image_id, state = 'uploading' AS is_upload, upload_id, attempts FROM image_data \
-                 WHERE state <> 'stored' AND (state = 'deleting' OR lease_time < $1) AND next_time <= $1 \
-                 ORDER BY next_time LIMIT 100",
-            )
-            .bind(now)
-            .fetch_all()
-            .await?;
-        Ok(orphaned)
+        let sql = "SELECT id, image_id, state = 'uploading' AS is_upload, upload_id, attempts FROM image_data \
+                   WHERE state <> 'stored' AND (state = 'deleting' OR lease_time < $1) AND next_time <= $1 \
+                   ORDER BY next_time LIMIT 100";
+        Ok(self.db.reader().await?.query_as(sql).bind(now).fetch_all().await?)
     }
 
     /// The data of an image that are to be removed.
     pub async fn removable_of(&self, image: Id) -> Result<Vec<OrphanedData>, Error> {
-        let removable = self
-            .db
-            .reader()
-            .await?
-            .query_as(
-                "SELECT id, image_id, FALSE AS is_upload, upload_id, attempts FROM image_data \
-                 WHERE image_id = $1 AND state = 'deleting' LIMIT 100",
-            )
-            .bind(image)
-            .fetch_all()
-            .await?;
-        Ok(removable)
+        let sql = "SELECT id, image_id, FALSE AS is_upload, upload_id, attempts FROM image_data \
+                   WHERE image_id = $1 AND state = 'deleting' LIMIT 100";
+        Ok(self.db.reader().await?.query_as(sql).bind(image).fetch_all().await?)
     }
 
     /// Notes that data could not be removed, and are not to be tried again before this long from now.
     pub async fn postpone(&self, data: Id, wait: TimeDelta) -> Result<(), Error> {
         let next = self.db.now().await? + wait;
-        retrying(async || {
-            let mut connection = self.db.writer().await?;
-            connection
-                .query(
-                    "UPDATE image_data SET next_time = $2, attempts = attempts + 1 \
-                     WHERE id = $1 AND state = 'deleting'",
-                )
-                .bind(data)
-                .bind(next)
-                .execute()
-                .await
-        })
-        .await?;
+        let sql = "UPDATE image_data SET next_time = $2, attempts = attempts + 1 \
+                   WHERE id = $1 AND state = 'deleting'";
+        self.db.execute(|connection| connection.query(sql).bind(data).bind(next)).await?;
         Ok(())
     }
 
@@ -244,12 +178,8 @@ impl Store {
 
     /// Forgets data that have been removed.
     pub async fn forget_data(&self, data: Id) -> Result<(), Error> {
-        retrying(async || {
-            let mut connection = self.db.writer().await?;
-            let query = connection.query("DELETE FROM image_data WHERE id = $1 AND state = 'deleting'");
-            query.bind(data).execute().await
-        })
-        .await?;
+        let sql = "DELETE FROM image_data WHERE id = $1 AND state = 'deleting'";
+        self.db.execute(|connection| connection.query(sql).bind(data)).await?;
         Ok(())
     }
 }

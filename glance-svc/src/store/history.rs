@@ -100,40 +100,24 @@ impl Store {
 
     /// The whole image that was kept at this revision, or last before it.
     async fn base(&self, id: Id, revision: i64) -> Result<Option<Image>, Error> {
-        let row: Option<BaseRow> = self
-            .db
-            .reader()
-            .await?
-            .query_as(
-                "SELECT image_id, revision, create_time, update_time, changes FROM image_bases \
-                 WHERE image_id = $1 AND revision <= $2 ORDER BY revision DESC LIMIT 1",
-            )
-            .bind(id)
-            .bind(revision)
-            .fetch_optional()
-            .await?;
+        let sql = "SELECT image_id, revision, create_time, update_time, changes FROM image_bases \
+                   WHERE image_id = $1 AND revision <= $2 ORDER BY revision DESC LIMIT 1";
+        let row: Option<BaseRow> =
+            self.db.reader().await?.query_as(sql).bind(id).bind(revision).fetch_optional().await?;
         row.map(Image::try_from).transpose()
     }
 
     /// To whom an image belongs and shows itself now, and from when on it is shared with `project`; also of one that was
     /// deleted, and `None` of one that never was.
     pub async fn past(&self, id: Id, project: &str) -> Result<Option<HistoryAccess>, Error> {
-        let row: Option<PastRow> = self
-            .db
-            .reader()
-            .await?
-            .query_as(
-                "SELECT first.image_id, COALESCE(images.owner, (SELECT last.owner FROM image_owners last \
-                 WHERE last.image_id = first.image_id ORDER BY last.revision DESC LIMIT 1), '') AS owner, \
-                 images.visibility, (SELECT image_revision FROM image_members \
-                 WHERE image_members.image_id = first.image_id AND member_id = $2) AS shared_since \
-                 FROM image_revisions first LEFT JOIN images ON images.id = first.image_id \
-                 WHERE first.image_id = $1 AND first.revision = 1",
-            )
-            .bind(id)
-            .bind(project)
-            .fetch_optional()
-            .await?;
+        let sql = "SELECT first.image_id, COALESCE(images.owner, (SELECT last.owner FROM image_owners last \
+                   WHERE last.image_id = first.image_id ORDER BY last.revision DESC LIMIT 1), '') AS owner, \
+                   images.visibility, (SELECT image_revision FROM image_members \
+                   WHERE image_members.image_id = first.image_id AND member_id = $2) AS shared_since \
+                   FROM image_revisions first LEFT JOIN images ON images.id = first.image_id \
+                   WHERE first.image_id = $1 AND first.revision = 1";
+        let row: Option<PastRow> =
+            self.db.reader().await?.query_as(sql).bind(id).bind(project).fetch_optional().await?;
         row.map(HistoryAccess::try_from).transpose()
     }
 
@@ -159,8 +143,7 @@ impl Store {
             query.push(" AND revision >= (SELECT MIN(revision) FROM image_owners WHERE image_id = ");
             query.push_bind(id).push(" AND owner = ").push_bind(owner).push(")");
         }
-        page.push_order(&mut query);
-        page.push_limit(&mut query);
+        page.push_end(&mut query);
         query.push("), ");
         page.push_sized(&mut query, "revision");
         query.push(

@@ -13,34 +13,19 @@ use crate::{
 impl Store {
     /// Every member of an image, in the order they were added.
     pub async fn members(&self, image_id: Id) -> Result<Vec<Member>, Error> {
-        let rows: Vec<MemberRow> = self
-            .db
-            .reader()
-            .await?
-            .query_as(
-                "SELECT image_id, member_id, status, create_time, update_time FROM image_members \
-                 WHERE image_id = $1 ORDER BY create_time, member_id",
-            )
-            .bind(image_id)
-            .fetch_all()
-            .await?;
+        let sql = "SELECT image_id, member_id, status, create_time, update_time FROM image_members \
+                   WHERE image_id = $1 ORDER BY create_time, member_id";
+        let rows: Vec<MemberRow> = self.db.reader().await?.query_as(sql).bind(image_id).fetch_all().await?;
         rows.into_iter().map(Member::try_from).collect()
     }
 
     /// One member of an image.
     pub async fn member(&self, image_id: Id, member_id: &MemberId) -> Result<Option<Member>, Error> {
-        let row: Option<MemberRow> = self
-            .db
-            .reader()
-            .await?
-            .query_as(
-                "SELECT image_id, member_id, status, create_time, update_time FROM image_members \
-                 WHERE image_id = $1 AND member_id = $2",
-            )
-            .bind(image_id)
-            .bind(member_id.as_str())
-            .fetch_optional()
-            .await?;
+        let sql = "SELECT image_id, member_id, status, create_time, update_time FROM image_members \
+                   WHERE image_id = $1 AND member_id = $2";
+        let mut connection = self.db.reader().await?;
+        let row: Option<MemberRow> =
+            connection.query_as(sql).bind(image_id).bind(member_id.as_str()).fetch_optional().await?;
         row.map(Member::try_from).transpose()
     }
 
@@ -96,37 +81,25 @@ impl Store {
         status: MemberStatus,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let updated = retrying(async || {
-            let mut connection = self.db.writer().await?;
-            connection
-                .query(
-                    "UPDATE image_members SET status = $3, \
-                     update_time = CASE WHEN update_time > $4 THEN update_time ELSE $4 END \
-                     WHERE image_id = $1 AND member_id = $2",
-                )
-                .bind(image_id)
-                .bind(member_id.as_str())
-                .bind(status.as_str())
-                .bind(now)
-                .execute()
-                .await
-        })
-        .await?;
+        let sql = "UPDATE image_members SET status = $3, \
+                   update_time = CASE WHEN update_time > $4 THEN update_time ELSE $4 END \
+                   WHERE image_id = $1 AND member_id = $2";
+        let updated = self
+            .db
+            .execute(|connection| {
+                connection.query(sql).bind(image_id).bind(member_id.as_str()).bind(status.as_str()).bind(now)
+            })
+            .await?;
         Ok(updated > 0)
     }
 
     /// Removes a member; `false` if there is no such member.
     pub async fn delete_member(&self, image_id: Id, member_id: &MemberId) -> Result<bool, Error> {
-        let deleted = retrying(async || {
-            let mut connection = self.db.writer().await?;
-            connection
-                .query("DELETE FROM image_members WHERE image_id = $1 AND member_id = $2")
-                .bind(image_id)
-                .bind(member_id.as_str())
-                .execute()
-                .await
-        })
-        .await?;
+        let sql = "DELETE FROM image_members WHERE image_id = $1 AND member_id = $2";
+        let deleted = self
+            .db
+            .execute(|connection| connection.query(sql).bind(image_id).bind(member_id.as_str()))
+            .await?;
         Ok(deleted > 0)
     }
 }

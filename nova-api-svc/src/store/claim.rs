@@ -107,14 +107,13 @@ impl Store {
     /// What an earlier request with the same id created within `scope`; an error if that was another request.
     pub async fn find_reservation(&self, claim: &Claim, scope: &Scope) -> Result<Option<Reservation>, Error> {
         let Some(request_id) = &claim.request_id else { return Ok(None) };
+        let sql = "SELECT fingerprint, reservation_id, requested_count FROM create_requests \
+                   WHERE project_id = $1 AND request_id = $2";
         let row: Option<RequestRow> = self
             .db
             .reader()
             .await?
-            .query_as(
-                "SELECT fingerprint, reservation_id, requested_count FROM create_requests \
-                 WHERE project_id = $1 AND request_id = $2",
-            )
+            .query_as(sql)
             .bind(&claim.project_id)
             .bind(request_id)
             .fetch_optional()

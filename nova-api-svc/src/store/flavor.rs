@@ -141,19 +141,15 @@ impl Store {
     pub async fn list_flavors(&self, page: &Page<FlavorOrder>) -> Result<Vec<StoredFlavor>, Error> {
         let mut query = self.db.builder(FLAVOR);
         page.push_after(&mut query);
-        page.push_order(&mut query);
-        page.push_limit(&mut query);
+        page.push_end(&mut query);
         let rows: Vec<FlavorRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
     /// Deletes a flavor; `false` if there was none.
     pub async fn delete_flavor(&self, flavorid: &str) -> Result<bool, Error> {
-        let deleted = retrying(async || {
-            let mut connection = self.db.writer().await?;
-            connection.query("DELETE FROM flavors WHERE flavorid = $1").bind(flavorid).execute().await
-        })
-        .await?;
+        let sql = "DELETE FROM flavors WHERE flavorid = $1";
+        let deleted = self.db.execute(|connection| connection.query(sql).bind(flavorid)).await?;
         Ok(deleted > 0)
     }
 }

@@ -176,8 +176,7 @@ impl Store {
         push_scope(&mut query, id, scope);
         query.push(" AND ");
         page.push_after(&mut query);
-        page.push_order(&mut query);
-        page.push_limit(&mut query);
+        page.push_end(&mut query);
         let rows: Vec<HistoryRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         let (mut items, mut bytes) = (Vec::with_capacity(rows.len()), 0);
         for step in rows.chunks(STEP) {

@@ -60,7 +60,7 @@ impl Store {
             push_records(&mut query, filter);
             query.push(")");
         }
-        push_end(&mut query, page);
+        page.push_end(&mut query);
         query.push(")");
         page.push_order(&mut query);
         self.db.reader().await?.query_as(query).fetch_all().await
@@ -88,7 +88,7 @@ impl Store {
             query.push(" AND (SELECT e.value FROM record_entries e WHERE e.record_id = walked.record_id");
             query.push(" AND e.key = ").push_bind(key).push(") = ").push_bind(value);
         }
-        push_end(&mut query, page);
+        page.push_end(&mut query);
         query.push(")");
         page.push_order(&mut query);
         self.db.reader().await?.query_as(query).fetch_all().await
@@ -112,8 +112,7 @@ impl Store {
         query.push(
             "first.record_id, i.create_time, i.id FROM first JOIN instances i ON i.id = first.id) AS f",
         );
-        page.push_order(&mut query);
-        page.push_limit(&mut query);
+        page.push_end(&mut query);
         query.push(") ").push(ROWS).push("id IN (SELECT page.id FROM foremost ");
         query.push_by_dialect(ByDialect {
             sqlite: "JOIN instances page ON page.id IN (SELECT id FROM instances i WHERE i.record_id = ",
@@ -121,9 +120,9 @@ impl Store {
         });
         query.push("foremost.record_id AND ");
         push_conditions(&mut query, filter, page, scope);
-        push_end(&mut query, page);
+        page.push_end(&mut query);
         query.push_by_dialect(ByDialect { sqlite: ")", postgres: ") AS page" });
-        push_end(&mut query, page);
+        page.push_end(&mut query);
         query.push(")");
         page.push_order(&mut query);
         self.db.reader().await?.query_as(query).fetch_all().await
@@ -164,10 +163,4 @@ fn push_all(query: &mut QueryBuilder, conditions: &[(&'static str, Key)]) {
         query.push(" AND ").push(condition);
         value.push_bind(query);
     }
-}
-
-/// Adds the order and the end of the page.
-fn push_end(query: &mut QueryBuilder, page: &Page<InstanceOrder>) {
-    page.push_order(query);
-    page.push_limit(query);
 }

@@ -139,15 +139,10 @@ impl Store {
     async fn sweep_metadata(&self) -> Result<(), db::Error> {
         let mut last = String::new();
         loop {
-            let looked_at: Vec<(String, bool)> = self.db.reader().await?
-                .query_as(
-                    "SELECT reservation_id, EXISTS (SELECT 1 FROM instances i WHERE i.reservation_id = m.reservation_id) \
-                     FROM reservation_metadata m WHERE reservation_id > $1 ORDER BY reservation_id LIMIT $2",
-                )
-                .bind(&last)
-                .bind(STEP)
-                .fetch_all()
-                .await?;
+            let sql = "SELECT reservation_id, EXISTS (SELECT 1 FROM instances i WHERE i.reservation_id = m.reservation_id) \
+                       FROM reservation_metadata m WHERE reservation_id > $1 ORDER BY reservation_id LIMIT $2";
+            let looked_at: Vec<(String, bool)> =
+                self.db.reader().await?.query_as(sql).bind(&last).bind(STEP).fetch_all().await?;
             let unused: Vec<_> = looked_at.iter().filter(|row| !row.1).map(|row| row.0.clone()).collect();
             if !unused.is_empty() {
                 retrying(|| self.remove_metadata(&unused)).await?;

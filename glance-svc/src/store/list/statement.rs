@@ -1,6 +1,9 @@
 //! The statements of a list. SQLite and PostgreSQL both read every range in its order and merge what they read.
 
-use chassis::{db::QueryBuilder, page::Direction};
+use chassis::{
+    db::QueryBuilder,
+    page::{Direction, SortKey as _},
+};
 
 use super::{
     List, Part,
@@ -38,8 +41,7 @@ impl<'a> Statement<'a> {
             }
         }
         self.query.push(") images");
-        self.list.page.push_order(&mut self.query);
-        self.list.page.push_limit(&mut self.query);
+        self.list.page.push_end(&mut self.query);
         self.query.push("), page AS (SELECT found.*, (SELECT record_bytes FROM image_records r ");
         self.query.push("WHERE r.id = found.id) AS bytes FROM found), ");
         self.list.page.push_sized(&mut self.query, "id");
