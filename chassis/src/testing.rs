@@ -1,4 +1,5 @@
-//! A fresh database for each test, of either kind.
+//! What the tests of every service need: a fresh database of either kind, a server in the process of the test, and
+//! checks of errors.
 
 use std::future::Future;
 
@@ -6,6 +7,12 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
 use common::id::Id;
+
+mod errors;
+mod server;
+
+pub use errors::{Values, assert_error, assert_violation, bad_fields, fields, reason, violations};
+pub use server::{connect, made_as, made_by, open, serve};
 
 /// A database that lives as long as this value.
 #[derive(Debug)]
@@ -32,7 +39,7 @@ impl TestDb {
 
     /// A database on the PostgreSQL server of `TEST_POSTGRES_URL`. Having no server is a failure, not a skip.
     pub async fn postgres() -> Self {
-        let server = server();
+        let server = postgres_server();
         let name = format!("test_{}", Id::random().as_uuid().simple());
         execute(&server, format!("CREATE DATABASE {name}")).await;
         let (address, _) = server.rsplit_once('/').expect("TEST_POSTGRES_URL ends with /database");
@@ -52,7 +59,7 @@ impl TestDb {
         let db = Self::postgres().await;
         let (_, name) = db.url.rsplit_once('/').expect("the URL ends with /database");
         let strict = format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
-        execute(&server(), strict).await;
+        execute(&postgres_server(), strict).await;
         db
     }
 
@@ -74,7 +81,7 @@ impl Drop for TestDb {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test has no configuration but its environment")]
-fn server() -> String {
+fn postgres_server() -> String {
     std::env::var("TEST_POSTGRES_URL").expect(
         "TEST_POSTGRES_URL must name a PostgreSQL server, such as postgres://postgres@127.0.0.1/postgres; \
          `cargo xtask test` starts one",

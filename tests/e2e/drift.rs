@@ -1,6 +1,9 @@
 //! Drift of many images, under the rate that glance-svc allows a caller.
 
-use chassis::{on_both_databases, testing::TestDb};
+use chassis::{
+    on_both_databases,
+    testing::{TestDb, made_by},
+};
 use harness::service::Service;
 use proto::{
     glance::v1::{
@@ -18,10 +21,7 @@ on_both_databases!(a_page_of_drift_fits_into_the_rate_of_its_caller);
 const IMAGES: usize = 40;
 
 fn of<T>(user: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("x-user-id", user.parse().unwrap());
-    request.metadata_mut().insert("x-project-id", "demo".parse().unwrap());
-    request
+    made_by(user, "demo", message)
 }
 
 async fn a_page_of_drift_fits_into_the_rate_of_its_caller(db: TestDb) {

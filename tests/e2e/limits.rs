@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use chassis::{on_both_databases, testing::TestDb};
+use chassis::{
+    on_both_databases,
+    testing::{TestDb, made_by},
+};
 use harness::{http, service::Service};
 use proto::glance::v1::{
     CreateImageRequest, Image, ListImagesRequest, image_service_client::ImageServiceClient,
@@ -29,10 +32,7 @@ pub(crate) fn glance(db: &TestDb, arguments: &[&str]) -> Service {
 }
 
 pub(crate) fn of<T>(user: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("x-user-id", user.parse().unwrap());
-    request.metadata_mut().insert("x-project-id", "demo".parse().unwrap());
-    request
+    made_by(user, "demo", message)
 }
 
 /// What is at `path`, over HTTP.

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::{on_both_databases, testing::TestDb};
+use chassis::{
+    on_both_databases,
+    testing::{TestDb, made_as},
+};
 use harness::service::Service;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
@@ -136,11 +139,7 @@ fn metadata(seed: usize) -> BTreeMap<String, String> {
 
 /// A request of somebody who may do everything, for a project.
 fn of_demo<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    for (name, value) in [("x-user-id", "root"), ("x-project-id", "demo"), ("x-roles", "admin")] {
-        request.metadata_mut().insert(name, value.parse().unwrap());
-    }
-    request
+    made_as("root", "demo", "admin", message)
 }
 
 /// Makes a call many times at once.

@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, future::pending, net::SocketAddr, path::Path};
 
-use chassis::{db::Db, server, testing::TestDb};
+pub(crate) use chassis::testing::{assert_violation, connect, fields, made_by, violations};
+use chassis::{
+    edge,
+    testing::{self, TestDb},
+};
 use glance_svc::{
     EdgeOptions,
     data::{DataStore, DataUrl},
@@ -16,8 +20,7 @@ use proto::glance::v1::{
     ListImagesRequest, ListImagesResponse, UpdateImagePropertiesRequest, UpdateImageRequest,
     image_service_client::ImageServiceClient,
 };
-use tokio::net::TcpListener;
-use tonic::{Code, Request, Status, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 
 mod http;
@@ -148,24 +151,14 @@ pub(crate) async fn serve(url: &str, quota: i64) -> SocketAddr {
 
 /// As [`serve`], with the data of images in `folder`; also gives the use cases behind the edges.
 pub(crate) async fn serve_with(url: &str, settings: &Settings, folder: &Path) -> (SocketAddr, Images) {
-    let db = Db::open(url, 16, &MIGRATIONS).unwrap();
-    db.migrate_or_wait().await.unwrap();
+    let db = testing::open(url, &MIGRATIONS).await;
     let data = DataStore::open(&DataUrl::Folder(folder.to_owned())).unwrap();
     let limits = ImageLimits { properties: Quota(settings.quota), size: settings.size };
     let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits).with_leases(settings.leases);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let options = server::Options::default();
     let Settings { identity, public_endpoint, .. } = *settings;
-    let edge = EdgeOptions { identity, public_endpoint, message: options.limits.message };
-    let service = glance_svc::service(images.clone(), edge, db);
-    let listeners = server::Listeners::public(listener);
-    tokio::spawn(async move { server::serve(listeners, service, options, pending()).await.unwrap() });
+    let edge = EdgeOptions { identity, public_endpoint, message: edge::Limits::default().message };
+    let address = testing::serve(glance_svc::service(images.clone(), edge, db)).await;
     (address, images)
-}
-
-pub(crate) async fn connect(address: SocketAddr) -> Channel {
-    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }
 
 /// An image to create, with a name and nothing else.
@@ -194,45 +187,10 @@ pub(crate) fn mask_of(paths: &[&str]) -> Option<FieldMask> {
     (!paths.is_empty()).then_some(FieldMask { paths })
 }
 
-/// A request made by a user for a project.
-pub(crate) fn made_by<T>(user: &str, project: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("x-user-id", user.parse().unwrap());
-    request.metadata_mut().insert("x-project-id", project.parse().unwrap());
-    request
-}
-
 /// Checks what every error carries and that it is this one; gives its metadata.
 #[track_caller]
 pub(crate) fn assert_error(status: &Status, code: Code, reason: &str) -> HashMap<String, String> {
-    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
-    assert_eq!((status.code(), info.reason.as_str()), (code, reason), "{status:?}");
-    assert_eq!(info.domain, "glance");
-    assert!(!status.message().is_empty());
-    info.metadata
-}
-
-/// The violations of an `INVALID_ARGUMENT`, each its field and what is wrong with it.
-#[track_caller]
-pub(crate) fn violations(status: &Status) -> Vec<(String, String)> {
-    assert_error(status, Code::InvalidArgument, "INVALID_REQUEST");
-    let request = status.get_details_bad_request().unwrap();
-    request.field_violations.into_iter().map(|found| (found.field, found.description)).collect()
-}
-
-/// The fields of those violations.
-#[track_caller]
-pub(crate) fn fields(status: &Status) -> Vec<String> {
-    violations(status).into_iter().map(|(field, _)| field).collect()
-}
-
-/// Checks that there is one violation, of that field, whose sentence has that part.
-#[track_caller]
-pub(crate) fn assert_violation(status: &Status, field: &str, part: &str) {
-    let found = violations(status);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].0, field);
-    assert!(found[0].1.contains(part), "{part:?} is not in {:?}", found[0].1);
+    testing::assert_error(status, "glance", code, reason).0
 }
 
 /// How many bytes of HTTP/2 headers an error takes; clients accept 8 KiB (grpc-go, grpc-java) or more.

@@ -6,7 +6,7 @@ use chassis::{
     caller::{Actor, Caller},
     db::{Db, Pools},
     on_both_databases,
-    testing::TestDb,
+    testing::{TestDb, reason},
 };
 use glance_svc::{image, images::Etags};
 use proto::glance::v1::{
@@ -15,8 +15,6 @@ use proto::glance::v1::{
 };
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::task::{JoinHandle, yield_now};
-use tonic::Status;
-use tonic_types::StatusExt as _;
 
 use crate::{
     schema::open,
@@ -47,10 +45,6 @@ async fn follow_each_other(glance: &Glance, id: &str) -> Vec<ImageRevision> {
     assert_eq!(glance.get_at(id, now.revision).await.unwrap(), now);
     assert_eq!(now.revision, i64::try_from(history.len()).unwrap());
     history
-}
-
-fn reason(status: &Status) -> String {
-    status.get_details_error_info().unwrap().reason
 }
 
 async fn refused_updates_do_not_disturb_others(db: TestDb) {

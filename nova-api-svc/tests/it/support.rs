@@ -1,8 +1,16 @@
 //! A server for each test, and short ways to call it.
 
-use std::{collections::HashMap, future::pending, net::SocketAddr, ops::Index, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use chassis::{caller::Identity, db::Db, server, testing::TestDb};
+pub(crate) use chassis::testing::{
+    Values, assert_violation, bad_fields, connect, fields, made_as, made_by, reason, violations,
+};
+use chassis::{
+    caller::Identity,
+    db::Db,
+    edge,
+    testing::{self, TestDb},
+};
 use nova_api_svc::{
     compute::ComputeApi,
     grpc,
@@ -23,8 +31,7 @@ use sqlx::{
     Connection as _, Executor as _, FromRow, PgConnection, SqliteConnection, postgres::PgRow,
     sqlite::SqliteRow,
 };
-use tokio::net::TcpListener;
-use tonic::{Code, IntoRequest, Request, Status, transport::Channel};
+use tonic::{Code, IntoRequest, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 
 use crate::glance::Glance;
@@ -184,20 +191,13 @@ impl Nova {
 
 /// Serves the database at `url` as long as the test runs.
 pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings) -> SocketAddr {
-    let db = Db::open(url, 16, &MIGRATIONS).unwrap();
-    db.migrate_or_wait().await.unwrap();
+    let db = testing::open(url, &MIGRATIONS).await;
     let compute = compute_api(&db, glance_endpoint, settings);
     if settings.does_jobs {
         let jobs = compute.clone();
         tokio::spawn(async move { jobs.do_jobs().await });
     }
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let options = server::Options::default();
-    let service = grpc::service(compute, Identity::Development, &options.limits, db);
-    let listeners = server::Listeners::public(listener);
-    tokio::spawn(server::serve(listeners, service, options, pending()));
-    address
+    testing::serve(grpc::service(compute, Identity::Development, &edge::Limits::default(), db)).await
 }
 
 /// The compute API on a database.
@@ -222,10 +222,6 @@ pub(crate) async fn execute(url: &str, statements: &str) {
     }
 }
 
-pub(crate) async fn connect(address: SocketAddr) -> Channel {
-    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
-}
-
 /// A request for one m1.small called `web`.
 pub(crate) fn of(image: &Image) -> CreateInstanceRequest {
     CreateInstanceRequest {
@@ -241,48 +237,10 @@ pub(crate) fn several(image: &Image, count: i32) -> CreateInstanceRequest {
     CreateInstanceRequest { min_count: count, ..of(image) }
 }
 
-/// A request made by a user for a project.
-pub(crate) fn made_by<T>(user: &str, project: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("x-user-id", user.parse().unwrap());
-    request.metadata_mut().insert("x-project-id", project.parse().unwrap());
-    request
-}
-
-/// A request made by a user with these roles in a project.
-pub(crate) fn made_as<T>(user: &str, project: &str, roles: &str, message: T) -> Request<T> {
-    let mut request = made_by(user, project, message);
-    request.metadata_mut().insert("x-roles", roles.parse().unwrap());
-    request
-}
-
-/// The values of an error, by name.
-#[derive(Debug)]
-pub(crate) struct Values(HashMap<String, String>);
-
-impl Index<&str> for Values {
-    type Output = str;
-
-    #[track_caller]
-    fn index(&self, name: &str) -> &str {
-        self.0.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}"))
-    }
-}
-
 /// Checks what every error carries and that it is this one; gives its values.
 #[track_caller]
 pub(crate) fn assert_error(status: &Status, code: Code, reason: &str) -> Values {
-    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
-    assert_eq!((status.code(), info.reason.as_str()), (code, reason), "{status:?}");
-    assert_eq!(info.domain, "nova");
-    assert!(!status.message().is_empty());
-    assert!(!format!("{status:?}").contains("SECRET"), "{status:?}");
-    Values(info.metadata)
-}
-
-/// The reason of an error.
-pub(crate) fn reason(status: &Status) -> String {
-    status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}")).reason
+    testing::assert_error(status, "nova", code, reason)
 }
 
 /// Checks that an error is worth a retry and says when.
@@ -303,34 +261,4 @@ pub(crate) fn assert_refused(status: &Status, reason: &str, image_id: &str) -> V
     assert_eq!(failure.violations[0].subject, format!("image/{image_id}"));
     assert_eq!(failure.violations[0].description, status.message());
     values
-}
-
-/// The violations of a malformed request, each its field and what is wrong with it.
-#[track_caller]
-pub(crate) fn violations(status: &Status) -> Vec<(String, String)> {
-    assert_error(status, Code::InvalidArgument, "INVALID_REQUEST");
-    bad_fields(status)
-}
-
-/// The violations of any `INVALID_ARGUMENT`.
-#[track_caller]
-pub(crate) fn bad_fields(status: &Status) -> Vec<(String, String)> {
-    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-    let request = status.get_details_bad_request().unwrap();
-    request.field_violations.into_iter().map(|found| (found.field, found.description)).collect()
-}
-
-/// The fields of the violations of a malformed request.
-#[track_caller]
-pub(crate) fn fields(status: &Status) -> Vec<String> {
-    violations(status).into_iter().map(|(field, _)| field).collect()
-}
-
-/// Checks that there is one violation, of that field, whose sentence has that part.
-#[track_caller]
-pub(crate) fn assert_violation(status: &Status, field: &str, part: &str) {
-    let found = violations(status);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].0, field);
-    assert!(found[0].1.contains(part), "{part:?} is not in {:?}", found[0].1);
 }
