@@ -144,12 +144,6 @@ impl db::Transient for Error {
     }
 }
 
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-
 impl From<Excess> for Error {
     fn from(Excess { resource, attempted, maximum }: Excess) -> Self {
         Self::Quota { resource, attempted, maximum }

@@ -206,12 +206,6 @@ impl From<Excess> for Error {
     }
 }
 
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-
 impl From<Error> for GrpcStatus {
     fn from(error: Error) -> Self {
         chassis::status::to_status(&error)

@@ -109,22 +109,21 @@ impl Store {
         DueJob { image_id, attempts }: DueJob,
         pause: Duration,
     ) -> Result<(), Error> {
-        let mut tx = self.db.begin().await?;
-        tx.query(POSTPONE).bind(image_id).bind(attempts).bind(micros(pause)).execute().await?;
-        Ok(tx.commit().await?)
+        let pause = micros(pause);
+        self.db
+            .execute(|connection| connection.query(POSTPONE).bind(image_id).bind(attempts).bind(pause))
+            .await?;
+        Ok(())
     }
 
     /// Notes what is to be registered in place of what was, so that every attempt registers the same.
     pub async fn settle_job(&self, job: &Job, image: &NewImage) -> Result<(), Error> {
         let image = serde_json::to_string(image).expect("an image is plain data");
-        let mut tx = self.db.begin().await?;
-        tx.query("UPDATE image_jobs SET image = $3 WHERE image_id = $1 AND action = $2")
-            .bind(job.image_id)
-            .bind(CREATE)
-            .bind(&image)
-            .execute()
+        let sql = "UPDATE image_jobs SET image = $3 WHERE image_id = $1 AND action = $2";
+        self.db
+            .execute(|connection| connection.query(sql).bind(job.image_id).bind(CREATE).bind(&image))
             .await?;
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     /// Forgets a job that is done, unless another one has taken its place, and notes what came of it.

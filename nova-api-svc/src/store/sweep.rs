@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use chassis::db::{self, ByDialect, Many, retrying};
+use chassis::db::{self, ByDialect, Many, Value};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::id::{Id, NIL};
 use tokio::time::sleep;
@@ -72,29 +72,21 @@ impl Store {
     /// Removes what is known of requests from before `time`: a retry of one of these is a new request. Gives their
     /// number.
     pub async fn forget_requests(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
-        let mut forgotten = 0;
-        loop {
-            let some = retrying(|| self.forget_some_requests(time)).await?;
-            if some == 0 {
-                return Ok(forgotten);
-            }
-            forgotten += some;
-        }
+        let sql = "DELETE FROM create_requests WHERE (project_id, request_id) IN (SELECT project_id, request_id \
+                   FROM create_requests WHERE create_time <= $1 ORDER BY create_time LIMIT $2)";
+        self.remove_older(sql, time).await
     }
 
-    async fn forget_some_requests(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
-        let mut tx = self.db.begin().await?;
-        let removed = tx
-            .query(
-                "DELETE FROM create_requests WHERE (project_id, request_id) IN (SELECT project_id, request_id \
-                 FROM create_requests WHERE create_time <= $1 ORDER BY create_time LIMIT $2)",
-            )
-            .bind(time)
-            .bind(STEP)
-            .execute()
-            .await?;
-        tx.commit().await?;
-        Ok(removed)
+    /// Removes what a statement finds from before `time`, a step at a time; gives the number of rows.
+    async fn remove_older(&self, sql: &'static str, time: DateTime<Utc>) -> Result<u64, db::Error> {
+        let mut removed = 0;
+        loop {
+            let some = self.db.execute(|connection| connection.query(sql).bind(time).bind(STEP)).await?;
+            if some == 0 {
+                return Ok(removed);
+            }
+            removed += some;
+        }
     }
 
     /// Removes the history of instances that were deleted before `time`, then metadata of reservations whose instances
@@ -104,7 +96,7 @@ impl Store {
     /// keeps the record, or the record goes first, and the foreign key has the instance written again, record and
     /// all.
     pub async fn sweep_once(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
-        while retrying(|| self.forget_deleted(time)).await? > 0 {}
+        self.forget_deleted(time).await?;
         self.sweep_metadata().await?;
         let (mut removed, mut last) = (0, Id::from(NIL));
         loop {
@@ -114,25 +106,16 @@ impl Store {
             let unused: Vec<_> =
                 looked_at.iter().filter(|(_, is_used)| !is_used).map(|(id, _)| *id).collect();
             if !unused.is_empty() {
-                removed += retrying(|| self.remove_records(&unused)).await?;
+                removed += self.remove(REMOVE_RECORDS, &Many(unused)).await?;
             }
         }
     }
 
-    /// Removes the history of some instances that were deleted before `time`.
+    /// Removes the history of instances that were deleted before `time`.
     async fn forget_deleted(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
-        let mut tx = self.db.begin().await?;
-        let removed = tx
-            .query(
-                "DELETE FROM instance_history WHERE instance_id IN (SELECT instance_id FROM instance_history \
-                 WHERE operation = 'delete' AND create_time <= $1 ORDER BY create_time LIMIT $2)",
-            )
-            .bind(time)
-            .bind(STEP)
-            .execute()
-            .await?;
-        tx.commit().await?;
-        Ok(removed)
+        let sql = "DELETE FROM instance_history WHERE instance_id IN (SELECT instance_id FROM instance_history \
+                   WHERE operation = 'delete' AND create_time <= $1 ORDER BY create_time LIMIT $2)";
+        self.remove_older(sql, time).await
     }
 
     /// Removes metadata of reservations that have no instances any more; none ever gets new ones.
@@ -145,17 +128,11 @@ impl Store {
                 self.db.reader().await?.query_as(sql).bind(&last).bind(STEP).fetch_all().await?;
             let unused: Vec<_> = looked_at.iter().filter(|row| !row.1).map(|row| row.0.clone()).collect();
             if !unused.is_empty() {
-                retrying(|| self.remove_metadata(&unused)).await?;
+                self.remove(REMOVE_METADATA, &Many(unused)).await?;
             }
             let Some((next, _)) = looked_at.into_iter().next_back() else { return Ok(()) };
             last = next;
         }
-    }
-
-    async fn remove_metadata(&self, reservations: &[String]) -> Result<(), db::Error> {
-        let mut tx = self.db.begin().await?;
-        tx.query(REMOVE_METADATA).bind(Many(reservations.to_vec())).execute().await?;
-        tx.commit().await
     }
 
     /// The next records by id, and whether anything refers to them.
@@ -163,11 +140,8 @@ impl Store {
         self.db.reader().await?.query_as(RECORDS).bind(last).bind(STEP).fetch_all().await
     }
 
-    /// Removes those of these records that still nothing refers to; gives their number.
-    async fn remove_records(&self, ids: &[Id]) -> Result<u64, db::Error> {
-        let mut tx = self.db.begin().await?;
-        let removed = tx.query(REMOVE_RECORDS).bind(Many(ids.to_vec())).execute().await?;
-        tx.commit().await?;
-        Ok(removed)
+    /// Removes these records, or the metadata of these reservations; gives the number of rows.
+    async fn remove<'v>(&self, sql: ByDialect, these: impl Value<'v> + Copy) -> Result<u64, db::Error> {
+        self.db.execute(|connection| connection.query(sql).bind(these)).await
     }
 }
