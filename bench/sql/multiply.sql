@@ -1,9 +1,9 @@
--- Makes many resources out of the few that a service has written: copies of all their rows, in whatever tables and
--- columns the service keeps them. Lives in the database only as long as the connection that loads.
+-- Makes many resources from the few that a service has written: copies of all their rows, in whatever tables and columns
+-- the service has. The functions exist only as long as the loading connection.
 
 CREATE TEMPORARY TABLE bench_indexes (definition TEXT NOT NULL);
 
--- Remembers and drops the indexes of a table that no constraint needs: they are faster made at the end.
+-- Remembers and drops a table's indexes that no constraint needs: it is faster to create them at the end.
 CREATE FUNCTION pg_temp.drop_indexes() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     found RECORD;
@@ -30,7 +30,7 @@ BEGIN
 END
 $$;
 
--- The id of copy n: it sorts by n, as ids that are made of the time do.
+-- The id of copy n, which sorts by n as time-based ids do.
 CREATE FUNCTION pg_temp.copy_id(n BIGINT) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT (lpad(to_hex(n), 12, '0') || '7' || substr(md5(n::text), 1, 19))::uuid
 $$;
@@ -40,13 +40,13 @@ CREATE FUNCTION pg_temp.copy_time(n BIGINT) RETURNS timestamptz LANGUAGE sql IMM
     SELECT '2020-01-01 00:00:00+00'::timestamptz + n * interval '1 second'
 $$;
 
--- What a column of a copy holds: s is the row that is copied, m says of which resource and for which one.
+-- The value of a column of a copy: s is the row that is copied, m maps the original resource to the copy.
 CREATE FUNCTION pg_temp.copied(name TEXT, kind TEXT, key TEXT) RETURNS text LANGUAGE sql AS $$
     SELECT CASE
         WHEN name = key THEN 'm.fresh'
         WHEN name IN ('create_time', 'update_time', 'image_create_time') THEN 'm.at'
         WHEN name = 'reservation_id' THEN '''r-'' || lpad(to_hex(m.n), 16, ''0'')'
-        -- Where a text shows the id, it shows the new one.
+        -- Where a text contains the id, it gets the new one.
         WHEN kind = 'text' THEN format('replace(s.%I, m.old_text, m.fresh::text)', name)
         WHEN kind = 'jsonb' THEN format('replace(s.%I::text, m.old_text, m.fresh::text)::jsonb', name)
         ELSE format('s.%I', name)
@@ -59,7 +59,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     target RECORD;
 BEGIN
-    -- The rows that are copied kept all rules, and so do their copies: no need to check them again.
+    -- The originals satisfy all constraints, and so do their copies: no need to check them again.
     SET LOCAL session_replication_role = replica;
     EXECUTE format('CREATE TABLE IF NOT EXISTS bench_seeds AS
                     SELECT row_number() OVER (ORDER BY id) - 1 AS number, id FROM %I', parent);

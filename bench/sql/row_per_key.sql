@@ -1,4 +1,4 @@
--- The layout that is compared with: a row for each entry of the system metadata of each instance, as Nova has it.
+-- The layout to compare with: one row per entry of each instance's system metadata, as in Nova.
 CREATE TABLE instances (
     id               UUID PRIMARY KEY,
     name             TEXT COLLATE "C" NOT NULL,

@@ -1,4 +1,4 @@
-//! A run of the benchmark: the world it happens in, and what was found so far.
+//! A run of the benchmark: its environment, and the findings so far.
 
 use crate::{
     figures::{Finding, Goal, GrowthPoint, Run, median, median_of},
@@ -16,23 +16,23 @@ pub(crate) struct Bench {
     pub(crate) growth: Vec<GrowthPoint>,
 }
 
-/// A comparison: what it is called, and what is asked of it.
+/// A comparison: its name and its goal.
 pub(crate) struct Case {
     /// The row, as `--only` names it.
     pub(crate) row: &'static str,
     /// Which case of it.
     pub(crate) name: String,
-    /// What is counted.
+    /// The unit.
     pub(crate) unit: &'static str,
-    /// What it is compared with.
+    /// The baseline.
     pub(crate) ceiling: &'static str,
-    /// What is asked of the ratio.
+    /// The goal for the ratio.
     pub(crate) goal: Option<f64>,
 }
 
 impl Bench {
-    /// Measures services and ceiling in turns, so that whatever happens to the machine meanwhile happens to both,
-    /// and notes the comparison.
+    /// Measures services and ceiling in alternation, so that whatever else happens on the machine affects both, and records
+    /// the comparison.
     pub(crate) async fn compare(
         &mut self,
         case: Case,
@@ -62,7 +62,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Measures a few times what stands for itself.
+    /// Measures something without a ceiling a few times.
     pub(crate) async fn repeat(
         &mut self,
         row: &'static str,
@@ -77,7 +77,7 @@ impl Bench {
         Ok(runs)
     }
 
-    /// Notes a finding.
+    /// Records a finding.
     pub(crate) fn note(&mut self, finding: Finding) {
         self.progress.found(&finding);
         self.findings.push(finding);

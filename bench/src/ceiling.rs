@@ -1,4 +1,4 @@
-//! What the services are compared with: programs that do the least there is to do for the same work.
+//! The ceilings that services are compared with: programs that do the bare minimum for the same work.
 
 pub(crate) mod data;
 pub(crate) mod pgbench;

@@ -1,4 +1,4 @@
-//! What was measured, and how it compares with what was asked for.
+//! Measurements, and how they compare with the goals.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use serde::Serialize;
 /// One run of a load.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Run {
-    /// Requests that were answered, and rightly.
+    /// Requests that were answered correctly.
     pub(crate) requests: u64,
-    /// How long the load ran, seconds, after the warm-up.
+    /// How long the load ran after the warm-up, in seconds.
     pub(crate) seconds: f64,
-    /// What was done a second: requests, unless the row says otherwise.
+    /// Rate per second: of requests, unless the row says otherwise.
     pub(crate) per_second: f64,
-    /// Latencies, microseconds.
+    /// Latencies, in microseconds.
     pub(crate) latency_us: Latency,
-    /// CPU time of each process, microseconds a request.
+    /// CPU time of each process, in microseconds per request.
     pub(crate) cpu_us: BTreeMap<&'static str, f64>,
-    /// Largest resident memory of each process, MiB.
+    /// Peak resident memory of each process, in MiB.
     pub(crate) peak_mib: BTreeMap<&'static str, f64>,
 }
 
-/// Percentiles of latencies, microseconds.
+/// Percentiles of latencies, in microseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
@@ -36,17 +36,17 @@ pub(crate) struct Finding {
     pub(crate) row: &'static str,
     /// Which case of it.
     pub(crate) case: String,
-    /// What `value` and `ceiling` count.
+    /// The unit of `value` and `ceiling`.
     pub(crate) unit: &'static str,
-    /// What the services reach: the median of all runs.
+    /// The services' figure: the median of all runs.
     pub(crate) value: f64,
-    /// What it is compared with.
+    /// The ceiling, if there is one.
     pub(crate) ceiling: Option<Ceiling>,
     /// The services' figure divided by the ceiling's: the median of all pairs.
     pub(crate) ratio: Option<f64>,
-    /// What was asked for.
+    /// The goal.
     pub(crate) goal: Option<Goal>,
-    /// Whether it is reached.
+    /// Whether the goal is met.
     pub(crate) met: Option<bool>,
     /// Every run of the services.
     pub(crate) runs: Vec<Run>,
@@ -54,16 +54,16 @@ pub(crate) struct Finding {
     pub(crate) ceiling_runs: Vec<Run>,
 }
 
-/// What bounds the services.
+/// A baseline that bounds the services.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Ceiling {
-    /// What it is.
+    /// Its name.
     pub(crate) name: &'static str,
-    /// What it reaches: the median of all runs.
+    /// Its figure: the median of all runs.
     pub(crate) value: f64,
 }
 
-/// What is asked of a finding.
+/// The goal of a finding.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
@@ -77,12 +77,12 @@ pub(crate) enum Goal {
     AtMost(f64),
 }
 
-/// How things were at one number of instances.
+/// The figures at one number of instances.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct GrowthPoint {
     /// Instances in the database.
     pub(crate) instances: u64,
-    /// `GetInstance` of any instance, one in flight.
+    /// p99 of `GetInstance` of any instance, one in flight.
     pub(crate) get_p99_us: f64,
     /// `ListInstances`, any page of 100, one in flight.
     pub(crate) list_p99_us: f64,
@@ -92,12 +92,12 @@ pub(crate) struct GrowthPoint {
     pub(crate) drift_p99_us: f64,
     /// `CreateInstance`, 64 in flight.
     pub(crate) create_per_second: f64,
-    /// Bytes of the database for each instance.
+    /// Size of the database per instance, in bytes.
     pub(crate) bytes_per_instance: f64,
 }
 
 impl Finding {
-    /// A figure that stands for itself.
+    /// A figure without a ceiling.
     pub(crate) fn value(row: &'static str, case: impl Into<String>, unit: &'static str, value: f64) -> Self {
         Self {
             row,
@@ -113,14 +113,14 @@ impl Finding {
         }
     }
 
-    /// With the runs that it comes from.
+    /// The same, with its runs.
     #[must_use]
     pub(crate) fn with_runs(mut self, runs: Vec<Run>) -> Self {
         self.runs = runs;
         self
     }
 
-    /// Compared with a ceiling that was measured beside it.
+    /// The same, compared with a ceiling.
     #[must_use]
     pub(crate) fn against(mut self, name: &'static str, value: f64) -> Self {
         self.ratio = Some(self.value / value);
@@ -128,7 +128,7 @@ impl Finding {
         self
     }
 
-    /// With what is asked of it.
+    /// The same, with a goal.
     #[must_use]
     pub(crate) fn with_goal(mut self, goal: Goal) -> Self {
         self.goal = Some(goal);
@@ -141,20 +141,20 @@ impl Finding {
         self
     }
 
-    /// How far the goal is reached: 1 and more when it is.
+    /// How far the goal is reached: at least 1 if it is met.
     pub(crate) fn progress(&self) -> Option<f64> {
         Some(match self.goal? {
             Goal::RatioAtLeast(goal) => self.ratio? / goal,
             Goal::RatioAtMost(goal) => goal / self.ratio?,
             Goal::AtLeast(goal) => self.value / goal,
-            // Nothing at all where nothing is wanted.
+            // A goal of 0 is met only by 0.
             Goal::AtMost(goal) if self.value <= goal && goal == 0.0 => 1.0,
             Goal::AtMost(goal) => goal / self.value,
         })
     }
 }
 
-/// The middle of `values`; not a number if there are none.
+/// The median of `values`; NaN if there are none.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -166,7 +166,7 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// The middle of one figure of all runs.
+/// The median of one figure over all runs.
 pub(crate) fn median_of(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
     median(runs.iter().map(figure))
 }

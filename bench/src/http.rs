@@ -1,4 +1,4 @@
-//! HTTP/1.1 over one kept connection, without a pool and without anything that a ceiling would not have either.
+//! HTTP/1.1 over one keep-alive connection, without a pool or anything else that would distort the ceiling.
 
 use std::{convert::Infallible, net::SocketAddr};
 
@@ -21,7 +21,7 @@ pub(crate) struct Connection {
     host: String,
 }
 
-/// Size of the pieces of an upload, bytes.
+/// Size of the chunks of an upload, in bytes.
 const CHUNK: usize = 1 << 16;
 
 impl Connection {
@@ -30,19 +30,19 @@ impl Connection {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Its end is seen by whoever sends the next request.
+        // The next request notices when the connection ends.
         tokio::spawn(connection);
         Ok(Self { sender, host: address.to_string() })
     }
 
-    /// The body of an answer that must be 200.
+    /// The body of an answer, which must be 200.
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
         let request = self.request(Method::GET, path).body(Full::default().boxed())?;
         let response = self.send(request, StatusCode::OK).await?;
         Ok(response.into_body().collect().await?.to_bytes())
     }
 
-    /// Reads a body that must be 200, and gives the number of its bytes.
+    /// Reads the body of an answer, which must be 200, and returns its size.
     pub(crate) async fn download(&mut self, path: &str) -> anyhow::Result<u64> {
         let request = self.request(Method::GET, path).body(Full::default().boxed())?;
         let mut body = self.send(request, StatusCode::OK).await?.into_body();
@@ -53,7 +53,7 @@ impl Connection {
         Ok(size)
     }
 
-    /// Sends `size` bytes without holding them; the answer must be 204.
+    /// Uploads `size` bytes without keeping them in memory; the answer must be 204.
     pub(crate) async fn upload(&mut self, path: &str, size: u64) -> anyhow::Result<()> {
         let chunk: Bytes = (0..=250u8).cycle().take(CHUNK).collect();
         let chunks = stream::unfold(size, move |left| {

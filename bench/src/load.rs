@@ -1,4 +1,4 @@
-//! A closed loop: so many requests are in flight, and each one's answer is followed by the next request.
+//! A closed loop: a fixed number of requests in flight, each answer followed by the next request.
 
 use std::{
     collections::BTreeMap,
@@ -20,16 +20,16 @@ use crate::{
 pub(crate) struct Shape {
     /// Requests in flight.
     pub(crate) in_flight: usize,
-    /// What is not measured at the beginning.
+    /// The warm-up, which is not measured.
     pub(crate) warm_up: Duration,
-    /// What is measured.
+    /// The time that is measured.
     pub(crate) measured: Duration,
 }
 
 /// Which request of a load this is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Turn {
-    /// Which of the requests in flight, from 0.
+    /// The number of the worker, from 0.
     pub(crate) worker: usize,
     /// How many this worker has sent before.
     pub(crate) number: usize,
@@ -42,7 +42,7 @@ struct Window {
     end: Instant,
 }
 
-/// Sends requests and measures; the first one that fails, or whose answer is wrong, fails the run.
+/// Sends requests and measures; the first failure or wrong answer fails the run.
 pub(crate) async fn drive<F, R>(shape: Shape, watch: &Watch, request: F) -> anyhow::Result<Run>
 where
     F: Fn(Turn) -> R + Clone + Send + 'static,
@@ -86,10 +86,10 @@ where
     Ok(latencies)
 }
 
-/// The longest latency that is told apart from longer ones, microseconds: ten minutes.
+/// The longest latency that is recorded, in microseconds: ten minutes.
 const LONGEST_US: u64 = 600_000_000;
 
-/// Latencies in microseconds, to three digits.
+/// Latencies in microseconds, to three significant digits.
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Default for Latencies {
@@ -99,13 +99,13 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Notes one.
+    /// Records one.
     pub(crate) fn record(&mut self, latency: Duration) {
         let microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.0.saturating_record(microseconds);
     }
 
-    /// The run that they are of, with the CPU time between two readings.
+    /// The run with these latencies, and with the CPU time between two readings.
     #[expect(clippy::cast_precision_loss, reason = "counts and microseconds of a benchmark are small")]
     pub(crate) fn run(
         &self,

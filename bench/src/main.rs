@@ -1,4 +1,4 @@
-//! Measures the services against what bounds them: docs/benchmarks.md says how, and what for.
+//! Measures the services against the baselines that bound them (docs/benchmarks.md).
 
 mod bench;
 mod ceiling;
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Measures the rows, each whatever becomes of the others, and writes the report.
+/// Measures all rows, even if some fail, and writes the report.
 async fn measure(options: &Options) -> anyhow::Result<()> {
     let rows = if options.only.is_empty() { Row::value_variants() } else { &options.only };
     let mut bench = Bench {

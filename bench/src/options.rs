@@ -6,19 +6,19 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{ceiling::server, load::Shape, rows::Row};
 
-/// Measures the services against what bounds them, and says which goals are met.
+/// Measure the services against the baselines that bound them, and report which goals are met.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask bench", args_conflicts_with_subcommands = true)]
 pub(crate) struct CommandLine {
     #[command(flatten)]
     pub(crate) options: Options,
 
-    /// What this program is started again as, to be compared with.
+    /// A ceiling server, as which the benchmark starts this program again.
     #[command(subcommand)]
     pub(crate) server: Option<Server>,
 }
 
-/// Servers that do the least there is to do.
+/// Servers that do the bare minimum.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Server {
     /// Answers every `GetImage` with one message.
@@ -32,27 +32,27 @@ pub(crate) enum Server {
 /// What to measure, and how long.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// A short run with little data, which shows that everything works.
+    /// Make a short run with little data, which only shows that everything works.
     #[arg(long)]
     quick: bool,
 
-    /// Measure these rows alone.
+    /// Measure only these rows.
     #[arg(long, value_enum, value_name = "ROW", value_delimiter = ',')]
     pub(crate) only: Vec<Row>,
 
-    /// How often to measure services and ceiling, in turns [default: 5; quick: 1].
+    /// How many pairs of services and ceiling to measure [default: 5; quick: 1].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=100))]
     pairs: Option<u16>,
 
-    /// How long each measurement takes [default: 3; quick: 1].
+    /// Duration of each measurement, in seconds [default: 3; quick: 1].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=600))]
     seconds: Option<u16>,
 
-    /// Most instances in the database, a power of ten from 10000 [default: 10000000; quick: 10000].
+    /// Maximum number of instances in the database, a power of ten from 10000 [default: 10000000; quick: 10000].
     #[arg(long, value_name = "COUNT")]
     max_instances: Option<u64>,
 
-    /// Most images in the database, at least 10000 [default: 1000000; quick: 10000].
+    /// Maximum number of images in the database, at least 10000 [default: 1000000; quick: 10000].
     #[arg(long, value_name = "COUNT")]
     max_images: Option<u64>,
 
@@ -61,25 +61,25 @@ pub(crate) struct Options {
     pub(crate) out: Option<PathBuf>,
 }
 
-/// The options with their defaults filled in.
+/// The options, with defaults.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub(crate) struct Plan {
-    /// How often services and ceiling are measured, in turns.
+    /// Number of pairs of measurements.
     pub(crate) pairs: usize,
-    /// How long each measurement takes.
+    /// Duration of each measurement.
     pub(crate) seconds: u16,
-    /// Most instances in the database.
+    /// Maximum number of instances in the database.
     pub(crate) max_instances: u64,
-    /// Most images in the database.
+    /// Maximum number of images in the database.
     pub(crate) max_images: u64,
-    /// Instances created to see how large each is.
+    /// Number of instances created to measure their size.
     pub(crate) disk_instances: usize,
-    /// Size of the data that are uploaded and downloaded.
+    /// Size of the data that is uploaded and downloaded, in bytes.
     pub(crate) data_bytes: u64,
 }
 
 impl Options {
-    /// What to do.
+    /// The plan of a run.
     pub(crate) fn plan(&self) -> Plan {
         let either = |quick: u64, full: u64| if self.quick { quick } else { full };
         let (pairs, seconds) = if self.quick { (1, 1) } else { (5, 3) };

@@ -1,13 +1,13 @@
-//! What processes use: CPU time and memory, as the kernel tells it.
+//! CPU time and memory of processes, as reported by the kernel.
 
 use std::{collections::BTreeMap, fs, path::Path, process};
 
 use anyhow::Context as _;
 
-/// Microseconds of a clock tick: the kernel shows CPU time in hundredths of a second, whatever its own clock is.
+/// Microseconds per clock tick: the kernel reports CPU time in hundredths of a second, whatever its own tick is.
 const TICK_US: f64 = 10_000.0;
 
-/// Processes to look at, by what they are called in the report.
+/// Processes to watch, by their names in the report.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watch(Vec<Process>);
 
@@ -22,9 +22,9 @@ struct Process {
 enum Kind {
     /// A process alone.
     Single,
-    /// With its children, those included that have ended.
+    /// With its children, including those that have ended.
     Family,
-    /// The children of this process that have ended, without itself.
+    /// Only the children that have ended.
     Ended,
 }
 
@@ -34,39 +34,39 @@ impl Watch {
         Self(Vec::new()).and("client", process::id())
     }
 
-    /// Programs that this process runs to their end.
+    /// Programs that this process runs to completion.
     pub(crate) fn children(name: &'static str) -> Self {
         Self(vec![Process { name, id: process::id(), kind: Kind::Ended }])
     }
 
-    /// And a process.
+    /// Also this process.
     #[must_use]
     pub(crate) fn and(mut self, name: &'static str, id: u32) -> Self {
         self.0.push(Process { name, id, kind: Kind::Single });
         self
     }
 
-    /// And a process with all its children.
+    /// Also this process with all its children.
     #[must_use]
     pub(crate) fn and_family(mut self, name: &'static str, id: u32) -> Self {
         self.0.push(Process { name, id, kind: Kind::Family });
         self
     }
 
-    /// CPU time used so far, microseconds.
+    /// CPU time used so far, in microseconds.
     pub(crate) fn cpu(&self) -> anyhow::Result<BTreeMap<&'static str, f64>> {
         self.0.iter().map(|process| Ok((process.name, process.cpu()?))).collect()
     }
 
-    /// Forgets the peaks of memory so far.
+    /// Resets the peaks of memory.
     pub(crate) fn reset_peaks(&self) {
         for process in self.0.iter().filter(|process| process.kind == Kind::Single) {
-            // A kernel that does not offer it leaves the peak since the start, which is larger.
+            // Without support from the kernel, the peak since the start remains, which is larger.
             let _ = fs::write(format!("/proc/{}/clear_refs", process.id), "5");
         }
     }
 
-    /// Largest resident memory of each single process since the peaks were reset, MiB.
+    /// Peak resident memory of each process since the last reset, in MiB.
     pub(crate) fn peaks(&self) -> anyhow::Result<BTreeMap<&'static str, f64>> {
         let single = self.0.iter().filter(|process| process.kind == Kind::Single);
         single.map(|process| Ok((process.name, peak_mib(process.id)?))).collect()
@@ -85,7 +85,7 @@ impl Process {
     }
 }
 
-/// CPU times of a process, ticks.
+/// CPU times of a process, in ticks.
 struct Times {
     parent: u32,
     own: f64,
@@ -95,7 +95,7 @@ struct Times {
 impl Times {
     fn of(folder: &Path) -> anyhow::Result<Self> {
         let stat = fs::read_to_string(folder.join("stat"))?;
-        // The name of the program, in parentheses, may hold anything.
+        // The program's name, in parentheses, may contain anything.
         let (_, rest) = stat.rsplit_once(')').context("a process has a name")?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
         let number = |index: usize| -> anyhow::Result<f64> {
@@ -109,20 +109,20 @@ impl Times {
     }
 }
 
-/// CPU time of the children that live, ticks.
+/// CPU time of the running children, in ticks.
 fn living_children(parent: u32) -> anyhow::Result<f64> {
     let folders = fs::read_dir("/proc")?.flatten().map(|entry| entry.path());
-    // Those that end meanwhile are counted by their parent from then on.
+    // Those that end in the meantime are counted with their parent from then on.
     let times = folders.filter_map(|folder| Times::of(&folder).ok());
     Ok(times.filter(|times| times.parent == parent).map(|times| times.own).sum())
 }
 
-/// Largest resident memory, MiB.
+/// Peak resident memory, in MiB.
 pub(crate) fn peak_mib(id: u32) -> anyhow::Result<f64> {
     memory_mib(id, "VmHWM:")
 }
 
-/// Resident memory now, MiB.
+/// Current resident memory, in MiB.
 pub(crate) fn resident_mib(id: u32) -> anyhow::Result<f64> {
     memory_mib(id, "VmRSS:")
 }

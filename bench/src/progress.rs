@@ -1,4 +1,4 @@
-//! What is going on, on standard error.
+//! Progress, on standard error.
 
 use std::{
     io::{IsTerminal as _, Write as _, stderr},
@@ -9,13 +9,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{bench::Case, figures::Finding, report::table};
 
-/// A bar with a step for each row; lines where nobody watches a terminal.
+/// A bar with a step per row, or lines if there is no terminal.
 pub(crate) struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// A bar for so many rows.
+    /// A bar for this many rows.
     pub(crate) fn new(rows: usize) -> Self {
         let bar = ProgressBar::new(u64::try_from(rows).unwrap_or_default());
         let style = "{spinner} {pos}/{len} rows {bar:20} {elapsed_precise} {wide_msg}";
@@ -24,37 +24,37 @@ impl Progress {
         Self { bar }
     }
 
-    /// What is being done.
+    /// Shows what is being done.
     pub(crate) fn step(&self, what: &str) {
         self.bar.set_message(what.to_owned());
     }
 
-    /// Which measurement is being made.
+    /// Shows which measurement is being made.
     pub(crate) fn say(&self, case: &Case, pair: usize, pairs: usize, whose: &str) {
         self.step(&format!("{} · {} · pair {pair}/{pairs}: {whose}", case.row, case.name));
     }
 
-    /// What was found.
+    /// Shows a finding.
     pub(crate) fn found(&self, finding: &Finding) {
         self.line(&table::line(finding));
     }
 
-    /// A row is done.
+    /// Completes a row.
     pub(crate) fn row_done(&self) {
         self.bar.inc(1);
     }
 
-    /// Something to be kept in sight.
+    /// Prints a line that stays.
     pub(crate) fn line(&self, line: &str) {
         if stderr().is_terminal() {
             self.bar.println(line);
         } else {
-            // Whoever closed it does not want to know.
+            // Standard error may be closed.
             let _ = writeln!(stderr(), "{line}");
         }
     }
 
-    /// All rows are done.
+    /// Completes the bar.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! The report: a table to read, JSON to compute with, and pictures to look at.
+//! The report: a table, JSON and plots.
 
 mod machine;
 mod plots;
@@ -21,7 +21,7 @@ use crate::{
 };
 use machine::Machine;
 
-/// All of a run.
+/// The report of a run.
 #[derive(Serialize)]
 struct Report<'a> {
     machine: Machine,
@@ -37,7 +37,7 @@ pub(crate) fn write(bench: &Bench, failures: &[String], folder: Option<&Path>) -
         Some(folder) => folder.to_owned(),
         None => workspace::target_directory()?.join("bench"),
     };
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let machine = Machine::look(&[&bench.world.cluster.folder(), bench.world.folder.path()])?;
     let heading = format!("{machine}; {} pairs of {} s", bench.plan.pairs, bench.plan.seconds);
     let report =

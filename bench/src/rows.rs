@@ -1,4 +1,4 @@
-//! What is measured, a file for each row.
+//! The rows of the benchmark, one file each.
 
 mod create;
 mod create_many;
@@ -20,7 +20,7 @@ use crate::bench::Bench;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Row {
-    /// `GetImage`, and what is read after a change was acknowledged.
+    /// `GetImage`, and whether reads are stale after an acknowledged change.
     GetImage,
     /// `UpdateImageProperties` of different images and of one.
     Update,
@@ -30,17 +30,17 @@ pub(crate) enum Row {
     CreateInstanceSqlite,
     /// `CreateInstance` of a thousand in one call.
     Create1000,
-    /// Bytes on the disk for each instance.
+    /// Bytes on disk per instance.
     Disk,
     /// GET of an image over HTTP.
     HttpGetImage,
-    /// Upload and download of the data of an image.
+    /// Upload and download of image data.
     Data,
-    /// Time to start, and memory.
+    /// Startup time and memory.
     Footprint,
-    /// `ListImages` out of many and of very many.
+    /// `ListImages` among many and very many images.
     ListImages,
-    /// Reading and creating while the number of instances grows.
+    /// Reads and creates as the number of instances grows.
     Growth,
 }
 
@@ -50,7 +50,7 @@ impl Row {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// Measures it and notes what was found.
+    /// Measures the row, and records its findings.
     pub(crate) async fn measure(self, bench: &mut Bench) -> anyhow::Result<()> {
         match self {
             Self::GetImage => get_image::measure(bench).await,

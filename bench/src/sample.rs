@@ -1,4 +1,4 @@
-//! Images as clouds have them: 30 properties, about 2 KB.
+//! Images as in real clouds: 30 properties, about 2 KB.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub(crate) fn image_id(number: usize) -> String {
     Uuid::from_u128(number as u128).to_string()
 }
 
-/// Image number `number`, from 1. Of ten images, one is of each distribution; of ten, one has the disk bus ide.
+/// Image number `number`, from 1. There are ten distributions in turn, and one in ten images has the disk bus ide.
 pub(crate) fn image(number: usize) -> CreateImageRequest {
     let id = image_id(number);
     let distribution = DISTRIBUTIONS[number % 10];

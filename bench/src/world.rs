@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{database, process::Watch};
 
-/// Connections of a load: as many as four clients would have.
+/// Number of connections of a load.
 const CONNECTIONS: usize = 4;
 
 /// A client for each connection.
@@ -35,7 +35,7 @@ impl<C: Clone> Clients<C> {
     }
 }
 
-/// Connects to glance-svc, or what stands in for it.
+/// Connects to glance-svc, or to its ceiling.
 pub(crate) async fn images(service: &Service) -> anyhow::Result<Images> {
     Ok(Clients(channels(service).await?.into_iter().map(ImageServiceClient::new).collect()))
 }
@@ -61,7 +61,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Builds the services and starts PostgreSQL, which waits for the disk.
+    /// Builds the services, and starts PostgreSQL with fsync.
     pub(crate) fn start() -> anyhow::Result<Self> {
         workspace::build_services()?;
         Ok(Self { cluster: Cluster::start_durable()?, folder: tempfile::tempdir()? })
@@ -75,7 +75,7 @@ impl World {
         Ok(self.cluster.url(name))
     }
 
-    /// Drops databases that are done with, so that the disk has room for the next row's.
+    /// Drops databases that are no longer needed, to free space for the next row.
     pub(crate) async fn drop_databases(&self, names: &[&str]) -> anyhow::Result<()> {
         let mut connection = database::connect(&self.cluster.url("postgres")).await?;
         for name in names {
@@ -106,13 +106,13 @@ impl World {
         run("nova-api-svc", &["--database-url", database_url, "--glance-endpoint", &glance.endpoint()])
     }
 
-    /// Who is looked at while requests are sent: this process, PostgreSQL, and the services.
+    /// The processes to watch while requests are sent: this one, PostgreSQL, and the services.
     pub(crate) fn watch(&self, services: &[(&'static str, &Service)]) -> anyhow::Result<Watch> {
         let all = Watch::client().and_family("PostgreSQL", self.server()?);
         Ok(services.iter().fold(all, |watch, (name, service)| watch.and(name, service.pid())))
     }
 
-    /// The first process of PostgreSQL.
+    /// The main process of PostgreSQL.
     pub(crate) fn server(&self) -> anyhow::Result<u32> {
         self.cluster.process_id()
     }

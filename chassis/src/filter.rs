@@ -60,8 +60,8 @@ pub fn parse(filter: &str) -> Result<Vec<Condition>, String> {
     Ok(conditions)
 }
 
-/// Parses a filter into what a list makes of it: `add` takes one condition after the other. An error ends with what
-/// is `allowed`.
+/// Parses a filter into the type of a list, to which `add` adds one condition after the other. An error ends with what is
+/// `allowed`.
 pub fn read<T: Default>(
     filter: &str,
     allowed: &str,
@@ -74,7 +74,7 @@ pub fn read<T: Default>(
     Ok(list)
 }
 
-/// Adds the condition that `key` of a map field has `value`; a key cannot have two.
+/// Adds the condition that `key` of a map field has `value`; a key cannot have two values.
 pub fn add_entry(entries: &mut BTreeMap<String, String>, key: String, value: String) -> Result<(), String> {
     match entries.entry(key) {
         Entry::Occupied(entry) if *entry.get() != value => {
@@ -106,9 +106,10 @@ enum Word {
 fn join(word: Option<Word>) -> Result<(), String> {
     match word {
         Some(Word::Bare(and)) if and == "AND" => Ok(()),
-        other => {
-            Err(format!("{} stands where AND must be; OR, NOT and brackets are not understood", shown(other)))
-        }
+        other => Err(format!(
+            "{} stands where AND must be; OR, NOT and parentheses are not supported",
+            shown(other)
+        )),
     }
 }
 

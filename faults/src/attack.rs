@@ -1,4 +1,4 @@
-//! Clients that mean ill: they name nobody, and hold as much as they can over a few connections.
+//! Hostile clients: anonymous, and holding up as much as they can over a few connections.
 
 use std::{
     convert::Infallible,
@@ -32,14 +32,14 @@ use tonic::{
 const CONNECTIONS: usize = 4;
 const STREAMS: usize = 128;
 
-/// Connections over HTTP/1.1 on which a body comes slowly.
+/// Connections over HTTP/1.1 on which a body arrives slowly.
 const SLOW: usize = 64;
 
-/// How many requests at once have odd paths and no time, and how long each of those clients rests.
+/// How many clients at a time call methods that do not exist with hardly any deadline, and how long each of them pauses.
 const ODD: usize = 16;
 const REST: Duration = Duration::from_millis(20);
 
-/// How often whoever is slow sends a byte.
+/// How often a slow client sends a byte.
 const BYTE: Duration = Duration::from_secs(1);
 
 /// An empty message.
@@ -48,20 +48,20 @@ const EMPTY: &[u8] = &[0; 5];
 /// The calls that are attacked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target {
-    /// A call that answers with more than nothing.
+    /// A call whose response is not empty.
     pub(crate) list: &'static str,
     /// A call with a body, over HTTP/2, and a path over HTTP/1.1.
     pub(crate) body: &'static str,
     pub(crate) form: &'static str,
 }
 
-/// What a body does.
+/// How a body arrives.
 enum Sends {
-    /// It is there at once.
+    /// At once.
     Whole(Option<Bytes>),
-    /// It never comes.
+    /// Never.
     Nothing,
-    /// A byte of it comes now and then.
+    /// A byte now and then.
     Slowly(Box<Interval>),
 }
 
@@ -78,21 +78,21 @@ impl http_body::Body for Sends {
             Self::Nothing => Poll::Pending,
             Self::Slowly(ticks) => {
                 ready!(ticks.poll_tick(context));
-                // The head of a message says one byte after the other that it is large.
+                // The prefix of a message, byte by byte, announces a large one.
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0])))))
             }
         }
     }
 }
 
-/// An attack that goes on as long as its value lives.
+/// An attack, which lasts as long as this value lives.
 pub(crate) struct Attack {
     attackers: JoinSet<()>,
     requests: Arc<AtomicUsize>,
 }
 
 impl Attack {
-    /// Begins all of it.
+    /// Starts the attack.
     pub(crate) fn start(address: SocketAddr, target: Target) -> Self {
         let (mut attackers, requests) = (JoinSet::new(), Arc::<AtomicUsize>::default());
         for _ in 0..CONNECTIONS {
@@ -112,7 +112,7 @@ impl Attack {
         Self { attackers, requests }
     }
 
-    /// Ends it; gives the number of its requests.
+    /// Ends it, and returns the number of its requests.
     pub(crate) async fn end(mut self) -> usize {
         self.attackers.shutdown().await;
         self.requests.load(Ordering::Relaxed)
@@ -131,7 +131,8 @@ fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint::from_shared(format!("http://{address}")).expect("an address makes a URL")
 }
 
-/// Opens as many streams as there may be on a connection, with a window of so many bytes, and once all have ended, again.
+/// Opens as many streams on a connection as are allowed, with a window of this many bytes, and starts over once all have
+/// ended.
 async fn streams(
     address: SocketAddr,
     path: &'static str,
@@ -140,7 +141,7 @@ async fn streams(
     requests: Arc<AtomicUsize>,
 ) {
     loop {
-        // Its library answers pings.
+        // The library answers pings.
         let channel = endpoint(address).initial_stream_window_size(window).connect_lazy();
         let mut open = JoinSet::new();
         for _ in 0..STREAMS {
@@ -151,7 +152,7 @@ async fn streams(
     }
 }
 
-/// Calls what is not there, again and again, with no time for an answer.
+/// Calls methods that do not exist, again and again, with a deadline too short for an answer.
 async fn odd(channel: Channel, requests: Arc<AtomicUsize>) {
     loop {
         let path = format!("/odd.{}/Call", Id::random());
@@ -160,7 +161,7 @@ async fn odd(channel: Channel, requests: Arc<AtomicUsize>) {
     }
 }
 
-/// Sends a request and waits for what is answered, which is nobody's business.
+/// Sends a request and waits for the response, whatever it is.
 async fn send(
     mut channel: Channel,
     path: String,
@@ -178,14 +179,14 @@ async fn send(
         && let Ok(answer) = channel.call(request).await
     {
         let mut body = answer.into_body();
-        // What has failed once fails for ever.
+        // A connection that has failed once keeps failing.
         while let Some(Ok(_)) =
             poll_fn(|context| http_body::Body::poll_frame(Pin::new(&mut body), context)).await
         {}
     }
 }
 
-/// Sends a body over HTTP/1.1, a byte now and then, until it is refused, and then again.
+/// Sends a body over HTTP/1.1, a byte now and then, until it is refused, then starts over.
 async fn slow_form(address: SocketAddr, path: &'static str, requests: Arc<AtomicUsize>) {
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: {address}\r\naccept: application/json\r\ncontent-type: application/json\r\n\

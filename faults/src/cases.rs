@@ -28,10 +28,10 @@ mod overload;
 mod rolling;
 mod shelve;
 
-/// How long clients wait for an answer, where nothing else is said.
+/// Default time that clients wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Most memory that a service may take, bytes.
+/// Maximum memory of a service, in bytes.
 const FITS: u64 = 256 << 20;
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a minute are far below 2^52")]
@@ -44,32 +44,32 @@ fn per_second(count: usize, duration: Duration) -> f64 {
 pub(crate) enum Case {
     /// Either service is killed, again and again.
     Crash,
-    /// Clients leave before they are answered, and then both services are killed.
+    /// Clients leave before they are answered; then both services are killed.
     Leave,
-    /// PostgreSQL crashes and is started again.
+    /// PostgreSQL crashes and is restarted.
     Database,
     /// PostgreSQL is gone for good, and its standby takes over.
     Failover,
     /// The disk of the databases is full, and then has room again.
     Disk,
-    /// The bucket of the data of images is slow.
+    /// The bucket with the image data is slow.
     Bucket,
     /// The clocks of two replicas of each service are 40 s apart.
     Clocks,
-    /// Clients that mean ill, beside those that mean well.
+    /// Hostile clients, alongside well-behaved ones.
     Hostile,
-    /// glance-svc is frozen, black-holed, late; one of three replicas is dead.
+    /// glance-svc is frozen, unreachable or slow; one of three replicas is dead.
     Network,
     /// Everything is restarted, one replica after the other.
     Rolling,
-    /// Instances are put away while glance-svc is not heard or nova-api-svc crashes, and cannot be brought back at once.
+    /// Instances are shelved while answers of glance-svc are lost or nova-api-svc crashes, and cannot be unshelved at once.
     Shelve,
     /// Ten times as many requests as can be answered.
     Overload,
 }
 
 impl Case {
-    /// Lets it happen.
+    /// Runs the case.
     pub(crate) async fn run(self, quick: bool, table: &mut Table) -> anyhow::Result<()> {
         match self {
             Self::Crash => crash(50, table).await,
@@ -88,12 +88,12 @@ impl Case {
     }
 }
 
-/// A route to each client in turn.
+/// Assigns routes to clients in turn.
 fn in_turn(clients: Vec<InstanceServiceClient<Channel>>) -> Arc<dyn Route> {
     Arc::new(move |number: usize| clients[number % clients.len()].clone())
 }
 
-/// Waits until a load goes on after `count` requests were acknowledged.
+/// Waits until a load has had more than `count` requests acknowledged.
 async fn goes_on(load: &Load, count: usize) -> Option<Duration> {
     let since = Instant::now();
     while load.ledger.count() <= count {
@@ -105,12 +105,12 @@ async fn goes_on(load: &Load, count: usize) -> Option<Duration> {
     Some(since.elapsed())
 }
 
-/// One replica of each service, and clients that send a request again until it is acknowledged.
+/// One replica of each service, and clients that retry a request until it is acknowledged.
 async fn under_load() -> anyhow::Result<(World, Load)> {
     under_load_in(World::start(1).await?).await
 }
 
-/// The same in a world with a replica of glance-svc.
+/// The same, in a world that has a replica of glance-svc.
 async fn under_load_in(mut world: World) -> anyhow::Result<(World, Load)> {
     world.add_nova(&world.glances(), &[])?;
     let shape = Shape { insists: true, ..Shape::modest(world.image().await?, DEADLINE) };
@@ -126,14 +126,14 @@ async fn crash(times: usize, table: &mut Table) -> anyhow::Result<()> {
         let replica = if random >> 64 & 1 == 0 { &mut world.nova[0] } else { &mut world.glance[0] };
         replica.crash()?;
         let count = load.ledger.count();
-        anyhow::ensure!(goes_on(&load, count).await.is_some(), "the load does not go on after a crash");
+        anyhow::ensure!(goes_on(&load, count).await.is_some(), "the load does not continue after a crash");
     }
     let outcome = load.end().await;
     let audit = world.audit(&outcome).await?;
     table.note(
         Case::Crash,
         format!("{times} × SIGKILL at random, {} creates acknowledged: {audit}", outcome.acknowledged.len()),
-        "every acknowledged create there, none twice, none half",
+        "every acknowledged create present, none twice, none half",
         audit.is_clean(),
     );
     Ok(())
@@ -146,7 +146,7 @@ async fn database(table: &mut Table) -> anyhow::Result<()> {
     world.cluster.kill_hard()?;
     sleep(Duration::from_secs(2)).await;
     let mut tries = 0;
-    // The processes of the one before may still be about to end.
+    // The previous server's processes may not have ended yet.
     while let Err(error) = world.cluster.start_again() {
         tries += 1;
         anyhow::ensure!(tries < 100, error);
@@ -156,11 +156,11 @@ async fn database(table: &mut Table) -> anyhow::Result<()> {
     let outcome = load.end().await;
     let audit = world.audit(&outcome).await?;
     let after = [world.nova[0].service.pid(), world.glance[0].service.pid()];
-    let seen = back.map_or_else(|| "never".to_owned(), |back| format!("{:.2} s", back.as_secs_f64()));
+    let recovered = back.map_or_else(|| "never".to_owned(), |back| format!("{:.2} s", back.as_secs_f64()));
     table.note(
         Case::Database,
-        format!("creates again {seen} after PostgreSQL accepts connections; {audit}"),
-        "within 5 s, without a restart of ours, nothing lost",
+        format!("creates work again {recovered} after PostgreSQL accepts connections; {audit}"),
+        "within 5 s, without restarting our services, nothing lost",
         back.is_some_and(|back| back <= Duration::from_secs(5)) && audit.is_clean() && before == after,
     );
     Ok(())

@@ -1,4 +1,4 @@
-//! Clients that register images, change and read them, as long as the load lasts.
+//! Clients that register, change and read images for as long as the load lasts.
 
 use std::{
     collections::BTreeMap,
@@ -19,78 +19,78 @@ use tonic::{Code, Request, Status, transport::Channel};
 
 use crate::ledger::Failures;
 
-/// How long a client rests after a failure.
+/// How long a client pauses after a failure.
 const REST: Duration = Duration::from_millis(20);
 
 /// How long clients wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How often each image is changed.
+/// How many times each image is changed.
 const CHANGES: u64 = 3;
 
-/// The property that has the number of the last change.
+/// The property whose value is the number of the last change.
 const NUMBER: &str = "number";
 
-/// What clients were told.
+/// What was acknowledged to clients.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Told {
-    /// The last change of each image that was acknowledged, and the last that was asked for.
+pub(crate) struct Record {
+    /// For each image, the last acknowledged change, and the last requested one.
     images: BTreeMap<String, (u64, u64)>,
-    /// How many requests were successful.
+    /// Number of successful requests.
     pub(crate) done: usize,
     pub(crate) failed: Failures,
-    /// How many answers were older than what had been acknowledged before.
+    /// Number of reads that were older than what had been acknowledged before them.
     pub(crate) stale: usize,
 }
 
-/// A load that is on.
+/// A running load.
 pub(crate) struct ImageLoad {
-    told: Arc<Mutex<Told>>,
+    record: Arc<Mutex<Record>>,
     is_over: Arc<AtomicBool>,
     clients: JoinSet<()>,
 }
 
 impl ImageLoad {
-    /// Puts the load on: so many clients, which send each request to the next of the replicas, and rest after each.
+    /// Starts a load with this many clients, which send each request to the next replica, and pause after each.
     pub(crate) fn start(channels: &[Channel], clients: usize, rest: Duration) -> Self {
-        let (told, is_over, numbers) = (Arc::default(), Arc::<AtomicBool>::default(), Arc::default());
+        let (record, is_over, numbers) = (Arc::default(), Arc::<AtomicBool>::default(), Arc::default());
         let mut running = JoinSet::new();
         for number in 0..clients {
             let client = Client {
                 user: format!("editor-{number}"),
                 channels: channels.to_vec(),
                 rest,
-                told: Arc::clone(&told),
+                record: Arc::clone(&record),
                 is_over: Arc::clone(&is_over),
                 numbers: Arc::clone(&numbers),
             };
             running.spawn(client.run());
         }
-        Self { told, is_over, clients: running }
+        Self { record, is_over, clients: running }
     }
 
-    /// How many requests were successful so far.
+    /// Number of successful requests so far.
     pub(crate) fn count(&self) -> usize {
-        lock(&self.told).done
+        lock(&self.record).done
     }
 
-    /// Takes the load off; requests that are under way end first.
-    pub(crate) async fn end(mut self) -> Told {
+    /// Stops the load, after requests in flight have completed.
+    pub(crate) async fn end(mut self) -> Record {
         self.is_over.store(true, Ordering::Relaxed);
         while self.clients.join_next().await.is_some() {}
-        lock(&self.told).clone()
+        lock(&self.record).clone()
     }
 }
 
-fn lock(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
-    told.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Client {
     user: String,
     channels: Vec<Channel>,
     rest: Duration,
-    told: Arc<Mutex<Told>>,
+    record: Arc<Mutex<Record>>,
     is_over: Arc<AtomicBool>,
     numbers: Arc<AtomicUsize>,
 }
@@ -121,18 +121,18 @@ impl Client {
         request
     }
 
-    /// Registers an image, as often as it takes; whether it was acknowledged before the load was over.
+    /// Registers an image, with retries; returns whether that was acknowledged before the load ended.
     async fn register(&self, id: &str) -> bool {
         let image = Image { id: id.to_owned(), name: "fault".into(), size: Some(1), ..Image::default() };
         while !self.is_over.load(Ordering::Relaxed) {
             let request = self.request(CreateImageRequest { image: Some(image.clone()) });
             let answer = self.images().create_image(request).await.map(drop);
-            // What was done by a request that failed is not done again.
+            // A failed request may have been carried out.
             let answer = answer.or_else(|status| match status.code() {
                 Code::AlreadyExists => Ok(()),
                 _ => Err(status),
             });
-            let acknowledge = |told: &mut Told, ()| _ = told.images.insert(id.to_owned(), (0, 0));
+            let acknowledge = |record: &mut Record, ()| _ = record.images.insert(id.to_owned(), (0, 0));
             if self.note(answer, acknowledge).await {
                 return true;
             }
@@ -141,14 +141,14 @@ impl Client {
     }
 
     async fn change(&self, id: &str, number: u64) {
-        if let Some((_, tried)) = lock(&self.told).images.get_mut(id) {
+        if let Some((_, tried)) = lock(&self.record).images.get_mut(id) {
             *tried = number;
         }
         let set = [(NUMBER.to_owned(), number.to_string())].into();
         let request = UpdateImagePropertiesRequest { image_id: id.to_owned(), set, ..Default::default() };
         let answer = self.images().update_image_properties(self.request(request)).await;
-        let acknowledge = |told: &mut Told, _| {
-            if let Some((acknowledged, _)) = told.images.get_mut(id) {
+        let acknowledge = |record: &mut Record, _| {
+            if let Some((acknowledged, _)) = record.images.get_mut(id) {
                 *acknowledged = number;
             }
         };
@@ -158,25 +158,25 @@ impl Client {
     async fn read(&self, id: &str) {
         let request = self.request(GetImageRequest { id: id.to_owned(), revision: 0 });
         let answer = self.images().get_image(request).await;
-        let compare = |told: &mut Told, answer: tonic::Response<Image>| {
-            let expected = told.images.get(id).map_or(0, |(acknowledged, _)| *acknowledged);
-            told.stale += usize::from(number_of(&answer.into_inner()) < expected);
+        let compare = |record: &mut Record, answer: tonic::Response<Image>| {
+            let expected = record.images.get(id).map_or(0, |(acknowledged, _)| *acknowledged);
+            record.stale += usize::from(number_of(&answer.into_inner()) < expected);
         };
         self.note(answer, compare).await;
     }
 
-    /// Notes what was answered, and rests; whether it was successful.
-    async fn note<T>(&self, answer: Result<T, Status>, done: impl FnOnce(&mut Told, T)) -> bool {
+    /// Records the outcome of a request, and pauses; returns whether it was successful.
+    async fn note<T>(&self, answer: Result<T, Status>, done: impl FnOnce(&mut Record, T)) -> bool {
         let (is_done, rest) = {
-            let mut told = lock(&self.told);
+            let mut record = lock(&self.record);
             match answer {
                 Ok(answer) => {
-                    done(&mut told, answer);
-                    told.done += 1;
+                    done(&mut record, answer);
+                    record.done += 1;
                     (true, self.rest)
                 }
                 Err(status) => {
-                    told.failed.add(&status);
+                    record.failed.add(&status);
                     (false, REST)
                 }
             }
@@ -190,14 +190,14 @@ fn number_of(image: &Image) -> u64 {
     image.properties.get(NUMBER).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-impl Told {
-    /// How many images were acknowledged.
+impl Record {
+    /// Number of acknowledged images.
     pub(crate) fn images(&self) -> usize {
         self.images.len()
     }
 
-    /// How many images are not as clients were told: not there, or without a change that was acknowledged, or with one
-    /// that nobody asked for.
+    /// Number of images that are not as acknowledged: missing, without an acknowledged change, or with one that nobody
+    /// requested.
     pub(crate) async fn audit(&self, channel: Channel) -> anyhow::Result<usize> {
         let mut images = ImageServiceClient::new(channel);
         let mut lost = 0;
@@ -213,7 +213,7 @@ impl Told {
         Ok(lost)
     }
 
-    /// How many images have a history in which a number is left out, or time goes back.
+    /// Number of images whose history has a gap, or goes backwards in time.
     pub(crate) async fn broken_histories(&self, channel: Channel) -> anyhow::Result<usize> {
         let mut images = ImageServiceClient::new(channel);
         let mut broken = 0;

@@ -1,4 +1,4 @@
-//! What clients were told, and what became of each of their requests.
+//! The outcome of each request of a load.
 
 use std::{
     collections::BTreeMap,
@@ -9,24 +9,24 @@ use std::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// What a load has come to.
+/// The outcome of a load so far.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
-    /// The instance that each request was told of, by the request's id.
+    /// The instance in the response to each request, by request id.
     acknowledged: BTreeMap<String, String>,
     failed: Failures,
     slowest: Duration,
 }
 
-/// What became of requests that failed.
+/// Failed requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Failures {
-    /// How many there were, by their code.
+    /// Their number, by code.
     pub(crate) codes: BTreeMap<String, usize>,
-    /// Those of them that do not say, in a way that a program understands, why, and that trying again helps.
+    /// Those that do not tell a program why they failed and that a retry helps.
     pub(crate) unexplained: BTreeMap<String, usize>,
 }
 
@@ -41,13 +41,13 @@ impl Failures {
         }
     }
 
-    /// How many requests failed.
+    /// Number of failed requests.
     pub(crate) fn count(&self) -> usize {
         self.codes.values().sum()
     }
 }
 
-/// The same, at its end.
+/// The final outcome of a load.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     pub(crate) acknowledged: BTreeMap<String, String>,
@@ -89,12 +89,12 @@ impl Ledger {
 }
 
 impl Outcome {
-    /// How many requests failed.
+    /// Number of failed requests.
     pub(crate) fn failures(&self) -> usize {
         self.failed.values().sum()
     }
 
-    /// How many were made.
+    /// Number of requests.
     pub(crate) fn all(&self) -> usize {
         self.acknowledged.len() + self.failures()
     }

@@ -1,4 +1,4 @@
-//! Clients that create instances, one request after the other, as long as the load lasts.
+//! Clients that create instances, one request after the other, for as long as the load lasts.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use tonic_types::StatusExt as _;
 
 use crate::ledger::{Ledger, Outcome};
 
-/// How long a client rests after a failure, unless it waits for as long as it is told.
+/// How long a client pauses after a failure, unless it obeys `RetryInfo`.
 const REST: Duration = Duration::from_millis(20);
 
 /// Where the next request goes.
@@ -31,31 +31,31 @@ impl<F: Fn(usize) -> InstanceServiceClient<Channel> + Send + Sync + 'static> Rou
     }
 }
 
-/// How a load is put on.
+/// The settings of a load.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
-    /// The image of the instances.
+    /// The image to create instances from.
     pub(crate) image_id: String,
-    /// Requests in flight.
+    /// Number of requests in flight.
     pub(crate) clients: usize,
     /// How long each client waits for its answer.
     pub(crate) deadline: Duration,
-    /// Whether a request that failed is sent again, with the same id, until it is acknowledged.
+    /// Whether a failed request is retried, with the same id, until it is acknowledged.
     pub(crate) insists: bool,
-    /// Whether clients rest after a failure for as long as they are told, as clients do that mean well.
+    /// Whether clients obey `RetryInfo` after a failure, as well-behaved clients do.
     pub(crate) is_patient: bool,
-    /// How long each client rests after it was acknowledged.
+    /// How long each client pauses after an acknowledgement.
     pub(crate) rest: Duration,
 }
 
 impl Shape {
-    /// Few clients, which come again soon after a failure, with another request.
+    /// Few clients, which soon send another request after a failure.
     pub(crate) const fn modest(image_id: String, deadline: Duration) -> Self {
         Self { image_id, clients: 8, deadline, insists: false, is_patient: false, rest: Duration::ZERO }
     }
 }
 
-/// A load that is on.
+/// A running load.
 pub(crate) struct Load {
     pub(crate) ledger: Arc<Ledger>,
     is_over: Arc<AtomicBool>,
@@ -63,7 +63,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Puts the load on.
+    /// Starts the load.
     pub(crate) fn start(shape: &Shape, route: &Arc<dyn Route>) -> Self {
         let (ledger, is_over, numbers) =
             (Arc::<Ledger>::default(), Arc::<AtomicBool>::default(), Arc::default());
@@ -81,7 +81,7 @@ impl Load {
         Self { ledger, is_over, clients }
     }
 
-    /// Takes the load off; requests that are under way end first.
+    /// Stops the load, after requests in flight have completed.
     pub(crate) async fn end(mut self) -> Outcome {
         self.is_over.store(true, Ordering::Relaxed);
         while self.clients.join_next().await.is_some() {}
@@ -111,23 +111,23 @@ impl Client {
         }
     }
 
-    /// How long to rest after a failure: not all for the same time, or they would come together again.
+    /// How long to pause after a failure, with jitter: otherwise all clients would retry at the same time.
     fn rest(&self, status: &Status, number: usize) -> Duration {
-        let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
-        let told = told.filter(|_| self.shape.is_patient);
-        told.map_or(REST, |told| {
-            told.mul_f64(0.5 + f64::from(u8::try_from(number % 100).unwrap_or(0)) / 100.0)
+        let pause = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        let pause = pause.filter(|_| self.shape.is_patient);
+        pause.map_or(REST, |pause| {
+            pause.mul_f64(0.5 + f64::from(u8::try_from(number % 100).unwrap_or(0)) / 100.0)
         })
     }
 
-    /// Sends a request; whether it was acknowledged.
+    /// Sends a request; returns whether it was acknowledged.
     async fn send(&self, request: &CreateInstanceRequest) -> bool {
         let sent = Instant::now();
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let mut client = self.route.client(number);
         let mut message = Request::new(request.clone());
         message.set_timeout(self.shape.deadline);
-        // As many callers as there are clients: one of them alone may have a quarter of the places.
+        // Each client is a caller of its own: a single one may take only a quarter of the places.
         let user = format!("user-{}", number % self.shape.clients.max(1));
         message.metadata_mut().insert("x-user-id", user.parse().expect("ASCII"));
         match client.create_instance(message).await {

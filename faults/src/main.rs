@@ -17,15 +17,15 @@ use clap::{Parser, ValueEnum};
 use cases::Case;
 use table::{Table, progress};
 
-/// Lets both services suffer the ordinary faults, and says what became of the requests.
+/// Put both services through ordinary faults under load, and report how the requests fared.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask faults")]
 struct CommandLine {
-    /// Shorter loads, which show that everything works.
+    /// Run shorter loads, which only show that everything works.
     #[arg(long)]
     quick: bool,
 
-    /// Only these faults.
+    /// Run only these faults.
     #[arg(long, value_enum, value_name = "FAULT", value_delimiter = ',')]
     only: Vec<Case>,
 }

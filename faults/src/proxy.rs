@@ -1,4 +1,4 @@
-//! The network between the services, which can lose or delay what is sent.
+//! A network between the services that can drop or delay what is sent.
 
 use std::{
     net::SocketAddr,
@@ -21,22 +21,22 @@ use tokio::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Weather {
-    /// It carries everything.
+    /// Carries everything.
     Fair,
-    /// It loses everything, and says nothing.
+    /// Drops everything silently.
     Hole,
     /// Answers arrive a second late.
     Late,
-    /// What is asked for arrives, answers are lost.
+    /// Requests arrive, answers are lost.
     Unheard,
-    /// Both ways, everything takes its time: 2 MiB each second on a connection.
+    /// Everything is slow both ways: 2 MiB/s per connection.
     Slow,
 }
 
-/// Bytes that are carried at once.
+/// How many bytes to carry at a time.
 const PIECE: usize = 16 * 1024;
 
-/// How long a piece takes where everything is slow.
+/// How long each piece takes when the network is slow.
 const SLOW: Duration = Duration::from_millis(8);
 
 /// How late answers are.
@@ -46,7 +46,7 @@ const LATE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
     address: SocketAddr,
-    /// The port that new connections lead to.
+    /// The port that new connections are forwarded to.
     target: Arc<AtomicU16>,
     weather: Arc<AtomicU8>,
 }
@@ -84,7 +84,7 @@ impl Proxy {
         self.address.port()
     }
 
-    /// From now on, new connections lead to that port.
+    /// Forwards new connections to that port from now on.
     pub(crate) fn lead_to(&self, port: u16) {
         self.target.store(port, Ordering::Relaxed);
     }

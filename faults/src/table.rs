@@ -1,4 +1,4 @@
-//! What was seen of each fault, and whether it is what was promised.
+//! What was observed of each fault, and whether it is what was promised.
 
 use std::io::{Write as _, stderr, stdout};
 
@@ -7,13 +7,13 @@ use comfy_table::presets::ASCII_MARKDOWN;
 
 use crate::cases::Case;
 
-/// Says what is done next.
+/// Prints what is done next.
 pub(crate) fn progress(case: Case) {
-    // Progress is for people; nothing is lost where there is none.
+    // Progress is only for people.
     let _ = writeln!(stderr(), "{} …", name(case));
 }
 
-/// What was seen so far.
+/// What was observed so far.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Row>,
@@ -28,16 +28,16 @@ struct Row {
 }
 
 impl Table {
-    /// Notes what was seen, beside what was promised.
+    /// Records what was observed, next to what was promised.
     pub(crate) fn note(&mut self, case: Case, seen: impl Into<String>, promise: &str, is_kept: bool) {
         let row = Row { case: name(case), seen: seen.into(), promise: promise.to_owned(), is_kept };
         let _ = writeln!(stderr(), "  {}: {} ({})", row.seen, row.promise, verdict(row.is_kept));
         self.rows.push(row);
     }
 
-    /// Notes that a case came to no end.
+    /// Records that a case could not be completed.
     pub(crate) fn broke(&mut self, case: Case, error: &anyhow::Error) {
-        self.note(case, format!("{error:#}"), "the case runs to its end", false);
+        self.note(case, format!("{error:#}"), "the case completes", false);
     }
 
     /// Whether everything was as promised.

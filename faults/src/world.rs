@@ -1,4 +1,4 @@
-//! What faults happen to: replicas of both services on one PostgreSQL.
+//! What the faults happen to: replicas of both services on one PostgreSQL.
 
 use std::{
     collections::BTreeMap,
@@ -20,16 +20,16 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{ledger::Outcome, proxy::Proxy};
 
-/// How long starting again may take until the next try: the port may be in use for a moment.
+/// How long to wait before trying to start again: the port may still be in use.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long images may wait for glance-svc once it is there.
+/// How long jobs for images may take once glance-svc is up.
 const REST: Duration = Duration::from_mins(2);
 
 /// The environment of a service.
 pub(crate) type Environment = Vec<(&'static str, String)>;
 
-/// A service that can be started again where it was.
+/// A service that can be restarted at the same address.
 pub(crate) struct Replica {
     binary: &'static str,
     arguments: Vec<String>,
@@ -49,19 +49,19 @@ impl Replica {
         Ok(Self { binary, arguments, environment, address: service.address(), service })
     }
 
-    /// Connections to it, which connect again by themselves.
+    /// A channel to it, which reconnects by itself.
     pub(crate) fn channel(&self) -> anyhow::Result<Channel> {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?;
         Ok(endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy())
     }
 
-    /// Ends it as a crash would, and starts it again.
+    /// Kills it, and starts it again.
     pub(crate) fn crash(&mut self) -> anyhow::Result<()> {
         self.service.kill()?;
         self.start_again()
     }
 
-    /// Ends it in good order, and starts it again.
+    /// Stops it gracefully, and starts it again.
     pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
         let status = self.service.terminate(Duration::from_secs(30))?;
         anyhow::ensure!(status.success(), "{} ended with {status}", self.binary);
@@ -84,7 +84,7 @@ impl Replica {
         Err(last.context("a hundred tries end with an error")?)
     }
 
-    /// Whether it says that requests should be sent to it.
+    /// Whether it reports that it is ready.
     pub(crate) fn is_ready(&self) -> bool {
         self.service
             .admin()
@@ -116,18 +116,18 @@ pub(crate) struct World {
     pub(crate) nova: Vec<Replica>,
     pub(crate) glance: Vec<Replica>,
     pub(crate) cluster: Cluster,
-    /// The network between the services and PostgreSQL, where there is one that matters.
+    /// The network between the services and PostgreSQL, if a case interferes with it.
     front: Option<Proxy>,
     data: TempDir,
 }
 
 impl World {
-    /// A PostgreSQL, and as many replicas of glance-svc.
+    /// A PostgreSQL, and this many replicas of glance-svc.
     pub(crate) async fn start(glances: usize) -> anyhow::Result<Self> {
         Self::start_on(Cluster::start_durable()?, None, glances).await
     }
 
-    /// The same on this PostgreSQL, which the services reach by way of `front`.
+    /// The same on this PostgreSQL, which the services reach through `front`.
     pub(crate) async fn start_on(
         cluster: Cluster,
         front: Option<Proxy>,
@@ -144,7 +144,7 @@ impl World {
         Ok(world)
     }
 
-    /// The URL of a database as the services know it.
+    /// The URL of a database for the services.
     pub(crate) fn url(&self, database: &str) -> String {
         match &self.front {
             Some(front) => format!("postgres://postgres@127.0.0.1:{}/{database}", front.port()),
@@ -159,14 +159,14 @@ impl World {
         Ok(())
     }
 
-    /// A replica of glance-svc more, with this environment.
+    /// Adds a replica of glance-svc with this environment.
     pub(crate) fn glance_in(&self, environment: Environment) -> anyhow::Result<Replica> {
         let data = format!("file:{}", self.data.path().display());
         let arguments = ["--database-url".to_owned(), self.url("glance"), "--data-url".to_owned(), data];
         Replica::start_in(environment, "glance-svc", arguments.into())
     }
 
-    /// A replica of nova-api-svc more, with this environment, that calls these endpoints.
+    /// Adds a replica of nova-api-svc with this environment that calls these endpoints.
     pub(crate) fn nova_in(
         &self,
         environment: Environment,
@@ -183,17 +183,17 @@ impl World {
         self.glance.iter().map(|replica| replica.service.endpoint()).collect::<Vec<_>>().join(",")
     }
 
-    /// A client of each replica of nova-api-svc, which connects again by itself.
+    /// A client of each replica of nova-api-svc, which reconnects by itself.
     pub(crate) fn clients(&self) -> anyhow::Result<Vec<InstanceServiceClient<Channel>>> {
         self.nova.iter().map(|replica| Ok(InstanceServiceClient::new(replica.channel()?))).collect()
     }
 
-    /// Registers an image; gives its id.
+    /// Registers an image, and returns its id.
     pub(crate) async fn image(&self) -> anyhow::Result<String> {
         register(&self.glance[0]).await
     }
 
-    /// Waits until glance-svc is asked for nothing any more; whether that is soon.
+    /// Waits until no jobs are left; returns whether that took not too long.
     pub(crate) async fn comes_to_rest(&self) -> anyhow::Result<bool> {
         let mut connection = PgConnection::connect(&self.url("postgres")).await?;
         let since = Instant::now();
@@ -207,8 +207,8 @@ impl World {
         Ok(false)
     }
 
-    /// What is wrong with what the database has, after what clients were told: instances that are missing, twice, or
-    /// without what they remember.
+    /// Compares the database with what was acknowledged to clients: instances that are missing, there twice, or without
+    /// their record.
     pub(crate) async fn audit(&self, outcome: &Outcome) -> anyhow::Result<Audit> {
         let mut connection = PgConnection::connect(&self.url("postgres")).await?;
         let rows: Vec<(String, i64)> = sqlx::query_as(
@@ -223,13 +223,13 @@ impl World {
         Ok(Audit {
             missing: outcome.acknowledged.values().filter(|id| !kept.contains_key(*id)).count(),
             half: kept.values().filter(|entries| **entries < 30).count(),
-            // Each request makes one instance: what is more was made twice.
+            // Each request creates one instance: any more were created twice.
             twice: kept.len().saturating_sub(usize::try_from(requests)?),
         })
     }
 }
 
-/// Registers an image with a replica of glance-svc; gives its id.
+/// Registers an image with a replica of glance-svc, and returns its id.
 pub(crate) async fn register(glance: &Replica) -> anyhow::Result<String> {
     let mut images = ImageServiceClient::new(glance.channel()?);
     let properties = (0..30).map(|number| (format!("p{number}"), format!("value {number}")));
@@ -238,7 +238,7 @@ pub(crate) async fn register(glance: &Replica) -> anyhow::Result<String> {
     Ok(images.create_image(CreateImageRequest { image: Some(image) }).await?.into_inner().id)
 }
 
-/// What is wrong with what was kept.
+/// How the database differs from what was acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Audit {
     pub(crate) missing: usize,

@@ -1,4 +1,4 @@
-//! The filter of a list: it is read or refused, and what was read can be written so that it is read again.
+//! Filters of lists: each is parsed or refused, and a parsed one, written out, is parsed to the same filter.
 #![no_main]
 
 use std::fmt::Write as _;
@@ -8,18 +8,18 @@ use glance_svc::list::ImageFilter;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|filter: &str| {
-    // Refused or not: which conditions images have is its own business.
+    // Accepted or refused: which conditions there are is up to images.
     let _ = ImageFilter::parse(filter);
     let Ok(conditions) = parse(filter) else { return };
     let written = write(&conditions);
     match parse(&written) {
         Ok(read) => assert_eq!(read, conditions),
-        // Quotes and escapes make a filter longer.
+        // Quotes and escapes make the filter longer, possibly too long.
         Err(problem) => assert!(problem.contains("bytes"), "{written}: {problem}"),
     }
 });
 
-/// The filter that has these conditions, every name and value in quotes.
+/// The filter with these conditions, every name and value in quotes.
 fn write(conditions: &[Condition]) -> String {
     let mut filter = String::new();
     for condition in conditions {

@@ -1,5 +1,5 @@
-//! Patches of images, in both formats: read or refused, applied or refused, and what comes of them is an image
-//! that could have been registered.
+//! Patches of images, in both formats: each is parsed or refused, applied or refused, and the result is an image that could
+//! have been registered.
 #![no_main]
 
 use common::{

@@ -1,4 +1,4 @@
-//! The query of a list: it is read or refused, and a link to the same list asks for the same list.
+//! Queries of lists: each is parsed or refused, and a link to the same list is parsed to the same query.
 #![no_main]
 
 use common::id::{Id, NIL};

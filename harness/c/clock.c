@@ -1,4 +1,4 @@
-/* Puts the time of day of a program forward or back, for LD_PRELOAD. */
+/* Moves a program's time of day forward or back; for LD_PRELOAD. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/syscall.h>

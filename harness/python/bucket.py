@@ -1,4 +1,4 @@
-"""A bucket like those of S3: `serve` runs one, `count ENDPOINT` says what lies in it."""
+"""An S3-compatible bucket: `serve` runs one, `count ENDPOINT` prints how many objects and open uploads it has."""
 
 import sys
 import threading

@@ -1,10 +1,9 @@
-"""What is wrong with rendered manifests that a cluster would say, and whether broken ones are noticed.
+"""Reports what a cluster would reject in rendered manifests, and checks that broken ones are noticed.
 
     manifests.py HELP DOCUMENT COMPOSE RENDERED...
 
-HELP is a folder with what `PROGRAM --help` printed, in PROGRAM.txt. DOCUMENT tells the reader which Secrets and
-ConfigMaps to make. COMPOSE is the file for a machine without a cluster. Each RENDERED is a file of one overlay's
-resources, which has the overlay's name.
+HELP is a folder with the output of `PROGRAM --help` in PROGRAM.txt. DOCUMENT tells the reader which Secrets and ConfigMaps
+to create. COMPOSE is the compose file. Each RENDERED is a file with the resources of the overlay of that name.
 """
 
 import pathlib
@@ -18,7 +17,7 @@ import manifests_compose
 from manifests_overlay import Documented, Overlay
 from manifests_rules import problems
 
-# The overlay that is broken to see whether that is noticed: it has everything.
+# The overlay to break in order to test the rules: it has everything.
 BROKEN = "monitoring"
 
 
@@ -33,7 +32,7 @@ def main(help_folder, document, compose, *rendered):
     compose = yaml.safe_load(pathlib.Path(compose).read_text())
     found = [problem for overlay in overlays.values() for problem in problems(overlay)]
     found += manifests_compose.problems(compose, flags)
-    # What is broken already cannot show that something else is noticed.
+    # An overlay with problems of its own cannot show that others are noticed.
     if not found:
         found = [*manifests_broken.unnoticed(overlays[BROKEN]), *manifests_compose.unnoticed(compose, flags)]
     if found:

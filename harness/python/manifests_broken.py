@@ -1,4 +1,4 @@
-"""Whether the rules notice what is broken: copies of an overlay, each with one thing changed."""
+"""Tests of the rules: copies of an overlay, each with one thing broken."""
 
 import copy
 
@@ -10,7 +10,7 @@ GONE = object()
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.0"
 
-# What is changed (kind, name, where, to what), and what the sentence must contain.
+# What to change (kind, name, path, value), and what the reported problem must contain.
 BREAKS = [
     ("Deployment", "glance", "spec.replica", 1, "replica"),
     ("Deployment", "glance", "kind", "Deploymint", "Deploymint"),
@@ -53,7 +53,7 @@ BREAKS = [
 
 
 def unnoticed(overlay):
-    """What was broken in a copy of the overlay and not noticed; the overlay itself must be sound."""
+    """What was broken in a copy of the overlay without being noticed; the overlay itself must have no problems."""
     for kind, name, where, value, sentence in BREAKS:
         resources = copy.deepcopy(overlay.resources)
         change(find(resources, kind, name), where, value)
@@ -63,7 +63,7 @@ def unnoticed(overlay):
 
 
 def find(resources, kind, name):
-    """By its name, or, if its name ends with a hash, by how that starts."""
+    """A resource by its name or, if the name ends with a hash, by its prefix."""
     of_kind = {resource["metadata"]["name"]: resource for resource in resources if resource["kind"] == kind}
     return of_kind[next(full for full in of_kind if full == name or name.endswith("-") and full.startswith(name))]
 

@@ -1,10 +1,10 @@
-"""What is wrong with the compose file, in relation to the programs."""
+"""Checks the compose file against the programs."""
 
 import copy
 
 from manifests_rules import BESIDE_FLAGS
 
-# A variable of glance that is changed, and what the sentence must contain.
+# A variable of glance to change, and what the reported problem must contain.
 BREAKS = [("GRACE", "1", "names no GRACE"), ("GRACE_PERIOD_S", "75", "is killed after 75 s")]
 
 
@@ -27,7 +27,7 @@ def of_service(name, service, flags):
 
 
 def unnoticed(compose, flags):
-    """What was broken in a copy of the file and not noticed; the file itself must be sound."""
+    """What was broken in a copy of the file without being noticed; the file itself must have no problems."""
     for variable, value, sentence in BREAKS:
         broken = copy.deepcopy(compose)
         broken["services"]["glance"]["environment"][variable] = value

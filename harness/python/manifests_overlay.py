@@ -1,10 +1,10 @@
-"""A rendered overlay: its resources, its pods, and what they find there."""
+"""A rendered overlay: its resources, its pods, and what they refer to."""
 
 import re
 
 
 class Documented:
-    """What a document tells the reader to make by hand: the names, and the keys of Secrets."""
+    """What a document tells the reader to create by hand: the names, and the keys of Secrets."""
 
     def __init__(self, text):
         made = re.findall(r"create (secret generic|configmap) ([\w.-]+)", text)
@@ -33,7 +33,7 @@ class Pod:
 
 
 class Overlay:
-    """The resources of an overlay, the variables of each program's flags, and what is made by hand."""
+    """The resources of an overlay, the variables of each program's flags, and what is created by hand."""
 
     def __init__(self, name, resources, flags, documented):
         self.name = name
@@ -82,7 +82,7 @@ def title(resource):
 
 
 def reference(source):
-    """Kind and name of what variables come from."""
+    """Kind and name of the source of variables."""
     for kind, fields in (("ConfigMap", ("configMapRef", "configMapKeyRef")), ("Secret", ("secretRef", "secretKeyRef"))):
         for field in fields:
             if field in source:
@@ -91,7 +91,7 @@ def reference(source):
 
 
 def selects(selector, labels):
-    """Whether a label selector selects what has the labels; one without conditions selects everything."""
+    """Whether a label selector matches the labels; one without conditions matches everything."""
     holds = {
         "In": lambda key, values: labels.get(key) in values,
         "NotIn": lambda key, values: labels.get(key) not in values,

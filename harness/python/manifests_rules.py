@@ -1,4 +1,4 @@
-"""What is wrong with an overlay: each rule yields a sentence for each thing that is."""
+"""The rules for an overlay: each yields a sentence for every problem."""
 
 import functools
 import json
@@ -14,24 +14,24 @@ VERSION = "1.37"
 # Kinds whose schemas are not Kubernetes' own.
 FOREIGN = {"cert-manager.io", "monitoring.coreos.com"}
 
-# Overlays with one pod of each service, which has stopped before the next one starts.
+# Overlays with one pod of each service, which stops before the next one starts.
 SINGLE = {"dev"}
 
 # Overlays that give every flag of the programs a value.
 COMPLETE = {"keystone", "monitoring"}
 
-# Variables that --help does not list as a flag's, and why they may be set.
+# Variables that belong to no flag in --help, and why they may be set.
 BESIDE_FLAGS = {
     "RUST_LOG": "the text of --log-format names it: how much is logged",
-    "AWS_ACCESS_KEY_ID": "the text of --data-url names it: the store of data reads it",
-    "AWS_SECRET_ACCESS_KEY": "the text of --data-url means it: the store of data reads it",
-    "AWS_REGION": "the text of --data-url names it: the store of data reads it",
-    "AWS_ENDPOINT": "the text of --data-url names it: the store of data reads it",
+    "AWS_ACCESS_KEY_ID": "the text of --data-url names it: the data store reads it",
+    "AWS_SECRET_ACCESS_KEY": "the text of --data-url implies it: the data store reads it",
+    "AWS_REGION": "the text of --data-url names it: the data store reads it",
+    "AWS_ENDPOINT": "the text of --data-url names it: the data store reads it",
 }
 
 # Variables of flags that a complete overlay need not set, and why.
 UNSET = {
-    "KEYSTONE_PASSWORD": "KEYSTONE_PASSWORD_FILE says it",
+    "KEYSTONE_PASSWORD": "KEYSTONE_PASSWORD_FILE takes its place",
     "KEYSTONE_APPLICATION_CREDENTIAL_ID": "a user and its password take its place",
     "KEYSTONE_APPLICATION_CREDENTIAL_SECRET_FILE": "a user and its password take its place",
 }
@@ -46,7 +46,7 @@ def schemas(overlay):
 
 @functools.cache
 def misfit(resource):
-    """What of a resource, in JSON, does not fit the schema of its kind."""
+    """What in a resource does not match the schema of its kind."""
     resource = json.loads(resource)
     if resource["apiVersion"].split("/")[0] in FOREIGN:
         return None
@@ -99,7 +99,7 @@ def one_deployment(resource, pods):
 
 
 def monitors(overlay):
-    """Each service is scraped once: not by none of its Services, and not by two."""
+    """Each service is scraped through exactly one of its Services."""
     for monitor in overlay.of("ServiceMonitor"):
         watched = [
             service
@@ -138,7 +138,7 @@ def peers(overlay, policy, named):
 
 
 def is_own(peer):
-    """Whether a peer is in the policy's own namespace; what is in others is not ours to see."""
+    """Whether a peer is in the policy's own namespace; others cannot be checked here."""
     return "podSelector" in peer and "namespaceSelector" not in peer
 
 
@@ -153,7 +153,7 @@ def empty_selectors(overlay, policy, selector):
 
 def rule_ports(policy, rule, pods):
     for port in rule.get("ports", []):
-        # The server fills it in, and every apply after that would say that the policy changes.
+        # The server would fill it in, and every later diff would show a change.
         if "protocol" not in port:
             yield f"{title(policy)}: names no protocol of port {port['port']}"
         for pod in pods:
@@ -203,7 +203,7 @@ def volumes(overlay):
 
 
 def sources(overlay):
-    """Where variables come from."""
+    """The sources of variables exist."""
     for pod in overlay.pods:
         for container in pod.containers:
             for source in container.get("envFrom", []):
@@ -233,7 +233,7 @@ def variables(overlay):
 
 
 def files(overlay):
-    """The files that variables name lie in what is mounted."""
+    """The files that variables name are on mounted volumes."""
     for pod in overlay.pods:
         for container in pod.containers:
             mounts = [mount["mountPath"] for mount in container.get("volumeMounts", [])]
@@ -244,7 +244,7 @@ def files(overlay):
 
 
 def addresses(overlay):
-    """Where the programs listen, and whom they call."""
+    """The addresses at which the programs listen, and which they call, exist."""
     for pod in overlay.servers():
         for container in pod.containers:
             values = overlay.environment(container)
@@ -259,7 +259,7 @@ def addresses(overlay):
 
 
 def ends(overlay):
-    """Kubernetes waits until the drain is over."""
+    """Kubernetes waits until a pod has drained."""
     for pod in overlay.servers():
         for container in pod.containers:
             values = overlay.environment(container)

@@ -1,4 +1,4 @@
-"""OpenStack's own Image API on SQLite and a folder, both in the current directory, for callers known by headers.
+"""OpenStack's own Image API on SQLite and a folder, both in the current directory, with callers identified by headers.
 
 It trusts `X-Identity-Status: Confirmed` with X-User-Id, X-Project-Id and X-Roles, as it would behind Keystone's
 middleware.
@@ -23,7 +23,7 @@ filesystem_store_datadir = {HERE}/data
 config_file = {HERE}/paste.ini
 """
 
-# The pipeline `keystone` of its own configuration, without the middleware that asks Keystone.
+# The pipeline `keystone` of Glance's configuration, without the middleware that validates tokens.
 PASTE = """
 [composite:glance-api]
 paste.composite_factory = glance.api:root_app_factory
@@ -60,7 +60,7 @@ def prepare():
 
 def serve():
     os.environ["OS_GLANCE_CONFIG_DIR"] = str(HERE)
-    # Both read the configuration when they are imported.
+    # Both read the configuration on import.
     from glance.wsgi.api import application
     from waitress.server import create_server
 

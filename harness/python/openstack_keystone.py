@@ -19,7 +19,7 @@ import urllib.request
 
 PASSWORD = "secret"
 
-# Where services are until somebody says where.
+# The endpoint of services until it is set.
 NOWHERE = "http://127.0.0.1:1"
 
 USERS = {
@@ -27,7 +27,7 @@ USERS = {
     "demo_reader": ("demo", ["reader"]),
     "alt_demo": ("alt_demo", ["member", "reader"]),
     "glance": ("service", ["service"]),
-    # Its jobs do what an operator asked for, too.
+    # Its jobs also complete operators' requests.
     "nova": ("service", ["service", "admin"]),
 }
 
@@ -84,7 +84,7 @@ def prepare(folder):
 
 def served(folder, port):
     os.environ["OS_KEYSTONE_CONFIG_FILES"] = str(folder / "keystone.conf")
-    # It reads arguments of its own when it is imported.
+    # It parses sys.argv on import.
     del sys.argv[1:]
     from keystone.wsgi.api import application
     from waitress.server import create_server
@@ -105,7 +105,7 @@ def serve(folder, port, lifetime):
 
 
 class Admin:
-    """Calls of the API by its administrator."""
+    """Calls of the API as admin."""
 
     def __init__(self, port):
         self.url, self.token = f"http://127.0.0.1:{port}/v3", None
@@ -123,7 +123,7 @@ class Admin:
             return json.loads(text) if text else None, answer.headers.get("X-Subject-Token")
 
     def make(self, kind, values):
-        """Makes what is called so, and gives its id."""
+        """Creates something with this name, and returns its id."""
         return self.send("POST", f"/{kind}s", {kind: values})[0][kind]["id"]
 
     def ids(self, kind):
@@ -151,7 +151,7 @@ def make_catalogue(admin):
 
 
 def publish(folder, kind, url):
-    # By its own API that takes long, and it has no cache.
+    # Doing this through its API takes long, and it has no cache.
     with sqlite3.connect(folder / "keystone.sqlite", timeout=30) as database:
         service = "SELECT id FROM service WHERE type = ?"
         database.execute(f"UPDATE endpoint SET url = ? WHERE service_id = ({service})", (url, kind))

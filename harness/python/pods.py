@@ -1,8 +1,8 @@
-"""Prints what podman plays of a rendered overlay: one Deployment with what it mounts, reached from outside.
+"""Prints the part of a rendered overlay that podman plays: one Deployment with its volumes, reachable from outside.
 
     pods.py RENDERED DEPLOYMENT GRPC_PORT ADMIN_PORT [FOLDER...]
 
-Both ports are of 127.0.0.1. Folders are those of this machine with the libraries of a program that is not static.
+Both ports are on 127.0.0.1. FOLDERs are those of this machine with the libraries of a program that is not static.
 """
 
 import pathlib

@@ -1,4 +1,4 @@
-//! A bucket like those of S3, for a data store.
+//! An S3-compatible bucket, for a data store.
 
 use std::process::Command;
 
@@ -6,13 +6,13 @@ use anyhow::Context as _;
 
 use crate::{program, service::Service, tools, workspace};
 
-/// The bucket of a server that ends with this value.
+/// A server with one bucket; it is stopped when dropped.
 pub struct Bucket {
     server: Service,
 }
 
 impl Bucket {
-    /// The URL of the data store in it.
+    /// The URL of a data store in the bucket.
     pub const DATA_URL: &str = "s3://images/prefix";
 
     /// Starts a server with an empty bucket.
@@ -20,13 +20,13 @@ impl Bucket {
         Ok(Self { server: Service::run("bucket", script()?.arg("serve"))? })
     }
 
-    /// Where the server is.
+    /// The URL of the server.
     #[must_use]
     pub fn endpoint(&self) -> String {
         self.server.endpoint()
     }
 
-    /// The environment of a service that keeps data in the bucket at `endpoint`.
+    /// The environment of a service that stores data in the bucket at `endpoint`.
     #[must_use]
     pub const fn environment(endpoint: &str) -> [(&'static str, &str); 5] {
         [
@@ -38,7 +38,7 @@ impl Bucket {
         ]
     }
 
-    /// How many objects lie in it, and how many uploads are neither complete nor given up.
+    /// Number of objects, and of uploads that are neither complete nor aborted.
     pub fn count(&self) -> anyhow::Result<(usize, usize)> {
         let counted = program::run(script()?.args(["count", &self.endpoint()]))?;
         let (objects, uploads) = counted.trim().split_once(' ').context("two numbers")?;

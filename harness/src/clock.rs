@@ -9,17 +9,16 @@ use tempfile::TempDir;
 
 use crate::{program, workspace};
 
-/// How far ahead of the machine a program's clock is, seconds; behind it, if negative.
+/// How far a program's clock is ahead of the machine's, in seconds; behind it if negative.
 pub const AHEAD: &str = "IMPRINT_CLOCK_AHEAD_S";
 
-/// A library that puts the clock of programs forward or back which are started with it. What measures how long something
-/// takes goes as it does.
+/// A library that moves the time of day of programs that are started with it. Monotonic clocks are not affected.
 pub struct Clock {
     folder: TempDir,
 }
 
 impl Clock {
-    /// Builds the library, with the compiler that Rust links with.
+    /// Builds the library with the C compiler that Rust links with.
     pub fn build() -> anyhow::Result<Self> {
         let clock = Self { folder: tempfile::tempdir()? };
         let source = workspace::root().join("harness/c/clock.c");
@@ -29,7 +28,7 @@ impl Clock {
         Ok(clock)
     }
 
-    /// The environment of a program whose clock is so many seconds ahead.
+    /// The environment of a program whose clock is this many seconds ahead.
     #[must_use]
     pub fn environment(&self, seconds: i64) -> [(&'static str, String); 2] {
         [("LD_PRELOAD", self.library().display().to_string()), (AHEAD, seconds.to_string())]

@@ -6,12 +6,12 @@ use anyhow::bail;
 
 use crate::{program, user};
 
-/// Installs `package` when this is root on Debian, and otherwise says what there is to install.
+/// Installs `package` as root on Debian; otherwise fails with what to install.
 pub fn install(package: &str) -> anyhow::Result<()> {
     install_all(&[package])
 }
 
-/// As [`install`], several at once; nothing happens if there are none.
+/// Like [`install`], for several packages; does nothing if there are none.
 pub fn install_all(packages: &[&str]) -> anyhow::Result<()> {
     if packages.is_empty() {
         return Ok(());

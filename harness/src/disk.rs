@@ -1,4 +1,4 @@
-//! A small disk, which can be full.
+//! A small disk that can be filled.
 
 use std::{
     fs::{self, OpenOptions},
@@ -12,16 +12,16 @@ use tempfile::TempDir;
 
 use crate::{guard::Guard, program, user};
 
-/// What says that there is a disk, or why there is none.
+/// The error if there can be no disk.
 const NEEDED: &str =
     "a small file system cannot be mounted: root needs CAP_SYS_ADMIN, anybody else user namespaces";
 
 /// Mounts in a namespace of its own, which lasts as long as the program that waits in it.
 const MOUNT_AND_WAIT: &str = r#"mount -t tmpfs -o "$1" imprint "$2" && echo mounted && exec cat"#;
 
-/// A file system in memory, of a bounded size. It is gone when dropped.
+/// A file system in memory, of a bounded size; unmounted when dropped.
 pub struct Disk {
-    // Dropped in this order: what is mounted must go before the folder that it is mounted on.
+    // Dropped in this order: the mount must go before its folder.
     _mounted: Mounted,
     _place: TempDir,
     folder: PathBuf,
@@ -34,8 +34,8 @@ enum Mounted {
 }
 
 impl Disk {
-    /// An empty disk of so many bytes that everybody may write: a tmpfs, which is mounted in a namespace of its own unless
-    /// this process is root.
+    /// An empty disk of this many bytes, writable for everybody: a tmpfs, mounted in a namespace of its own unless this process
+    /// is root.
     pub fn start(bytes: u64) -> anyhow::Result<Self> {
         let place = tempfile::Builder::new().prefix("imprint-disk-").tempdir()?;
         let options = format!("size={bytes},mode=1777");
@@ -63,13 +63,13 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Its folder.
+    /// Where it is mounted.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Takes all the room that is left on it.
+    /// Fills it.
     pub fn fill(&self) -> anyhow::Result<()> {
         let mut balloon = OpenOptions::new().create(true).append(true).open(self.balloon())?;
         for size in [1 << 20, 4096, 1] {
@@ -86,7 +86,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Gives back what [`Disk::fill`] took.
+    /// Frees what [`Disk::fill`] took.
     pub fn make_room(&self) -> anyhow::Result<()> {
         Ok(fs::remove_file(self.balloon())?)
     }
@@ -99,7 +99,7 @@ impl Disk {
 impl Drop for Mounted {
     fn drop(&mut self) {
         if let Self::Elsewhere { namespace } = self {
-            // Its program ends at the end of its input, and the namespace with it.
+            // The program ends at the end of its input, and the namespace with it.
             drop(namespace.stdin.take());
             let _ = namespace.wait();
         }

@@ -1,4 +1,4 @@
-//! Cleans up after this process however it ends: a signal runs no destructor, and statics are never dropped.
+//! Cleans up after this process however it ends: signals run no destructors, and statics are never dropped.
 
 use std::{
     ffi::OsStr,
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-/// Runs a shell script when dropped, or when this process is gone.
+/// Runs a shell script when dropped, or when this process has ended.
 pub(crate) struct Guard {
     shell: Child,
 }
@@ -21,10 +21,10 @@ impl Guard {
         I: IntoIterator<Item: AsRef<OsStr>>,
     {
         let shell = Command::new("sh")
-            // Reading ends with failure when the last holder of the pipe's other end, this process, is gone.
+            // Reading fails once the last holder of the pipe's other end, this process, has ended.
             .args(["-c", &format!("read -r _ && exit; {script}"), "guard"])
             .args(arguments)
-            // An interrupt typed at the terminal goes to the whole process group: the guard must outlive it.
+            // Ctrl-C in the terminal reaches the whole process group, and the guard must outlive it.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -34,10 +34,10 @@ impl Guard {
         Ok(Self { shell })
     }
 
-    /// Forgets the script: there is nothing left to clean up.
+    /// Drops the script without running it: there is nothing left to clean up.
     pub(crate) fn disarm(&mut self) {
         if let Some(mut stdin) = self.shell.stdin.take() {
-            // A shell that is gone already runs no script either.
+            // If the shell has ended already, it runs no script either.
             let _ = stdin.write_all(b"\n");
         }
     }

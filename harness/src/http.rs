@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as it takes to ask what a program says of itself.
+//! A minimal HTTP/1.1 client.
 
 use std::{
     io::{Read as _, Write as _},
@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-/// How long connecting and each part of an answer may take.
+/// Timeout of connecting, and of each part of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is at `path`: the whole answer, from its status to the end of its body.
+/// The whole answer to a GET of `path`, from its status line to the end of its body.
 pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     let mut stream = connect(address)?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
@@ -33,7 +33,7 @@ pub fn call(
     answer(stream)
 }
 
-/// A connection on which nothing takes longer than 30 s.
+/// A connection with a timeout of 30 s.
 pub fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -41,12 +41,12 @@ pub fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(stream)
 }
 
-/// All that comes on a connection until it is closed, as text.
+/// Reads a connection until it is closed, as text.
 pub fn answer(stream: TcpStream) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&bytes(stream)?).into_owned())
 }
 
-/// All that comes on a connection until it is closed.
+/// Reads a connection until it is closed.
 pub fn bytes(mut stream: TcpStream) -> anyhow::Result<Vec<u8>> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

@@ -1,7 +1,6 @@
-//! A stand-in for Keystone, the identity service: real OpenStack clients log in at it and learn from it where the
-//! image service is.
+//! A stand-in for Keystone: real OpenStack clients log in, and find the image service in its catalogue.
 //!
-//! Its tokens say themselves who calls (`user:project:role,role`), as the services' development mode reads them.
+//! Its tokens spell out the caller (`user:project:role,role`), which the services' development mode understands.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -24,7 +23,7 @@ use tokio::{
 /// The password of every account.
 pub const PASSWORD: &str = "secret";
 
-/// Everyone who can log in: two in one project, of whom one may only read, and one in each of two others.
+/// The accounts: two in one project, of which one may only read, and one in each of two others.
 pub const ACCOUNTS: [Account; 4] = [
     Account { user: "admin", project: "admin", roles: &["admin", "manager", "member", "reader"] },
     Account { user: "demo", project: "demo", roles: &["member", "reader"] },
@@ -32,21 +31,21 @@ pub const ACCOUNTS: [Account; 4] = [
     Account { user: "demo_reader", project: "demo", roles: &["reader"] },
 ];
 
-/// The header that a token is issued in, and asked about with.
+/// The header of a token that is issued or to be validated.
 const SUBJECT_TOKEN: &str = "x-subject-token";
 
-/// A user in its only project; a name is also the id of what it names.
+/// A user and its only project; each name is also the id.
 pub struct Account {
     /// The user's name and id.
     pub user: &'static str,
     /// The project's name and id.
     pub project: &'static str,
-    /// What the user may do in the project.
+    /// The roles of the user in the project.
     pub roles: &'static [&'static str],
 }
 
 impl Account {
-    /// The token that stands for this user, in this project, with these roles.
+    /// The token of this user in this project with these roles.
     #[must_use]
     pub fn token(&self) -> String {
         format!("{}:{}:{}", self.user, self.project, self.roles.join(","))
@@ -61,9 +60,9 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Starts it on a free port, with `image_endpoint` as the image service of its catalog.
+    /// Starts it on a free port, with `image_endpoint` as the image service in its catalogue.
     pub fn start(image_endpoint: &str) -> anyhow::Result<Self> {
-        // A thread of its own: whoever waits for a client that logs in here may block every other one.
+        // A thread of its own: a test that waits for a client may block every other thread.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_io().build()?;
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -74,7 +73,7 @@ impl Identity {
         Ok(Self { address, runtime: Some(runtime) })
     }
 
-    /// Where to log in: the URL of its version 3.
+    /// Where to log in: the URL of its API version 3.
     #[must_use]
     pub fn url(&self) -> String {
         url(self.address)
@@ -84,13 +83,13 @@ impl Identity {
 impl Drop for Identity {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Not the drop of a runtime, which waits and therefore panics in a test that is asynchronous.
+            // Dropping a runtime waits, and panics in an asynchronous test.
             runtime.shutdown_background();
         }
     }
 }
 
-/// What there is to be found, and where this is itself.
+/// The catalogue, and this server's own URL.
 struct Catalog {
     address: SocketAddr,
     services: Value,
@@ -127,7 +126,7 @@ async fn validate(State(catalog): State<Arc<Catalog>>, headers: HeaderMap) -> Re
     ([(SUBJECT_TOKEN, account.token())], render(account, &catalog)).into_response()
 }
 
-/// Looked up by `openstack image add project`, which shares an image.
+/// Used by `openstack image add project`, which shares an image.
 async fn project(Path(id): Path<String>) -> Response {
     let Some(account) = ACCOUNTS.iter().find(|account| account.project == id) else {
         return StatusCode::NOT_FOUND.into_response();
@@ -135,7 +134,7 @@ async fn project(Path(id): Path<String>) -> Response {
     Json(json!({"project": named(account.project)})).into_response()
 }
 
-/// Whom a request to log in comes from, if that is somebody here who may enter the project asked for.
+/// The account of a login, if it exists and may enter the requested project.
 fn log_in(request: &Value) -> Option<&'static Account> {
     let text = |pointer: &str| request.pointer(pointer).and_then(Value::as_str);
     let name = |thing: &str| text(&format!("{thing}/name")).or_else(|| text(&format!("{thing}/id")));
@@ -154,7 +153,7 @@ fn holder(token: &str) -> Option<&'static Account> {
     ACCOUNTS.iter().find(|account| account.token() == token)
 }
 
-/// What the holder of a token is told about it.
+/// The description of an account's token.
 fn render(account: &Account, catalog: &Catalog) -> Json<Value> {
     let roles: Vec<Value> = account.roles.iter().map(|role| json!({"id": role, "name": role})).collect();
     Json(json!({"token": {
@@ -170,7 +169,7 @@ fn render(account: &Account, catalog: &Catalog) -> Json<Value> {
     }}))
 }
 
-/// A user or a project, in the only domain there is.
+/// A user or a project, in the only domain.
 fn named(id: &str) -> Value {
     json!({"id": id, "name": id, "domain": {"id": "default", "name": "Default"}})
 }

@@ -1,4 +1,4 @@
-//! OpenStack's own Keystone, which real clients log in at, and which the services ask about tokens.
+//! OpenStack's own Keystone, at which real clients log in, and with which the services validate tokens.
 
 use std::{
     fs::{self, File},
@@ -13,19 +13,19 @@ use tempfile::TempDir;
 
 use crate::{http, identity::PASSWORD, program, service::Service, tools, workspace};
 
-/// The script that prepares it and serves it.
+/// The script that prepares and serves it.
 const SCRIPT: &str = include_str!("../python/openstack_keystone.py");
 
-/// Where tokens are issued and revoked.
+/// The path at which tokens are issued and revoked.
 const TOKENS: &str = "/v3/auth/tokens";
 
-/// How long its tokens last, seconds.
+/// Lifetime of its tokens, in seconds.
 const LIFETIME: u32 = 3600;
 
-/// A Keystone with accounts of its own, which ends with this value.
+/// A Keystone with accounts of its own; it is stopped when dropped.
 ///
-/// `demo` and `demo_reader` are users of the project `demo`, `alt_demo` and `admin` are alone in theirs, and the services'
-/// users are `glance`, whose role is `service`, and `nova`, which is an admin as well. All have [`PASSWORD`].
+/// `demo` and `demo_reader` are users of the project `demo`; `alt_demo` and `admin` each have their own project. The services'
+/// users are `glance`, with the role `service`, and `nova`, which is an admin as well. All have [`PASSWORD`].
 pub struct Keystone {
     server: Service,
     folder: TempDir,
@@ -40,7 +40,7 @@ impl Keystone {
         Ok(Self { server, folder })
     }
 
-    /// The URL of its version 3.
+    /// The URL of its API version 3.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/v3", self.address())
@@ -52,7 +52,7 @@ impl Keystone {
         self.server.address()
     }
 
-    /// Says in its catalogue where the service of this type is, `image` or `compute`.
+    /// Sets the endpoint of a service type, `image` or `compute`, in its catalogue.
     pub fn publish(&self, kind: &str, url: &str) -> anyhow::Result<()> {
         program::run(script()?.arg("publish").arg(self.folder.path()).args([kind, url]))?;
         Ok(())
@@ -63,19 +63,19 @@ impl Keystone {
         self.server.kill()
     }
 
-    /// Starts it again where it was, killed or not; from now on its tokens last for so many seconds.
+    /// Restarts it at the same address; from now on, its tokens last for this many seconds.
     pub fn start_again(&mut self, lifetime: u32) -> anyhow::Result<()> {
         self.server.kill()?;
         self.server = serve(self.folder.path(), self.address().port(), lifetime)?;
         Ok(())
     }
 
-    /// Stops it where it is, or lets it go on: `STOP` or `CONT`.
+    /// Freezes or resumes it: `STOP` or `CONT`.
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
         self.server.signal(name)
     }
 
-    /// Changes the keys of its tokens: none that it has issued is valid any more.
+    /// Replaces the keys of its tokens, which invalidates all that it has issued.
     pub fn change_keys(&mut self) -> anyhow::Result<()> {
         self.server.kill()?;
         fs::remove_dir_all(self.folder.path().join("fernet"))?;
@@ -100,7 +100,7 @@ impl Keystone {
         token.with_context(|| format!("it gave no token: {answer}"))
     }
 
-    /// Makes a token invalid, which itself asks for that.
+    /// Revokes a token, with the token itself.
     pub fn revoke(&self, token: &str) -> anyhow::Result<()> {
         let headers = [("x-auth-token", token), ("x-subject-token", token)];
         let answer = http::call(self.address(), "DELETE", TOKENS, &headers, "")?;
@@ -108,20 +108,20 @@ impl Keystone {
         Ok(())
     }
 
-    /// How many calls of this method and path it has had since it was started.
+    /// How many calls of this method and path it has received since it was started.
     #[must_use]
     pub fn calls(&self, call: &str) -> usize {
         self.server.log().lines().filter(|line| *line == call).count()
     }
 
-    /// The arguments of a service that knows its callers by it, and is known to it as `user`.
+    /// The arguments of a service that validates tokens with it as `user`.
     #[must_use]
     pub fn arguments(&self, user: &str) -> Vec<String> {
         let password = self.folder.path().join("password");
         let arguments =
             ["--identity", "keystone", "--keystone-url", &self.url(), "--keystone-username", user];
         let file = ["--keystone-password-file", password.to_str().unwrap_or_default()];
-        // It is a program in Python, on a machine that has much else to do.
+        // Python on a busy machine is slow.
         let patient = ["--keystone-timeout-ms", "60000"];
         arguments.into_iter().chain(file).chain(patient).map(str::to_owned).collect()
     }
@@ -133,11 +133,11 @@ fn serve(folder: &Path, port: u16, lifetime: u32) -> anyhow::Result<Service> {
     Service::run("keystone", script()?.arg("serve").arg(folder).args([port, lifetime]))
 }
 
-/// One whose database and keys are made, for copies of it: that takes a while.
+/// A prepared database and keys, to be copied: making them takes a while.
 fn prepared() -> anyhow::Result<PathBuf> {
     let target = workspace::target_directory()?;
     let folder = target.join("keystone-prepared");
-    // Test binaries may run side by side: the first one prepares it, the others wait.
+    // Test binaries may run in parallel: the first one prepares it, the others wait.
     let lock = File::create(target.join("keystone-prepared.lock"))?;
     lock.lock()?;
     let (stamp, wanted) = (folder.join("made-by"), [SCRIPT, tools::KEYSTONE_REQUIREMENTS].concat());
@@ -153,7 +153,7 @@ fn prepared() -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Prepares one, so that no test waits for it.
+/// Prepares the database and keys, so that no test has to wait for them.
 pub fn prepare() -> anyhow::Result<()> {
     prepared().map(drop)
 }
@@ -164,7 +164,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
         let to = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             fs::create_dir(&to)?;
-            // Keys are for nobody else.
+            // Nobody else may read the keys.
             fs::set_permissions(&to, entry.metadata()?.permissions())?;
             copy(&entry.path(), &to)?;
         } else {

@@ -1,7 +1,6 @@
-//! Runs the real programs: what the end-to-end tests, the demo and the benchmarks share.
+//! Runs real programs, for the end-to-end tests, the demo and the benchmarks.
 //!
-//! Everything started here is gone again when its value is dropped, and also when the process that started it is
-//! killed.
+//! Everything that is started here ends when its value is dropped, and also when the process that started it is killed.
 
 pub mod bucket;
 pub mod clock;

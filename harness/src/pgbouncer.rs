@@ -20,20 +20,20 @@ use crate::{
     user::{self, Nobody},
 };
 
-/// Where Debian puts it, which is not in everybody's search path.
+/// Where Debian installs it, which may not be in the search path.
 const DEBIAN: &str = "/usr/sbin/pgbouncer";
 
-/// How long it may take until it listens.
+/// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A pooler that ends with this value.
+/// A pooler; it is stopped when dropped.
 pub struct Pooler {
     process: Service,
     _folder: TempDir,
     port: u16,
 }
 
-/// Installs it unless it is there.
+/// Installs it if it is missing.
 pub fn install() -> anyhow::Result<()> {
     if binary().is_ok() { Ok(()) } else { debian::install("pgbouncer") }
 }
@@ -78,7 +78,7 @@ impl Pooler {
         Ok(())
     }
 
-    /// The URL of the database at `url` by way of this pooler.
+    /// The URL of the database at `url`, through this pooler.
     pub fn url(&self, url: &str) -> anyhow::Result<String> {
         let (user, address) = url.rsplit_once('@').context("the URL names a user")?;
         let (_, database) = address.split_once('/').context("the URL names a database")?;
@@ -86,7 +86,7 @@ impl Pooler {
     }
 }
 
-/// It says by itself where it listens, but not as services do, and refuses to run as root.
+/// A wrapper that announces its address as our services do; pgbouncer refuses to run as root.
 fn command(folder: &TempDir, file: &Path, port: u16) -> anyhow::Result<Command> {
     let program = binary()?;
     let pgbouncer = if user::is_root()? {

@@ -1,4 +1,4 @@
-//! Images and pods, made and run by podman, apart from all others of this machine.
+//! Images and pods of podman, kept apart from all others on this machine.
 
 use std::{
     fs, iter,
@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 use crate::{debian, guard::Guard, program};
 
-/// Programs that podman needs, each in a Debian package of its name.
+/// Programs that podman needs, each in the Debian package of the same name.
 const PROGRAMS: [&str; 8] =
     ["podman", "buildah", "crun", "runc", "netavark", "aardvark-dns", "catatonit", "iptables"];
 
-/// Where some of them are, if not in the search path.
+/// Where some of them are, outside of the search path.
 const FOLDERS: [&str; 4] = ["/usr/lib/podman", "/usr/libexec/podman", "/usr/libexec/catatonit", "/usr/sbin"];
 
-/// Its defaults need rights that a sandbox may not have: to raise limits, and to speak to systemd.
+/// Configuration for sandboxes, in which podman may neither raise limits nor talk to systemd.
 const SETTINGS: &str = r#"[containers]
 default_ulimits = ["nofile=16384:16384", "nproc=16384:16384"]
 [engine]
@@ -27,11 +27,11 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 "#;
 
-/// Ends all pods of `$@`, a podman, and removes what it keeps in `$1`.
+/// Ends all pods of the podman `$@`, and removes its folder `$1`.
 const CLEAN_UP: &str = r#"folder=$1; network=$2; shift 2
 "$@" pod rm --all --force --time 1; "$@" network rm --force "$network"; rm -rf "$folder""#;
 
-/// Installs podman and what it needs, unless it is there.
+/// Installs podman and what it needs, if missing.
 pub fn install() -> anyhow::Result<()> {
     let missing: Vec<_> = PROGRAMS.into_iter().filter(|program| !is_there(program)).collect();
     debian::install_all(&missing)
@@ -41,7 +41,7 @@ fn is_there(program: &str) -> bool {
     program::find(program).is_some() || FOLDERS.iter().any(|folder| Path::new(folder).join(program).is_file())
 }
 
-/// A podman with images, volumes and a network of its own, all of which end with this value.
+/// A podman with images, volumes and a network of its own, all removed when dropped.
 pub struct Podman {
     // Dropped in this order: the pods must end before their files go.
     _guard: Guard,
@@ -50,11 +50,11 @@ pub struct Podman {
 }
 
 impl Podman {
-    /// Makes its folder and its network.
+    /// Creates its folder and its network.
     pub fn start() -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("imprint-pods").tempdir()?;
         fs::write(settings(folder.path()), SETTINGS)?;
-        // The names of networks are the machine's.
+        // Names of networks are global to the machine.
         let network = format!("imprint-{}", process::id());
         let words = [folder.path().display().to_string(), network.clone()];
         let podman = iter::once("env".to_owned()).chain(invocation(folder.path()));
@@ -64,7 +64,7 @@ impl Podman {
         Ok(podman)
     }
 
-    /// The command, to be given arguments.
+    /// The command, without arguments.
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = Command::new("env");
@@ -72,12 +72,12 @@ impl Podman {
         command
     }
 
-    /// Runs it to its end and returns what it says.
+    /// Runs it to completion, and returns its output.
     pub fn run<const N: usize>(&self, arguments: [&str; N]) -> anyhow::Result<String> {
         Ok(program::run(self.command().args(arguments))?.trim().to_owned())
     }
 
-    /// Starts the pods of a manifest, which others of this podman reach by `alias`.
+    /// Starts the pods of a manifest, which other pods of this podman reach as `alias`.
     pub fn play(&self, manifest: &str, alias: &str) -> anyhow::Result<()> {
         let file = self.folder.path().join(format!("{alias}.yaml"));
         fs::write(&file, manifest)?;
@@ -101,7 +101,7 @@ fn settings(folder: &Path) -> PathBuf {
     folder.join("containers.conf")
 }
 
-/// What is run, for `env`.
+/// The command line, for `env`.
 fn invocation(folder: &Path) -> Vec<String> {
     let within = |name: &str| folder.join(name).display().to_string();
     vec![

@@ -17,32 +17,30 @@ use self::server::{Server, server_programs};
 
 mod server;
 
-/// Below the ports that the kernel gives to outgoing connections, so that none of these can take the port of a
-/// cluster that is stopped for a while.
+/// Below the kernel's ephemeral ports, so that no outgoing connection can take the port of a cluster that is stopped for a
+/// while.
 const PORTS: Range<u16> = 20_000..32_000;
 
-/// How often another process may take the port between our choice and PostgreSQL's start.
+/// How many times to retry if another process takes the port before PostgreSQL starts.
 const PORT_ATTEMPTS: usize = 5;
 
-/// No waiting for the disk, since the data is thrown away.
+/// Without fsync, since the data is thrown away.
 const FAST: &str = "-c fsync=off";
 
-/// As in production: what was acknowledged is on the disk. The memory and the checkpoints are those of a server that
-/// somebody looked after.
+/// As in production: with fsync, and with memory and checkpoints as on a tuned server.
 const DURABLE: &str = "-c fsync=on -c synchronous_commit=on -c full_page_writes=on -c shared_buffers=1GB \
                        -c max_wal_size=8GB -c checkpoint_timeout=15min";
 
-/// The same for a small disk, which a log of that size would fill.
+/// The same for a small disk, which a write-ahead log of that size would fill.
 const SMALL: &str = "-c fsync=on -c synchronous_commit=on -c full_page_writes=on -c shared_buffers=128MB \
                      -c max_wal_size=64MB -c min_wal_size=32MB";
 
-/// Installs the server programs unless they are there.
+/// Installs the server programs if they are missing.
 pub fn install() -> anyhow::Result<()> {
     if server_programs().is_ok() { Ok(()) } else { debian::install("postgresql") }
 }
 
-/// Where a program of PostgreSQL's is, such as `pgbench`: beside the server's programs, which the search path may only
-/// link to, or in the search path itself.
+/// The path of a program of PostgreSQL, such as `pgbench`: next to the server programs, or in the search path.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let server = fs::canonicalize(server_programs()?.join("pg_ctl"))?;
     let beside = server.parent().map(|folder| folder.join(name)).filter(|program| program.is_file());
@@ -52,7 +50,7 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// A PostgreSQL server of one's own, with its data in a temporary directory.
+/// A private PostgreSQL server, with its data in a temporary directory.
 pub struct Cluster {
     // Dropped in this order: the server must stop before its data goes.
     _guard: Guard,
@@ -61,17 +59,17 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Creates a cluster and starts it on a free port of 127.0.0.1. It does not wait for the disk.
+    /// Creates a cluster and starts it on a free port of 127.0.0.1. Commits do not wait for the disk.
     pub fn start() -> anyhow::Result<Self> {
         Self::start_with(FAST)
     }
 
-    /// As [`Cluster::start`], but every commit is on the disk before it is acknowledged.
+    /// Like [`Cluster::start`], but every commit is on disk before it is acknowledged.
     pub fn start_durable() -> anyhow::Result<Self> {
         Self::start_with(DURABLE)
     }
 
-    /// As [`Cluster::start_durable`], with its data on this disk.
+    /// Like [`Cluster::start_durable`], with its data on this disk.
     pub fn start_on(disk: &Disk) -> anyhow::Result<Self> {
         Self::initialize(Server::in_new_directory_of(disk.folder(), SMALL)?)
     }
@@ -87,12 +85,11 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts another server that has all that this one has, and from then on all that it commits: each commit waits until
-    /// it is on the disk of both.
+    /// Starts a streaming standby with synchronous replication: from then on, each commit waits until it is on both disks.
     pub fn standby(&self) -> anyhow::Result<Self> {
         let server = Server::in_new_directory(self.server.durability)?;
         let mut standby = Self { _guard: server.guard()?, server, port: 0 };
-        // An absolute path stands for itself.
+        // An absolute path replaces the base when joined.
         let mut copy = standby.server.command(&program("pg_basebackup")?.to_string_lossy());
         copy.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres"]);
         program::run(copy.args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast"]))?;
@@ -155,12 +152,12 @@ impl Cluster {
         program::run(self.server.command("pg_ctl").arg("status")).is_ok()
     }
 
-    /// Starts a stopped or killed server again, on the same port and data.
+    /// Restarts a stopped or killed server with the same port and data.
     pub fn start_again(&self) -> anyhow::Result<()> {
         self.server.start(self.port)
     }
 
-    /// Starts it again with this certificate and its key, in PEM; from now on it takes no connection without TLS.
+    /// Restarts it with this certificate and key, in PEM; from now on, it refuses connections without TLS.
     pub fn require_tls(&self, certificate: &str, key: &str) -> anyhow::Result<()> {
         self.stop()?;
         self.server.write("server.crt", certificate)?;
@@ -183,10 +180,10 @@ impl Cluster {
     }
 }
 
-/// A port nobody listens on at the moment.
+/// A port on which nobody is listening.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     for _ in 0..PORTS.len() {
-        // The seeds of the standard library's hash maps are all the randomness this takes.
+        // The seeds of the standard library's hash maps are random enough.
         let random = RandomState::new().hash_one(()) % u64::try_from(PORTS.len())?;
         let port = PORTS.start + u16::try_from(random)?;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

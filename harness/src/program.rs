@@ -1,4 +1,4 @@
-//! Programs that run to their end, and where to find them.
+//! Running programs to completion, and finding them.
 
 use std::{
     env,
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-/// Runs `command` to its end and returns what it wrote to standard output.
+/// Runs `command` to completion, and returns its standard output.
 pub fn run(command: &mut Command) -> anyhow::Result<String> {
     let line = CommandLine(command).to_string();
     let Output { status, stdout, stderr } =
@@ -21,7 +21,7 @@ pub fn run(command: &mut Command) -> anyhow::Result<String> {
     Ok(stdout)
 }
 
-/// Runs `command` to its end in sight of the reader: it shares this process's standard output and error.
+/// Runs `command` to completion, with this process's standard output and error.
 pub fn show(command: &mut Command) -> anyhow::Result<()> {
     let line = CommandLine(command).to_string();
     let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
@@ -44,7 +44,7 @@ pub(crate) fn environment(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// A command as one would type it, with its program's bare name.
+/// A command as one would type it, with just the name of its program.
 struct CommandLine<'a>(&'a Command);
 
 impl fmt::Display for CommandLine<'_> {

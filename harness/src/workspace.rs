@@ -1,4 +1,4 @@
-//! The workspace this was built from, and what Cargo built of it.
+//! The workspace that this was built from, and its build output.
 
 use std::{
     env,
@@ -18,13 +18,13 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a member lies inside its workspace")
 }
 
-/// Cargo, as it called this process, to be run on the workspace.
+/// A cargo command for the workspace, with the environment in which cargo started this process.
 #[must_use]
 pub fn cargo() -> Command {
     let mut command = Command::new(program::environment("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
-    // What cargo told this process about its package is not true of others; build scripts that watch it would
-    // run again, and all that depends on them.
+    // What cargo set for this process's package does not apply to others; build scripts that watch it would be rerun, with
+    // everything that depends on them.
     for (name, _) in env::vars_os() {
         if name
             .to_str()
@@ -42,12 +42,12 @@ pub fn target_directory() -> anyhow::Result<PathBuf> {
     Ok(profile.parent().context("Cargo keeps a directory per profile")?.to_owned())
 }
 
-/// Where the program of this name is built, by the profile that built this process.
+/// The path of the program with this name, in the profile of this process.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     Ok(profile_directory()?.join(name))
 }
 
-/// Builds both services, once a process, so that none is run stale.
+/// Builds both services, once per process, so that neither is stale.
 pub fn build_services() -> anyhow::Result<()> {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| run_cargo_build().map_err(|error| format!("{error:#}")));
@@ -56,13 +56,13 @@ pub fn build_services() -> anyhow::Result<()> {
 
 fn run_cargo_build() -> anyhow::Result<()> {
     let mut build = cargo();
-    // With xtask, which is built first: Cargo unites the features of what it builds together, and would
-    // otherwise build some dependencies of both twice.
+    // Together with xtask, which is built first: Cargo unifies features of what it builds together, and would otherwise
+    // build some shared dependencies twice.
     build.args(["build", "-p", "glance-svc", "-p", "nova-api-svc", "-p", "xtask", "--profile", &profile()?]);
     program::show(build.arg("--target-dir").arg(target_directory()?))
 }
 
-/// The profile's name: that of its directory, but for the one whose directory has another name.
+/// The profile's name: that of its directory, except for `dev`, whose directory is `debug`.
 fn profile() -> anyhow::Result<String> {
     let directory = profile_directory()?;
     let name = directory.file_name().and_then(OsStr::to_str).context("Cargo names a profile's directory")?;

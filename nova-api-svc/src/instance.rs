@@ -1,4 +1,4 @@
-//! An instance and what it remembers; no gRPC, no SQL.
+//! An instance and its record; no gRPC, no SQL.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,24 +27,24 @@ pub use request::{COUNT_LIMIT, CreateInstance, NewInstances};
 pub use task::{RecordChange, Task};
 
 named! {
-    /// Where an instance stands.
+    /// The state of an instance (Nova, `vm_state`).
     #[derive(Serialize)]
     State {
         /// Recorded, not yet running.
         Building = "building",
         /// Running.
         Active = "active",
-        /// Could not be built, or is not usable any more.
+        /// Could not be built, or is no longer usable.
         Error = "error",
         /// Shut down.
         Stopped = "stopped",
-        /// Held in memory.
+        /// Paused in memory.
         Paused = "paused",
-        /// Held on the disk.
+        /// Suspended to disk.
         Suspended = "suspended",
-        /// Runs with its new flavor, which is neither confirmed nor reverted.
+        /// Running with its new flavor, which has not been confirmed or reverted.
         Resized = "resized",
-        /// Put away.
+        /// Shelved: its disk is an image, and it runs on no host.
         ShelvedOffloaded = "shelved_offloaded",
     }
 }
@@ -56,7 +56,7 @@ named! {
         /// Whatever runs the instances, with `ReportInstanceState`.
         #[default]
         Agent = "agent",
-        /// Nothing runs them: each operation completes at once, on the record alone.
+        /// Nothing runs them: each operation completes at once, and only changes the record.
         None = "none",
     }
 }
@@ -65,23 +65,23 @@ named! {
     /// Whether an instance runs, according to its hypervisor (Nova, `power_state`).
     #[derive(Default, Serialize)]
     PowerState {
-        /// Nobody said.
+        /// Not reported.
         #[default]
         NoState = "",
         /// Running.
         Running = "running",
-        /// Held in memory.
+        /// Paused in memory.
         Paused = "paused",
         /// Shut down.
         Shutdown = "shutdown",
         /// Crashed.
         Crashed = "crashed",
-        /// Held on the disk.
+        /// Suspended to disk.
         Suspended = "suspended",
     }
 }
 
-/// An instance: what is its own, and the record it shares with all that were made of the same.
+/// An instance: its own fields, and the record that it shares with all instances made from the same things.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
     /// Its id.
@@ -90,33 +90,33 @@ pub struct Instance {
     pub name: String,
     /// Host name, at most 63 characters.
     pub hostname: String,
-    /// Its place in the reservation, from 0.
+    /// Its index in the reservation, from 0.
     pub launch_index: i32,
-    /// Names the instances that one request created.
+    /// The id of the request's reservation, which all of its instances share.
     pub reservation_id: Arc<str>,
     /// The project it belongs to.
     pub project_id: Arc<str>,
     /// The user who created it.
     pub user_id: Arc<str>,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// The caller's own metadata.
     pub metadata: Arc<BTreeMap<String, String>>,
-    /// What it was made of.
+    /// What it was made from.
     pub record: Arc<Record>,
     /// When it was created.
     pub create_time: DateTime<Utc>,
     /// When it last changed.
     pub update_time: DateTime<Utc>,
-    /// From 1; each change adds 1.
+    /// Starts at 1; each change adds 1.
     pub revision: i64,
-    /// Where it runs, as was last reported.
+    /// The host it runs on, as last reported.
     pub host: String,
-    /// As was last reported.
+    /// The power state, as last reported.
     pub power_state: PowerState,
-    /// Who completed, or completes, what was last done with it.
+    /// Who completed, or is to complete, the last operation on it.
     pub compute: Compute,
-    /// What is being done with it, or how to go back to what it was before it was resized.
+    /// The task in progress, or, while it is RESIZED, what to revert to.
     pub task: Option<Task>,
 }
 
@@ -125,9 +125,9 @@ pub struct Instance {
 pub struct Reservation {
     /// Its id.
     pub id: String,
-    /// How many instances were asked for.
+    /// How many instances were requested.
     pub requested: usize,
-    /// The instances, by launch index; fewer than requested when the quota took some away.
+    /// The instances, by launch index; fewer than requested if the quota did not allow more.
     pub instances: Vec<Instance>,
 }
 
@@ -143,20 +143,19 @@ impl Compute {
 }
 
 impl Instance {
-    /// Names a revision of an instance for a precondition (AIP-154).
+    /// The etag of this revision, for preconditions (AIP-154).
     #[must_use]
     pub fn etag(&self) -> String {
         format!("{:x}-{}", self.id.as_uuid().as_u64_pair().1, self.revision)
     }
 
-    /// When it changes that is changed `now`: not before it changed last, though another machine, whose clock is ahead, may have
-    /// done that.
+    /// The time of a change made `now`: never before the last change, which a machine whose clock is ahead may have made.
     #[must_use]
     pub(crate) fn later(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         self.update_time.max(now)
     }
 
-    /// The task that somebody has to do.
+    /// The task in progress.
     #[must_use]
     pub fn task_state(&self) -> Option<TaskState> {
         self.task.as_ref().and_then(|task| task.state)

@@ -1,4 +1,4 @@
-//! Lists of instances and flavors: what they can be filtered and sorted by.
+//! Lists of instances and flavors: filters and orders.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
     instance::{Instance, Scope, State},
 };
 
-/// The order of a list that names none: newest first.
+/// The default order: newest first.
 pub const DEFAULT_ORDER: (InstanceOrder, Direction) = (InstanceOrder::CreateTime, Direction::Descending);
 
 /// The order of history: newest first.
@@ -58,7 +58,7 @@ impl SortKey for InstanceOrder {
 }
 
 impl InstanceOrder {
-    /// The value of this sort key.
+    /// The instance's value of this sort key.
     #[must_use]
     pub fn key(self, instance: &Instance) -> Key {
         match self {
@@ -71,7 +71,7 @@ impl InstanceOrder {
     }
 }
 
-/// What flavors are sorted by: their number alone.
+/// What flavors can be sorted by: only their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlavorOrder {
     /// The number of the flavor.
@@ -87,7 +87,7 @@ impl SortKey for FlavorOrder {
     }
 }
 
-/// What history is sorted by: the revision alone, newest first.
+/// What history can be sorted by: only the revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryOrder {
     /// The revision that the change made.
@@ -106,7 +106,7 @@ impl SortKey for HistoryOrder {
 /// What drift is sorted by: the record, or for one project the time of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriftOrder {
-    /// The record that instances are made of.
+    /// The record that instances share.
     Record,
     /// When they were created.
     CreateTime,
@@ -127,14 +127,14 @@ impl SortKey for DriftOrder {
     }
 }
 
-/// Which instances a list holds: those that fulfil all of it.
+/// Which instances a list shows: those that meet all conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceFilter {
-    /// Conditions on columns of `instances`, up to the value, and the value.
+    /// Conditions on columns of `instances`: their SQL up to the value, and the value.
     pub columns: Vec<(&'static str, Key)>,
     /// Conditions on columns of `records`, likewise.
     pub record_columns: Vec<(&'static str, Key)>,
-    /// Entries of system metadata that must have exactly this value.
+    /// Entries of system metadata that the instances must have, with exactly these values.
     pub system_metadata: BTreeMap<String, String>,
 }
 
@@ -142,13 +142,13 @@ const PROJECT: &str = "project_id = ";
 const RESERVATION: &str = "reservation_id = ";
 const IMAGE: &str = "image_id = ";
 
-/// What a filter may say.
+/// What a filter may contain.
 const ALLOWED: &str = "name, image_id, image_revision, state, project_id, user_id, reservation_id = VALUE; \
-                       system_metadata.KEY = VALUE; joined by AND; keys and values with other characters than \
-                       letters, digits, _ and - in double quotes";
+                       system_metadata.KEY = VALUE; joined by AND; keys and values with characters other \
+                       than letters, digits, _ and - in double quotes";
 
 impl InstanceFilter {
-    /// Reads the filter of a list request; the error says what is wrong with it.
+    /// Parses the filter of a list request; the error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         filter::read(text, ALLOWED, Self::add)
     }
@@ -176,13 +176,13 @@ impl InstanceFilter {
                 self.record_columns.push((IMAGE, Key::Id(id)));
             }
             "image_revision" => {
-                let problem = |_| format!("image_revision {:?} is no revision", clip(&value, 60));
+                let problem = |_| format!("image_revision {:?} is not a revision", clip(&value, 60));
                 self.record_columns
                     .push(("image_revision = ", Key::Integer(value.parse().map_err(problem)?)));
             }
             "state" => {
                 let states = || State::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                let problem = || format!("{:?} is none of the states {}", clip(&value, 60), states());
+                let problem = || format!("state must be one of {}, not {:?}", states(), clip(&value, 60));
                 text("state = ", State::from_name(&value).ok_or_else(problem)?.as_str().to_owned());
             }
             _ => return Err(filter::unknown(field)),
@@ -195,13 +195,13 @@ impl InstanceFilter {
         Scope::list(caller, all_projects, self.names_a_project())
     }
 
-    /// Whether it asks what instances were made of.
+    /// Whether it has conditions on records.
     #[must_use]
     pub fn is_about_records(&self) -> bool {
         !self.record_columns.is_empty() || !self.system_metadata.is_empty()
     }
 
-    /// Whether it names an image, of which there are few records.
+    /// Whether it names an image, which has few records.
     #[must_use]
     pub fn names_an_image(&self) -> bool {
         self.record_columns.iter().any(|(condition, _)| *condition == IMAGE)
@@ -211,7 +211,7 @@ impl InstanceFilter {
         self.columns.iter().any(|(condition, _)| *condition == PROJECT)
     }
 
-    /// Whether it names a project or a reservation, whose instances an index has in the order of their creation.
+    /// Whether it names a project or a reservation, whose instances an index has in order of creation.
     #[must_use]
     pub fn names_a_group(&self) -> bool {
         self.columns.iter().any(|(condition, _)| [PROJECT, RESERVATION].contains(condition))

@@ -1,4 +1,4 @@
-//! How much of everything a project may use.
+//! Quotas: how much a project may use.
 
 use crate::{error::Error, instance::Instance};
 
@@ -9,27 +9,27 @@ pub struct Quota {
     pub instances: Option<i64>,
     /// Virtual CPUs.
     pub cores: Option<i64>,
-    /// Memory, MiB.
+    /// Memory, in MiB.
     pub ram_mb: Option<i64>,
 }
 
-/// What a project uses; of an instance that is resized, the larger of both flavors.
+/// What a project uses; an instance that is being resized counts with the larger of its flavors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Usage {
     /// Instances.
     pub instances: i64,
     /// Virtual CPUs.
     pub cores: i64,
-    /// Memory, MiB.
+    /// Memory, in MiB.
     pub ram_mb: i64,
 }
 
-/// What is asked for of the resource that is short.
+/// A request that exceeds the quota, and by which resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
     /// `instances`, `cores` or `ram_mb`.
     pub resource: &'static str,
-    /// How much the request needs at least.
+    /// How much the request needs, at least.
     pub requested: i64,
     /// How much the project uses.
     pub used: i64,
@@ -38,7 +38,7 @@ pub struct Shortage {
 }
 
 impl Usage {
-    /// Adds what new instances use.
+    /// Adds the usage of new instances.
     pub fn add(&mut self, instances: &[Instance]) {
         for instance in instances {
             let flavor = &instance.record.flavor;
@@ -56,7 +56,7 @@ impl Quota {
         self.instances.is_some() || self.cores.is_some() || self.ram_mb.is_some()
     }
 
-    /// Refuses a change of an instance that makes a project use more than it may; one that uses less is always allowed.
+    /// Refuses a change of an instance that makes the project exceed its quota; using less is always allowed.
     pub fn check_growth(
         &self,
         usage: &Usage,

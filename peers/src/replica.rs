@@ -33,12 +33,12 @@ pub(crate) struct Replica<C> {
     pub(super) address: SocketAddr,
     pub(super) client: C,
     in_flight: AtomicU32,
-    seen: Mutex<Seen>,
+    performance: Mutex<Performance>,
 }
 
 /// How a replica has performed.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
+struct Performance {
     latency: Duration,
     at: Instant,
     failures: u32,
@@ -66,23 +66,23 @@ impl<C> Replica<C> {
             async move { tokio::time::timeout(CONNECT_TIMEOUT, connect(address, tls)).await? }
         }));
         let client = client(channel);
-        let seen = Seen { latency: UNKNOWN, at: Instant::now(), failures: 0 };
-        Self { address, client, in_flight: AtomicU32::new(0), seen: Mutex::new(seen) }
+        let performance = Performance { latency: UNKNOWN, at: Instant::now(), failures: 0 };
+        Self { address, client, in_flight: AtomicU32::new(0), performance: Mutex::new(performance) }
     }
 
-    fn seen(&self) -> Seen {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn performance(&self) -> Performance {
+        *self.performance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is being left alone for now.
-    pub(super) fn rests(&self) -> bool {
-        let Seen { at, failures, .. } = self.seen();
+    pub(super) fn is_backing_off(&self) -> bool {
+        let Performance { at, failures, .. } = self.performance();
         failures > 0 && at.elapsed() < REST * failures
     }
 
     /// How long another call is likely to take, for comparing replicas.
     pub(super) fn cost(&self) -> Duration {
-        let Seen { latency, at, .. } = self.seen();
+        let Performance { latency, at, .. } = self.performance();
         let halves = u32::try_from(at.elapsed().as_nanos() / HALF_LIFE.as_nanos()).unwrap_or(u32::MAX);
         let latency = latency / 2_u32.saturating_pow(halves);
         latency.max(UNKNOWN / 10) * (self.in_flight.load(Ordering::Relaxed) + 1)
@@ -98,16 +98,20 @@ impl<C> Replica<C> {
 impl<C> Call<'_, C> {
     /// Records that the replica has answered.
     pub(super) fn answered(&self) {
-        let mut seen = self.replica.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut performance = self.replica.performance.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, took) = (Instant::now(), self.started.elapsed());
-        *seen = Seen { latency: (seen.latency * 4 + took) / 5, at: now, failures: 0 };
+        *performance = Performance { latency: (performance.latency * 4 + took) / 5, at: now, failures: 0 };
     }
 
     /// Records that the replica has not answered, or has broken the connection.
     pub(super) fn failed(&self) {
-        let mut seen = self.replica.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let latency = seen.latency.max(self.started.elapsed());
-        *seen = Seen { latency, at: Instant::now(), failures: (seen.failures + 1).min(MOST_FAILURES) };
+        let mut performance = self.replica.performance.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency = performance.latency.max(self.started.elapsed());
+        *performance = Performance {
+            latency,
+            at: Instant::now(),
+            failures: (performance.failures + 1).min(MOST_FAILURES),
+        };
     }
 }
 

@@ -58,8 +58,8 @@ pub struct Kind<C> {
     pub calls: &'static Calls,
 }
 
-/// The known replicas.
-type Known<C> = Arc<[Arc<Replica<C>>]>;
+/// The replicas as of the last lookup.
+type ReplicaSet<C> = Arc<[Arc<Replica<C>>]>;
 
 #[derive(Debug)]
 struct Inner<C> {
@@ -67,7 +67,7 @@ struct Inner<C> {
     /// The names that the replicas are behind.
     names: Vec<Peer>,
     /// `None` until a name has been resolved for the first time.
-    known: watch::Sender<Option<Known<C>>>,
+    current: watch::Sender<Option<ReplicaSet<C>>>,
     budget: TpsBudget,
     hasher: RandomState,
     calls: AtomicU64,
@@ -93,14 +93,14 @@ impl<C: Clone + Send + Sync + 'static> Replicas<C> {
         let inner = Arc::new(Inner {
             kind,
             names: names.collect::<Result<_, _>>()?,
-            known: watch::Sender::new(None),
+            current: watch::Sender::new(None),
             budget: TpsBudget::new(MEMORY, RETRIES_A_SECOND, RETRIED),
             hasher: RandomState::new(),
             calls: AtomicU64::new(0),
         });
         let addresses = inner.names.iter().map(address);
         match addresses.collect::<Option<Vec<_>>>() {
-            Some(addresses) => inner.know(inner.names.iter().cloned().zip(addresses).collect()),
+            Some(addresses) => inner.update(inner.names.iter().cloned().zip(addresses).collect()),
             None => {
                 let inner = Arc::downgrade(&inner);
                 let looking_up = async move { background::keep("replicas", || look_up(inner.clone())).await };
@@ -120,13 +120,13 @@ impl<C: Clone + Send + Sync + 'static> Replicas<C> {
         let mut last = None;
         for number in 1.. {
             let left = end.saturating_duration_since(Instant::now());
-            let known = tokio::time::timeout(left, self.known()).await.map_err(|_| Failure::Timeout)?;
-            let Some(replica) = self.choose(&known, last) else {
+            let replicas = tokio::time::timeout(left, self.current()).await.map_err(|_| Failure::Timeout)?;
+            let Some(replica) = self.choose(&replicas, last) else {
                 return Err(Failure::Status(Status::unavailable("its name has no address")));
             };
             let is_last = number == TRIES;
             // Another replica may answer in the time that this one does not.
-            let patience = if is_last || known.len() < 2 { left } else { left / 2 };
+            let patience = if is_last || replicas.len() < 2 { left } else { left / 2 };
             let failure = match self.try_once(replica, patience, &call).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) if is_last => return Err(failure),
@@ -192,18 +192,22 @@ impl<C: Clone + Send + Sync + 'static> Replicas<C> {
     }
 
     /// The replicas, once their name has been resolved.
-    async fn known(&self) -> Known<C> {
-        let mut known = self.0.known.subscribe();
-        let found = known.wait_for(Option::is_some).await;
+    async fn current(&self) -> ReplicaSet<C> {
+        let mut current = self.0.current.subscribe();
+        let found = current.wait_for(Option::is_some).await;
         found.ok().and_then(|found| found.clone()).unwrap_or_default()
     }
 
     /// The better one of two; not the one that has just failed, if there is another.
-    fn choose<'a>(&self, known: &'a [Arc<Replica<C>>], last: Option<SocketAddr>) -> Option<&'a Replica<C>> {
-        let others = || known.iter().filter(|replica| Some(replica.address) != last);
-        let rested: Vec<_> = others().filter(|replica| !replica.rests()).collect();
+    fn choose<'a>(
+        &self,
+        replicas: &'a [Arc<Replica<C>>],
+        last: Option<SocketAddr>,
+    ) -> Option<&'a Replica<C>> {
+        let others = || replicas.iter().filter(|replica| Some(replica.address) != last);
+        let rested: Vec<_> = others().filter(|replica| !replica.is_backing_off()).collect();
         let rested = if rested.is_empty() { others().collect() } else { rested };
-        let candidates = if rested.is_empty() { known.iter().collect() } else { rested };
+        let candidates = if rested.is_empty() { replicas.iter().collect() } else { rested };
         let (count, random) = (candidates.len(), usize::try_from(self.random() >> 1).unwrap_or_default());
         if count == 0 {
             return None;
@@ -244,13 +248,13 @@ async fn addresses(peer: &'static str, name: &Peer) -> Vec<SocketAddr> {
 
 impl<C> Inner<C> {
     /// Sets the replicas to those at these addresses.
-    fn know(&self, mut found: Vec<(Peer, SocketAddr)>) {
+    fn update(&self, mut found: Vec<(Peer, SocketAddr)>) {
         found.sort_unstable_by_key(|(_, address)| *address);
         found.dedup_by_key(|(_, address)| *address);
-        self.known.send_if_modified(|known| {
-            let before = known.as_deref().unwrap_or_default();
+        self.current.send_if_modified(|replicas| {
+            let before = replicas.as_deref().unwrap_or_default();
             let addresses = found.iter().map(|(_, address)| *address);
-            if known.is_some() && before.iter().map(|replica| replica.address).eq(addresses) {
+            if replicas.is_some() && before.iter().map(|replica| replica.address).eq(addresses) {
                 return false;
             }
             let replica = |(name, address): &(Peer, SocketAddr)| {
@@ -260,7 +264,7 @@ impl<C> Inner<C> {
                 };
                 same.cloned().unwrap_or_else(new)
             };
-            *known = Some(found.iter().map(replica).collect());
+            *replicas = Some(found.iter().map(replica).collect());
             true
         });
     }
@@ -275,8 +279,8 @@ async fn look_up<C>(inner: Weak<Inner<C>>) {
                 addresses(inner.kind.name, name).await.into_iter().map(|address| (name.clone(), address)),
             );
         }
-        if !found.is_empty() || inner.known.borrow().is_none() {
-            inner.know(found);
+        if !found.is_empty() || inner.current.borrow().is_none() {
+            inner.update(found);
         }
         drop(inner);
         tokio::time::sleep(LOOK_UP).await;

@@ -1,4 +1,4 @@
-//! One request over HTTP/1.1 as it is written, and its answer as it came.
+//! A raw request over HTTP/1.1, and its raw answer.
 
 use std::{fmt::Write as _, io::Write as _, net::SocketAddr};
 
@@ -8,7 +8,7 @@ use harness::http;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
     pub(crate) method: &'static str,
-    /// Path and query, as they are sent.
+    /// Path and query, as sent.
     pub(crate) target: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
@@ -35,7 +35,7 @@ impl Request {
         if !self.body.is_empty() || matches!(self.method, "POST" | "PUT" | "PATCH") {
             let _ = write!(head, "content-length: {}\r\n", self.body.len());
         }
-        // Who answers before it has read all may close: what it said is still read.
+        // A server that answers before it has read everything may close the connection: the answer is still read.
         let _ = stream.write_all(&[head.as_bytes(), b"\r\n", &self.body].concat());
         Answer::read(&http::bytes(stream).unwrap())
     }

@@ -1,10 +1,10 @@
-//! Images and patches of them, as callers make them up.
+//! Random images, and random patches of them.
 
 use serde_json::{Map, Value, json};
 
 use crate::dice::Dice;
 
-/// Attributes and properties, with what is tried as their values: one of each is good.
+/// Attributes and properties, with the values to try: one of each is valid.
 fn values(name: &str) -> Vec<Value> {
     let long = "x".repeat(256);
     match name {
@@ -88,7 +88,7 @@ const ATTRIBUTES: [&str; 9] =
 
 const FORMATS: [&str; 2] = ["disk_format", "container_format"];
 
-/// Names of properties, and some that cannot be any.
+/// Names of properties, and some invalid ones.
 const PROPERTIES: [&str; 23] = [
     "k0",
     "k1",
@@ -115,7 +115,7 @@ const PROPERTIES: [&str; 23] = [
     "a~b",
 ];
 
-/// What only the service sets.
+/// Attributes that only the service sets.
 const READ_ONLY: [&str; 14] = [
     "status",
     "size",
@@ -133,7 +133,7 @@ const READ_ONLY: [&str; 14] = [
     "locations",
 ];
 
-/// The body of a POST; most of its values are good.
+/// The body of a POST; most of its values are valid.
 pub(crate) fn image(dice: &mut Dice, id: Option<&str>) -> Value {
     let mut image = Map::new();
     if let Some(id) = id {
@@ -161,11 +161,11 @@ fn name(dice: &mut Dice) -> &'static str {
 
 fn value(dice: &mut Dice, name: &str) -> Value {
     let values = values(name);
-    // The first two are good.
+    // The first two are valid.
     if dice.percent(75) { values[dice.below(2)].clone() } else { dice.pick(&values).clone() }
 }
 
-/// The type and the body of a PATCH.
+/// The media type and the body of a PATCH.
 pub(crate) fn patch(dice: &mut Dice) -> (&'static str, Value) {
     let is_new = dice.percent(85);
     let operations: Vec<_> = (0..=dice.below(3)).map(|_| operation(dice, is_new)).collect();

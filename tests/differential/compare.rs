@@ -1,4 +1,4 @@
-//! What of two answers is compared.
+//! Compares two answers.
 
 use serde_json::Value;
 
@@ -7,15 +7,15 @@ use crate::{
     queries::decoded,
 };
 
-/// Headers that clients go by.
+/// Headers that clients rely on.
 const HEADERS: [&str; 7] =
     ["content-type", "content-range", "content-md5", "location", "accept-patch", "allow", "retry-after"];
 
-/// What is told by an answer, without what differs by nature: times, hosts, sentences, the order of tags.
+/// The contents of an answer, without what always differs: times, hosts, messages, the order of tags.
 pub(crate) fn told(request: &Request, answer: &Answer) -> Vec<(String, String)> {
     let mut told = Vec::new();
     for name in HEADERS {
-        // `WebOb` says of nothing that it is HTML.
+        // `WebOb` declares an empty body as HTML.
         let is_of_nothing = name == "content-type" && answer.body.is_empty();
         if let Some(value) = answer.header(name).filter(|_| !is_of_nothing) {
             told.push((name.to_owned(), header(name, value)));
@@ -77,7 +77,7 @@ fn member(name: &str, value: Value) -> Value {
     }
 }
 
-/// A link, its pairs in one order and form.
+/// A link, with its query pairs sorted and normalized.
 fn normal_link(link: &str) -> String {
     let Some((path, query)) = link.split_once('?') else { return link.to_owned() };
     let mut pairs: Vec<_> = query.split('&').map(decoded).collect();
@@ -85,7 +85,7 @@ fn normal_link(link: &str) -> String {
     format!("{path}?{}", pairs.join("&"))
 }
 
-/// Where two answers differ: what Glance tells, and what the service tells.
+/// The differences between Glance's answer and ours.
 pub(crate) fn differences(request: &Request, glance: &Answer, ours: &Answer) -> Vec<Difference> {
     if glance.status != ours.status {
         let status = |answer: &Answer| Some(answer.status.to_string());
@@ -105,7 +105,7 @@ pub(crate) fn differences(request: &Request, glance: &Answer, ours: &Answer) -> 
         .collect()
 }
 
-/// One thing that two answers tell differently.
+/// A difference between two answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// `status`, a header, or a member of the body.

@@ -1,4 +1,4 @@
-//! What is random: all of it follows from a seed.
+//! Random choices, all of which follow from a seed.
 
 /// A source of numbers (splitmix64).
 #[derive(Debug, Clone)]
@@ -22,17 +22,17 @@ impl Dice {
         usize::try_from(self.next() % end as u64).expect("it is below a usize")
     }
 
-    /// Whether something happens that happens so often.
+    /// True with this probability.
     pub(crate) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
-    /// One of them.
+    /// One of these.
     pub(crate) fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }
 
-    /// One of the words.
+    /// One of these words.
     pub(crate) fn word(&mut self, choices: &[&'static str]) -> &'static str {
         self.pick::<&str>(choices)
     }

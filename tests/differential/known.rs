@@ -1,24 +1,24 @@
-//! Differences that are meant: what docs/compatibility.md says under "Different on purpose", as it shows here.
+//! Intended differences: how what docs/compatibility.md lists under "Different on purpose" shows here.
 
 use crate::{answer::Answer, compare::Difference, queries::decoded, steps::Step};
 
-/// A step that went differently.
+/// A step with different answers.
 pub(crate) struct Case<'a> {
     pub(crate) step: &'a Step,
     pub(crate) glance: &'a Answer,
     pub(crate) ours: &'a Answer,
     pub(crate) differences: &'a [Difference],
-    /// Whether there are images whose ids each service chose for itself.
+    /// Whether there are images for which each service chose its own id.
     pub(crate) has_own_ids: bool,
 }
 
-/// A difference that is meant.
+/// An intended difference.
 pub(crate) struct Known {
     /// What it is.
     pub(crate) reason: &'static str,
     /// Whether a case is one.
     pub(crate) is: fn(&Case<'_>) -> bool,
-    /// Whether it is met once in 10,000 requests or less often.
+    /// Whether it occurs at most once in 10,000 requests.
     pub(crate) is_rare: bool,
 }
 
@@ -30,7 +30,7 @@ const fn rare(reason: &'static str, is: fn(&Case<'_>) -> bool) -> Known {
     Known { reason, is, is_rare: true }
 }
 
-/// All of them; the first that a case is counts.
+/// All intended differences; the first that matches counts.
 pub(crate) const KNOWN: &[Known] = &[
     known("Glance fails (500)", |case| case.glance.status == 500 && case.ours.status < 500),
     known("a token with only the role service sees one image by its id", |case| {
@@ -163,7 +163,7 @@ pub(crate) const KNOWN: &[Known] = &[
     }),
 ];
 
-/// Whether a pair of a query sorts by ids.
+/// Whether a query pair sorts by ids.
 fn is_sorted_by_id(pair: &str) -> bool {
     pair.starts_with("sort") && pair.split(['=', ',', ':']).any(|key| key == "id")
 }
@@ -177,17 +177,17 @@ impl Case<'_> {
         self.step.request.method == "PATCH"
     }
 
-    /// Whether the body of the request has that text.
+    /// Whether the body of the request contains that text.
     fn says(&self, text: &str) -> bool {
         self.step.request.text().contains(text)
     }
 
-    /// Whether our answer has that text.
+    /// Whether our answer contains that text.
     fn answers(&self, text: &str) -> bool {
         String::from_utf8_lossy(&self.ours.body).contains(text)
     }
 
-    /// Whether an empty text is to be the owner.
+    /// Whether the request sets an empty owner.
     fn names_no_owner(&self) -> bool {
         self.says("\"owner\":\"\"") || self.says("/owner\",\"value\":\"\"")
     }

@@ -1,5 +1,5 @@
-//! glance-svc beside OpenStack's own Glance: both are asked the same, at random, and must answer the same, but for what
-//! `known.rs` lists with its reasons.
+//! Compares glance-svc with OpenStack's own Glance: both get the same random requests and must give the same answers, except
+//! for what `known.rs` lists.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod answer;
@@ -17,13 +17,13 @@ use std::collections::BTreeMap;
 use dice::Dice;
 use pair::Pair;
 
-/// Requests that are compared, unless `REQUESTS` says otherwise.
+/// Number of requests to compare, unless `REQUESTS` says otherwise.
 const REQUESTS: usize = 1200;
 
-/// Requests of a sequence; the next one begins without images.
+/// Number of requests per sequence; the next one begins without images.
 const SEQUENCE: usize = 60;
 
-/// Differences that are shown.
+/// Maximum number of differences to show.
 const SHOWN: usize = 25;
 
 #[expect(clippy::disallowed_methods, reason = "how a longer run, or one sequence again, is asked for")]

@@ -19,11 +19,11 @@ use crate::{
 pub(crate) struct Pair {
     glance: Glance,
     ours: Service,
-    /// The images that there are, by Glance's id.
+    /// The existing images, by Glance's id.
     pub(crate) images: Vec<String>,
-    /// Images that there were.
+    /// Deleted images.
     pub(crate) gone: Vec<String>,
-    /// Ids that each has chosen for itself: Glance's and ours.
+    /// Ids that each service has chosen: Glance's and ours.
     ids: Vec<(String, String)>,
     _db: TestDb,
     _data: TempDir,
@@ -48,7 +48,7 @@ impl Pair {
         Self { glance, ours, images: Vec::new(), gone: Vec::new(), ids: Vec::new(), _db: db, _data: data }
     }
 
-    /// Removes all images of both.
+    /// Deletes all images from both.
     pub(crate) fn clear(&mut self) {
         for image in std::mem::take(&mut self.images) {
             self.remove(&image);
@@ -57,7 +57,7 @@ impl Pair {
         self.ids.clear();
     }
 
-    /// Asks both. `Ok(Some)` is the reason of a difference that is meant.
+    /// Sends a request to both. `Ok(Some)` is the reason for an intended difference.
     pub(crate) fn ask(&mut self, step: &Step) -> Result<Option<&'static str>, String> {
         let (glance, ours) = self.both(&step.request);
         let created = self.note(step, &glance, &ours);
@@ -74,7 +74,7 @@ impl Pair {
         if differences.is_empty() {
             return Ok(None);
         }
-        // What went differently may have left them different: both go on without it.
+        // A difference may have left the image in different states: both continue without it.
         let changed = created.or_else(|| step.image.clone().filter(|_| step.request.method != "GET"));
         if let Some(image) = changed {
             self.remove(&image);
@@ -104,7 +104,7 @@ impl Pair {
         self.ours.address()
     }
 
-    /// Notes which images there are now; gives the one that was made.
+    /// Records which images exist now; returns the one that was created.
     fn note(&mut self, step: &Step, glance: &Answer, ours: &Answer) -> Option<String> {
         let request = &step.request;
         if request.method == "POST" && request.target == "/v2/images" {
@@ -142,7 +142,7 @@ impl Pair {
         self.ids.iter().fold(text.to_owned(), |text, (theirs, own)| text.replace(own, theirs))
     }
 
-    /// Removes an image from both, whatever state it is in there.
+    /// Deletes an image from both, whatever state it is in.
     fn remove(&self, image: &str) {
         let patch = json!([{"op": "replace", "path": "/protected", "value": false}]);
         let mut unprotect = with_json("PATCH", format!("/v2/images/{image}"), &patch);
@@ -161,7 +161,7 @@ fn id_of(answer: &Answer) -> Option<String> {
     Some(image.get("id")?.as_str()?.to_owned())
 }
 
-/// A difference as it is shown to who has to look into it.
+/// A difference, as shown in the test's output.
 fn shown(case: &Case<'_>) -> String {
     let request = &case.step.request;
     let headers: Vec<_> = request.headers.iter().skip_while(|(name, _)| name.starts_with("x-i")).collect();

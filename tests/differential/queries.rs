@@ -1,11 +1,11 @@
-//! Queries of lists, as callers make them up.
+//! Random queries of lists.
 
 use crate::dice::Dice;
 
 const SORT_KEYS: [&str; 8] =
     ["name", "status", "disk_format", "container_format", "size", "id", "created_at", "updated_at"];
 
-/// Filters that compare with nothing that differs between two services.
+/// Filters on nothing that differs between the two services.
 const FILTERS: [&str; 66] = [
     "name=a",
     "name=a",
@@ -75,7 +75,7 @@ const FILTERS: [&str; 66] = [
     "changes-since=2020",
 ];
 
-/// Times in the forms that people write, and in forms that nobody understands.
+/// Times in common forms, and in invalid ones.
 const TIMES: [&str; 12] = [
     "2020-01-01",
     "2020-01-01T00:00:00",
@@ -131,7 +131,7 @@ fn order(dice: &mut Dice) -> Vec<String> {
     }
 }
 
-/// A pair as it stands in a query.
+/// A pair, encoded for a query.
 pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
@@ -143,7 +143,7 @@ pub(crate) fn encode(text: &str) -> String {
         .collect()
 }
 
-/// A pair of a query as it is meant.
+/// A pair of a query, decoded.
 pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

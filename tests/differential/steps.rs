@@ -1,4 +1,4 @@
-//! What is asked for next.
+//! The next random request.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::{
 /// Projects that images are shared with.
 const PROJECTS: [&str; 4] = ["q", "q", "p", "r s"];
 
-/// Paths beside images, and paths where there is nothing.
+/// Paths other than images, and paths that do not exist.
 const PATHS: [&str; 26] = [
     "/",
     "/versions",
@@ -51,7 +51,7 @@ pub(crate) struct Step {
     pub(crate) image: Option<String>,
 }
 
-/// The next step; `images` are those that there are, `gone` those that were.
+/// The next step; `images` exist, `gone` have been deleted.
 pub(crate) fn next(dice: &mut Dice, images: &[String], gone: &[String]) -> Step {
     let who = if dice.percent(60) { *dice.pick(&[OWNER, OWNER, ADMIN]) } else { *dice.pick(&ALL) };
     let kind = dice.below(100);

@@ -1,19 +1,19 @@
-//! Who asks, as Keystone's middleware or the proxy in front of the service says.
+//! Callers, as Keystone's middleware or the proxy in front of the service identifies them.
 
-/// A caller: user, project and roles. Keystone adds to each role those that it implies.
+/// A caller: user, project and roles. Keystone adds implied roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Who {
     pub(crate) project: &'static str,
     pub(crate) roles: &'static str,
 }
 
-/// Who owns most images.
+/// The owner of most images.
 pub(crate) const OWNER: Who = Who { project: "p", roles: "member,reader" };
 
-/// Who may do everything.
+/// An admin.
 pub(crate) const ADMIN: Who = Who { project: "a", roles: "admin,manager,member,reader" };
 
-/// Everybody; those who come more often are there more often.
+/// All callers; more frequent ones are listed more than once.
 pub(crate) const ALL: [Who; 12] = [
     OWNER,
     OWNER,

@@ -1,4 +1,4 @@
-//! Backups as docs/deploy.md tells to take them: while the services work.
+//! Backups as described in docs/deploy.md: while the services are running.
 
 use std::{path::Path, process::Command};
 
@@ -52,7 +52,7 @@ fn start(glance_db: &TestDb, nova_db: &TestDb, data: &Path) -> (Service, Service
     (glance, Service::start("nova-api-svc", arguments).unwrap())
 }
 
-/// Copies a database into another one, which is empty, with the tools of the database.
+/// Copies a database into an empty one, with the database's own tools.
 async fn back_up(from: &TestDb, to: &TestDb, folder: &Path) {
     if let Some(file) = to.url.strip_prefix("sqlite://") {
         let mut connection = SqliteConnection::connect(&from.url).await.unwrap();

@@ -1,4 +1,4 @@
-//! Data of images in an S3-compatible bucket, also when the service dies in the middle of an upload.
+//! Image data in an S3-compatible bucket, also when the service dies in the middle of an upload.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use tonic::transport::Channel;
 
 mod slow;
 
-/// How long a lease of an upload may last, and its removal take.
+/// How long an upload's lease and the removal of its data may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How often it is looked whether it has happened.
+/// How often to check.
 const POLL: Duration = Duration::from_millis(100);
 
 const MIB: usize = 1024 * 1024;
@@ -26,7 +26,7 @@ fn start(db: &TestDb, bucket: &Bucket) -> Service {
     start_at(db, &bucket.endpoint())
 }
 
-/// A service that finds the bucket there.
+/// A service on an existing bucket.
 fn start_at(db: &TestDb, bucket: &str) -> Service {
     start_in(db, Bucket::environment(bucket))
 }

@@ -32,12 +32,12 @@ impl Catalogue {
     }
 }
 
-/// A terminal for `glance` of an operator, who tells it where images are and nothing of consequence about himself.
+/// A terminal with `glance` for an operator, with the URL of the image service and a dummy token.
 fn operators_terminal(glance: &Service) -> Terminal {
     Terminal::with([("OS_IMAGE_URL", &glance.endpoint()), ("OS_AUTH_TOKEN", "x")])
 }
 
-/// A terminal of a user, who logs in at `auth_url`; the project is called as the user.
+/// A terminal of a user who logs in at `auth_url`; the project has the same name.
 fn terminal_of(user: &str, auth_url: &str) -> Terminal {
     Terminal::with([
         ("OS_AUTH_URL", auth_url),
@@ -50,7 +50,7 @@ fn terminal_of(user: &str, auth_url: &str) -> Terminal {
     ])
 }
 
-/// Data of an image: more than the clients send at once, and no two pieces alike.
+/// Image data: larger than the chunks that clients send, with no two chunks alike.
 fn data() -> Vec<u8> {
     (0..300_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }

@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 /// Where the document lists the tests.
 const SECTION: &str = "## OpenStack's conformance tests (Tempest)\n";
 
-/// What the document leaves out of the names of the tests.
+/// The prefix of test names that the document omits.
 const SUITE: &str = "tempest.api.image.v2.";
 
-/// By the name of the test; `Err` says what Tempest has against it.
+/// Outcomes by test; `Err` is Tempest's message.
 type Outcomes = BTreeMap<String, Result<(), String>>;
 
 #[test]
@@ -76,12 +76,12 @@ fn documented() -> BTreeMap<String, bool> {
     .collect()
 }
 
-/// How every test of the suite ends against the Image API at `endpoint`, and all that Tempest prints.
+/// The outcome of every test against the Image API at `endpoint`, and Tempest's output.
 fn run_tempest(endpoint: &str) -> (Outcomes, String) {
     let identity = Identity::start(endpoint).unwrap();
     let folder = tempfile::tempdir().unwrap();
     configure(folder.path(), &identity);
-    // It fails when any test does, those that are not applicable among them.
+    // It fails if any test does, including those that are not applicable.
     let Output { stdout, stderr, .. } = tempest(folder.path()).arg("--serial").output().unwrap();
     let listed = program::run(tempest(folder.path()).arg("--list-tests")).unwrap();
     let output = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
@@ -124,13 +124,13 @@ fn configure(folder: &Path, identity: &Identity) {
         folder = folder.display(),
         identity = identity.url(),
     );
-    // Lines that are indented would go on with the one before.
+    // Indented lines would continue the previous one.
     fs::write(folder.join("tempest.conf"), settings.replace("\n        ", "\n")).unwrap();
     fs::write(folder.join("accounts.yaml"), accounts().to_string()).unwrap();
 }
 
-/// The accounts as Tempest tells them apart: each by its strongest role alone, or else it might take the only
-/// account of a project that has to have two.
+/// The accounts for Tempest, each with only its strongest role: otherwise it might pick the only account of a project that
+/// needs two.
 fn accounts() -> Value {
     let accounts = ACCOUNTS.iter().map(|account| {
         json!({
@@ -153,7 +153,7 @@ fn outcomes(listed: &str, output: &str) -> Outcomes {
         let found = results.get(test).or_else(|| results.get(format!("setUpClass ({class})").as_str()));
         (test.strip_prefix(SUITE).unwrap_or(test), found.copied().unwrap_or("it did not run"))
     });
-    // What a class cannot clean up is no test's outcome, but must not go unseen.
+    // A failed cleanup of a class is not a test's outcome, but must not go unnoticed.
     let leftovers = results.iter().filter(|(name, _)| name.starts_with("tearDownClass"));
     let ends = ends.chain(leftovers.map(|(name, outcome)| (*name, *outcome)));
     ends.map(|(name, end)| (name.to_owned(), if end == "ok" { Ok(()) } else { Err(end.to_owned()) }))

@@ -1,10 +1,10 @@
-//! Documents say what the sources say.
+//! The documents agree with the sources.
 
 use std::{collections::BTreeSet, fs};
 
 use harness::workspace;
 
-/// Where reasons of errors are born.
+/// The files that define reasons of errors.
 const SOURCES: [&str; 16] = [
     "chassis/src/caller.rs",
     "chassis/src/db/error.rs",

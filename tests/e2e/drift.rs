@@ -17,7 +17,7 @@ use crate::world::create;
 
 on_both_databases!(a_page_of_drift_fits_into_the_rate_of_its_caller);
 
-/// As many images as a caller may not ask for one by one.
+/// More images than a caller may request one by one.
 const IMAGES: usize = 40;
 
 fn of<T>(user: &str, message: T) -> Request<T> {
@@ -35,7 +35,7 @@ async fn a_page_of_drift_fits_into_the_rate_of_its_caller(db: TestDb) {
     let mut images = ImageServiceClient::connect(endpoint).await.unwrap();
     let mut instances = InstanceServiceClient::connect(nova.endpoint()).await.unwrap();
     for number in 0..IMAGES {
-        // Whoever makes them has a rate, too.
+        // Their creation is subject to the rate, too.
         let user = format!("user {number}");
         let image = Image { name: "image".into(), size: Some(1), ..Image::default() };
         let request = CreateImageRequest { image: Some(image) };

@@ -44,7 +44,7 @@ use self::{
 /// Most memory that a service may take, bytes.
 const MOST: u64 = 256 << 20;
 
-/// As many requests as are sent at once; more by the environment.
+/// Number of concurrent requests; the environment can raise it.
 const AT_ONCE: usize = 16;
 
 #[expect(clippy::disallowed_methods, reason = "how more of them are asked for")]
@@ -52,15 +52,15 @@ fn at_once() -> usize {
     std::env::var("AT_ONCE").ok().map_or(AT_ONCE, |count| count.parse().expect("AT_ONCE is a number"))
 }
 
-/// No request of these is late, as the machine may be busy with other tests, and one caller may make all of them.
+/// Limits under which no request is late or refused, even on a busy machine and from a single caller.
 const PATIENT: [&str; 6] =
     ["--max-deadline-ms", "3600000", "--listen", "127.0.0.1:0", "--max-transfers", "512"];
 
-/// What the kinds of requests took, bytes.
+/// Memory of each kind of request, in bytes.
 struct Peaks<'a>(&'a Service, Vec<(String, u64, Duration)>);
 
 impl Peaks<'_> {
-    /// Makes a call many times at once. Each must be successful: what is refused says nothing.
+    /// Makes a call many times concurrently. All must be successful: refused ones prove nothing.
     async fn of<F, T, E>(&mut self, name: &str, call: impl Fn(usize) -> F) -> Vec<T>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
@@ -78,7 +78,7 @@ impl Peaks<'_> {
         answers
     }
 
-    /// Fails unless all fit, and every one of `calls` was made.
+    /// Fails unless all stayed within the limit, and every one of `calls` was made.
     #[expect(clippy::print_stdout, reason = "what was measured, for whoever wants to read it")]
     fn check(self, calls: &BTreeSet<String>) {
         let made =
@@ -137,12 +137,12 @@ fn metadata(seed: usize) -> BTreeMap<String, String> {
     (0..128).map(|number| (text(number), text(number))).collect()
 }
 
-/// A request of somebody who may do everything, for a project.
+/// A request from an admin, for a project.
 fn of_demo<T>(message: T) -> Request<T> {
     made_as("root", "demo", "admin", message)
 }
 
-/// Makes a call many times at once.
+/// Makes a call many times concurrently.
 macro_rules! ask {
     ($peaks:ident, $client:ident, $method:ident, $name:literal, |$number:ident| $request:expr) => {
         $peaks

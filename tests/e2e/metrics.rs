@@ -1,4 +1,4 @@
-//! What callers make up has no name in what is counted: metrics, and the memory for them, stay as large as they are.
+//! Names that callers make up do not appear in metrics: metrics, and the memory for them, do not grow.
 
 use std::{
     io::{Read as _, Write as _},
@@ -10,12 +10,12 @@ use std::{
 use chassis::testing::TestDb;
 use harness::{http, service::Service};
 
-/// Connections of each kind to a service, and requests of each at a time and in all: 100,000 to both services.
+/// Connections of each kind to a service, concurrent requests on each, and requests in total: 100,000 to both services.
 const CONNECTIONS: usize = 2;
 const AT_ONCE: usize = 100;
 const EACH: usize = 12_500;
 
-/// What metrics may grow by, bytes: numbers that get longer.
+/// How much metrics may grow, in bytes: numbers get longer.
 const GROWTH: usize = 4096;
 
 #[test]
@@ -27,7 +27,7 @@ fn odd_requests_leave_no_names() {
     };
     let services = [
         start("glance-svc", &images, ["--rate-limit", "0"]),
-        // It refuses most of them before it looks where they go.
+        // Most of them are refused before they are routed.
         start("nova-api-svc", &instances, ["--rate-limit", "100"]),
     ];
     thread::scope(|scope| {
@@ -104,7 +104,7 @@ fn over_http(address: SocketAddr, first: usize, each: usize) {
             let mut part = [0; 16_384];
             let count = stream.read(&mut part).unwrap();
             assert_ne!(count, 0, "{}", String::from_utf8_lossy(&answers));
-            // What may be the beginning of a line that counts is looked at again.
+            // The beginning of a relevant line may be split between reads.
             answers.extend_from_slice(&part[..count]);
             answered += answers.windows(LINE.len()).filter(|line| *line == LINE).count();
             answers.drain(..answers.len().saturating_sub(LINE.len() - 1));

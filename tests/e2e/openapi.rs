@@ -1,4 +1,4 @@
-//! glance-svc answers as its description says, whatever a program makes up from it.
+//! glance-svc answers as its API description says, whatever is generated from that.
 
 use std::{
     fs,
@@ -29,7 +29,7 @@ def before_call(context, case, kwargs):
     case.headers["Accept"] = next(accepted)
 "#;
 
-/// What is refused may be refused for the image's sake before the request is looked at.
+/// A request may be refused because of the image before it is validated.
 const SETTINGS: &str = r#"
 hooks = "hooks"
 
@@ -37,8 +37,8 @@ hooks = "hooks"
 expected-statuses = ["400", "401", "403", "404", "409", "412", "413", "415"]
 "#;
 
-/// Two checks make no sense here: in development whoever shows no token is an operator, and what fits the
-/// description may still not fit the image.
+/// Two checks do not apply here: in development, a caller without a token is an operator, and a request that matches the
+/// document may still not be possible for the image.
 const LEFT_OUT: &str = "ignored_auth,positive_data_acceptance";
 
 #[test]
@@ -57,8 +57,7 @@ fn the_api_is_as_described() {
     assert!(said.contains("Tested: 37"), "calls were left out:\n{said}{errors}");
 }
 
-/// Makes up calls of every kind, among them sequences in which one call works on what another one made; always
-/// the same ones.
+/// Generates calls of every kind, including sequences in which calls use the results of others; always the same ones.
 fn schemathesis(folder: &Path, glance: &Service) -> Command {
     let member = ACCOUNTS.iter().find(|account| account.user == "demo").unwrap();
     let mut schemathesis = Command::new(tools::schemathesis().unwrap());

@@ -1,4 +1,4 @@
-//! What is done with instances, while either service is killed in the middle of it.
+//! Operations on instances, with either service killed in the middle.
 
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ async fn a_kill_in_the_middle_of_an_operation_leaves_nothing_half_done(db: TestD
     assert_eq!(world.count("SELECT COUNT(*) FROM instance_tasks WHERE task_state IS NOT NULL").await, 0);
 }
 
-/// An operation, as it is asked for again and again.
+/// An operation that is requested again and again.
 #[derive(Debug, Clone)]
 struct Asked {
     act: Act,
@@ -126,7 +126,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Asks until there is an answer: the connection to a peer that was killed may have to be made again.
+    /// Retries until there is an answer: the connection to a killed peer may have to be re-established.
     async fn ask_again(&self, world: &World) -> Instance {
         loop {
             match self.ask(&mut world.instances().await).await {
@@ -187,7 +187,7 @@ async fn get(world: &World, id: &str) -> Instance {
     world.instances().await.get_instance(request).await.unwrap().into_inner()
 }
 
-/// Checks what an operation has made of an instance.
+/// Checks what an operation has done to an instance.
 fn check(step: &Asked, before: &Instance, after: &Instance, unshelved: &Instance) {
     assert_eq!(after.task, None, "{step:?}");
     match step.act {
@@ -232,7 +232,7 @@ async fn check_images(world: &World, id: &str) {
     assert_eq!(names, expected);
 }
 
-/// Checks that history leads to what is there, each operation told once.
+/// Checks that history leads to the current state, with each operation recorded once.
 async fn check_history(world: &World, instance: &Instance) {
     let request =
         GetInstanceHistoryRequest { id: instance.id.clone(), page_size: 1000, ..Default::default() };

@@ -1,4 +1,4 @@
-//! Images of instances whose record is as large as it can be: what may be created may also be put away.
+//! Images of instances with the largest possible record: whatever can be created can also be shelved.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::world::{World, create};
 
 on_both_databases!(an_instance_of_the_fullest_image_is_made_an_image);
 
-/// Names that were fields of an image in this API alone.
+/// Names that used to be fields of an image in this API only.
 const NAMES: [&str; 7] =
     ["properties", "is_public", "revision", "etag", "create_time", "update_time", "members"];
 

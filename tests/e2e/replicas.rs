@@ -1,4 +1,4 @@
-//! Several replicas of glance-svc, of which some are not well.
+//! Several replicas of glance-svc, some of which are unhealthy.
 
 use std::time::Duration;
 

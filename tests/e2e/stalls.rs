@@ -1,4 +1,4 @@
-//! Nobody holds what others need: whoever stands still, or wants too much at once, keeps nobody else waiting.
+//! Callers that stall, or request too much at once, keep nobody else waiting.
 
 use std::{
     io::{Read as _, Write as _},
@@ -40,7 +40,7 @@ async fn connections_fit_into_the_open_files() {
         until_measured(&service, &format!("imprint_connections {wanted}\n"));
         let admin = service.admin().unwrap();
         assert!(harness::http::get(admin, "/readyz").unwrap().starts_with("HTTP/1.1 200"));
-        // It says so before it lets anybody in.
+        // The warning comes before the first connection.
         let said = service.log().contains("the limit of open files (ulimit -n) is too low");
         assert_eq!(said, connections.is_some(), "{limits}: {}", service.log());
         drop(open);
@@ -94,7 +94,7 @@ async fn an_answer_to_a_body_that_nobody_reads_arrives() {
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
         }
     }
-    // Who asks before it sends is told without sending.
+    // A client that asks first (`Expect: 100-continue`) gets the answer without sending the body.
     let mut asking = TcpStream::connect(service.address()).unwrap();
     let file =
         "/v2/images/6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11/file HTTP/1.1\r\nhost: x\r\nexpect: 100-continue";
@@ -104,7 +104,7 @@ async fn an_answer_to_a_body_that_nobody_reads_arrives() {
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
 }
 
-/// Which nobody waits for in vain.
+/// A timeout that is never reached.
 const LONG: &str = "3600000";
 
 fn reason(status: &Status) -> String {
@@ -178,7 +178,7 @@ async fn an_upload_that_stands_still_gives_its_place_back() {
     let mut stalled = client(&service).await;
     let stalled = tokio::spawn(async move { stalled.upload_image_data(ReceiverStream::new(parts)).await });
     let whole = tokio_stream::iter([UploadImageDataRequest { image_id: good, ..part() }]);
-    // It waits for both at the most, and for no longer than they may stand still.
+    // At most, it waits for both of them, and no longer than they may stall.
     client(&service).await.upload_image_data(of("owner", whole)).await.unwrap();
     assert!(until_answered(&mut slow).starts_with("HTTP/1.1 400"));
     stalled.await.unwrap().unwrap_err();
@@ -202,7 +202,7 @@ async fn answers_that_are_never_taken_end_with_their_connection() {
     while let Some(answer) = never.join_next().await {
         answer.unwrap().unwrap_err();
     }
-    // Over HTTP/1.1, more than the system takes on the way.
+    // Over HTTP/1.1, more than system buffers hold.
     let wide: std::collections::BTreeMap<_, _> =
         (0..100).map(|number| (format!("p{number}"), "v".repeat(10_000))).collect();
     let image = Image { name: "wide".into(), properties: wide, ..Image::default() };
@@ -283,14 +283,14 @@ async fn watches_of_health_have_places_of_their_own() {
     client(&service).await.list_images(ListImagesRequest::default()).await.unwrap();
 }
 
-/// As many bytes of a request as take all of the room for large ones at once, twice over.
+/// Requests that together need twice the memory for large requests.
 const LARGE: usize = 4 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_requests_of_a_caller_leave_room_for_others() {
     let db = TestDb::sqlite();
     let service = glance(&db, &["--max-stall-ms", LONG, "--max-deadline-ms", "60000"]);
-    // Over HTTP/1.1: as much as begins to be looked at, and nothing more.
+    // Over HTTP/1.1: just enough to be processed, and nothing more.
     let head = format!(
         "POST /v2/images HTTP/1.1\r\nhost: x\r\nx-user-id: greedy\r\nx-project-id: demo\r\n\
          content-type: application/json\r\ncontent-length: {LARGE}\r\n\r\n{}",
@@ -300,7 +300,7 @@ async fn large_requests_of_a_caller_leave_room_for_others() {
     for stream in &mut open {
         stream.write_all(head.as_bytes()).unwrap();
     }
-    // The one that has its room has a place as well.
+    // The one that has memory has a place as well.
     until_in_flight(&service, 1);
     large_requests_of_others_are_answered(&service).await;
     drop(open);
@@ -331,7 +331,7 @@ async fn large_requests_of_a_caller_leave_room_for_others() {
     begun.shutdown().await;
 }
 
-/// Over both versions of HTTP, in less time than any request has.
+/// Over both versions of HTTP, in less than the deadline of any request.
 async fn large_requests_of_others_are_answered(service: &Service) {
     let wide: std::collections::BTreeMap<_, _> =
         (0..50).map(|number| (format!("p{number}"), "v".repeat(10_000))).collect();

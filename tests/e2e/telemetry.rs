@@ -126,7 +126,7 @@ async fn a_create_is_one_trace_through_both_services_and_their_sql() {
     let names: Vec<_> = spans.iter().map(|(service, span)| (service, &span.name)).collect();
     in_time.unwrap_or_else(|_| panic!("{names:?}"));
 
-    // Every span but the first hangs on another one of the trace.
+    // Every span except the first has a parent in the trace.
     let ids: BTreeSet<_> = spans.iter().map(|(_, span)| span.span_id.clone()).collect();
     let caller = 0x0123_4567_89ab_cdef_u64.to_be_bytes().to_vec();
     let hangs = |span: &Span| span.parent_span_id == caller || ids.contains(&span.parent_span_id);
@@ -190,7 +190,7 @@ async fn probes_over_http_follow_the_service() {
     assert!(get(admin, "/livez").starts_with("HTTP/1.1 200"));
     assert!(get(admin, "/readyz").starts_with("HTTP/1.1 503"));
     assert!(get(admin, "/metrics").contains("imprint_database_up 0"));
-    // Another process brings the schema up to date.
+    // Another process migrates the schema.
     let mut migrated = Service::start("glance-svc", arguments).unwrap();
     while !get(admin, "/readyz").starts_with("HTTP/1.1 200") {}
     for service in [&mut waiting, &mut migrated] {

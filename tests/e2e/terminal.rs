@@ -1,4 +1,4 @@
-//! A terminal of somebody who has OpenStack's clients and grpcurl.
+//! A terminal with OpenStack's clients and grpcurl.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use harness::tools;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Runs the shell with a terminal for its input: the clients take any other input, even none, for data of an image.
+/// Runs the shell with a pseudo-terminal as input: the clients treat any other input, even an empty one, as image data.
 const SHELL: &str = "
 import os, pty, sys
 terminal, its_end = pty.openpty()
@@ -32,7 +32,7 @@ impl Terminal {
         Self { home: tempfile::tempdir().unwrap(), variables: variables.into() }
     }
 
-    /// Types `lines`, which end at the first that fails.
+    /// Runs `lines` until one fails.
     pub(crate) fn types(&self, lines: &str) -> Output {
         let grpcurl = tools::grpcurl().unwrap();
         let clients = tools::client("glance").unwrap();
@@ -40,22 +40,22 @@ impl Terminal {
         let mut shell = Command::new(tools::clients_python().unwrap());
         shell.args(["-ISc", SHELL, lines]).current_dir(&self.home).env_clear();
         shell.env("HOME", self.home.path()).env("PATH", format!("{}:/usr/bin:/bin", folders.join(":")));
-        // Or else long cells are broken into lines.
+        // Otherwise, long cells are wrapped.
         shell.env("COLUMNS", "1000").envs(self.variables.iter().cloned());
         shell.output().unwrap()
     }
 
-    /// What `lines` print, all of which succeed.
+    /// The output of `lines`, all of which must succeed.
     pub(crate) fn run(&self, lines: &str) -> String {
         let Output { status, stdout, stderr } = self.types(lines);
         let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
         assert!(status.success(), "{lines}: {status}\n{stdout}{stderr}");
-        // Clients say there what they wonder about.
+        // Clients print warnings there.
         assert_eq!(stderr, "", "{lines}");
         stdout.into_owned()
     }
 
-    /// What `line` says when it fails.
+    /// The error output of `line`, which must fail.
     pub(crate) fn fail(&self, line: &str) -> String {
         let Output { status, stdout, stderr } = self.types(line);
         let said = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
@@ -75,7 +75,7 @@ impl Terminal {
         Table::parse(&self.run(line))
     }
 
-    /// Keeps a file in the home folder.
+    /// Writes a file in the home folder.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.home.path().join(name), content).unwrap();
     }
@@ -91,7 +91,7 @@ impl Terminal {
 pub(crate) struct Table(Vec<Vec<String>>);
 
 impl Table {
-    /// Reads the rows below the heading, whose bars stand between blanks.
+    /// Parses the rows below the heading, whose cells are separated by bars.
     fn parse(printed: &str) -> Self {
         let lines = printed.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
         let rows = lines.map(|line| line.split(" | ").map(|cell| cell.trim().to_owned()).collect());

@@ -59,7 +59,7 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    /// Certifies whoever has `name`, in `name.pem` and `name.key`; gives both texts.
+    /// Certifies whoever has `name`, in `name.pem` and `name.key`; returns both texts.
     pub(crate) fn certify(&self, name: &str) -> Pair {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec!["localhost".to_owned(), name.to_owned()]).unwrap();
@@ -95,7 +95,7 @@ impl Authority {
         Service::start("glance-svc", arguments).unwrap()
     }
 
-    /// What a client with this certificate connects with.
+    /// The TLS configuration of a client with this certificate.
     fn client(
         &self,
         identity: Option<&Pair>,
@@ -190,7 +190,7 @@ async fn a_client_without_the_right_certificate_is_refused(db: TestDb) {
     for identity in [None, Some(strange)] {
         let refused = match authority.channel(&glance, identity.as_ref()).await {
             Err(_) => true,
-            // With TLS 1.3 the client is refused after it believes that it is connected.
+            // With TLS 1.3, the client learns of the refusal only after its handshake.
             Ok(channel) => ImageServiceClient::new(channel)
                 .list_images(glance::ListImagesRequest::default())
                 .await
@@ -203,7 +203,7 @@ async fn a_client_without_the_right_certificate_is_refused(db: TestDb) {
         Err(_) => true,
         Ok(mut plain) => plain.list_images(glance::ListImagesRequest::default()).await.is_err(),
     });
-    // Nor does anybody who was refused keep others out.
+    // Refused clients do not keep others out.
     let channel = authority.channel(&glance, Some(&authority.certify("client"))).await.unwrap();
     ImageServiceClient::new(channel).list_images(glance::ListImagesRequest::default()).await.unwrap();
 }
@@ -232,7 +232,7 @@ async fn certificates_are_read_again(db: TestDb) {
     let before = shown(&authority, &glance, &client).await;
     let channel = authority.channel(&glance, Some(&client)).await.unwrap();
     let mut open = ImageServiceClient::new(channel);
-    // Half of a pair makes no sense, and changes nothing.
+    // A certificate without its key is invalid, and changes nothing.
     let (certificate, key) = authority.certify("new");
     fs::write(authority.file("glance.pem"), certificate).unwrap();
     until(|| glance.log().contains("certificates stay as they were")).await;
@@ -256,7 +256,7 @@ async fn shown(authority: &Authority, service: &Service, client: &Pair) -> Vec<u
     certificates.remove(0)
 }
 
-/// Waits for what happens soon.
+/// Waits until a condition holds.
 async fn until(condition: impl Fn() -> bool) {
     let waiting = async {
         let mut interval = tokio::time::interval(Duration::from_millis(20));
@@ -308,7 +308,7 @@ async fn the_database_is_reached_by_tls_and_known() {
     let glance = Service::start("glance-svc", arguments).unwrap();
     let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
     client.list_images(glance::ListImagesRequest::default()).await.unwrap();
-    // A server that somebody else certified is none of ours, nor is one without a certificate reached.
+    // A server with a certificate from another CA is rejected, and so is one without.
     for url in [url(&Authority::new()), format!("{}?sslmode=disable", cluster.url("postgres"))] {
         let mut migrate = Command::new(workspace::binary("glance-svc").unwrap());
         let output = migrate.args(["migrate", "--database-url", &url]).output().unwrap();
@@ -341,7 +341,7 @@ async fn traces_go_to_the_collector_by_tls() {
     let received = async {
         let (stream, _) = listener.accept().await.unwrap();
         let mut start = [0; 14];
-        // The handshake fails unless both sides are who they should be.
+        // The handshake fails unless both sides are verified.
         acceptor.accept(stream).await.unwrap().read_exact(&mut start).await.unwrap();
         start
     };

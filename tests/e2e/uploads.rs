@@ -1,4 +1,4 @@
-//! Many uploads at once: what glance-svc takes for them, in memory.
+//! The memory of glance-svc during many concurrent uploads.
 
 use std::{
     io::{Read as _, Write as _},
@@ -11,15 +11,15 @@ use chassis::testing::TestDb;
 use harness::{http, service::Service};
 use proto::glance::v1::{CreateImageRequest, Image, image_service_client::ImageServiceClient};
 
-/// Uploads at once.
+/// Number of concurrent uploads.
 const AT_ONCE: usize = 32;
 
-/// Most memory that the service may take for them, more than when it is idle, bytes: as released, it takes 80 MiB in all.
+/// Maximum memory above idle, in bytes; a release build takes 80 MiB in total.
 const MOST: u64 = 48 << 20;
 
 const MIB: usize = 1 << 20;
 
-/// Bytes of each image, and those of them that all have sent before anybody sends the rest.
+/// Size of each image, and how much of it all uploads send before any continues, in bytes.
 const SIZE: usize = 8 * MIB;
 const BEFORE: usize = 6 * MIB;
 

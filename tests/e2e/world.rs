@@ -1,4 +1,4 @@
-//! What a test works with: both services on databases of its own, gRPC clients, grpcurl, and SQL.
+//! The environment of a test: both services on databases of its own, gRPC clients, grpcurl, and SQL.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ pub(crate) struct World {
     glance_db: TestDb,
     data: TempDir,
     nova_db: TestDb,
-    /// Who completes operations.
+    /// What completes operations.
     compute: &'static str,
 }
 
@@ -37,7 +37,7 @@ impl World {
         Self::start_with(db, "agent").await
     }
 
-    /// As [`World::start`]; `compute` completes operations.
+    /// Like [`World::start`]; `compute` completes operations.
     pub(crate) async fn start_with(db: TestDb, compute: &'static str) -> Self {
         let glance_db = db.another().await;
         let data = tempfile::tempdir().unwrap();
@@ -52,7 +52,7 @@ impl World {
         self.nova = start_nova(&self.nova_db.url, &self.glance.endpoint(), self.compute);
     }
 
-    /// Starts glance-svc again, where it was, on the same database.
+    /// Restarts glance-svc at the same address, on the same database.
     pub(crate) fn revive_glance(&mut self) {
         let address = self.glance.address().to_string();
         self.glance = start_glance(&self.glance_db.url, self.data.path(), &address);
@@ -86,12 +86,12 @@ impl World {
         self.images().await.create_image(request).await.unwrap().into_inner()
     }
 
-    /// The number that a query on nova's database gives.
+    /// The number returned by a query on nova's database.
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         self.row::<(i64,)>(sql).await.0
     }
 
-    /// The only row that a query on nova's database gives.
+    /// The only row of a query on nova's database.
     pub(crate) async fn row<T>(&self, sql: &'static str) -> T
     where
         T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
@@ -99,7 +99,7 @@ impl World {
         self.rows(sql).await.pop().unwrap()
     }
 
-    /// The rows that a query on nova's database gives.
+    /// The rows of a query on nova's database.
     pub(crate) async fn rows<T>(&self, sql: &'static str) -> Vec<T>
     where
         T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
@@ -120,7 +120,7 @@ impl World {
     }
 }
 
-/// Starts glance-svc on the database at `url`, with data of images in a folder.
+/// Starts glance-svc on the database at `url`, with image data in a folder.
 pub(crate) fn start_glance(url: &str, data: &Path, listen: &str) -> Service {
     let data = format!("file:{}", data.display());
     let arguments = ["--listen", listen, "--database-url", url, "--data-url", &data];
@@ -156,7 +156,7 @@ pub(crate) fn grpcurl_with(headers: &[&str], service: &Service, method: &str, da
     grpcurl.args(["-d", &data.to_string(), &service.address().to_string(), method]).output().unwrap()
 }
 
-/// As [`grpcurl`], for a call that succeeds; gives its answer.
+/// Like [`grpcurl`], for a call that succeeds; returns its answer.
 pub(crate) fn call(service: &Service, method: &str, data: &Value) -> Value {
     let output = grpcurl(service, method, data);
     assert!(output.status.success(), "{method}: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,5 +1,5 @@
-//! The database can be read and not written, or is another one, and then it is well again: readiness follows that, writes
-//! are refused as long as it lasts and no longer, and what was acknowledged is there.
+//! The database is read-only, or replaced by another one, and then recovers: readiness follows, writes are refused for exactly
+//! as long, and everything that was acknowledged is there.
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 
@@ -28,7 +28,7 @@ struct Subject {
 impl Subject {
     async fn start(binary: &'static str, url: &str) -> Self {
         workspace::build_services().unwrap();
-        // A file that is too large is an error, as a full disk is, and no signal.
+        // Exceeding the file size is an error, like a full disk, and not a signal.
         let mut command = Command::new("sh");
         command.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]).arg(workspace::binary(binary).unwrap());
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--database-url", url]);
@@ -38,7 +38,7 @@ impl Subject {
         Self { service, admin, channel, is_glance: binary == "glance-svc", written: 0 }
     }
 
-    /// Writes something, with a value of so many bytes.
+    /// Writes something with a value of this many bytes.
     async fn write(&mut self, bytes: usize) -> Result<(), Status> {
         let (name, value) = (format!("w{}", self.written), "x".repeat(bytes));
         if self.is_glance {
@@ -55,7 +55,7 @@ impl Subject {
         Ok(())
     }
 
-    /// How much of what was written is there; asks until the database is.
+    /// How much of what was written is there; retries until the database is up.
     async fn read(&self) -> usize {
         loop {
             match self.names().await {
@@ -77,7 +77,7 @@ impl Subject {
         Ok(listed.flavors.into_iter().map(|flavor| flavor.name).collect())
     }
 
-    /// Waits until it is ready, or is not, as the probes and the health say.
+    /// Waits until it is ready, or not, according to the probes and the health service.
     async fn wait_until(&self, is_ready: bool) {
         let expected = if is_ready { "200" } else { "503" };
         while !http::get(self.admin, "/readyz").unwrap().starts_with(&format!("HTTP/1.1 {expected}")) {}
@@ -87,12 +87,12 @@ impl Subject {
         while (watched.message().await.unwrap().unwrap().status == 1) != is_ready {}
     }
 
-    /// Writes are refused, in a way that says that trying again helps.
+    /// Checks that writes are refused with a hint to retry.
     async fn refuses_writes(&mut self) {
         assert_refused(&self.write(1).await.unwrap_err());
     }
 
-    /// All that was acknowledged is there, and more can be.
+    /// Checks that everything acknowledged is there, and that writes work.
     async fn is_well(&mut self) {
         for _ in 0..32 {
             self.write(1).await.unwrap();
@@ -108,7 +108,7 @@ fn assert_refused(status: &Status) {
     assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
 }
 
-/// Allows files of a process to have so many bytes.
+/// Limits the size of a process's files.
 fn limit_files(service: &Service, bytes: &str) {
     let (pid, limit) = (service.pid().to_string(), format!("--fsize={bytes}:unlimited"));
     run(Command::new("prlimit").args(["--pid", &pid, &limit])).unwrap();
@@ -173,7 +173,7 @@ async fn a_file_that_is_gone_or_another_one_is_not_written() {
     }
 }
 
-/// Puts a copy in the place of a file.
+/// Replaces a file with a copy.
 fn restore(file: &Path, copy: &Path) {
     fs::copy(file, copy).unwrap();
     fs::rename(copy, file).unwrap();
@@ -194,7 +194,7 @@ async fn sessions_of_a_primary_that_reads_only_now_are_left() {
             subject.wait_until(false).await;
             subject.refuses_writes().await;
             assert_eq!(subject.read().await, subject.written, "{binary} can be read");
-            // What is open now stays as it is.
+            // Open files are not affected.
             execute(&db, format!("ALTER DATABASE {name} SET default_transaction_read_only = off")).await;
             subject.wait_until(true).await;
             subject.is_well().await;
@@ -202,7 +202,7 @@ async fn sessions_of_a_primary_that_reads_only_now_are_left() {
     }
 }
 
-/// As a person does it, who may write whatever the database says.
+/// As an operator would do it, ignoring what the database says.
 async fn execute(db: &TestDb, statement: String) {
     let mut connection = PgConnection::connect(&db.url).await.unwrap();
     connection.execute("SET default_transaction_read_only = off").await.unwrap();

@@ -1,9 +1,9 @@
-//! `cargo xtask bench`: measures the services against what bounds them.
+//! `cargo xtask bench`: measures the services against the baselines that bound them.
 
 use clap::Args;
 use harness::{program::show, workspace};
 
-/// Measure the services against what bounds them: `cargo xtask bench --help` says what there is to choose.
+/// Measure the services against the baselines that bound them; `cargo xtask bench --help` lists the options.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Bench {
@@ -13,7 +13,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Builds the benchmark as the services are built for production, and runs it.
+    /// Builds the benchmark in release mode, like the services in production, and runs it.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         show(workspace::cargo().args(["run", "--release", "--package", "bench", "--"]).args(&self.arguments))
     }

@@ -1,5 +1,4 @@
-//! `cargo xtask demo`: brings both services up on SQLite and follows an image's properties into an instance
-//! and back.
+//! `cargo xtask demo`: starts both services on SQLite, and follows an image's properties into an instance and back.
 
 use std::{
     fs,
@@ -16,8 +15,7 @@ mod table;
 
 use daemon::Daemon;
 
-/// Bring both services up on SQLite, follow an image's properties into an instance and back, and leave the
-/// services running.
+/// Start both services on SQLite, follow an image's properties into an instance and back, and leave the services running.
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Stop the services that an earlier demo left running.

@@ -19,17 +19,16 @@ mod source;
 /// Check the manifests and the Dockerfile, and run the pods that they describe.
 #[derive(Args)]
 pub(crate) struct Deploy {
-    /// Run this step alone.
+    /// Run only this step.
     #[arg(long, value_enum)]
     only: Option<Step>,
 
-    /// Put debug programs into the images, whatever their size, and mount the libraries that they need: the tests
-    /// have built these already.
+    /// Put the debug programs that the tests have built into the images, and mount the libraries that they need.
     #[arg(long)]
     quick: bool,
 }
 
-/// The steps, in their order.
+/// The steps, in order.
 #[derive(Clone, Copy, ValueEnum)]
 enum Step {
     Setup,
@@ -40,7 +39,7 @@ enum Step {
 }
 
 impl Deploy {
-    /// Runs the steps up to the first that fails.
+    /// Runs the steps until one fails.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         steps::run(self.only, Step::title, |step| step.run(self.quick))
     }
@@ -50,9 +49,11 @@ impl Step {
     fn title(self) -> &'static str {
         match self {
             Self::Setup => "set-up: podman, kubectl, linters",
-            Self::Source => "whether a build from source has all of the workspace",
+            Self::Source => "that a build from source gets the whole workspace",
             Self::Manifests => "rendering and security of the manifests, and the Dockerfile",
-            Self::Wiring => "schemas of the manifests, and whether they fit together and to the programs",
+            Self::Wiring => {
+                "schemas of the manifests, and their consistency with each other and with the programs"
+            }
             Self::Pods => "the pods, from outside",
         }
     }
@@ -68,13 +69,13 @@ impl Step {
     }
 }
 
-/// Installs what is missing; the steps after it need no network.
+/// Installs what is missing; the later steps need no network.
 fn set_up() -> anyhow::Result<()> {
     podman::install()?;
     tools::install_for_deploy()
 }
 
-/// A folder for what the steps make, with nothing in it.
+/// An empty folder for what the steps produce.
 fn new_folder(name: &str) -> anyhow::Result<PathBuf> {
     let folder = workspace::target_directory()?.join("deploy").join(name);
     if folder.exists() {

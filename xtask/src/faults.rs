@@ -1,20 +1,20 @@
-//! `cargo xtask faults`: lets the services suffer.
+//! `cargo xtask faults`: puts the services through faults under load.
 
 use clap::Args;
 use harness::{program::show, workspace};
 
-/// Let both services suffer the ordinary faults under load, and say what became of the requests: `cargo xtask faults
-/// --help` says what there is to choose.
+/// Put both services through ordinary faults under load, and report how the requests fared; `cargo xtask faults --help`
+/// lists the options.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Faults {
-    /// Passed on.
+    /// Passed on to the program.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 impl Faults {
-    /// Builds what it needs, in release unless it is to be quick, and runs it.
+    /// Builds the programs, in release mode unless it is a quick run, and runs the faults.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let is_quick = self.arguments.iter().any(|argument| argument == "--quick");
         let mut cargo = workspace::cargo();

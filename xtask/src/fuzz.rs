@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: makes up what callers send, and runs it through the readers, through the whole HTTP edge, and as
-//! sequences of calls at once through both services.
+//! `cargo xtask fuzz`: generates caller input, and runs it through the parsers, through the whole HTTP edge, and as
+//! sequences of concurrent calls through both services.
 
 use std::{
     fs,
@@ -10,29 +10,29 @@ use std::{
 use clap::Args;
 use harness::{program::show, tools, workspace};
 
-/// The targets, by the names of their programs.
+/// The fuzz targets.
 const TARGETS: [&str; 5] = ["filter", "http", "patch", "query", "sequences"];
 
-/// Without sanitizers, which need a toolchain of their own; what is fuzzed has no unsafe code.
+/// No sanitizers: they need a nightly toolchain, and the fuzzed code has no unsafe code.
 const BUILD: [&str; 4] = ["-D", "-s", "none", "--no-trace-compares"];
 
-/// Inputs of any length from the start, and no score for how rare is what they reach: where that is a whole service,
-/// the score would take longer than the calls.
+/// Inputs of any length from the start, and no entropic scheduling: with a whole service as the target, it would take longer
+/// than the calls.
 const RUN: [&str; 5] = ["-verbosity=0", "-entropic=0", "-len_control=0", "-max_len=1024", "-timeout=60"];
 
-/// Make up what callers send, and run it through the readers, the whole HTTP edge, and both services.
+/// Generate caller input, and run it through the parsers, the whole HTTP edge, and both services.
 #[derive(Args)]
 pub(crate) struct Fuzz {
-    /// How long each target runs.
+    /// How long to run each target.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     seconds: u32,
 }
 
 impl Fuzz {
-    /// A short run, among other checks.
+    /// A short run, as one of several checks.
     pub(crate) const BRIEF: Self = Self { seconds: 10 };
 
-    /// Builds the targets and runs one after the other, up to the first that finds something.
+    /// Builds the targets and runs them one after the other, until one finds something.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let folder = workspace::root().join("fuzz");
         show(cargo_fuzz("build", &folder)?.arg("--target-dir").arg(built()?))?;
@@ -54,12 +54,12 @@ impl Fuzz {
 fn cargo_fuzz(command: &str, folder: &Path) -> anyhow::Result<Command> {
     let mut cargo_fuzz = Command::new(tools::cargo_fuzz()?);
     cargo_fuzz.args([command, "--fuzz-dir"]).arg(folder).args(BUILD).current_dir(workspace::root());
-    // Any toolchain will do: what switches the instrumentation on is not stable yet.
+    // Makes a stable toolchain accept the flags for instrumentation, which are not stable yet.
     cargo_fuzz.env("RUSTC_BOOTSTRAP", "1");
     Ok(cargo_fuzz)
 }
 
-/// Apart from what is built without instrumentation.
+/// A directory apart from what is built without instrumentation.
 fn built() -> anyhow::Result<PathBuf> {
     Ok(workspace::target_directory()?.join("fuzz"))
 }

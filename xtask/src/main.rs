@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Command::Test(test) => test.run(),
     };
     if let Err(error) = outcome {
-        // The default report would bury the sentence that matters under a backtrace of this program.
+        // The default report would bury the error under a backtrace of this program.
         let _ = writeln!(stderr(), "\n{error:#}");
         return ExitCode::FAILURE;
     }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-/// Runs all steps, or this one alone, up to the first that fails.
+/// Runs all steps, or only this one, until one fails.
 pub(crate) fn run<S: ValueEnum + Copy>(
     only: Option<S>,
     title: impl Fn(S) -> &'static str,

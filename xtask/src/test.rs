@@ -16,16 +16,16 @@ use crate::{fuzz::Fuzz, steps};
 /// Set up what the checks need, and run them and the tests.
 #[derive(Args)]
 pub(crate) struct Test {
-    /// Run this step alone.
+    /// Run only this step.
     #[arg(long, value_enum)]
     only: Option<Step>,
 
-    /// The PostgreSQL server to create test databases on, in place of a throwaway one.
+    /// The PostgreSQL server on which to create test databases, instead of a throwaway one.
     #[arg(long, env = "TEST_POSTGRES_URL", value_name = "URL")]
     postgres_url: Option<String>,
 }
 
-/// The steps, in their order.
+/// The steps, in order.
 #[derive(Clone, Copy, ValueEnum)]
 enum Step {
     Setup,
@@ -39,7 +39,7 @@ enum Step {
 }
 
 impl Test {
-    /// Runs the steps up to the first that fails.
+    /// Runs the steps until one fails.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         steps::run(self.only, Step::title, |step| self.run_step(step))
     }
@@ -72,7 +72,7 @@ impl Step {
     fn title(self) -> &'static str {
         match self {
             Self::Setup => "set-up: PostgreSQL, tools, dependencies",
-            Self::Format => "format of the code",
+            Self::Format => "formatting",
             Self::Contract => "lint and format of the contract",
             Self::Lints => "lints",
             Self::Dependencies => "licences, duplicates and sources of dependencies",
@@ -83,7 +83,7 @@ impl Step {
     }
 }
 
-/// Installs what is missing; the steps after it need no network.
+/// Installs what is missing; the later steps need no network.
 fn set_up() -> anyhow::Result<()> {
     require_component("fmt", "rustfmt")?;
     require_component("clippy", "clippy")?;
@@ -117,7 +117,7 @@ fn check_contract() -> anyhow::Result<()> {
 
 fn check_dependencies() -> anyhow::Result<()> {
     let mut cargo_deny = Command::new(tools::cargo_deny()?);
-    // Without the advisories: their database cannot be had offline.
+    // Not the advisories, whose database is not available offline.
     cargo_deny.args(["--offline", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]);
     show(cargo_deny.current_dir(workspace::root()))
 }

@@ -1,4 +1,4 @@
-//! Data as the least there is to do: both hashes as the bytes come, one file, and the disk has it at the end.
+//! The bare minimum for image data: both hashes as the bytes arrive, one file, and an fsync at the end.
 
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
@@ -17,13 +17,13 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
-/// Bytes that go to the disk at once, and come from it.
+/// How many bytes to write and read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// Header with the hash of an upload, so that nobody can leave it out.
+/// Header with the hashes of an upload, so that the compiler cannot remove them.
 pub(crate) const HASH: &str = "x-sha512";
 
-/// Keeps the body in the file.
+/// Stores the body in the file.
 pub(super) async fn upload(State(file): State<Arc<Path>>, body: Body) -> Response {
     match receive(&file, body).await {
         Ok(hashes) => (StatusCode::NO_CONTENT, [(HASH, hashes)]).into_response(),

@@ -1,4 +1,4 @@
-//! PostgreSQL by itself, with pgbench: the statements that have to be run, and nothing around them.
+//! PostgreSQL by itself, with pgbench: the necessary statements and nothing around them.
 
 use std::{
     fs,
@@ -34,12 +34,12 @@ impl Pgbench {
         Ok(Self { script: file, database_url: database_url.to_owned(), watch })
     }
 
-    /// Runs it with as many clients as the shape has requests in flight.
+    /// Runs it with one client per request in flight of the shape.
     pub(crate) async fn run(&self, shape: Shape) -> anyhow::Result<Run> {
         self.execute(shape.in_flight, &["-T".to_owned(), shape.measured.as_secs().to_string()]).await
     }
 
-    /// Runs it so many times in all.
+    /// Runs it this many times in total.
     pub(crate) async fn times(&self, clients: usize, transactions: usize) -> anyhow::Result<Run> {
         self.execute(clients, &["-t".to_owned(), transactions.div_ceil(clients).to_string()]).await
     }

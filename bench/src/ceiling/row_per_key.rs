@@ -1,4 +1,4 @@
-//! The layout with a row for each entry of system metadata, written by the database alone.
+//! The layout with one row per entry of system metadata, written by the database alone.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
 
@@ -22,10 +22,10 @@ pub(crate) const POSTGRES: &str = include_str!("../../sql/row_per_key.sql");
 /// Its tables, in SQLite.
 const SQLITE: &str = include_str!("../../sql/row_per_key_sqlite.sql");
 
-/// How many entries of an instance's system metadata are written.
+/// Number of entries of an instance's system metadata.
 pub(crate) const ENTRIES: usize = 40;
 
-/// What the row of an instance holds apart from ids and times, the same for all.
+/// The columns of an instance's row other than ids and times, the same for all.
 const INSTANCE: &str = "'3', 'BUILDING', 2048, 1, '', '', 'linux', 'x86_64', '', '', TRUE";
 
 /// The script of a transaction that creates one instance, for pgbench.
@@ -60,7 +60,7 @@ fn entries(metadata: &BTreeMap<String, String>, before: &str) -> String {
     rows
 }
 
-/// An SQLite file that is written with nothing around it.
+/// An SQLite file that is written directly.
 pub(crate) struct Sqlite {
     connection: Arc<Mutex<SqliteConnection>>,
     instance: Arc<str>,
@@ -68,7 +68,7 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Makes the file, whose every transaction is on the disk when it ends.
+    /// Creates the file, with every transaction synced to disk.
     pub(crate) async fn create(file: &Path, metadata: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(file)

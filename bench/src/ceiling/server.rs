@@ -1,4 +1,4 @@
-//! Servers that do the least there is to do, in processes of their own: this program, started again.
+//! Servers that do the bare minimum, in processes of their own: this program, started again.
 
 use std::{
     convert::Infallible,
@@ -85,7 +85,7 @@ impl Http {
         let (listener, address) = listen().await?;
         announce("http", address)?;
         let listener = listener.tap_io(|stream| {
-            // Without it answers are slower, but right.
+            // Answers are merely slower without it.
             let _ = stream.set_nodelay(true);
         });
         Ok(axum::serve(listener, router).await?)
@@ -103,7 +103,7 @@ fn announce(name: &str, address: SocketAddr) -> anyhow::Result<()> {
     Ok(stdout().flush()?)
 }
 
-/// The service as generated code would have it, without any middleware.
+/// The service as generated code would implement it, without any middleware.
 #[derive(Clone)]
 struct EchoService(Arc<Image>);
 

@@ -1,4 +1,4 @@
-//! Where it was measured: figures of another machine are other figures.
+//! The machine on which the figures were measured.
 
 use std::{fmt, fs, path::Path, thread};
 
@@ -12,12 +12,12 @@ pub(super) struct Machine {
     cores: usize,
     memory_gib: u64,
     kernel: String,
-    /// What the databases and data lie on.
+    /// The file system of the databases and data.
     filesystems: Vec<String>,
 }
 
 impl Machine {
-    /// Looks at this machine and at what the folders lie on.
+    /// This machine, and the file system of the folders.
     pub(super) fn look(folders: &[&Path]) -> anyhow::Result<Self> {
         let cpu = field("/proc/cpuinfo", "model name")?;
         let memory: u64 = field("/proc/meminfo", "MemTotal")?.trim_end_matches(" kB").parse()?;
@@ -40,7 +40,7 @@ impl fmt::Display for Machine {
         let disk = filesystems.join(", ");
         write!(formatter, "{cores} × {cpu}, {memory_gib} GiB, Linux {kernel}, data on {disk}")?;
         if disk.contains("tmpfs") {
-            write!(formatter, " (which is no disk: nothing here is durable)")?;
+            write!(formatter, " (not a disk: nothing here is durable)")?;
         }
         Ok(())
     }
@@ -53,7 +53,7 @@ fn field(file: &str, name: &str) -> anyhow::Result<String> {
     value.with_context(|| format!("{file} says {name}"))
 }
 
-/// The kind of the file system that is mounted nearest above `folder`.
+/// The type of the file system that contains `folder`.
 fn filesystem(mounts: &str, folder: &Path) -> String {
     let mounted = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ').skip(1);

@@ -1,4 +1,4 @@
-//! The findings as pictures.
+//! The findings as plots.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::figures::{Finding, GrowthPoint};
 mod growth;
 mod throughput;
 
-/// A picture that is being drawn.
+/// A plot that is being drawn.
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 const MET: RGBColor = RGBColor(34, 139, 84);
@@ -23,20 +23,20 @@ const MISSED: RGBColor = RGBColor(200, 60, 50);
 const CEILING: RGBColor = RGBColor(170, 176, 184);
 const INK: RGBColor = RGBColor(40, 44, 52);
 
-/// Height of a bar with the space around it, pixels.
+/// Height of a bar with the space around it, in pixels.
 const BAR: u32 = 30;
 
-/// Room for the names on the left, pixels.
+/// Width of the names on the left, in pixels.
 const NAMES: u32 = 430;
 
-/// Writes every picture there are figures for.
+/// Writes every plot that there are figures for.
 pub(super) fn write(folder: &Path, findings: &[Finding], points: &[GrowthPoint]) -> anyhow::Result<()> {
     goals(&folder.join("goals.svg"), findings)?;
     throughput::draw(&folder.join("throughput.svg"), findings)?;
     if points.len() > 1 { growth::draw(&folder.join("growth.svg"), points) } else { Ok(()) }
 }
 
-/// How far each goal is reached: everything right of the line is met.
+/// How far each goal is reached: whatever reaches the line is met.
 fn goals(file: &Path, findings: &[Finding]) -> anyhow::Result<()> {
     let asked: Vec<_> = findings.iter().filter_map(|finding| Some((finding, finding.progress()?))).collect();
     if asked.is_empty() {
@@ -64,7 +64,7 @@ fn goals(file: &Path, findings: &[Finding]) -> anyhow::Result<()> {
     area.present().map_err(failed)
 }
 
-/// From figures to pixels, linear, with what is above `most` cut off.
+/// Maps figures to pixels, linearly; figures above `most` are cut off.
 struct Scale {
     left: u32,
     width: u32,
@@ -72,14 +72,14 @@ struct Scale {
 }
 
 impl Scale {
-    #[expect(clippy::cast_possible_truncation, reason = "it is a place in the picture")]
+    #[expect(clippy::cast_possible_truncation, reason = "it is a coordinate in the plot")]
     fn x(&self, value: f64) -> i32 {
         let share = (value / self.most).clamp(0.0, 1.0);
         (f64::from(self.left) + share * f64::from(self.width)).round() as i32
     }
 }
 
-/// An empty picture with a title.
+/// An empty plot with a title.
 fn canvas<'a>(file: &'a Path, size: (u32, u32), title: &str) -> anyhow::Result<Area<'a>> {
     let area = SVGBackend::new(file, size).into_drawing_area();
     area.fill(&WHITE).map_err(failed)?;
@@ -88,19 +88,19 @@ fn canvas<'a>(file: &'a Path, size: (u32, u32), title: &str) -> anyhow::Result<A
     Ok(area)
 }
 
-/// A bar that begins at a point and ends at `end`.
+/// A bar from a point to `end`.
 fn bar(area: &Area<'_>, from: (i32, i32), end: i32, height: i32, color: RGBColor) -> anyhow::Result<()> {
     let corner = (end.max(from.0 + 1), from.1 + height);
     area.draw(&Rectangle::new([from, corner], color.filled())).map_err(failed)
 }
 
-/// A line of text, its middle at this height.
+/// A line of text, vertically centered at this height.
 fn label(area: &Area<'_>, text: &str, at: (i32, i32), side: HPos) -> anyhow::Result<()> {
     let style = ("sans-serif", 13).into_font().color(&INK).pos(Pos::new(side, VPos::Center));
     area.draw(&Text::new(text.to_owned(), at, style)).map_err(failed)
 }
 
-/// A picture could not be drawn.
+/// The error of a plot that could not be drawn.
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err passes")]
 fn failed<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> anyhow::Error {
     anyhow!("cannot draw: {error}")

@@ -67,7 +67,7 @@ fn cells(finding: &Finding) -> [String; 9] {
     ]
 }
 
-/// What is asked for, in short.
+/// A goal, in short.
 pub(super) fn goal(goal: Goal) -> String {
     match goal {
         Goal::RatioAtLeast(goal) => format!("≥ {goal} ×"),
@@ -99,7 +99,7 @@ fn cpu(runs: &[Run]) -> String {
     of_each.collect::<Vec<_>>().join(", ")
 }
 
-/// A figure with three digits that matter, and thousands apart.
+/// A figure with three significant digits and separators of thousands.
 pub(super) fn number(value: f64) -> String {
     if !value.is_finite() {
         return "—".to_owned();

@@ -1,4 +1,4 @@
-//! `CreateInstance` against the database writing a row for each entry of system metadata.
+//! `CreateInstance`, compared with a database that writes one row per entry of system metadata.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ use crate::{
     world::{self, Instances},
 };
 
-/// The two services, and who talks to nova-api-svc.
+/// The two services, and clients of nova-api-svc.
 pub(super) struct Services {
     pub(super) glance: Service,
     pub(super) nova: Service,
@@ -49,7 +49,7 @@ pub(super) async fn services(
 }
 
 impl Services {
-    /// Whom to look at while instances are created.
+    /// The processes to watch while instances are created.
     pub(super) fn watch(&self, bench: &Bench) -> anyhow::Result<Watch> {
         bench.world.watch(&[("glance-svc", &self.glance), ("nova-api-svc", &self.nova)])
     }
@@ -124,7 +124,7 @@ pub(super) fn request(image: usize, count: i32) -> CreateInstanceRequest {
     }
 }
 
-/// Creates one, to see what an instance is.
+/// Creates one instance, and returns it.
 pub(super) async fn create_one(instances: &Instances, image: usize) -> anyhow::Result<Instance> {
     let answer = instances.of(0).create_instance(request(image, 1)).await?.into_inner();
     answer.instances.into_iter().next().context("one instance was asked for")
@@ -143,7 +143,7 @@ pub(super) async fn create(
         let (mut instances, created) = (instances.of(turn.worker), Arc::clone(&created));
         async move {
             let answer = instances.create_instance(request(1, count)).await?.into_inner();
-            ensure!(answer.instances.len() == usize::try_from(count)?, "another number than asked for");
+            ensure!(answer.instances.len() == usize::try_from(count)?, "the wrong number of instances");
             ensure!(count > 1 || is_complete(&answer.instances[0].system_metadata), "metadata is missing");
             created.fetch_add(u64::try_from(count)?, Ordering::SeqCst);
             Ok(())

@@ -1,4 +1,4 @@
-//! Upload and download of the data of an image over HTTP, against the least there is to do with them.
+//! Upload and download of image data over HTTP, compared with the bare minimum.
 
 use std::{collections::BTreeMap, fs, net::SocketAddr, time::Instant};
 
@@ -44,7 +44,7 @@ fn case(row: &'static str, size: u64, ceiling: &'static str) -> Case {
     Case { row, name: format!("{} MiB", size >> 20), unit: "MB/s", ceiling, goal: Some(0.7) }
 }
 
-/// Makes image `number`, which waits for data, and removes the one before with its data.
+/// Registers image `number` without data, and deletes the previous one with its data.
 async fn renew(images: &Images, number: usize) -> anyhow::Result<()> {
     let mut client = images.of(0);
     if number > 1 {
@@ -65,7 +65,7 @@ enum Direction {
     Download,
 }
 
-/// Sends or reads all of the data, once, and gives the rate in megabytes a second.
+/// Transfers all of the data once, and returns the rate in megabytes per second.
 #[expect(clippy::cast_precision_loss, reason = "sizes and times of a benchmark are far below 2^52")]
 async fn transfer(
     watch: &Watch,

@@ -1,4 +1,4 @@
-//! Bytes on the disk for each instance, against a row for each entry of its system metadata.
+//! Bytes on disk per instance, compared with one row per entry of system metadata.
 
 use std::sync::{
     Arc,

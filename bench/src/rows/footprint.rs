@@ -1,4 +1,4 @@
-//! How soon a service serves, and how much memory it takes.
+//! Startup time and memory of the services.
 
 use std::{
     sync::{Arc, atomic::AtomicU64},
@@ -17,7 +17,7 @@ use crate::{
 
 const ROW: &str = "footprint";
 
-/// How long a service that nobody calls is left alone before its memory is looked at.
+/// How long a service stays idle before its memory is measured.
 const IDLE: Duration = Duration::from_secs(2);
 
 pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {

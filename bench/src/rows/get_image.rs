@@ -1,4 +1,4 @@
-//! `GetImage` against a server that has nothing to do but answer; and what two replicas show of a change.
+//! `GetImage`, compared with a server that only answers; and whether a second replica serves stale reads.
 
 use std::{
     fs,
@@ -78,7 +78,7 @@ pub(super) async fn read(shape: Shape, watch: &Watch, images: &Images, count: us
         let id = ids[(turn.worker * 61 + turn.number) % ids.len()].clone();
         async move {
             let image = images.get_image(GetImageRequest { id: id.clone(), revision: 0 }).await?.into_inner();
-            ensure!(image.id == id && image.properties.len() == PROPERTIES, "another image than asked for");
+            ensure!(image.id == id && image.properties.len() == PROPERTIES, "the wrong image");
             Ok(())
         }
     })
@@ -119,7 +119,7 @@ async fn read_after_write(bench: &mut Bench, database: &str, first: &Service) ->
     Ok(())
 }
 
-/// Changes image 1 until it is told to stop; how often it did.
+/// Updates image 1 until told to stop; returns the number of updates.
 async fn keep_writing(
     images: Images,
     acknowledged: Arc<AtomicI64>,

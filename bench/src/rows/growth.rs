@@ -23,22 +23,22 @@ use crate::{
 
 const ROW: &str = "growth";
 
-/// Images that the first instances are made of.
+/// Images that the first instances are created from.
 const IMAGES: usize = 100;
 
 /// Instances of each image that the service creates, of which the others are copies.
 const OF_EACH: usize = 5;
 
-/// Instances that are read, and places where pages begin.
+/// Number of instances to read, and of positions at which pages begin.
 const PLACES: i32 = 10_000;
 
 /// From this number of instances on, nothing may become much slower.
 const BASE: u64 = 100_000;
 
-/// What one of ten instances has.
+/// A filter that one in ten instances matches.
 const FILTER: &str = "system_metadata.image_hw_disk_bus = ide";
 
-/// Longest time to the first page of [`FILTER`], milliseconds.
+/// Goal for the first page of [`FILTER`], in milliseconds.
 const FIND_GOAL_MS: f64 = 10.0;
 
 pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
@@ -52,12 +52,12 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     }
     drift(&services).await?;
     let mut loader = Loader::new(&nova, "instances", "instance_id").await?;
-    let empty = loader.settle().await?;
+    let empty = loader.vacuum().await?;
     let mut count = 10_000;
     let mut base = None;
     while count <= bench.plan.max_instances {
         loader.grow_to(bench, i64::try_from(count)?).await?;
-        let grown = loader.settle().await? - empty;
+        let grown = loader.vacuum().await? - empty;
         let places: Arc<[Place]> = loader.places(PLACES).await?.into();
         let point = point(bench, &services, count, grown, &places).await?;
         compare(bench, &point, base.as_ref());
@@ -110,10 +110,10 @@ async fn point(
     })
 }
 
-/// The image that no instance remembers as it is.
+/// The image that is changed, so that all of its instances drift.
 const DRIFTED: usize = 7;
 
-/// Changes a property of an image that instances were made of.
+/// Changes a property of an image that instances were created from.
 async fn drift(services: &Services) -> anyhow::Result<()> {
     let request = UpdateImagePropertiesRequest {
         image_id: sample::image_id(DRIFTED),
@@ -124,7 +124,7 @@ async fn drift(services: &Services) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which instances of the image do not remember its property as it is now?
+/// Lists the instances of the image whose property has drifted.
 async fn list_drift(shape: Shape, watch: &Watch, instances: &Instances) -> anyhow::Result<Run> {
     let instances = instances.clone();
     drive(shape, watch, move |turn| {
@@ -139,7 +139,7 @@ async fn list_drift(shape: Shape, watch: &Watch, instances: &Instances) -> anyho
             let page = instances.list_drift(request).await?.into_inner();
             let image_value = |drift: &Drift| drift.differences[0].image_value.clone();
             let right = page.drifts.iter().all(|drift| image_value(drift).as_deref() == Some("drifted"));
-            ensure!(right && page.drifts.len() == 100, "another page than asked for");
+            ensure!(right && page.drifts.len() == 100, "the wrong page");
             Ok(())
         }
     })
@@ -153,7 +153,7 @@ fn p99(runs: &[Run]) -> f64 {
 /// Reads a figure of a point.
 type Figure = fn(&GrowthPoint) -> f64;
 
-/// Notes the findings of one number of instances, compared with those of [`BASE`].
+/// Records the findings at one number of instances, compared with those at [`BASE`].
 fn compare(bench: &mut Bench, point: &GrowthPoint, base: Option<&GrowthPoint>) {
     let count = point.instances;
     let figures: [(&str, Figure); 3] = [
@@ -235,7 +235,7 @@ async fn find(shape: Shape, watch: &Watch, instances: &Instances) -> anyhow::Res
             let is_ide = |value: &str| value == "ide";
             let right =
                 page.instances.iter().all(|instance| is_ide(&instance.system_metadata["image_hw_disk_bus"]));
-            ensure!(right && page.instances.len() == 100, "another page than asked for");
+            ensure!(right && page.instances.len() == 100, "the wrong page");
             Ok(())
         }
     })

@@ -1,4 +1,4 @@
-//! GET of an image over HTTP against a handler that has nothing to do but answer.
+//! GET of an image over HTTP, compared with a handler that only answers.
 
 use std::{fs, net::SocketAddr, sync::Arc};
 
@@ -46,7 +46,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the image over one connection for each request in flight.
+/// Reads the image over one connection per request in flight.
 async fn get(
     shape: Shape,
     watch: &Watch,
@@ -63,7 +63,7 @@ async fn get(
         let (connections, path) = (Arc::clone(&connections), Arc::clone(&path));
         async move {
             let body = connections[turn.worker].lock().await.get(&path).await?;
-            ensure!(body.len() == length, "another answer than the first");
+            ensure!(body.len() == length, "an answer that differs from the first");
             Ok(())
         }
     })

@@ -1,4 +1,4 @@
-//! `ListImages` anywhere in many images and in very many, against the SQL that returns the same rows.
+//! `ListImages` anywhere in many and in very many images, compared with the SQL that returns the same rows.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ const ROW: &str = "list_images";
 /// Images that the service writes, of which the others are copies.
 const SEEDS: usize = 600;
 
-/// Images of a page.
+/// Images on a page.
 const PAGE: usize = 100;
 
 /// Where pages begin, spread over the whole list.
@@ -33,8 +33,8 @@ const PLACES: i32 = 5_000;
 /// Images in the smaller list.
 const FEWER: u64 = 10_000;
 
-/// The lists: what they are called, their filters, and the same in SQL, of which `:place` is where the page begins: as
-/// one would write it by hand for these tables and these images, all of which are public.
+/// The lists: their names, their filters, and the same in SQL as one would write it by hand for these tables and images, all
+/// of which are public; `:place` is where the page begins.
 const LISTS: [(&str, &str, &str); 2] = [
     (
         "any page",
@@ -67,7 +67,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
             break;
         }
         loader.grow_to(bench, i64::try_from(count)?).await?;
-        loader.settle().await?;
+        loader.vacuum().await?;
         let places: Arc<[Place]> = loader.places(PLACES).await?.into();
         for (index, (name, filter, sql)) in LISTS.into_iter().enumerate() {
             let list =
@@ -96,7 +96,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     bench.world.drop_databases(&[ROW]).await
 }
 
-/// A list that is read anywhere.
+/// A list, read at random positions.
 struct List {
     images: Images,
     watch: Watch,
@@ -144,7 +144,7 @@ impl List {
     }
 }
 
-/// [`PAGE`], as requests have it.
+/// [`PAGE`], for requests.
 const PAGE_SIZE: i32 = 100;
 
 /// A page that begins anywhere among `count` images.
@@ -157,7 +157,8 @@ SELECT i.*, (SELECT json_object_agg(p.name, p.value) FROM image_properties p WHE
     )
 }
 
-/// The database, whose sessions read ranges in order, as the service's do: by itself, PostgreSQL gathers them whole.
+/// The database, with sessions that read ranges in order as the service's do; by default, PostgreSQL would collect whole
+/// ranges.
 fn in_order(database: &str) -> String {
     format!("{database}?options=-c%20enable_bitmapscan%3Doff%20-c%20random_page_cost%3D1.1%20-c%20jit%3Doff")
 }

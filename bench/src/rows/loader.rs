@@ -1,4 +1,4 @@
-//! Very many resources, made by SQL out of the few that a service has written.
+//! Very many resources, copied by SQL from the few that a service has written.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::page::Key;
@@ -12,7 +12,7 @@ use crate::{bench::Bench, database};
 /// The functions that copy rows.
 const MULTIPLY: &str = include_str!("../../sql/multiply.sql");
 
-/// Copies of a transaction.
+/// Number of copies per transaction.
 const BATCH: i64 = 50_000;
 
 /// A connection that makes copies of a table's resources.
@@ -23,7 +23,7 @@ pub(super) struct Loader {
     copies: i64,
 }
 
-/// A resource, by what pages are sorted by.
+/// A resource, with what pages are sorted by.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(super) struct Place {
     /// Its id.
@@ -70,12 +70,12 @@ impl Loader {
         Ok(())
     }
 
-    /// Cleans up, and gives the size of the database, bytes.
-    pub(super) async fn settle(&mut self) -> anyhow::Result<i64> {
+    /// Vacuums, and returns the size of the database, in bytes.
+    pub(super) async fn vacuum(&mut self) -> anyhow::Result<i64> {
         database::size(&mut self.connection).await
     }
 
-    /// Copies from all over the table, about `count` of them.
+    /// About `count` copies from all over the table.
     pub(super) async fn places(&mut self, count: i32) -> anyhow::Result<Vec<Place>> {
         let step = (self.copies / i64::from(count)).max(1);
         let places = sqlx::query_as(

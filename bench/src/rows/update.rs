@@ -1,4 +1,4 @@
-//! `UpdateImageProperties` of one key, with history, against the database doing the same writes.
+//! `UpdateImageProperties` of one key, with history, compared with a database that does the same writes.
 
 use std::{
     collections::HashSet,
@@ -22,7 +22,7 @@ use crate::{
     world::{self, Images},
 };
 
-/// Images, of which each client has its own.
+/// Number of images; each client has its own.
 const IMAGES: usize = 1_000;
 
 /// Requests in flight.
@@ -55,7 +55,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         get_image::fill(&world::images(&glance).await?, IMAGES).await?;
         services.push(glance);
     }
-    // The second one's service was needed only to register the images.
+    // The second service was needed only to register the images.
     services.truncate(1);
     let glance = services.remove(0);
     let (images, watch) = (world::images(&glance).await?, bench.world.watch(&[("glance-svc", &glance)])?);
@@ -73,7 +73,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     one(bench, shape, &watch, &images, &counter).await
 }
 
-/// All on one image, compared with the same on different ones.
+/// Updates of a single image, compared with updates of different images.
 async fn one(
     bench: &mut Bench,
     shape: Shape,
@@ -95,7 +95,7 @@ async fn one(
     nothing_is_lost(images, IMAGES, acknowledged.0.load(Ordering::SeqCst)).await
 }
 
-/// How many updates were acknowledged.
+/// Number of acknowledged updates.
 #[derive(Clone, Default)]
 struct Counter(Arc<AtomicU64>);
 

@@ -21,7 +21,7 @@ impl Shared {
             // The library calls what it cannot decode an internal error; it is the caller's.
             Code::Internal => (
                 Description::new(Code::InvalidArgument, "MALFORMED_MESSAGE"),
-                "the request is no valid message of its type: broken wire format, compression or UTF-8"
+                "the request is not a valid message of its type: broken wire format, compression or UTF-8"
                     .to_owned(),
             ),
             Code::InvalidArgument if let Some(fields) = fields(status) => (

@@ -69,7 +69,7 @@ impl<K: SortKey> Order<K> {
             _ => {
                 let known: Vec<_> = K::ALL.iter().map(|(name, _)| *name).collect();
                 Err(format!(
-                    "{:?} is no order; allowed, each with asc or desc and separated by commas: {}",
+                    "{:?} is not an order; allowed, each with asc or desc and separated by commas: {}",
                     clip(part.trim(), 60),
                     known.join(", ")
                 ))

@@ -19,7 +19,7 @@ impl Token {
     }
 }
 
-/// Where the page begins, from the token of the page before; none from an empty text.
+/// Where the page begins, from the token of the previous page; `None` for an empty text.
 pub(super) fn parse_token<K: SortKey>(
     text: &str,
     fingerprint: &str,
@@ -42,9 +42,9 @@ pub(super) fn parse_token<K: SortKey>(
     Ok(Some(token.after))
 }
 
-const NO_TOKEN: &str = "is no page token; take next_page_token of the page before, or leave it out";
+const NO_TOKEN: &str = "is not a page token; take next_page_token of the previous page, or leave it out";
 
-/// What tokens of this list and no other have.
+/// A fingerprint that only tokens of this list have.
 pub(super) fn fingerprint(list: &[&str], order_by: &str) -> String {
     let mut hash = Sha256::new();
     for part in list.iter().chain([&order_by]) {

@@ -1,4 +1,4 @@
-//! The bucket of the data of images is slow.
+//! The bucket with the image data is slow.
 
 use std::{
     collections::BTreeMap,
@@ -26,15 +26,15 @@ use crate::{
     world::{Environment, Replica},
 };
 
-/// Uploads and downloads at once.
+/// Concurrent uploads and downloads.
 const TRANSFERS: u8 = 8;
 
-/// Bytes of each image, more than one part of an object.
+/// Size of each image, in bytes: more than one part of an object.
 const SIZE: usize = 6 << 20;
 
 const MIB: usize = 1 << 20;
 
-/// How long clients rest: the processors are not what they wait for.
+/// How long clients pause, so that processors are not what limits them.
 const REST: Duration = Duration::from_millis(20);
 
 pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
@@ -51,7 +51,7 @@ pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
     for number in 0..TRANSFERS {
         transfers.spawn(transfer(number, glance.channel()?, Arc::clone(&is_over)));
     }
-    // Until they are under way.
+    // Until the transfers are in progress.
     sleep(Duration::from_secs(1)).await;
     let beside = goodput(&load, 2 * seconds).await;
     is_over.store(true, Ordering::Relaxed);
@@ -61,8 +61,8 @@ pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
         transferred.1.into_iter().for_each(|why| *failed.entry(why).or_default() += 1);
     }
     let after = goodput(&load, seconds).await;
-    let told = load.end().await;
-    let lost = told.audit(glance.channel()?).await?;
+    let record = load.end().await;
+    let lost = record.audit(glance.channel()?).await?;
     let (share, peak) = (2.0 * beside / (before + after), glance.service.peak()?);
     let is_quick = seconds < 10;
     table.note(
@@ -71,11 +71,11 @@ pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
             "{done} times {} MiB up and down at 2 MiB/s, failed: {failed:?}; beside them {beside:.0} calls/s on images, \
              {before:.0} before and {after:.0} after: {share:.2} ×; {} failed {:?}, {lost} lost; at most {} MiB",
             SIZE >> 20,
-            told.failed.count(),
-            told.failed.codes,
+            record.failed.count(),
+            record.failed.codes,
             peak >> 20,
         ),
-        // Speed is measured, and never asserted where it is only to be shown that everything works.
+        // A quick run only shows that everything works; it does not assert speed.
         if is_quick {
             "nothing fails, at most 256 MiB"
         } else {
@@ -83,7 +83,7 @@ pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
         },
         done >= usize::from(TRANSFERS)
             && failed.is_empty()
-            && told.failed.count() + lost + told.stale == 0
+            && record.failed.count() + lost + record.stale == 0
             && peak <= FITS
             && (is_quick || share >= 0.8),
     );
@@ -97,14 +97,14 @@ fn start(cluster: &Cluster, network: &Proxy) -> anyhow::Result<Replica> {
     Replica::start_in(environment, "glance-svc", arguments.map(str::to_owned).into())
 }
 
-/// Successful requests each second, for so long.
+/// Successful requests per second, over this time.
 async fn goodput(load: &ImageLoad, seconds: u64) -> f64 {
     let (before, duration) = (load.count(), Duration::from_secs(seconds));
     sleep(duration).await;
     per_second(load.count() - before, duration)
 }
 
-/// Uploads data and downloads them again, one image after the other; gives how often, and what failed.
+/// Uploads data and downloads it again, one image after the other; returns how often, and what failed.
 async fn transfer(number: u8, channel: Channel, is_over: Arc<AtomicBool>) -> (usize, Vec<String>) {
     let data: Vec<u8> = (0..SIZE).map(|index| u8::try_from(index % 251).unwrap_or(0) ^ number).collect();
     let (mut done, mut failed) = (0, Vec::new());
@@ -140,7 +140,7 @@ async fn there_and_back(number: u8, channel: &Channel, data: &[u8]) -> Result<bo
     Ok(read == data)
 }
 
-/// A request of a user of its own.
+/// A request from a user of its own.
 fn by<T>(number: u8, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("x-user-id", format!("mover-{number}").parse().expect("ASCII"));

@@ -1,4 +1,4 @@
-//! Two replicas of each service, whose clocks are 40 s apart.
+//! Two replicas of each service whose clocks are 40 s apart.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use tonic::{Status, transport::Channel};
 
 use super::{Case, DEADLINE, in_turn};
 use crate::{
-    images::{ImageLoad, Told},
+    images::{ImageLoad, Record},
     ledger::Outcome,
     load::{Load, Shape},
     proxy::{Proxy, Weather},
@@ -32,62 +32,62 @@ use crate::{
     world::{Audit, Replica, World},
 };
 
-/// How far ahead the clocks of the replicas are, seconds.
+/// How far ahead the clocks of the replicas are, in seconds.
 const AHEAD: [i64; 2] = [20, -20];
 
-/// Uploads at once, and snapshots.
+/// Concurrent uploads, and snapshots.
 const UPLOADS: usize = 8;
 const SNAPSHOTS: i32 = 24;
 
 /// How often a part of an upload is sent.
 const PART: Duration = Duration::from_millis(250);
 
-/// What was seen.
-struct Seen {
+/// What was observed.
+struct Observed {
     apart: i64,
     uploads: Vec<Result<(), Status>>,
     snapshots: Snapshots,
-    /// How many jobs were done, by either replica.
+    /// How many jobs were done, by each replica.
     done: f64,
     outcome: Outcome,
     audit: Audit,
-    told: Told,
+    record: Record,
     lost: usize,
-    /// How many histories go back in time.
+    /// How many histories go backwards in time.
     back: usize,
 }
 
 pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
-    let seen = suffer(seconds).await?;
-    let Seen { apart, snapshots, done, audit, told, lost, back, .. } = &seen;
-    let broken: Vec<_> = seen.uploads.iter().filter_map(|upload| upload.as_ref().err()).collect();
-    let failed = told.failed.count();
+    let observed = suffer(seconds).await?;
+    let Observed { apart, snapshots, done, audit, record, lost, back, .. } = &observed;
+    let broken: Vec<_> = observed.uploads.iter().filter_map(|upload| upload.as_ref().err()).collect();
+    let failed = record.failed.count();
     table.note(
         Case::Clocks,
         format!(
             "clocks {apart} s apart, for {seconds} s: {} uploads, {} lost their lease {broken:?}; {} snapshots, each registered \
              {} to {} times, {done} jobs done; {} creates: {audit}; {} images: {lost} lost; {back} histories go back; \
              {failed} calls on images failed",
-            seen.uploads.len(),
+            observed.uploads.len(),
             broken.len(),
             snapshots.count,
             snapshots.fewest,
             snapshots.most,
-            seen.outcome.acknowledged.len(),
-            told.images(),
+            observed.outcome.acknowledged.len(),
+            record.images(),
         ),
-        "no upload loses its lease, no job is done twice, nothing is lost, no history goes back",
+        "no upload loses its lease, no job is done twice, nothing is lost, no history goes backwards",
         (38..=42).contains(apart)
             && broken.is_empty()
             && (snapshots.fewest, snapshots.most) == (1, 1)
             && (done - f64::from(SNAPSHOTS)).abs() < 0.5
             && audit.is_clean()
-            && failed + lost + told.stale + back == 0,
+            && failed + lost + record.stale + back == 0,
     );
     Ok(())
 }
 
-async fn suffer(seconds: u64) -> anyhow::Result<Seen> {
+async fn suffer(seconds: u64) -> anyhow::Result<Observed> {
     let (world, networks) = start().await?;
     let apart = apart(&world).await?;
     let glances: Vec<_> = world.glance.iter().map(Replica::channel).collect::<Result<_, _>>()?;
@@ -103,14 +103,14 @@ async fn suffer(seconds: u64) -> anyhow::Result<Seen> {
     let counter = "imprint_image_jobs_total{outcome=\"done\"";
     let done = world.nova.iter().map(|nova| nova.counter(counter)).sum();
     let uploads = uploads.join_all().await;
-    let (outcome, told) = (load.end().await, images.end().await);
+    let (outcome, record) = (load.end().await, images.end().await);
     let audit = world.audit(&outcome).await?;
-    let lost = told.audit(glances[0].clone()).await?;
-    let back = told.broken_histories(glances[0].clone()).await? + snapshots.back;
-    Ok(Seen { apart, uploads, snapshots, done, outcome, audit, told, lost, back })
+    let lost = record.audit(glances[0].clone()).await?;
+    let back = record.broken_histories(glances[0].clone()).await? + snapshots.back;
+    Ok(Observed { apart, uploads, snapshots, done, outcome, audit, record, lost, back })
 }
 
-/// Replicas whose clocks are wrong, and the networks by which each nova-api-svc reaches glance-svc.
+/// Replicas with wrong clocks, and the networks through which each nova-api-svc reaches glance-svc.
 async fn start() -> anyhow::Result<(World, Vec<Proxy>)> {
     let clock = Clock::build()?;
     let mut world = World::start(0).await?;
@@ -126,12 +126,12 @@ async fn start() -> anyhow::Result<(World, Vec<Proxy>)> {
         let nova = world.nova_in(clock.environment(ahead).into(), &endpoints.join(","), &more)?;
         world.nova.push(nova);
     }
-    // The library has been read.
+    // The library has been loaded by now.
     drop(clock);
     Ok((world, networks))
 }
 
-/// How many seconds the clocks are apart, as images say that are registered at the same time.
+/// How many seconds the clocks are apart, judging by images that are registered at the same time.
 async fn apart(world: &World) -> anyhow::Result<i64> {
     let mut times = Vec::new();
     for glance in &world.glance {
@@ -143,7 +143,7 @@ async fn apart(world: &World) -> anyhow::Result<i64> {
     Ok(times[0] - times[1])
 }
 
-/// Uploads an image, a part now and then, for so long.
+/// Uploads an image, a part now and then, for this long.
 async fn upload(channel: Channel, seconds: u64) -> Result<(), Status> {
     let mut images = ImageServiceClient::new(channel);
     let (disk_format, container_format) = ("raw".into(), "bare".into());
@@ -170,14 +170,14 @@ async fn upload(channel: Channel, seconds: u64) -> Result<(), Status> {
 /// What became of snapshots.
 struct Snapshots {
     count: usize,
-    /// How often an image of the same name is there, at least and at most.
+    /// Minimum and maximum number of images with the same name.
     fewest: usize,
     most: usize,
-    /// How many histories go back in time.
+    /// How many histories go backwards in time.
     back: usize,
 }
 
-/// Has images made of instances while glance-svc is not heard: what is left, either replica does later.
+/// Snapshots instances while answers of glance-svc are lost; either replica does the remaining jobs later.
 async fn snapshots(world: &World, networks: &[Proxy]) -> anyhow::Result<Snapshots> {
     let clients = world.clients()?;
     let ids = running(&clients, &world.image().await?).await?;
@@ -199,7 +199,7 @@ async fn snapshots(world: &World, networks: &[Proxy]) -> anyhow::Result<Snapshot
         network.set(Weather::Fair);
     }
     asking.join_all().await;
-    anyhow::ensure!(world.comes_to_rest().await?, "jobs are left");
+    anyhow::ensure!(world.comes_to_rest().await?, "jobs are left undone");
     let mut images = ImageServiceClient::new(world.glance[0].channel()?);
     let mut counts = Vec::new();
     for number in 0..ids.len() {
@@ -220,7 +220,7 @@ async fn snapshots(world: &World, networks: &[Proxy]) -> anyhow::Result<Snapshot
     })
 }
 
-/// Creates instances by one replica, and says by the other one that they run; gives their ids.
+/// Creates instances through one replica, and reports through the other that they run; returns their ids.
 async fn running(clients: &[InstanceServiceClient<Channel>], image_id: &str) -> anyhow::Result<Vec<String>> {
     let mut created = Vec::new();
     for _ in 0..SNAPSHOTS {
@@ -246,7 +246,7 @@ async fn running(clients: &[InstanceServiceClient<Channel>], image_id: &str) -> 
     Ok(created.into_iter().map(|instance| instance.id).collect())
 }
 
-/// Whether time goes back in the history of an instance, or it was changed before it was created.
+/// Whether the history of an instance goes backwards in time, or begins before its creation.
 async fn goes_back(client: &InstanceServiceClient<Channel>, id: &str) -> anyhow::Result<bool> {
     let mut client = client.clone();
     let request = GetInstanceHistoryRequest { id: id.to_owned(), ..Default::default() };

@@ -1,4 +1,4 @@
-//! The disk of the database is full, and then has room again.
+//! The databases' disk is full, and then has room again.
 
 use std::time::{Duration, Instant};
 
@@ -12,39 +12,39 @@ use tokio::{
 
 use super::{Case, DEADLINE, goes_on, in_turn};
 use crate::{
-    images::{ImageLoad, Told},
+    images::{ImageLoad, Record},
     ledger::Outcome,
     load::{Load, Shape},
     table::Table,
     world::{Audit, Environment, Replica, World, register},
 };
 
-/// How long the disk is full, at least and at most.
+/// How long the disk stays full, at least and at most.
 const FULL: Duration = Duration::from_secs(6);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// How long the services may take to work again once there is room.
 const SOON: Duration = Duration::from_secs(5);
 
-/// How often it is looked.
+/// How often readiness is checked.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Sizes of the disks, bytes: with room for some thousands of instances, or for PostgreSQL and its log as well.
+/// Sizes of the disks, in bytes: with room for some thousands of instances, or for PostgreSQL and its log as well.
 const SMALL: u64 = 64 << 20;
 const LARGE: u64 = 320 << 20;
 
-/// Writes a megabyte of the log, and nothing else.
+/// Writes a megabyte to PostgreSQL's log, and nothing else.
 const LOG: &str = "SELECT pg_logical_emit_message(FALSE, 'fault', repeat('x', 1000000))::text";
 
-/// What was seen each time.
+/// What was observed each time.
 #[derive(Debug, Default)]
-struct Seen {
-    /// Until no service was ready, after the disk was full, and until all were, after it had room.
+struct Observed {
+    /// From the full disk until no service was ready, and from free space until all were.
     unready: Option<Duration>,
     ready: Option<Duration>,
-    /// Until both were written again.
+    /// From free space until both accepted writes again.
     written: Option<Duration>,
-    /// How often a service was ready while it had not been a moment before, and the disk was full.
+    /// How often a service became ready while the disk was full.
     fickle: usize,
     crashes: usize,
 }
@@ -83,90 +83,102 @@ impl Subject {
         block_in_place(|| usize::from(self.glance.is_ready()) + usize::from(self.nova.is_ready()))
     }
 
-    /// Fills the disk, makes room, has PostgreSQL started again if it has ended, and looks what comes of it.
-    async fn suffer(&self, disk: &Disk, cluster: Option<&Cluster>, fills_log: bool) -> anyhow::Result<Seen> {
-        let mut seen = Seen::default();
-        self.is_full(disk, cluster.filter(|_| fills_log), &mut seen).await?;
+    /// Fills the disk, frees it, restarts PostgreSQL if it has stopped, and observes the services.
+    async fn suffer(
+        &self,
+        disk: &Disk,
+        cluster: Option<&Cluster>,
+        fills_log: bool,
+    ) -> anyhow::Result<Observed> {
+        let mut observed = Observed::default();
+        self.is_full(disk, cluster.filter(|_| fills_log), &mut observed).await?;
         disk.make_room()?;
         if let Some(cluster) = cluster {
-            seen.crashes += usize::from(started_again(cluster).await?);
+            observed.crashes += usize::from(started_again(cluster).await?);
         }
-        self.recovers(&mut seen).await;
+        self.recovers(&mut observed).await;
         goes_on(&self.instances, self.instances.ledger.count() + 50).await;
-        Ok(seen)
+        Ok(observed)
     }
 
-    /// Keeps the disk full, and has the log of `cluster` written.
-    async fn is_full(&self, disk: &Disk, cluster: Option<&Cluster>, seen: &mut Seen) -> anyhow::Result<()> {
+    /// Keeps the disk full, and writes to the log of `cluster`.
+    async fn is_full(
+        &self,
+        disk: &Disk,
+        cluster: Option<&Cluster>,
+        observed: &mut Observed,
+    ) -> anyhow::Result<()> {
         let (since, mut before) = (Instant::now(), 2);
-        // On a busy machine it takes a while until both want more room than they have.
-        while since.elapsed() < FULL || seen.unready.is_none() && since.elapsed() < LONGEST {
+        // On a busy machine, it takes a while until both need more room than they have.
+        while since.elapsed() < FULL || observed.unready.is_none() && since.elapsed() < LONGEST {
             disk.fill()?;
             if let Some(cluster) = cluster {
-                // It fails when there is no room, and when PostgreSQL has ended for that.
+                // Fails when there is no room, or when PostgreSQL has stopped because of that.
                 let _ = timeout(DEADLINE, write_log(cluster)).await;
             }
             let ready = self.ready();
-            if ready == 0 && seen.unready.is_none() {
-                seen.unready = Some(since.elapsed());
+            if ready == 0 && observed.unready.is_none() {
+                observed.unready = Some(since.elapsed());
             }
-            seen.fickle += ready.saturating_sub(before);
+            observed.fickle += ready.saturating_sub(before);
             before = ready;
             sleep(LOOK).await;
         }
         Ok(())
     }
 
-    /// Waits until both services are ready, and written.
-    async fn recovers(&self, seen: &mut Seen) {
+    /// Waits until both services are ready and accept writes.
+    async fn recovers(&self, observed: &mut Observed) {
         let (since, counts) = (Instant::now(), (self.instances.ledger.count(), self.images.count()));
-        while since.elapsed() < Duration::from_mins(1) && (seen.ready.is_none() || seen.written.is_none()) {
-            if seen.ready.is_none() && self.ready() == 2 {
-                seen.ready = Some(since.elapsed());
+        while since.elapsed() < Duration::from_mins(1)
+            && (observed.ready.is_none() || observed.written.is_none())
+        {
+            if observed.ready.is_none() && self.ready() == 2 {
+                observed.ready = Some(since.elapsed());
             }
             let is_written = self.instances.ledger.count() > counts.0 && self.images.count() > counts.1 + 20;
-            if seen.written.is_none() && is_written {
-                seen.written = Some(since.elapsed());
+            if observed.written.is_none() && is_written {
+                observed.written = Some(since.elapsed());
             }
             sleep(LOOK).await;
         }
     }
 
-    /// Takes the loads off, kills the services, and looks for what was acknowledged.
+    /// Stops the loads, kills the services, and looks for everything that was acknowledged.
     async fn audit(self) -> anyhow::Result<Audited> {
         let Self { mut glance, mut nova, instances, images } = self;
-        let (outcome, told) = (instances.end().await, images.end().await);
+        let (outcome, record) = (instances.end().await, images.end().await);
         block_in_place(|| glance.crash().and_then(|()| nova.crash()))?;
         let audit = audit(&nova, &outcome).await?;
-        let lost = told.audit(glance.channel()?).await?;
-        Ok(Audited { outcome, told, audit, lost })
+        let lost = record.audit(glance.channel()?).await?;
+        Ok(Audited { outcome, record, audit, lost })
     }
 }
 
 struct Audited {
     outcome: Outcome,
-    told: Told,
+    record: Record,
     audit: Audit,
     lost: usize,
 }
 
 impl Audited {
-    /// The errors that do not say that and why trying again helps.
+    /// The errors that do not say why they happened and that a retry helps.
     fn unexplained(&self) -> Vec<(&String, &usize)> {
-        self.outcome.unexplained.iter().chain(&self.told.failed.unexplained).collect()
+        self.outcome.unexplained.iter().chain(&self.record.failed.unexplained).collect()
     }
 
-    /// Whether both services refused something, as is promised, and lost nothing.
+    /// Whether both services refused requests as promised, and lost nothing.
     fn is_kept(&self) -> bool {
-        let both_refused = self.outcome.failures() > 0 && self.told.failed.count() > 0;
+        let both_refused = self.outcome.failures() > 0 && self.record.failed.count() > 0;
         both_refused
             && self.unexplained().is_empty()
             && self.audit.is_clean()
-            && self.lost + self.told.stale == 0
+            && self.lost + self.record.stale == 0
     }
 }
 
-/// What is wrong with what nova-api-svc has, as it says itself; every request was acknowledged in the end.
+/// What is wrong with nova-api-svc's instances according to its API, where every request was acknowledged in the end.
 async fn audit(nova: &Replica, outcome: &Outcome) -> anyhow::Result<Audit> {
     let mut client = InstanceServiceClient::new(nova.channel()?);
     let mut request = ListInstancesRequest { page_size: 1000, ..Default::default() };
@@ -226,9 +238,9 @@ async fn write_log(cluster: &Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts PostgreSQL again if it has ended, as whoever looks after it does; whether it had.
+/// Restarts PostgreSQL if it has stopped, as an operator would; returns whether it had.
 async fn started_again(cluster: &Cluster) -> anyhow::Result<bool> {
-    // It may be about to end, and may be recovering.
+    // It may be about to stop, or recovering.
     let had_ended = !block_in_place(|| cluster.is_running());
     let mut tries = 0;
     while PgConnection::connect(&cluster.url("postgres")).await.is_err() {
@@ -242,14 +254,14 @@ async fn started_again(cluster: &Cluster) -> anyhow::Result<bool> {
     Ok(had_ended || tries > 0)
 }
 
-fn note(name: &str, all: &[Seen], audited: &Audited, table: &mut Table) {
-    let Audited { outcome, told, audit, lost } = audited;
-    let times: [fn(&Seen) -> Option<Duration>; 3] =
-        [|seen| seen.unready, |seen| seen.ready, |seen| seen.written];
+fn note(name: &str, all: &[Observed], audited: &Audited, table: &mut Table) {
+    let Audited { outcome, record, audit, lost } = audited;
+    let times: [fn(&Observed) -> Option<Duration>; 3] =
+        [|observed| observed.unready, |observed| observed.ready, |observed| observed.written];
     let longest = times.map(|of| all.iter().map(of).collect::<Option<Vec<_>>>()?.into_iter().max());
     let [unready, ready, written] = longest
         .map(|time| time.map_or_else(|| "never".to_owned(), |time| format!("{:.2} s", time.as_secs_f64())));
-    let sum = |of: fn(&Seen) -> usize| all.iter().map(of).sum::<usize>();
+    let sum = |of: fn(&Observed) -> usize| all.iter().map(of).sum::<usize>();
     table.note(
         Case::Disk,
         format!(
@@ -258,14 +270,14 @@ fn note(name: &str, all: &[Seen], audited: &Audited, table: &mut Table) {
              {} × ready meanwhile; other errors: {:?}",
             all.len(),
             FULL.as_secs(),
-            sum(|seen| seen.crashes),
+            sum(|observed| observed.crashes),
             outcome.acknowledged.len(),
-            told.images(),
-            outcome.failures() + told.failed.count(),
-            sum(|seen| seen.fickle),
+            record.images(),
+            outcome.failures() + record.failed.count(),
+            sum(|observed| observed.fickle),
             audited.unexplained(),
         ),
-        "errors are UNAVAILABLE and say why, not ready while full, ready and written within 5 s, nothing lost",
+        "errors are UNAVAILABLE and say why, not ready while full, ready and writable within 5 s, nothing lost",
         audited.is_kept() && longest[0].is_some() && longest[1..].iter().all(|time| time.is_some_and(|time| time <= SOON)),
     );
 }

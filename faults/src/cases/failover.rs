@@ -1,4 +1,4 @@
-//! The primary is gone for good. The name of the database leads to its standby before that is the primary.
+//! The primary is gone for good. The database's name points to the standby before that is promoted.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::{Case, goes_on, under_load_in};
 use crate::{proxy::Proxy, table::Table, world::World};
 
-/// How long the standby can be read only.
+/// How long the standby stays read-only.
 const READ_ONLY: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(table: &mut Table) -> anyhow::Result<()> {
@@ -28,21 +28,21 @@ pub(super) async fn run(table: &mut Table) -> anyhow::Result<()> {
     let back = goes_on(&load, load.ledger.count()).await;
     let is_ready = world.nova[0].is_ready();
     let failed_at = load.ledger.outcome().failures();
-    // Every session that is left over from before would fail once more.
-    anyhow::ensure!(goes_on(&load, load.ledger.count() + 200).await.is_some(), "it does not go on");
+    // Every session that remains from before would fail once more.
+    anyhow::ensure!(goes_on(&load, load.ledger.count() + 200).await.is_some(), "the load does not continue");
     let outcome = load.end().await;
     let later = outcome.failures() - failed_at;
     world.cluster = standby;
     let audit = world.audit(&outcome).await?;
     let after = [world.nova[0].service.pid(), world.glance[0].service.pid()];
-    let seen = back.map_or_else(|| "never".to_owned(), |back| format!("{:.2} s", back.as_secs_f64()));
+    let recovered = back.map_or_else(|| "never".to_owned(), |back| format!("{:.2} s", back.as_secs_f64()));
     table.note(
         Case::Failover,
         format!(
-            "creates again {seen} after the standby was promoted, {later} failed after that; {} acknowledged: {audit}",
+            "creates work again {recovered} after the standby was promoted, {later} failed after that; {} acknowledged: {audit}",
             outcome.acknowledged.len()
         ),
-        "within 5 s, without a restart of ours, not ready before, nothing lost",
+        "within 5 s, without restarting our services, not ready before, nothing lost",
         back.is_some_and(|back| back <= Duration::from_secs(5))
             && audit.is_clean()
             && before == after

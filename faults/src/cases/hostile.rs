@@ -1,4 +1,4 @@
-//! Clients that mean ill, beside those that mean well.
+//! Hostile clients, alongside well-behaved ones.
 
 use std::{
     sync::{
@@ -19,10 +19,10 @@ use crate::{
     world::{Replica, World},
 };
 
-/// How long clients rest that mean well: the processors are not what they wait for.
+/// How long well-behaved clients pause, so that processors are not what limits them.
 const REST: Duration = Duration::from_millis(30);
 
-/// How many there are.
+/// Number of well-behaved clients.
 const CLIENTS: usize = 8;
 
 const GLANCE: Target = Target {
@@ -42,9 +42,9 @@ pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
     world.add_nova(&world.glances(), &[])?;
     let images = ImageLoad::start(&[world.glance[0].channel()?], CLIENTS, REST);
     let glance = suffer(&world.glance[0], GLANCE, seconds, || images.count()).await?;
-    let told = images.end().await;
-    let lost = told.audit(world.glance[0].channel()?).await?;
-    note("glance-svc", &glance, told.failed.count(), lost + told.stale, seconds, table);
+    let record = images.end().await;
+    let lost = record.audit(world.glance[0].channel()?).await?;
+    note("glance-svc", &glance, record.failed.count(), lost + record.stale, seconds, table);
 
     let shape = Shape { clients: CLIENTS, rest: REST, ..Shape::modest(world.image().await?, DEADLINE) };
     let load = Load::start(&shape, &in_turn(world.clients()?));
@@ -56,14 +56,14 @@ pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was seen.
-struct Seen {
-    /// Successful requests of those that mean well, each second: without the others, and beside them.
+/// What was observed.
+struct Observed {
+    /// Successful requests of well-behaved clients per second: without the hostile ones, and alongside them.
     without: [f64; 2],
     beside: f64,
-    /// How many requests the others sent.
+    /// How many requests the hostile clients sent.
     requests: usize,
-    /// How often it was looked whether the service is ready, and how often it was not.
+    /// How often readiness was checked, and how often the service was not ready.
     looks: usize,
     unready: usize,
     peak: u64,
@@ -74,13 +74,13 @@ async fn suffer(
     target: Target,
     seconds: u64,
     count: impl Fn() -> usize,
-) -> anyhow::Result<Seen> {
+) -> anyhow::Result<Observed> {
     let goodput = async |seconds| {
         let (before, duration) = (count(), Duration::from_secs(seconds));
         sleep(duration).await;
         per_second(count() - before, duration)
     };
-    // What is done for the first time takes longer.
+    // The first requests take longer.
     sleep(Duration::from_secs(1)).await;
     let first = goodput(seconds).await;
     replica.service.forget_peak()?;
@@ -91,10 +91,10 @@ async fn suffer(
     let (looks, unready) = watch.end().await?;
     let peak = replica.service.peak()?;
     sleep(Duration::from_secs(1)).await;
-    Ok(Seen { without: [first, goodput(seconds).await], beside, requests, looks, unready, peak })
+    Ok(Observed { without: [first, goodput(seconds).await], beside, requests, looks, unready, peak })
 }
 
-/// Looks again and again whether a service says that it is ready.
+/// Checks again and again whether a service reports that it is ready.
 struct Watch {
     is_over: Arc<AtomicBool>,
     looks: Arc<AtomicUsize>,
@@ -126,8 +126,8 @@ impl Watch {
     }
 }
 
-fn note(name: &str, seen: &Seen, failed: usize, lost: usize, seconds: u64, table: &mut Table) {
-    let Seen { without: [before, after], beside, requests, looks, unready, peak } = seen;
+fn note(name: &str, observed: &Observed, failed: usize, lost: usize, seconds: u64, table: &mut Table) {
+    let Observed { without: [before, after], beside, requests, looks, unready, peak } = observed;
     let (share, is_quick) = (2.0 * beside / (before + after), seconds < 10);
     table.note(
         Case::Hostile,
@@ -136,7 +136,7 @@ fn note(name: &str, seen: &Seen, failed: usize, lost: usize, seconds: u64, table
              ×; {failed} failed, {lost} lost; at most {} MiB; not ready {unready} of {looks} times",
             peak >> 20,
         ),
-        // Speed is measured, and never asserted where it is only to be shown that everything works.
+        // A quick run only shows that everything works; it does not assert speed.
         if is_quick {
             "nothing fails, ready, at most 256 MiB"
         } else {

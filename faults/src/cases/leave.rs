@@ -29,7 +29,7 @@ use crate::{table::Table, world::World};
 /// How many clients leave.
 const LEAVERS: usize = 24;
 
-/// Longest that one of them waits, microseconds.
+/// Maximum time that one of them waits, in microseconds.
 const LONGEST: u128 = 6000;
 
 pub(super) async fn run(times: usize, table: &mut Table) -> anyhow::Result<()> {
@@ -52,7 +52,7 @@ pub(super) async fn run(times: usize, table: &mut Table) -> anyhow::Result<()> {
         world.nova[0].crash()?;
         world.glance[0].crash()?;
         let count = load.ledger.count();
-        anyhow::ensure!(goes_on(&load, count).await.is_some(), "the load does not go on after a crash");
+        anyhow::ensure!(goes_on(&load, count).await.is_some(), "the load does not continue after a crash");
     }
     let outcome = load.end().await;
     let audit = world.audit(&outcome).await?;
@@ -64,13 +64,13 @@ pub(super) async fn run(times: usize, table: &mut Table) -> anyhow::Result<()> {
              members back, {idle} sessions idle in a transaction",
             outcome.acknowledged.len()
         ),
-        "all that was acknowledged is kept, none twice, none half, no session left in a transaction",
+        "everything acknowledged is kept, none twice, none half, no session left in a transaction",
         audit.is_clean() && back + idle == 0 && left > 0,
     );
     Ok(())
 }
 
-/// Clients that leave at random; gives how often each did.
+/// Clients that leave at random; returns how often each did.
 async fn leavers(world: &World, image_id: &str, is_over: &Arc<AtomicBool>) -> anyhow::Result<JoinSet<usize>> {
     let instances = InstanceServiceClient::connect(world.nova[0].service.endpoint()).await?;
     let images = ImageServiceClient::connect(world.glance[0].service.endpoint()).await?;
@@ -88,7 +88,7 @@ async fn leavers(world: &World, image_id: &str, is_over: &Arc<AtomicBool>) -> an
                     0 => {
                         timeout(moment, instances.create_instance(creation(&image, id, None))).await.is_err()
                     }
-                    // The service ends it, and says so.
+                    // The service enforces the deadline, and says so.
                     1 => instances.create_instance(creation(&image, id, Some(moment))).await.is_err(),
                     _ => {
                         timeout(moment, images.update_image_properties(change(&image_id, id))).await.is_err()
@@ -125,7 +125,7 @@ fn change(image_id: &str, value: String) -> UpdateImagePropertiesRequest {
     UpdateImagePropertiesRequest { image_id: image_id.to_owned(), set, ..Default::default() }
 }
 
-/// Adds members and removes them, each of which is acknowledged, one after the other.
+/// Adds members and removes them, one after the other, all acknowledged.
 async fn remove(
     mut images: ImageServiceClient<Channel>,
     image_id: String,
@@ -146,7 +146,7 @@ async fn remove(
     Ok(())
 }
 
-/// How many members are there again that were removed.
+/// How many removed members have come back.
 async fn back(world: &World) -> anyhow::Result<i64> {
     let mut connection = PgConnection::connect(&world.url("glance")).await?;
     let count = "SELECT COUNT(*) FROM image_members WHERE member_id LIKE 'gone-%'";

@@ -1,4 +1,4 @@
-//! glance-svc does not answer, or answers late.
+//! glance-svc does not answer, or is slow.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
 /// How long clients wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// An answer is in time that is not later than this.
+/// The latest that an answer counts as in time.
 const IN_TIME: Duration = Duration::from_millis(3100);
 
 pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
@@ -24,16 +24,16 @@ pub(super) async fn run(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
     of_three(seconds, table).await
 }
 
-/// How many creates were sent since there had been `before`; each may call glance-svc once, or share a call.
+/// Number of creates since there had been `before`, at least 1; each may call glance-svc once, or share a call.
 #[expect(clippy::cast_precision_loss, reason = "counts of a minute are far below 2^52")]
 fn offered(outcome: &Outcome, before: usize) -> f64 {
     (outcome.all() - before).max(1) as f64
 }
 
-/// What happens meanwhile, to whom, and how it ends.
+/// A fault, with its name: switches it on or off.
 type Fault<'a> = (&'static str, Box<dyn Fn(bool) -> anyhow::Result<()> + 'a>);
 
-/// The only replica suffers.
+/// Faults of the only replica.
 async fn alone(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
     let mut world = World::start(1).await?;
     let proxy = Proxy::start(world.glance[0].address).await?;
@@ -57,7 +57,7 @@ async fn alone(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One replica of three suffers; the others do not let anybody notice.
+/// Faults of one replica of three, which clients do not notice.
 async fn of_three(seconds: u64, table: &mut Table) -> anyhow::Result<()> {
     let mut world = World::start(3).await?;
     let proxy = Proxy::start(world.glance[2].address).await?;

@@ -1,4 +1,4 @@
-//! Ten times as many requests as can be answered.
+//! Ten times the load that can be served.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::{
     world::World,
 };
 
-/// Requests in flight with which the service does most.
+/// Requests in flight at which throughput peaks.
 const CLIENTS: usize = 64;
 
-/// More memory than this in addition is not flat, bytes.
+/// Maximum growth that counts as flat memory, in bytes.
 const FLAT: u64 = 64 << 20;
 
 /// How long the peak is measured.
@@ -22,7 +22,7 @@ const PEAK: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(is_quick: bool, table: &mut Table) -> anyhow::Result<()> {
     let seconds = if is_quick { 5 } else { 60 };
-    // With the limits of every day all of them have their turn; with narrow ones half of them are refused.
+    // With the usual limits, every request gets its turn; with narrow ones, half of them are refused.
     tenfold(&[], "limits as usual", seconds, is_quick, table).await?;
     let narrow = ["--max-in-flight", "128", "--max-queued", "192", "--max-queue-ms", "300"];
     tenfold(&narrow, "128 let in, 192 wait", seconds, is_quick, table).await
@@ -49,7 +49,7 @@ async fn tenfold(
         sleep(Duration::from_secs(1)).await;
         most = most.max(nova.memory()?);
     }
-    // Those that are answered while the load ends are not of these seconds.
+    // Requests that are answered while the load stops do not count.
     let reached = per_second(load.ledger.count(), Duration::from_secs(seconds));
     let outcome = load.end().await;
     let (share, grown) = (reached / peak, most.saturating_sub(before) >> 20);
@@ -60,7 +60,7 @@ async fn tenfold(
              memory; refused or failed: {:?}",
             outcome.failed
         ),
-        // Speed is measured, and never asserted where it is only to be shown that everything works.
+        // A quick run only shows that everything works; it does not assert speed.
         if is_quick { "memory flat (64 MiB)" } else { "at least 0.8 × the peak, memory flat (64 MiB)" },
         (is_quick || share >= 0.8) && grown << 20 <= FLAT,
     );
@@ -77,7 +77,7 @@ async fn goodput(world: &World, shape: &Shape, duration: Duration) -> anyhow::Re
     Ok(per_second(count, duration))
 }
 
-/// Clients with a connection each.
+/// Clients with one connection each.
 fn connections(
     world: &World,
     count: usize,

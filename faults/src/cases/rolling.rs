@@ -1,4 +1,4 @@
-//! Everything is restarted, one replica after the other, as a rolling update does.
+//! Everything is restarted, one replica after the other, as in a rolling update.
 
 use std::{
     sync::{
@@ -19,10 +19,10 @@ use crate::{
     world::World,
 };
 
-/// How long whoever balances takes to hear that a replica is not ready, at most.
+/// Maximum time until a load balancer notices that a replica is not ready.
 const HEARS: Duration = Duration::from_millis(500);
 
-/// Clients of two replicas, of which requests go to those that are ready: what Kubernetes does with a Service.
+/// Clients whose requests go to ready replicas only, as with a Service of Kubernetes.
 struct Balanced {
     clients: Vec<InstanceServiceClient<Channel>>,
     ready: [AtomicBool; 2],
@@ -47,8 +47,8 @@ pub(super) async fn run(table: &mut Table) -> anyhow::Result<()> {
     let load = Load::start(&shape, &(Arc::clone(&route) as Arc<dyn Route>));
     for index in 0..2 {
         anyhow::ensure!(goes_on(&load, load.ledger.count()).await.is_some(), "there is no load");
-        // Told late, as in a cluster; the replica goes on meanwhile.
-        let told = {
+        // The clients notice late, as in a cluster; the replica keeps serving in the meantime.
+        let notified = {
             let route = Arc::clone(&route);
             tokio::spawn(async move {
                 sleep(HEARS).await;
@@ -56,7 +56,7 @@ pub(super) async fn run(table: &mut Table) -> anyhow::Result<()> {
             })
         };
         tokio::task::block_in_place(|| world.nova[index].restart())?;
-        told.await?;
+        notified.await?;
         while !world.nova[index].is_ready() {
             sleep(Duration::from_millis(20)).await;
         }
@@ -65,7 +65,10 @@ pub(super) async fn run(table: &mut Table) -> anyhow::Result<()> {
         while !world.glance[index].is_ready() {
             sleep(Duration::from_millis(20)).await;
         }
-        anyhow::ensure!(goes_on(&load, load.ledger.count() + 100).await.is_some(), "the load does not go on");
+        anyhow::ensure!(
+            goes_on(&load, load.ledger.count() + 100).await.is_some(),
+            "the load does not continue"
+        );
     }
     let outcome = load.end().await;
     let audit = world.audit(&outcome).await?;

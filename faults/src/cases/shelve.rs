@@ -1,5 +1,5 @@
-//! Instances are put away while nova-api-svc does not hear that their images are registered, or crashes; then some are
-//! deleted, and the others cannot be brought back at once.
+//! Instances are shelved while nova-api-svc does not learn that their images were registered, or crashes; then some are
+//! deleted, and the others cannot be unshelved at once.
 
 use std::{
     future::Future,
@@ -26,17 +26,17 @@ use crate::{
     world::World,
 };
 
-/// Instances that are put away at once.
+/// Number of instances that are shelved at once.
 const INSTANCES: i32 = 24;
 
-/// How long a service that was killed may take to answer again.
+/// How long a killed service may take to answer again.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 type Instances = InstanceServiceClient<Channel>;
 
-/// What was seen.
+/// What was observed.
 #[derive(Debug, Default)]
-struct Seen {
+struct Observed {
     shelved: usize,
     lost: usize,
     restless: usize,
@@ -46,13 +46,13 @@ pub(super) async fn run(rounds: usize, table: &mut Table) -> anyhow::Result<()> 
     let mut world = World::start(1).await?;
     let network = Proxy::start(world.glance[0].address).await?;
     world.add_nova(&network.endpoint(), &["--glance-timeout-ms", "500"])?;
-    let mut seen = Seen::default();
+    let mut observed = Observed::default();
     for number in 0..rounds {
         let weather = if number.is_multiple_of(2) { Weather::Unheard } else { Weather::Fair };
-        round(&mut world, &network, weather, &mut seen).await?;
+        round(&mut world, &network, weather, &mut observed).await?;
     }
     let left = shelved_images(&world).await?;
-    let Seen { shelved, lost, restless } = seen;
+    let Observed { shelved, lost, restless } = observed;
     table.note(
         Case::Shelve,
         format!(
@@ -60,13 +60,18 @@ pub(super) async fn run(rounds: usize, table: &mut Table) -> anyhow::Result<()> 
              left to nobody",
             2 * rounds
         ),
-        "every disk there until its instance is back, no image left to nobody",
+        "every disk kept until its instance is back, no image orphaned",
         shelved > 0 && lost + left + restless == 0,
     );
     Ok(())
 }
 
-async fn round(world: &mut World, network: &Proxy, weather: Weather, seen: &mut Seen) -> anyhow::Result<()> {
+async fn round(
+    world: &mut World,
+    network: &Proxy,
+    weather: Weather,
+    observed: &mut Observed,
+) -> anyhow::Result<()> {
     let instances = running(world).await?;
     network.set(weather);
     put_away(world, &instances).await?;
@@ -79,7 +84,7 @@ async fn round(world: &mut World, network: &Proxy, weather: Weather, seen: &mut 
             Some(task) => has_image(world, &task.snapshot_image_id).await?,
             None => false,
         };
-        // Whatever runs it is done, is not, or has nothing to do any more.
+        // The agent has finished the task, has not, or has nothing left to do.
         match now.task.as_ref().map(proto::nova::v1::InstanceTask::state) {
             Some(TaskState::Shelving) if number % 4 == 0 => delete(&client, &now.id).await?,
             Some(TaskState::Shelving) if is_registered => {
@@ -94,21 +99,21 @@ async fn round(world: &mut World, network: &Proxy, weather: Weather, seen: &mut 
         report(&client, &begun, Outcome::Failed).await?;
     }
     tokio::task::block_in_place(|| world.nova[0].crash())?;
-    seen.restless += usize::from(!world.comes_to_rest().await?);
+    observed.restless += usize::from(!world.comes_to_rest().await?);
     for instance in &shelved {
         let now = get(&client, &instance.id).await?;
         let image_id = now.system_metadata.get("shelved_image_id").cloned().unwrap_or_default();
         let is_there = now.state() == State::ShelvedOffloaded && has_image(world, &image_id).await?;
-        seen.shelved += 1;
-        seen.lost += usize::from(!is_there);
+        observed.shelved += 1;
+        observed.lost += usize::from(!is_there);
         let begun = unshelve(&client, &now.id).await?;
         report(&client, &begun, Outcome::Succeeded).await?;
     }
-    seen.restless += usize::from(!world.comes_to_rest().await?);
+    observed.restless += usize::from(!world.comes_to_rest().await?);
     Ok(())
 }
 
-/// New instances that run.
+/// New instances that are running.
 async fn running(world: &World) -> anyhow::Result<Vec<Instance>> {
     let client = world.clients()?.remove(0);
     let request = CreateInstanceRequest {
@@ -141,7 +146,7 @@ async fn running(world: &World) -> anyhow::Result<Vec<Instance>> {
     Ok(running)
 }
 
-/// Has all of them put away at once, and kills the service meanwhile.
+/// Shelves all of them at once, and kills the service in the meantime.
 async fn put_away(world: &mut World, instances: &[Instance]) -> anyhow::Result<()> {
     let (client, before) = (world.clients()?.remove(0), shelved_images(world).await?);
     let mut asking = JoinSet::new();
@@ -161,7 +166,7 @@ async fn put_away(world: &mut World, instances: &[Instance]) -> anyhow::Result<(
     Ok(())
 }
 
-/// Asks again, as long as the service is not there.
+/// Retries for as long as the service is down.
 async fn insist<T, F>(call: impl Fn() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = Result<Response<T>, Status>>,
@@ -201,11 +206,11 @@ async fn unshelve(client: &Instances, id: &str) -> anyhow::Result<Instance> {
 }
 
 /// Reports how the task of an instance ended.
-async fn report(client: &Instances, seen: &Instance, result: Outcome) -> anyhow::Result<Instance> {
+async fn report(client: &Instances, observed: &Instance, result: Outcome) -> anyhow::Result<Instance> {
     let request = ReportInstanceStateRequest {
-        id: seen.id.clone(),
-        seen_state: seen.state,
-        seen_task_state: seen.task.as_ref().map_or(0, |task| task.state),
+        id: observed.id.clone(),
+        seen_state: observed.state,
+        seen_task_state: observed.task.as_ref().map_or(0, |task| task.state),
         result: result.into(),
         request_id: Id::random().to_string(),
         ..ReportInstanceStateRequest::default()
@@ -240,7 +245,7 @@ async fn has_image(world: &World, id: &str) -> anyhow::Result<bool> {
     }
 }
 
-/// How many images there are that instances were put away in.
+/// Number of images of shelved instances.
 async fn shelved_images(world: &World) -> anyhow::Result<usize> {
     let mut images = ImageServiceClient::connect(world.glance[0].service.endpoint()).await?;
     let mut request = ListImagesRequest { page_size: 1000, ..ListImagesRequest::default() };

@@ -1,4 +1,4 @@
-//! Calls that a fuzzer makes up: mostly close to what a client would send.
+//! Generated calls: mostly close to what a client would send.
 
 use std::{fmt::Write as _, sync::LazyLock};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::document::Document;
 
-/// The type of data.
+/// The media type of image data.
 const OCTETS: &str = "application/octet-stream";
 
 /// The calls of the API.
@@ -28,7 +28,7 @@ pub(crate) struct Call<'a> {
     body: Content<'a>,
 }
 
-/// What is called.
+/// The method and path.
 #[derive(Debug, Arbitrary)]
 pub(crate) enum Target<'a> {
     /// A call of the API, by its number.
@@ -37,7 +37,7 @@ pub(crate) enum Target<'a> {
     Any(&'a str, &'a str),
 }
 
-/// What stands in a path.
+/// A segment of a path.
 #[derive(Debug, Arbitrary)]
 enum Parameter<'a> {
     /// The image of this input.
@@ -56,7 +56,7 @@ enum Query<'a> {
 /// A name.
 #[derive(Debug, Arbitrary)]
 enum Name<'a> {
-    /// One that has a meaning, by its number.
+    /// A meaningful one, by its number.
     Known(u8),
     /// Any.
     Other(&'a str),
@@ -65,7 +65,7 @@ enum Name<'a> {
 /// A text.
 #[derive(Debug, Arbitrary)]
 enum Text<'a> {
-    /// One that has a meaning, by its number.
+    /// A meaningful one, by its number.
     Word(u8),
     /// Any.
     Other(&'a str),
@@ -85,11 +85,11 @@ enum Json<'a> {
     Object(Vec<(Text<'a>, bool)>),
 }
 
-/// A body, as it fits the call.
+/// A body that suits the call.
 #[derive(Debug, Arbitrary)]
 struct Content<'a> {
     fields: Vec<Field<'a>>,
-    /// What is sent in its place.
+    /// What is sent instead.
     other: Option<Other<'a>>,
 }
 
@@ -117,7 +117,7 @@ impl Target<'_> {
 }
 
 impl Call<'_> {
-    /// The request; none where HTTP has no words for it.
+    /// The request; `None` if it cannot be expressed in HTTP.
     pub(crate) fn request(&self, image: &str) -> Option<Request<Body>> {
         let (method, mut path) = match (&self.target, self.target.known()) {
             (_, Some((method, path))) => (method, self.filled(path, image)),
@@ -211,7 +211,7 @@ impl Json<'_> {
 }
 
 impl Content<'_> {
-    /// The body, and the type that it has unless a header says otherwise.
+    /// The body, and its media type unless a header says otherwise.
     fn render(&self, call: Option<(Method, &str)>) -> (&'static str, Vec<u8>) {
         match &self.other {
             Some(Other::Bytes(bytes)) => return (OCTETS, bytes.to_vec()),

@@ -1,4 +1,4 @@
-//! What the description of the API says, and which words are in it.
+//! The OpenAPI document, and the words in it.
 
 use std::sync::LazyLock;
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 
 static DOCUMENT: LazyLock<Document> = LazyLock::new(Document::read);
 
-/// The description of the API.
+/// The OpenAPI document.
 pub(crate) struct Document {
     document: Value,
-    /// Names of parameters in queries.
+    /// Names of query parameters.
     pub(crate) filters: Vec<String>,
-    /// Names of headers of requests.
+    /// Names of request headers.
     pub(crate) headers: Vec<String>,
     /// Names of base attributes.
     pub(crate) attributes: Vec<String>,
-    /// Every value that is one of few.
+    /// Values of enumerations.
     pub(crate) words: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Document {
         Self { filters, headers, attributes, words, document }
     }
 
-    /// The statuses that a call is said to answer with.
+    /// The documented statuses of a call.
     pub(crate) fn statuses(&self, method: &Method, path: &str) -> impl Iterator<Item = &String> {
         let responses = &self.document["paths"][path][method.as_str().to_lowercase()]["responses"];
         responses.as_object().into_iter().flat_map(|responses| responses.keys())

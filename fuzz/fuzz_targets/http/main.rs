@@ -1,5 +1,5 @@
-//! The whole HTTP edge on a database of its own, in this process: no request of whatever kind makes it fail, and
-//! every answer is one that the description of the API tells of.
+//! The whole HTTP edge on a database of its own, in this process: no request makes it fail, and every answer is documented in
+//! the OpenAPI document.
 #![no_main]
 
 use std::cell::RefCell;
@@ -16,10 +16,10 @@ mod call;
 mod document;
 mod world;
 
-/// After how many inputs a world is left, so that its lists stay short.
+/// After how many inputs to start a new world, so that lists stay short.
 const INPUTS: usize = 500;
 
-/// Most calls of an input.
+/// Maximum number of calls per input.
 const CALLS: usize = 8;
 
 thread_local! {
@@ -52,7 +52,7 @@ fn check(target: &Target, asked: &HeaderMap, answer: &Answer) {
     }
     if let Some((method, path)) = target.known() {
         let is_described = Document::get().statuses(&method, path).any(|known| known == status.as_str());
-        assert!(is_described, "{method} {path} does not tell of {answer:?}");
+        assert!(is_described, "{method} {path} does not document {answer:?}");
     }
     if content_type == b"application/json" {
         let json: Value = serde_json::from_slice(body).expect("JSON is JSON");

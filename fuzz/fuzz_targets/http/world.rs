@@ -1,4 +1,4 @@
-//! The service as it answers in this process.
+//! The service, running in this process.
 
 use axum::{
     Router,
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
-/// Most bytes of data, few enough to be exceeded.
+/// Maximum size of image data, in bytes: small enough to be exceeded.
 const SIZE_CAP: u64 = 4096;
 
 /// A service on an empty database.
@@ -28,7 +28,7 @@ pub(crate) struct World {
     _folder: TempDir,
 }
 
-/// The whole of an answer.
+/// A whole answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -39,7 +39,7 @@ pub(crate) struct Answer {
 impl World {
     pub(crate) fn start() -> Self {
         let runtime = Runtime::new().expect("a runtime can be made");
-        // In memory where there is such a folder: what is kept here is written for nobody.
+        // In memory, if there is such a folder: nothing here needs to last.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let folder = folder.expect("a temporary folder can be made");
         let router = runtime.block_on(serve(&folder));
@@ -55,7 +55,7 @@ impl World {
         })
     }
 
-    /// Registers an image; with `data`, it is ACTIVE. Gives its id.
+    /// Registers an image; with `data`, it is ACTIVE. Returns its id.
     pub(crate) fn image(&self, data: Option<&[u8]>) -> String {
         let image = json!({"name": "a", "disk_format": "raw", "container_format": "bare", "owner": "demo"});
         let created = self.send(request(Method::POST, "/v2/images", image.to_string()));

@@ -1,4 +1,4 @@
-//! Calls that callers make.
+//! Calls by callers.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,24 +16,24 @@ use proto::{
 };
 use tonic::{Request, Status, transport::Channel};
 
-/// Request ids that there are; others send none.
+/// The request ids in use; other calls send none.
 const REQUEST_IDS: u8 = 4;
 
 /// What one caller does.
 #[derive(Debug, Clone, Copy, Arbitrary)]
 pub(crate) struct Call {
     pub(crate) action: Action,
-    /// Which of the instances it is about.
+    /// Which instance it is about.
     pub(crate) second_instance: bool,
     /// Which replica it calls.
     pub(crate) second_replica: bool,
-    /// Which of two messages it sends.
+    /// Which of two variants of the message it sends.
     pub(crate) variant: bool,
     request: u8,
     patience: u8,
 }
 
-/// What is asked for.
+/// The kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Arbitrary)]
 pub(crate) enum Action {
     Create,
@@ -47,12 +47,12 @@ pub(crate) enum Action {
     Edit,
     Shelve,
     Unshelve,
-    Report(Said),
-    /// The image changes, of which all are made.
+    Report(Report),
+    /// An update of the image that all instances are made from.
     ChangeImage,
 }
 
-/// What is read.
+/// The kind of read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Arbitrary)]
 pub(crate) enum Reading {
     Instance,
@@ -61,9 +61,9 @@ pub(crate) enum Reading {
     Comparison,
 }
 
-/// What is said of an instance.
+/// What is reported of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Arbitrary)]
-pub(crate) enum Said {
+pub(crate) enum Report {
     Done,
     Failed,
     Active,
@@ -75,13 +75,13 @@ pub(crate) enum Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
     Endless,
-    /// It hangs up.
+    /// By dropping the call.
     Leaves(Duration),
-    /// It says so before.
+    /// By a deadline.
     Deadline(Duration),
 }
 
-/// An answer, as far as it is looked at.
+/// The part of an answer that is checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// Ids and revisions of instances.
@@ -90,27 +90,27 @@ pub(crate) struct Answer {
     pub(crate) image_id: String,
 }
 
-/// What a call is made with.
+/// The context of a call.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) nova: Channel,
     pub(crate) glance: Channel,
     pub(crate) project: String,
     pub(crate) image_id: String,
-    /// The instance before the round.
+    /// The instance as of before the round.
     pub(crate) instance: Instance,
     /// A value that no other call has.
     pub(crate) number: usize,
 }
 
 impl Call {
-    /// The request id; empty for none.
+    /// The request id, or empty.
     pub(crate) fn request_id(&self) -> String {
         let number = self.request % (2 * REQUEST_IDS);
         if number < REQUEST_IDS { format!("r{number}") } else { String::new() }
     }
 
-    /// Most callers wait.
+    /// Most callers are patient.
     pub(crate) fn patience(&self) -> Patience {
         match self.patience {
             ..192 => Patience::Endless,
@@ -119,7 +119,7 @@ impl Call {
         }
     }
 
-    /// What tells the message from others: those with a request id are equal if this is.
+    /// Distinguishes messages: those with a request id are equal if this is.
     pub(crate) fn value(&self, context: &Context) -> String {
         match &*self.request_id() {
             "" => format!("n{}", context.number),
@@ -127,7 +127,7 @@ impl Call {
         }
     }
 
-    /// Makes the call; gives what it said, and the answer.
+    /// Makes the call; returns what distinguishes its message, and the answer.
     pub(crate) async fn send(self, context: Context) -> (String, Result<Answer, Status>) {
         let (id, request_id) = (context.instance.id.clone(), self.request_id());
         let mut nova = InstanceServiceClient::new(context.nova.clone());
@@ -223,15 +223,15 @@ impl Call {
         }
     }
 
-    /// A report about the instance as it was before the round.
-    fn report(&self, context: &Context, said: Said) -> ReportInstanceStateRequest {
+    /// A report about the instance as of before the round.
+    fn report(&self, context: &Context, said: Report) -> ReportInstanceStateRequest {
         let seen = &context.instance;
         let (state, outcome) = match said {
-            Said::Done => (State::Unspecified, Outcome::Succeeded),
-            Said::Failed => (State::Unspecified, Outcome::Failed),
-            Said::Active => (State::Active, Outcome::Unspecified),
-            Said::Stopped => (State::Stopped, Outcome::Unspecified),
-            Said::Error => (State::Error, Outcome::Unspecified),
+            Report::Done => (State::Unspecified, Outcome::Succeeded),
+            Report::Failed => (State::Unspecified, Outcome::Failed),
+            Report::Active => (State::Active, Outcome::Unspecified),
+            Report::Stopped => (State::Stopped, Outcome::Unspecified),
+            Report::Error => (State::Error, Outcome::Unspecified),
         };
         ReportInstanceStateRequest {
             id: seen.id.clone(),
@@ -245,7 +245,7 @@ impl Call {
         }
     }
 
-    /// The request as it is sent, and what it says.
+    /// The request, and what distinguishes its message.
     fn request<T: std::fmt::Debug>(&self, message: T, token: &str) -> (String, Request<T>) {
         let said = format!("{message:?}");
         let mut request = Request::new(message);

@@ -1,4 +1,4 @@
-//! What holds whatever callers do.
+//! The invariants, whatever callers do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +18,10 @@ use crate::{
     world::QUOTA,
 };
 
-/// Every reason there is.
+/// All documented reasons.
 const ERRORS: &str = include_str!("../../../docs/errors.md");
 
-/// How often an instance is read until nothing changes it any more.
+/// How many times to read an instance until it no longer changes.
 const TRIES: usize = 100;
 
 /// Checks an input after all of its calls.
@@ -38,7 +38,7 @@ pub(crate) async fn everything(play: &Play<'_>) {
     quota(play).await;
 }
 
-/// A call failed only for what it asked, or because its caller left.
+/// A call fails only because of its own request, or because its caller left.
 fn outcome(made: &Made) {
     let Some((_, Err(status))) = &made.done else { return };
     let has_left = made.call.patience() != Patience::Endless;
@@ -51,7 +51,7 @@ fn outcome(made: &Made) {
         _ => {}
     }
     let reason = reason(status);
-    assert!(ERRORS.contains(&format!("`{reason}`")), "nobody knows of {reason}: {made:?}");
+    assert!(ERRORS.contains(&format!("`{reason}`")), "{reason} is not documented: {made:?}");
     assert_ne!(reason, "CONTENDED", "{made:?}");
     if status.code() == Code::Unavailable {
         assert!(reason == "OPERATION_BEGUN" || has_left, "{made:?}");
@@ -62,7 +62,7 @@ fn reason(status: &Status) -> String {
     status.get_details_error_info().unwrap_or_else(|| panic!("no reason: {status:?}")).reason
 }
 
-/// An instance is what its history says, once nothing is under way; gives the history.
+/// An instance is what its history says, once nothing is in progress; returns the history.
 async fn settled(play: &Play<'_>, id: &str) -> Vec<InstanceHistoryEntry> {
     for _ in 0..TRIES {
         let (before, history) = (play.instance(id).await, play.history(id).await);
@@ -95,7 +95,7 @@ fn replay(id: &str, instance: Option<&Instance>, history: &[InstanceHistoryEntry
     assert_eq!(entries, instance.system_metadata.clone().into_iter().collect(), "{id}: {history:?}");
 }
 
-/// What was acknowledged is there.
+/// Everything that was acknowledged is there.
 async fn acknowledged(play: &Play<'_>, made: &Made, histories: &BTreeMap<String, Vec<InstanceHistoryEntry>>) {
     let Some((_, Ok(answer))) = &made.done else { return };
     for (id, revision) in &answer.instances {
@@ -132,7 +132,7 @@ async fn acknowledged(play: &Play<'_>, made: &Made, histories: &BTreeMap<String,
     }
 }
 
-/// Where a request id belongs: to the creates of the project, or to an instance.
+/// The scope of a request id: the creates of the project, or an instance.
 fn place(made: &Made) -> Option<(Option<&str>, String)> {
     let id = made.call.request_id();
     let place = match made.call.action {
@@ -143,7 +143,7 @@ fn place(made: &Made) -> Option<(Option<&str>, String)> {
     (!id.is_empty()).then_some((place, id))
 }
 
-/// An id belongs to one request, which is done once, and answered with that.
+/// A request id belongs to one request, which is carried out once and always gets the same answer.
 fn requests(play: &Play<'_>, histories: &BTreeMap<String, Vec<InstanceHistoryEntry>>) {
     let mut requests: BTreeMap<_, Vec<&Made>> = BTreeMap::new();
     for made in &play.made {
@@ -171,7 +171,7 @@ fn answer(made: &Made) -> Option<(&String, &Answer)> {
     done.as_ref().ok().map(|answer| (said, answer))
 }
 
-/// A request that comes again after it was acknowledged is answered with what it did.
+/// A retry of an acknowledged request gets the same answer.
 fn repeated(made: &Made, calls: &[&Made]) {
     let Some((said, Err(status))) = &made.done else { return };
     let is_earlier =
@@ -184,7 +184,7 @@ fn repeated(made: &Made, calls: &[&Made]) {
     assert!(is_left || expected.contains(&&*reason(status)), "{before:?}, then {made:?}");
 }
 
-/// The project has what it may have.
+/// The project is within its quota.
 async fn quota(play: &Play<'_>) {
     let mut request = Request::new(ListInstancesRequest { page_size: 1000, ..Default::default() });
     let token = format!("u:{}:reader", play.project).parse().expect("a token is ASCII");
@@ -196,7 +196,7 @@ async fn quota(play: &Play<'_>) {
     assert!(Some(count) <= QUOTA.instances && Some(cores) <= QUOTA.cores, "{count} with {cores} cores");
 }
 
-/// Of an instance that is resized, those of the larger flavor.
+/// The cores of an instance; while it is being resized, those of the larger flavor.
 fn cores(instance: &Instance) -> i64 {
     let vcpus = |flavor: Option<&Flavor>| flavor.map_or(0, |flavor| i64::from(flavor.vcpus));
     let target = instance.task.as_ref().and_then(|task| task.flavor.as_ref());

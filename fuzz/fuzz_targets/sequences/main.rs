@@ -1,6 +1,6 @@
-//! Both services in this process, each on databases of its own, and callers who do what they like with a few instances, many
-//! at once, with few request ids, some leaving before they are answered: nobody is told of a failure that is not his own, a
-//! request id belongs to one request, and what was acknowledged is there.
+//! Both services in this process, on databases of their own, with concurrent callers that do anything with a few instances and
+//! a few request ids, some of them leaving before they are answered. No call fails because of another caller, a request id
+//! belongs to one request, and everything that was acknowledged is there.
 #![no_main]
 
 use std::cell::RefCell;
@@ -16,19 +16,19 @@ mod check;
 mod play;
 mod world;
 
-/// After how many inputs a world is left, so that its lists stay short.
+/// After how many inputs to start a new world, so that lists stay short.
 const INPUTS: usize = 500;
 
-/// Rounds of an input: the calls of a round are made at once, and the next one begins when they are answered.
+/// Maximum number of rounds per input: the calls of a round are concurrent, and the next round begins when they have ended.
 const ROUNDS: usize = 4;
 
-/// Most calls of a round.
+/// Maximum number of calls per round.
 const CALLS: usize = 8;
 
-/// What callers do.
+/// The calls of an input.
 #[derive(Debug, Arbitrary)]
 struct Input {
-    /// Whether something runs the instances, and reports.
+    /// Whether an agent runs the instances, and reports.
     has_agent: bool,
     rounds: [[Option<Call>; CALLS]; ROUNDS],
 }

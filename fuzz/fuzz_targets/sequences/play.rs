@@ -1,4 +1,4 @@
-//! A few instances of a project that nobody else uses, and what is done with them.
+//! A few instances of a project of their own, and what is done with them.
 
 use proto::nova::v1::{
     CompareInstanceResponse, CreateInstanceRequest, CreateInstanceResponse, GetInstanceHistoryRequest,
@@ -14,14 +14,14 @@ use crate::{
     world::World,
 };
 
-/// What one input does.
+/// The run of one input.
 pub(crate) struct Play<'a> {
     pub(crate) world: &'a World,
     pub(crate) has_agent: bool,
     pub(crate) project: String,
     /// The ids of the instances that calls are about.
     pub(crate) ids: [String; 2],
-    /// What was done, in no order within a round.
+    /// The calls that were made, in no particular order within a round.
     pub(crate) made: Vec<Made>,
     rounds: usize,
 }
@@ -33,14 +33,14 @@ pub(crate) struct Made {
     pub(crate) round: usize,
     /// The instance that it is about.
     pub(crate) id: String,
-    /// What the message tells from others.
+    /// The value that distinguishes its message.
     pub(crate) value: String,
-    /// What it said, and what was answered; none if the caller has left.
+    /// What distinguishes its message, and the answer; `None` if the caller has left.
     pub(crate) done: Option<(String, Result<Answer, Status>)>,
 }
 
 impl<'a> Play<'a> {
-    /// Creates two instances that run.
+    /// Creates two running instances.
     pub(crate) async fn begin(world: &'a World, has_agent: bool, number: usize) -> Self {
         let project = format!("project{number}");
         let mut nova = InstanceServiceClient::new(world.nova(has_agent)[0].clone());
@@ -70,7 +70,7 @@ impl<'a> Play<'a> {
         Self { world, has_agent, project, ids, made: Vec::new(), rounds: 0 }
     }
 
-    /// Makes calls at once, and waits for all of them.
+    /// Makes concurrent calls, and waits for all of them.
     pub(crate) async fn round(&mut self, calls: impl Iterator<Item = Call>) {
         let mut instances = Vec::new();
         for id in &self.ids {
@@ -101,7 +101,7 @@ impl<'a> Play<'a> {
         self.world.nova(self.has_agent)[usize::from(second)].clone()
     }
 
-    /// An instance, as an operator sees it; none if it is gone.
+    /// An instance as an operator sees it; `None` if it has been deleted.
     pub(crate) async fn instance(&self, id: &str) -> Option<Instance> {
         let mut nova = InstanceServiceClient::new(self.nova(false));
         match nova.get_instance(GetInstanceRequest { id: id.to_owned() }).await {

@@ -1,4 +1,4 @@
-//! The services as they answer in this process.
+//! The services, running in this process.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -15,9 +15,7 @@ use glance_svc::{
     images::{ImageLimits, Images},
     store::CACHE_BYTES,
 };
-use nova_api_svc::{
-    compute::ComputeApi, grpc, instance::Compute, quota::Quota, store::Store,
-};
+use nova_api_svc::{compute::ComputeApi, grpc, instance::Compute, quota::Quota, store::Store};
 use peers::glance::Glance;
 use proto::glance::v1::{
     CreateImageRequest, Image, UploadImageDataRequest, image::Visibility,
@@ -27,10 +25,10 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tonic::transport::Channel;
 
-/// What a project may have, few enough to be exceeded.
+/// The quota of a project, small enough to be exceeded.
 pub(crate) const QUOTA: Quota = Quota { instances: Some(6), cores: Some(12), ram_mb: None };
 
-/// How long glance-svc may take; it is here, and should not need it.
+/// Timeout of glance-svc, which is in this process and should never reach it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Both services on empty databases.
@@ -38,11 +36,11 @@ pub(crate) struct World {
     runtime: Arc<Runtime>,
     /// glance-svc.
     pub(crate) glance: Channel,
-    /// An image that is ACTIVE, for everybody.
+    /// A public image that is ACTIVE.
     pub(crate) image: String,
-    /// Two replicas of nova-api-svc whose instances an agent runs.
+    /// Two replicas of nova-api-svc with `--compute agent`.
     with_agent: [Channel; 2],
-    /// Two replicas whose instances nobody runs.
+    /// Two replicas with `--compute none`.
     alone: [Channel; 2],
     _folder: TempDir,
 }
@@ -50,7 +48,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn start() -> Self {
         let runtime = Arc::new(Runtime::new().expect("a runtime can be made"));
-        // In memory where there is such a folder: what is kept here is written for nobody.
+        // In memory, if there is such a folder: nothing here needs to last.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let folder = folder.expect("a temporary folder can be made");
         let (glance, image, with_agent, alone) = runtime.block_on(async {
@@ -80,7 +78,7 @@ async fn open(folder: &TempDir, name: &str, migrations: &'static chassis::db::Mi
     db
 }
 
-/// Serves as long as the runtime runs; gives a client, and where it is served.
+/// Serves for as long as the runtime exists; returns a client and the endpoint.
 async fn served(service: Service) -> (Channel, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("a listener has an address"));
@@ -120,7 +118,7 @@ async fn serve_nova(folder: &TempDir, name: &str, glance: &str, compute: Compute
     replicas.try_into().expect("there are two")
 }
 
-/// Registers an image and uploads its data; gives its id.
+/// Registers an image, uploads its data, and returns its id.
 async fn image(glance: &Channel) -> String {
     let mut glance = ImageServiceClient::new(glance.clone());
     let image = Image {

@@ -97,7 +97,7 @@ async fn what_callers_may_do_with_an_image_that_nobody_owns(db: TestDb) {
     for visibility in ["private", "shared"] {
         let mut id = active(&world, visibility).await;
         for who in CALLERS {
-            // Glance: what nobody owns is shared with everybody, and private is private.
+            // Glance: a shared image without an owner is visible to everybody, a private one is not.
             let level = match who {
                 Who::ADMIN | Who::NOBODY => Level::Changes,
                 _ if visibility == "private" => Level::Nothing,

@@ -46,7 +46,7 @@ async fn an_answer_says_what_it_did_not_come_to(db: TestDb) {
         images.push(glance.create(large(format!("image {number}"))).await.unwrap());
     }
     let mut ids: Vec<_> = images.iter().map(|image| image.id.clone()).collect();
-    // Nobody waits for what is not there.
+    // Missing images delay nothing.
     ids.insert(0, "00000000-0000-4000-8000-000000000000".to_owned());
     let (mut found, mut sizes) = (Vec::new(), Vec::new());
     while !ids.is_empty() {

@@ -1,4 +1,4 @@
-//! The data of images, over both edges.
+//! Image data, over both edges.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -31,7 +31,7 @@ const MIB: usize = 1024 * 1024;
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// That many bytes, which do not repeat where parts and chunks begin.
+/// This many bytes, without repetition at the boundaries of parts and chunks.
 fn bytes(count: usize) -> Bytes {
     (0..count).map(|index| u8::try_from(index % 251).unwrap()).collect()
 }
@@ -52,7 +52,7 @@ fn sha512(data: &[u8]) -> String {
     hexadecimal(&Sha512::digest(data))
 }
 
-/// A body of pieces whose length is not told.
+/// A body of chunks, without a length.
 fn chunked(data: &Bytes, piece: usize) -> Body {
     let pieces: Vec<_> =
         data.chunks(piece).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece))).collect();
@@ -96,12 +96,12 @@ async fn becomes(world: &World, id: &str, expected: Status) {
     soon(expected.as_str_name(), async || (status(world, id).await == expected).then_some(())).await;
 }
 
-/// Waits until nothing lies in the data store, whose files go a moment after the database knows.
+/// Waits until the data store is empty; files are removed a moment after the database has recorded it.
 async fn is_empty(world: &World) {
     soon("no data are left", async || world.data().is_empty().then_some(())).await;
 }
 
-/// Checks that the image waits for its data, of which nothing is left.
+/// Checks that the image is QUEUED again, and that none of its data is left.
 async fn is_queued_again(world: &World, id: &str) {
     becomes(world, id, Status::Queued).await;
     let image = world.get(id).await.unwrap();
@@ -133,19 +133,19 @@ impl Slow {
         self.bytes.send(Ok(Bytes::from_static(bytes.as_bytes()))).await.unwrap();
     }
 
-    /// The answer, before the data end.
+    /// The answer, before the data ends.
     async fn answered(self) -> Answer {
         timeout(PATIENCE, self.answer).await.expect("an answer in time").unwrap()
     }
 
-    /// Ends the data; gives the answer.
+    /// Ends the data, and returns the answer.
     async fn end(self) -> Answer {
         drop(self.bytes);
         timeout(PATIENCE, self.answer).await.expect("an answer in time").unwrap()
     }
 }
 
-/// As [`Slow`], over gRPC.
+/// Like [`Slow`], over gRPC.
 struct SlowGrpc {
     messages: mpsc::Sender<UploadImageDataRequest>,
     answer: JoinHandle<Result<Image, tonic::Status>>,

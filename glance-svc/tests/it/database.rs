@@ -53,7 +53,7 @@ async fn knows_no_health_of_other_services(db: TestDb) {
     assert_error(&refused, Code::NotFound, "NOT_FOUND");
 }
 
-/// Runs a statement beside the server.
+/// Runs a statement directly on the database.
 pub(crate) async fn execute(db: &Db, statement: &'static str) {
     match db.pools().unwrap() {
         Pools::Sqlite { writer, .. } => drop(sqlx::query(statement).execute(writer).await.unwrap()),
@@ -61,7 +61,7 @@ pub(crate) async fn execute(db: &Db, statement: &'static str) {
     }
 }
 
-/// Sends an update with a deadline to a server whose table nobody can write.
+/// Sends an update with a deadline to a server whose table is locked.
 async fn update_while_locked(glance: &Glance, id: &str) -> Status {
     let http = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
     let origin = format!("http://{}", glance.address).parse().unwrap();
@@ -90,7 +90,7 @@ async fn a_lock_is_not_waited_for_beyond_the_deadline(db: TestDb) {
         }
     };
     assert_error(&refused, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
-    // What was given up is not done later, and hinders nobody.
+    // An abandoned update is not made later, and blocks nobody.
     let next = glance.set(&image.id, &[("next", "")]).await.unwrap();
     assert_eq!((next.revision, next.properties.len()), (2, 1));
 }

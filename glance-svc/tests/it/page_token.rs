@@ -73,7 +73,7 @@ async fn refuses_forged_tokens(db: TestDb) {
         let request = ListImagesRequest { page_token: forged, ..by("create_time") };
         match glance.list(request).await {
             Ok(page) => panic!("{after} gives {page:?}"),
-            Err(refused) => assert_violation(&refused, "page_token", "is no page token"),
+            Err(refused) => assert_violation(&refused, "page_token", "is not a page token"),
         }
     }
 }

@@ -149,7 +149,7 @@ pub(crate) async fn serve(url: &str, quota: i64) -> SocketAddr {
     address
 }
 
-/// As [`serve`], with the data of images in `folder`; also gives the use cases behind the edges.
+/// Like [`serve`], with the image data in `folder`; also gives the use cases behind the edges.
 pub(crate) async fn serve_with(url: &str, settings: &Settings, folder: &Path) -> (SocketAddr, Images) {
     let db = testing::open(url, &MIGRATIONS).await;
     let data = DataStore::open(&DataUrl::Folder(folder.to_owned())).unwrap();
@@ -187,7 +187,7 @@ pub(crate) fn mask_of(paths: &[&str]) -> Option<FieldMask> {
     (!paths.is_empty()).then_some(FieldMask { paths })
 }
 
-/// Checks what every error carries and that it is this one; gives its metadata.
+/// Checks what every error carries and that it is this one; returns its metadata.
 #[track_caller]
 pub(crate) fn assert_error(status: &Status, code: Code, reason: &str) -> HashMap<String, String> {
     testing::assert_error(status, "glance", code, reason).0

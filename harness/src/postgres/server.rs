@@ -20,7 +20,7 @@ use crate::{
 /// Where Debian keeps the server programs, a directory per major version.
 const DEBIAN_VERSIONS: &str = "/usr/lib/postgresql";
 
-/// No socket file, since its path may be too long.
+/// No Unix socket, since its path may be too long.
 const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300";
 
 /// The server programs, bound to one data directory.
@@ -53,7 +53,7 @@ impl Server {
         Ok(())
     }
 
-    /// Writes a file of the cluster that nobody else may read: PostgreSQL demands it of its key.
+    /// Writes a file that only its owner may read, as PostgreSQL requires of its key.
     pub(super) fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let file = self.data().join(name);
         fs::write(&file, "")?;
@@ -99,9 +99,9 @@ impl Server {
         let program = self.programs.join(program);
         let mut command =
             self.account.map_or_else(|| Command::new(&program), |nobody| nobody.command(&program));
-        // Another account may not enter the directory that this process is in.
+        // The other account may not be allowed to enter the current directory.
         command.current_dir(self.directory.path());
-        // The log is read for one of its sentences, and a C library may lack every other locale.
+        // Messages in the log are compared, and other locales may be missing.
         command.env("LC_ALL", "C.UTF-8").arg("-D").arg(self.data());
         command
     }
@@ -115,7 +115,7 @@ impl Server {
     }
 }
 
-/// The directory of `initdb` and `pg_ctl`: the search path's, or else the newest that Debian installed.
+/// The directory of `initdb` and `pg_ctl`: from the search path, or else Debian's newest version.
 pub(super) fn server_programs() -> anyhow::Result<PathBuf> {
     if let Some(directory) = program::find("pg_ctl").as_deref().and_then(Path::parent)
         && has_server(directory)

@@ -1,4 +1,4 @@
-//! A throwaway cluster's life.
+//! The life of a throwaway cluster.
 
 use std::net::TcpStream;
 

@@ -1,6 +1,6 @@
-//! Who may see and change an instance, and who flavors: the defaults of Nova's policy (current release).
+//! Who may see and change instances and flavors: the defaults of Nova's policy (current release).
 //!
-//! | role | of its own project | of others |
+//! | role | instances of its own project | of others |
 //! |---|---|---|
 //! | reader | reads | nothing |
 //! | member, manager | reads and changes | nothing |
@@ -12,13 +12,13 @@ use chassis::caller::Caller;
 use super::Instance;
 use crate::error::Error;
 
-/// Which instances somebody sees, and with which of them it may do what it wants. Nobody but this file makes one, and
-/// everything the store reads of instances, their history and their requests asks for one.
+/// Which instances a caller sees, and on which of them it may do what it wants to do. Only this file makes scopes, and
+/// whatever reads instances, their history or their requests from the store needs one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     seen: Reach,
     allowed: Option<Reach>,
-    /// What is wanted, and who may.
+    /// What the caller wants to do, and what that needs.
     action: &'static str,
     needs: &'static str,
 }
@@ -31,13 +31,13 @@ enum Reach {
 }
 
 impl Scope {
-    /// What a caller reads one by one: what its project owns; all, for an operator and for what runs the instances.
+    /// Instances that a caller may read one by one: those of its project; for operators and services, all.
     pub fn read(caller: &Caller) -> Result<Self, Error> {
         let seen = seen(caller, "read instances")?;
         Ok(Self { allowed: Some(seen.clone()), seen, action: "read", needs: READER })
     }
 
-    /// What a caller changes: what its project owns, if it is a member; all, for an operator.
+    /// Instances that a caller may change: those of its project, if it is a member; for operators, all.
     pub fn change(caller: &Caller) -> Result<Self, Error> {
         let seen = seen(caller, "change instances")?;
         let allowed = match caller.project() {
@@ -48,15 +48,15 @@ impl Scope {
         Ok(Self { seen, allowed, action: "change", needs: OWNER })
     }
 
-    /// What a caller reports on: all, for what runs the instances and for an operator; nothing, for others.
+    /// Instances whose state a caller may report: for operators and services, all; for others, none.
     pub fn report(caller: &Caller) -> Result<Self, Error> {
         let seen = seen(caller, "report instances")?;
         let allowed = sees_all(caller).then_some(Reach::All);
         Ok(Self { seen, allowed, action: "report the state of", needs: SERVICE })
     }
 
-    /// What a list shows: what the caller's project owns. Whoever sees all is shown all if it asks for
-    /// `all_projects` or names a project, or has none itself (Nova, `all_tenants`).
+    /// Instances that a list shows: those of the caller's project. A caller who sees all gets all if it sets `all_projects`,
+    /// filters by project, or has no project itself (Nova, `all_tenants`).
     pub fn list(caller: &Caller, all_projects: bool, names_project: bool) -> Result<Self, Error> {
         let seen = seen(caller, "list instances")?;
         if all_projects && seen != Reach::All {
@@ -70,7 +70,7 @@ impl Scope {
         Ok(Self { allowed: Some(seen.clone()), seen, action: "list", needs: READER })
     }
 
-    /// What a caller creates, and finds of what it has created: instances of its own project.
+    /// Instances that a caller may create, and find again by request id: those of its own project.
     pub fn create(caller: &Caller) -> Result<Self, Error> {
         let needs = match caller.project() {
             _ if !caller.is_member() => MEMBER,
@@ -83,13 +83,13 @@ impl Scope {
         Err(Error::NotPermitted { action: "create instances".to_owned(), needs })
     }
 
-    /// All instances, for what the service does by itself, on behalf of nobody who is waiting: jobs and sweeps.
+    /// All instances, for the service's own work: jobs and sweeps.
     #[must_use]
     pub const fn internal() -> Self {
         Self { seen: Reach::All, allowed: Some(Reach::All), action: "work on", needs: ADMIN }
     }
 
-    /// The only project whose instances are seen; `None` if all are.
+    /// The only project whose instances are visible; `None` if all are.
     #[must_use]
     pub fn project(&self) -> Option<&str> {
         match &self.seen {
@@ -98,14 +98,14 @@ impl Scope {
         }
     }
 
-    /// That part of it with which the caller may do what it wants; `None` if that is nothing.
+    /// The part of it on which the caller may do what it wants to do; `None` if there is none.
     #[must_use]
     pub fn allowed(&self) -> Option<Self> {
         let seen = self.allowed.clone()?;
         Some(Self { seen, ..self.clone() })
     }
 
-    /// Refuses an instance that the caller sees, but must not do with what it wants.
+    /// Refuses an instance that the caller sees, but on which it must not do what it wants to do.
     pub fn check(&self, instance: &Instance) -> Result<(), Error> {
         let is_allowed = match &self.allowed {
             Some(Reach::All) => true,
@@ -119,19 +119,19 @@ impl Scope {
         Err(Error::NotPermitted { action, needs: self.needs })
     }
 
-    /// What a page token of a list within this scope is bound to: nobody goes on with a list of somebody else.
+    /// What page tokens of lists within this scope are bound to, so that nobody can continue somebody else's list.
     #[must_use]
     pub fn binding(&self) -> String {
         self.project().map_or_else(|| "all projects".to_owned(), |project| format!("project {project}"))
     }
 }
 
-/// Whether `caller` sees the instances of all projects: it is an operator, or runs them.
+/// Whether `caller` sees the instances of all projects: it is an operator or a service.
 fn sees_all(caller: &Caller) -> bool {
     caller.is_admin || caller.has_role(ROLE_OF_SERVICES)
 }
 
-/// What `caller` sees, or why it must not `action` at all.
+/// What `caller` sees, or why it may not `action` at all.
 fn seen(caller: &Caller, action: &str) -> Result<Reach, Error> {
     if sees_all(caller) {
         return Ok(Reach::All);
@@ -144,7 +144,7 @@ fn seen(caller: &Caller, action: &str) -> Result<Reach, Error> {
     Err(Error::NotPermitted { action: action.to_owned(), needs })
 }
 
-/// Whether `caller` may add and delete flavors, which everybody reads.
+/// Whether `caller` may add and delete flavors; everybody may read them.
 pub fn check_flavor_change(caller: &Caller) -> Result<(), Error> {
     if caller.is_admin {
         return Ok(());
@@ -152,10 +152,10 @@ pub fn check_flavor_change(caller: &Caller) -> Result<(), Error> {
     Err(Error::NotPermitted { action: "change flavors".to_owned(), needs: ADMIN })
 }
 
-/// Role of what runs the instances, and of other services (Nova's policy, `service_role`).
+/// The role of services, including whatever runs the instances (Nova's policy, `service_role`).
 const ROLE_OF_SERVICES: &str = "service";
 
-/// What a refused caller would have to be.
+/// What a caller needs for the action that was refused.
 const ADMIN: &str = "the role admin";
 const MEMBER: &str = "the role member";
 const OWNER: &str = "the role member in the project that owns it, or the role admin";

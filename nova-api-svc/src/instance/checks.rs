@@ -1,4 +1,4 @@
-//! What must be true of a request before instances are laid out, in Nova's order.
+//! The checks of a request before instances are provisioned, in Nova's order.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use common::{
 
 use crate::error::{Error, ImageUse};
 
-/// Most items of metadata (Nova, `quota_metadata_items`).
+/// Maximum number of metadata items (Nova, `quota_metadata_items`).
 pub const METADATA_LIMIT: usize = 128;
 
-/// The kernel that means: neither kernel nor ramdisk (Nova, `null_kernel`).
+/// The kernel id that stands for neither kernel nor ramdisk (Nova, `null_kernel`).
 pub const NULL_KERNEL: &str = "nokernel";
 
 /// Bytes of a GiB.
@@ -33,7 +33,7 @@ pub struct Boot {
     pub ramdisk: Option<BootImage>,
 }
 
-/// An image that is booted with another one.
+/// A kernel or ramdisk image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootImage {
     /// Its id.
@@ -60,14 +60,14 @@ fn id(image: Option<&BootImage>) -> String {
 }
 
 impl BootImage {
-    /// The error of its not being there.
+    /// The error if it does not exist.
     #[must_use]
     pub fn missing(&self) -> Error {
         Error::NoSuchImage { usage: self.usage, id: self.id.to_string() }
     }
 }
 
-/// Whether `property` of an image says that the request must not ask for `auto_disk_config`.
+/// Refuses a request for `auto_disk_config` if the image's property disables it.
 pub fn check_auto_disk_config(requested: Option<bool>, image: &Image) -> Result<(), Error> {
     let disabled = image
         .meta
@@ -88,7 +88,7 @@ pub fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Error> 
     Ok(metadata_violations(metadata).check()?)
 }
 
-/// What is wrong with the items of metadata.
+/// What is wrong with metadata items.
 #[must_use]
 pub fn metadata_violations(metadata: &BTreeMap<String, String>) -> Violations {
     let mut violations = Violations::default();
@@ -109,7 +109,7 @@ pub fn metadata_violations(metadata: &BTreeMap<String, String>) -> Violations {
     violations
 }
 
-/// Nova's `_check_requested_image`; a `root_gb` of 0 skips the disk checks, not that of memory.
+/// Nova's `_check_requested_image`; a `root_gb` of 0 skips the disk checks, but not that of memory.
 pub fn check_requested_image(image: &Image, flavor: &Flavor) -> Result<(), Error> {
     let (id, flavor_id) = (image.id, &flavor.flavorid);
     if image.status != "ACTIVE" {
@@ -138,8 +138,8 @@ pub fn check_requested_image(image: &Image, flavor: &Flavor) -> Result<(), Error
     Ok(())
 }
 
-/// Nova's rule for smaller root disks: none at all is refused. A disk that the image fits on is not; whatever runs the
-/// instance may still be unable to make it smaller, and says so.
+/// Nova's rule for smaller root disks: having none at all is refused. A smaller one on which the image fits is not; whatever
+/// runs the instance may still report that it cannot shrink the disk.
 pub fn check_root_disk(instance_id: Id, before: &Flavor, after: &Flavor) -> Result<(), Error> {
     if after.root_gb == 0 && before.root_gb != 0 {
         let (flavor_id, root_gb) = (after.flavorid.clone(), before.root_gb);
@@ -148,7 +148,7 @@ pub fn check_root_disk(instance_id: Id, before: &Flavor, after: &Flavor) -> Resu
     Ok(())
 }
 
-/// The kernel and the ramdisk to boot with: what the request says, else what the image's properties say.
+/// The kernel and the ramdisk to boot with: the request's, else those of the image's properties.
 pub fn kernel_and_ramdisk(requested: Requested<'_>, image: &Image) -> Result<Boot, Error> {
     let choose = |requested: Option<&str>, name: &str| {
         let property = || image.meta.properties.get(name).filter(|value| !value.is_empty()).cloned();

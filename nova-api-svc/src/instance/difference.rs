@@ -1,4 +1,4 @@
-//! What an instance remembers, beside what its image says: a pure function of both.
+//! The difference between a record and its image: a pure function of both.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use common::{
 
 use super::Record;
 
-/// A property, or a base attribute, of which instance and image say different things.
+/// A property, or a base attribute, that differs between instance and image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// Its name, without the prefix.
     pub property: String,
-    /// What the difference is.
+    /// The kind of difference.
     pub kind: Kind,
     /// The instance's value.
     pub instance_value: Option<String>,
@@ -22,29 +22,28 @@ pub struct Difference {
     pub image_value: Option<String>,
 }
 
-/// What a difference is.
+/// The kind of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The image has it, the instance has not.
+    /// The image has it, but not the instance.
     Added,
-    /// The instance has it, the image has not.
+    /// The instance has it, but not the image.
     Removed,
     /// Both have it, with different values.
     Changed,
-    /// The instance has the beginning of the image's value, which is no drift.
+    /// The instance has the truncated value of the image, which is not drift.
     Truncated,
 }
 
 /// The entry that a resize changes.
 const MIN_DISK: &str = "image_min_disk";
 
-/// Whether a record, of an earlier release, may have its `min_disk` from the root disk of a flavor
-/// before.
+/// Whether the `min_disk` of a record from an earlier release may come from the root disk of an earlier flavor.
 const fn is_min_disk_unknown(record: &Record) -> bool {
     record.needs.is_none() && record.flavor.root_gb == 0
 }
 
-/// What a record says otherwise than a record that were made from `image` now, by name.
+/// The differences from `record` to a record made from `image` now, by name.
 #[must_use]
 pub fn differences(record: &Record, image: &Image) -> Vec<Difference> {
     let mut fresh = system_metadata_from_image(&image.meta, Some(&record.flavor));

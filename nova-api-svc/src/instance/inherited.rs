@@ -1,4 +1,4 @@
-//! What an instance takes over from the properties of its image into columns of its own.
+//! What an instance inherits from its image's properties into fields of its own.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Inherited;
 
-/// Nova's `_inherit_properties_from_image`, and the root device it finds before. Nova's columns hold 255
+/// Nova's `_inherit_properties_from_image`, and the root device, which Nova determines before. Nova's columns have 255
 /// characters; here a longer value is cut where its entry of system metadata is.
 #[must_use]
 pub fn inherit_properties_from_image(properties: &Properties, auto_disk_config: Option<bool>) -> Inherited {
@@ -22,7 +22,7 @@ pub fn inherit_properties_from_image(properties: &Properties, auto_disk_config: 
     }
 }
 
-/// One entry of property `mappings`, EC2's block device mapping.
+/// An entry of the property `mappings`, EC2's block device mapping.
 #[derive(Deserialize)]
 struct Mapping {
     #[serde(rename = "virtual")]
@@ -30,8 +30,8 @@ struct Mapping {
     device: String,
 }
 
-/// Property `root_device_name`, else the device of the last mapping of "root". Mappings that are no list of
-/// such entries name no root device, nor does a NUL, which JSON can spell and PostgreSQL cannot keep.
+/// The property `root_device_name`, else the device of the last mapping of "root". Malformed mappings are ignored, and so
+/// are devices with a NUL, which JSON can express and PostgreSQL cannot store.
 fn root_device_name(properties: &Properties) -> Option<String> {
     let mapped = || {
         let entries: Vec<BTreeMap<String, serde_json::Value>> =

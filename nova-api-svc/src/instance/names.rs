@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use common::id::Id;
 
-/// Longest host name: a DNS label.
+/// Maximum length of a host name: a DNS label.
 const HOSTNAME_LIMIT: usize = 63;
 
 /// How the instances of one request are named (Icehouse, `multi_instance_display_name_template`).
@@ -22,7 +22,7 @@ enum Part {
 impl FromStr for NameTemplate {
     type Err = String;
 
-    /// Reads Python's `%(name)s`, `%(uuid)s`, `%(count)s` (also `%(count)d`) and `%%`.
+    /// Parses Python's `%(name)s`, `%(uuid)s`, `%(count)s` (also `%(count)d`) and `%%`.
     fn from_str(template: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = template;
@@ -51,7 +51,7 @@ impl FromStr for NameTemplate {
 }
 
 impl NameTemplate {
-    /// The name of the instance `id`, the `count`-th (from 1) of those that asked to be called `name`.
+    /// The name of the instance `id`, number `count` (from 1) of a request for instances called `name`.
     #[must_use]
     pub fn apply(&self, name: &str, id: Id, count: usize) -> String {
         let part = |part: &Part| match part {
@@ -65,8 +65,8 @@ impl NameTemplate {
 }
 
 /// The host name of an instance (current Nova, `sanitize_hostname`): cut to 63 characters, blanks,
-/// underscores and dots become hyphens, whatever is no Latin-1 letter, digit or hyphen goes, lower case;
-/// `Server-<uuid>` when nothing is left.
+/// underscores and dots become hyphens, anything but Latin-1 letters, digits and hyphens is dropped, lower case;
+/// `Server-<uuid>` if nothing is left.
 #[must_use]
 pub fn hostname(display_name: &str, id: Id) -> String {
     let latin: String = display_name.chars().filter(|character| u32::from(*character) < 256).collect();
@@ -83,8 +83,8 @@ pub fn hostname(display_name: &str, id: Id) -> String {
     }
 }
 
-/// The host name of one of several instances: where the end is cut off, the end says which one it is, so the
-/// beginning of the common name makes room for the id.
+/// The host name of one of several instances: if the name is too long, the common name is shortened instead, to keep the id
+/// that distinguishes them.
 #[must_use]
 pub fn hostname_of_several(display_name: &str, common_name: &str, id: Id) -> String {
     if display_name.chars().count() <= HOSTNAME_LIMIT {

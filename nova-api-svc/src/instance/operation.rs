@@ -1,10 +1,10 @@
-//! What is done with instances that are there, by name.
+//! Operations on instances, their steps, and the states of their tasks.
 
 use common::named;
 use serde::Serialize;
 
 named! {
-    /// What is done with an instance.
+    /// An operation on an instance.
     #[derive(PartialOrd, Ord)]
     #[expect(missing_docs, reason = "each is the RPC with that name")]
     Operation {
@@ -23,19 +23,19 @@ named! {
 }
 
 named! {
-    /// How far an operation came.
+    /// The progress of an operation, as recorded in history.
     Step {
-        /// It was begun.
+        /// It has been started.
         Started = "started",
-        /// It was done.
+        /// It has completed.
         Finished = "finished",
-        /// It was not done.
+        /// It has failed.
         Failed = "failed",
     }
 }
 
 named! {
-    /// What somebody has to do (Nova, `task_state`).
+    /// What is to be done with an instance (Nova, `task_state`).
     #[derive(Serialize)]
     #[expect(missing_docs, reason = "each is Nova's task state with that name")]
     TaskState {
@@ -50,7 +50,7 @@ named! {
 }
 
 impl Operation {
-    /// The RPC.
+    /// The name of the RPC.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

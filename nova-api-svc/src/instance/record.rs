@@ -1,4 +1,4 @@
-//! What an instance was made of: a value, kept once for all instances made of the same.
+//! What an instance was made from: a value that all instances made from the same things share.
 
 use common::{
     flavor::Flavor,
@@ -9,15 +9,14 @@ use common::{
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// What an instance was made of: a pure function of the revision of an image, a flavor, and what the request puts in
-/// place of the image's properties.
+/// What an instance was made from: a pure function of an image's revision, a flavor, and what the request overrides.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Made of all the rest, see [`Record::with_id`].
+    /// Derived from all other fields; see [`Record::with_id`].
     pub id: Id,
     /// The image it was made from.
     pub image_id: Id,
-    /// The revision of the image that its system metadata was stamped from.
+    /// The revision of the image from which the system metadata was made.
     pub image_revision: i64,
     /// The flavor as it was at creation.
     pub flavor: Flavor,
@@ -25,21 +24,21 @@ pub struct Record {
     pub kernel_id: String,
     /// Image id of the ramdisk, or empty.
     pub ramdisk_id: String,
-    /// What is inherited from properties of the image.
+    /// What the instance inherits from the image's properties.
     pub inherited: Inherited,
-    /// What it remembers of image and flavor.
+    /// The system metadata: the image's properties, and the flavor.
     pub system_metadata: SystemMetadata,
-    /// What the image itself asks for; not known of records that earlier releases wrote.
+    /// What the image itself requires; `None` in records from earlier releases.
     pub needs: Option<Needs>,
 }
 
-/// What an image itself asks for. `image_min_disk` of the system metadata is what a snapshot needs, the larger of
-/// that and the flavor's root disk, and says nothing about other flavors.
+/// What an image itself requires. `image_min_disk` of the system metadata is what a snapshot requires: the larger of this and
+/// the flavor's root disk, which says nothing about other flavors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Needs {
-    /// Root disk, GiB.
+    /// Root disk, in GiB.
     pub min_disk: i64,
-    /// Size of the data, bytes; `None` if nobody knows.
+    /// Size of the data, in bytes, if it is known.
     pub size: Option<i64>,
 }
 
@@ -58,22 +57,22 @@ pub struct Inherited {
     pub architecture: String,
     /// Property `vm_mode`.
     pub vm_mode: String,
-    /// Property `root_device_name`, else the root of property `mappings`.
+    /// Property `root_device_name`, else the device of "root" in property `mappings`.
     pub root_device_name: String,
-    /// Whether the root partition grows to the disk.
+    /// Whether the root partition is resized to the disk.
     pub auto_disk_config: bool,
 }
 
 impl Record {
-    /// The record with its id, made of its content (a UUID of version 8, from SHA-256): equal records, and only
-    /// they, have equal ids. The flavor stands in the system metadata.
+    /// The record with its id, which is derived from its content (a UUID of version 8, from SHA-256), so that exactly equal
+    /// records have equal ids. The flavor is part of the system metadata.
     #[must_use]
     pub fn with_id(self) -> Self {
         let content = (
             (self.image_id, self.image_revision, &self.kernel_id, &self.ramdisk_id),
             (&self.inherited, &self.system_metadata.entries, &self.system_metadata.truncated),
         );
-        // Ids are kept: what earlier releases did not know is no part of a record that does not know it.
+        // What earlier releases did not record is not part of the id if it is missing, so that their records keep their ids.
         let json = match &self.needs {
             None => serde_json::to_vec(&content),
             Some(needs) => serde_json::to_vec(&(content, needs)),
@@ -84,8 +83,8 @@ impl Record {
         Self { id, ..self }
     }
 
-    /// What the image asks for. Where that is not known, as much of it as is certain: a `min_disk` above the root
-    /// disk is the image's own.
+    /// What the image requires. If that is not recorded, as much of it as is certain: a `min_disk` above the root disk is the
+    /// image's own.
     #[must_use]
     pub fn needs(&self) -> Needs {
         self.needs.unwrap_or_else(|| {
@@ -95,7 +94,7 @@ impl Record {
         })
     }
 
-    /// About how many bytes of memory it takes.
+    /// Approximate memory, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.system_metadata.entries.iter().map(|(key, value)| key.len() + value.len()).sum()

@@ -1,4 +1,4 @@
-//! The image that is made of an instance: a pure function of the instance, never of the live image.
+//! The image that is made from an instance: a pure function of the instance, never of the live image.
 
 use std::{collections::BTreeMap, convert::Infallible, str::FromStr};
 
@@ -8,7 +8,7 @@ use common::{
     system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, first_characters, image_from_system_metadata},
 };
 
-/// Properties that no image inherits; `*` stands for any ending: Nova's `NON_INHERITABLE_IMAGE_PROPERTIES`, and its
+/// Properties that no image inherits; `*` matches any suffix: Nova's `NON_INHERITABLE_IMAGE_PROPERTIES`, and its
 /// `SM_SKIP_KEYS` (2015, 26b1f71), which describe the devices of the image's own first boot and no others.
 const NEVER: [&str; 7] = [
     "img_signature*",
@@ -20,7 +20,7 @@ const NEVER: [&str; 7] = [
     "img_block_device_mapping",
 ];
 
-/// An image to be registered with the whole values of another one, as far as that has them.
+/// An image to be registered, with truncated values replaced by the whole ones where `whole` has them.
 #[must_use]
 pub fn completed(mut image: NewImage, whole: &Properties) -> NewImage {
     let NewImage { properties, truncated, whole_in, .. } = &mut image;
@@ -35,8 +35,8 @@ pub fn completed(mut image: NewImage, whole: &Properties) -> NewImage {
     image
 }
 
-/// Properties that images of instances do not inherit, beside those that none inherits: names separated by commas,
-/// `*` at the end of one for any ending (Nova, `non_inheritable_image_properties`).
+/// Properties that images of instances do not inherit, in addition to those that none inherits: names separated by commas, in
+/// which a final `*` matches any suffix (Nova, `non_inheritable_image_properties`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NonInheritable(Vec<String>);
 
@@ -50,7 +50,7 @@ impl FromStr for NonInheritable {
 }
 
 impl NonInheritable {
-    fn holds(&self, property: &str) -> bool {
+    fn matches(&self, property: &str) -> bool {
         let mut patterns = self.0.iter().map(String::as_str).chain(NEVER);
         patterns.any(|pattern| match pattern.strip_suffix('*') {
             Some(beginning) => property.starts_with(beginning),
@@ -72,7 +72,7 @@ pub fn image_of(
     let record = &instance.record;
     let ImageMeta { mut properties, min_ram, min_disk, disk_format, container_format } =
         image_from_system_metadata(&record.system_metadata.entries);
-    properties.retain(|name, _| !non_inheritable.holds(name));
+    properties.retain(|name, _| !non_inheritable.matches(name));
     // As libvirt's driver did in Icehouse: whoever asked, the image is the owner's. What nobody owns, everybody sees.
     let owner = if instance.project_id.is_empty() { project_id } else { &instance.project_id };
     let base = record.system_metadata.entries.get(BASE_IMAGE_REF).cloned();

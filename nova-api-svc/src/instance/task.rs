@@ -1,4 +1,4 @@
-//! Nova's states and tasks as one table, and the moves that it allows.
+//! Nova's states and tasks as one table, and the transitions that it allows.
 
 use std::sync::Arc;
 
@@ -9,35 +9,35 @@ use common::id::Id;
 use super::{Instance, Operation, Record, State, TaskState, transitions::shelved_image};
 use crate::error::Error;
 
-/// What is being done with an instance, what it will be, and what it was.
+/// A task: what is being done with an instance, and its state and record before and after.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// What is being done.
+    /// The operation.
     pub operation: Operation,
-    /// What somebody has to do; `None` for an instance that was resized and waits for its owner.
+    /// What is to be done; `None` while a resized instance waits to be confirmed or reverted.
     pub state: Option<TaskState>,
-    /// The state before; for a resize and what ends it, that before the resize.
+    /// The state before; for a resize and what ends it, the state before the resize.
     pub former_state: State,
     /// The record before, likewise.
     pub former_record: Id,
-    /// What it is made of once that is done, if that changes.
+    /// The record once the task is done, if it changes.
     pub target: Option<Arc<Record>>,
-    /// The image that is made of it, or that it comes back from.
+    /// The image that is made from the instance, or that it is unshelved from.
     pub image_id: Option<Id>,
-    /// For whom.
+    /// The caller that requested it.
     pub caller: Caller,
-    /// When it was begun.
+    /// When it was started.
     pub create_time: DateTime<Utc>,
 }
 
 /// What an operation does to the record of an instance.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RecordChange {
-    /// The record while it is under way, if that is another one.
+    /// The record while the operation is in progress, if it changes.
     pub meanwhile: Option<Arc<Record>>,
-    /// The record once it is done, if that is another one.
+    /// The record once the operation is done, if it changes.
     pub target: Option<Arc<Record>>,
-    /// The image that is made of the instance, or that it comes back from.
+    /// The image that is made from the instance, or that it is unshelved from.
     pub image_id: Option<Id>,
 }
 
@@ -52,18 +52,18 @@ impl RecordChange {
 /// A row of the table of states.
 struct Rule {
     operation: Operation,
-    /// Where it is allowed (Nova, `check_instance_state`).
+    /// The states in which it is allowed (Nova, `check_instance_state`).
     from: &'static [State],
-    /// What somebody has to do; `None` where it is done at once.
+    /// The task; `None` if the operation completes at once.
     task: Option<TaskState>,
     to: Arrival,
 }
 
 /// Where an operation leads.
 enum Arrival {
-    /// To the state before; for what ends a resize, that before the resize.
+    /// The state before; for what ends a resize, the state before the resize.
     Former,
-    /// As [`Arrival::Former`], but to ACTIVE from ERROR.
+    /// Like [`Arrival::Former`], but ACTIVE after ERROR.
     Recovered,
     To(State),
     /// The instance is no more.
@@ -72,7 +72,7 @@ enum Arrival {
 
 use State::{Active, Error as Failed, Paused, Resized, ShelvedOffloaded, Stopped, Suspended};
 
-/// Where instances can be that exist on a host.
+/// States of instances that exist on a host.
 const ALIVE: &[State] = &[Active, Stopped, Paused, Suspended];
 
 const RULES: [Rule; 9] = [
@@ -101,13 +101,13 @@ impl Operation {
         RULES.iter().find(|rule| rule.operation == self)
     }
 
-    /// Whether nobody has to do anything for it.
+    /// Whether it completes at once, without a task.
     #[must_use]
     pub fn is_immediate(self) -> bool {
         self.rule().is_none_or(|rule| rule.task.is_none())
     }
 
-    /// Refuses an instance whose state does not allow the operation, or with which something is being done.
+    /// Refuses an instance whose state does not allow the operation, or which has a task in progress.
     pub fn check(self, instance: &Instance) -> Result<(), Error> {
         let Some(rule) = self.rule() else { return Ok(()) };
         if rule.allows(instance) {
@@ -139,7 +139,7 @@ impl Rule {
 }
 
 impl Instance {
-    /// The instance once `operation`, which is allowed, has been begun.
+    /// The instance once `operation`, which must be allowed, has been started.
     #[must_use]
     pub fn begin(
         &self,
@@ -171,14 +171,14 @@ impl Instance {
         }
     }
 
-    /// The instance once an operation is done that nobody has to do anything for: what waits goes on waiting.
+    /// The instance after an operation that completes at once; a resize that waits to be confirmed keeps waiting.
     #[must_use]
     pub fn with(&self, record_change: RecordChange) -> Self {
         Self { record: record_change.target.unwrap_or_else(|| Arc::clone(&self.record)), ..self.clone() }
     }
 
-    /// The state that an instance in error was in, if no other one can follow: what it was resized from, or put away in,
-    /// is kept.
+    /// The state to which an instance in ERROR can only return: RESIZED or SHELVED_OFFLOADED, whose former record or image it
+    /// keeps.
     #[must_use]
     pub fn broken(&self) -> Option<State> {
         if self.state != Failed {
@@ -189,9 +189,9 @@ impl Instance {
         was_resized.then_some(Resized).or_else(was_shelved)
     }
 
-    /// Whether it waits, or waited when `task` began, for its resize to be confirmed or reverted.
+    /// Whether its resize is waiting, or was waiting when `task` began, to be confirmed or reverted.
     fn is_resized(&self, task: &Task) -> bool {
-        // In error, a task began either in error or, as the resize that it keeps says, somewhere else.
+        // In ERROR, a task began either in ERROR or, if a resize is kept, in another state.
         self.state == Resized || self.state == Failed && task.former_state != Failed
     }
 
@@ -210,7 +210,7 @@ impl Instance {
         Self { state, record: Arc::clone(record), task, ..self.clone() }
     }
 
-    /// The instance once its task has failed: as it was before, `former` being the record that its task names.
+    /// The instance once its task has failed: as it was before, with `former` being its former record.
     #[must_use]
     pub fn fail(&self, former: Arc<Record>) -> Self {
         match &self.task {

@@ -1,5 +1,5 @@
-//! What an instance remembers after something was done with it: its record before in, its record after out. No image
-//! is asked but the one that an instance is rebuilt with.
+//! How operations change a record: pure functions from the record before to the record after. None needs an image except a
+//! rebuild.
 
 use std::collections::BTreeMap;
 
@@ -26,16 +26,16 @@ const OLD: &str = "old_";
 /// Prefix of the entries of the flavor that a resize leads to.
 const NEW: &str = "new_";
 
-/// The entry that says in which state an instance was before it was resized.
+/// The entry with the state of an instance before its resize.
 const OLD_STATE: &str = "old_vm_state";
 
-/// The entry that names the image of an instance that was put away.
+/// The entry with the image of a shelved instance.
 pub const SHELVED_IMAGE: &str = "shelved_image_id";
 
-/// What Nova's shelving remembers.
+/// The entries that Nova's shelving adds.
 const SHELVED: [&str; 3] = ["shelved_at", SHELVED_IMAGE, "shelved_host"];
 
-/// What the record says of its image, for the checks that a new flavor must pass.
+/// The image as far as the record knows it, for the checks that a new flavor must pass.
 #[must_use]
 pub fn image_of(record: &Record) -> Image {
     let Needs { min_disk, size } = record.needs();
@@ -49,7 +49,7 @@ pub fn image_of(record: &Record) -> Image {
     }
 }
 
-/// A record that is made from `image`, with everything else as it is: Nova's rebuild, in one piece.
+/// The record remade from `image`, with everything else as it was: Nova's rebuild, in one piece.
 #[must_use]
 pub fn rebuild(record: &Record, image: &Image, boot: &Boot, auto_disk_config: Option<bool>) -> Record {
     let mut system_metadata = system_metadata_from_image(&image.meta, Some(&record.flavor));
@@ -69,8 +69,8 @@ pub fn rebuild(record: &Record, image: &Image, boot: &Boot, auto_disk_config: Op
     .with_id()
 }
 
-/// A record while it is resized, and once it is: Icehouse's `_prep_resize` and `_finish_resize`. `image_min_disk`
-/// follows the new flavor by the article's rule on what the image itself asks for, which Nova forgets.
+/// The record during a resize, and after it: Icehouse's `_prep_resize` and `_finish_resize`. `image_min_disk` is recomputed
+/// for the new flavor from what the image itself requires, by the article's rule, which Nova omits.
 #[must_use]
 pub fn resize(record: &Record, flavor: &Flavor, state: State) -> (Record, Record) {
     let mut meanwhile = record.clone();
@@ -89,7 +89,7 @@ pub fn resize(record: &Record, flavor: &Flavor, state: State) -> (Record, Record
     (meanwhile.with_id(), target.with_id())
 }
 
-/// A record whose resize is confirmed.
+/// The record after a resize has been confirmed.
 #[must_use]
 pub fn confirm_resize(record: &Record) -> Record {
     without(record, |key| {
@@ -98,7 +98,7 @@ pub fn confirm_resize(record: &Record) -> Record {
     })
 }
 
-/// A record of an instance that is put away.
+/// The record of a shelved instance.
 #[must_use]
 pub fn shelve(record: &Record, image_id: Id, host: &str, now: DateTime<Utc>) -> Record {
     let at = now.to_rfc3339_opts(SecondsFormat::Micros, true);
@@ -108,19 +108,19 @@ pub fn shelve(record: &Record, image_id: Id, host: &str, now: DateTime<Utc>) -> 
     shelved.with_id()
 }
 
-/// A record of an instance that is back.
+/// The record of an unshelved instance.
 #[must_use]
 pub fn unshelve(record: &Record) -> Record {
     without(record, |key| SHELVED.contains(&key))
 }
 
-/// The image of an instance that was put away.
+/// The image of a shelved instance.
 #[must_use]
 pub fn shelved_image(record: &Record) -> Option<Id> {
     record.system_metadata.entries.get(SHELVED_IMAGE)?.parse().ok()
 }
 
-/// A record with other properties, and with what is inherited from those that were named.
+/// The record with some properties set or removed, and with what is inherited from those updated.
 #[must_use]
 pub fn edit(record: &Record, set: &BTreeMap<String, String>, remove: &[String]) -> Record {
     let mut edited = record.clone();
@@ -151,8 +151,8 @@ pub fn edit(record: &Record, set: &BTreeMap<String, String>, remove: &[String]) 
     edited.with_id()
 }
 
-/// Kernel and ramdisk of a record of which the properties that are `named` were edited: of those, what a create would
-/// make of the properties; the others stay. A kernel that means neither hides the ramdisk's property.
+/// Kernel and ramdisk of a record in which the properties that are `named` were edited: those are derived again as in a
+/// create, the others stay. The kernel `nokernel` hides the ramdisk's property.
 #[must_use]
 pub fn boot_of_edit(record: &Record, edited: &Record, named: impl Fn(&str) -> bool) -> (String, String) {
     let property = |record: &Record, name: &str| {

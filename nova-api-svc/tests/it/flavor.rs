@@ -232,7 +232,7 @@ async fn a_deleted_default_does_not_come_back(db: TestDb) {
     assert_eq!(listed.len(), 4);
 }
 
-/// Sends all at once; gives what was created, and each failure must be `FLAVOR_EXISTS`.
+/// Sends all at once; returns what was created, and each failure must be `FLAVOR_EXISTS`.
 async fn create_at_once(nova: &Nova, flavors: Vec<Flavor>) -> Vec<Flavor> {
     let creating: Vec<_> = flavors
         .into_iter()

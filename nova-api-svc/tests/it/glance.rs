@@ -141,7 +141,7 @@ impl Glance {
         self.add(Image { properties: map(properties), ..Image::default() })
     }
 
-    /// Makes the next revision of an image; gives its number.
+    /// Makes the next revision of an image; returns its number.
     pub(crate) fn revise(&self, image: &Image) -> i64 {
         self.change(&image.id, |_| {}).revision
     }

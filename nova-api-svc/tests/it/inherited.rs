@@ -1,4 +1,4 @@
-//! What an instance inherits from properties of its image besides system metadata.
+//! What an instance inherits from its image's properties in addition to system metadata.
 
 use chassis::{on_both_databases, testing::TestDb};
 use proto::nova::v1::CreateInstanceRequest;
@@ -86,7 +86,7 @@ async fn a_long_property_is_inherited_as_far_as_it_is_remembered(db: TestDb) {
         ("vm_mode", &long),
         ("mappings", &device),
     ]);
-    // As a thousand, too: an answer that clients accept, although all of it would be too large.
+    // A thousand as well: the answer is one that clients accept, although the full one would be too large.
     let created = nova.create(several(&image, 1000)).await.unwrap();
     let instance = nova.get(&created.instances[617].id).await.unwrap();
     let kept = "名".repeat(255);

@@ -1,4 +1,4 @@
-//! Requests that are wrong in themselves.
+//! Invalid requests.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Lists by what instances were made of: merged from many records, and equal to a plain filter of everything.
+//! Lists filtered by what instances were made from: merged from many records, and equal to a plain filter of all instances.
 
 use std::collections::BTreeSet;
 

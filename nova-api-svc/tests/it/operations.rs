@@ -1,4 +1,4 @@
-//! What is done with instances that are there.
+//! Operations on existing instances.
 
 use std::time::Duration;
 
@@ -47,12 +47,12 @@ fn told(code: Code, reason: &str, delay: Option<Duration>) -> Status {
     Status::with_error_details(code, "its own words", details)
 }
 
-/// What glance-svc answers whoever asks too often.
+/// glance-svc's answer to callers above their rate.
 fn rate_limited() -> Status {
     told(Code::ResourceExhausted, "RATE_LIMITED", Some(Duration::from_millis(10)))
 }
 
-/// Nova that does jobs only when the test has its worker do them.
+/// A nova-api-svc whose jobs are done only when the test says so.
 async fn idle(db: TestDb, compute: Compute) -> (Nova, Worker) {
     let settings = Settings { compute, does_jobs: false, ..Settings::default() };
     let nova = Nova::start_with(db, settings).await;
@@ -60,7 +60,7 @@ async fn idle(db: TestDb, compute: Compute) -> (Nova, Worker) {
     (nova, worker)
 }
 
-/// A replica of Nova that does jobs, in the hands of a test.
+/// The job worker of a replica, controlled by the test.
 struct Worker {
     compute: ComputeApi,
     url: String,
@@ -74,24 +74,24 @@ impl Worker {
         Self { compute: compute_api(&db, &nova.glance.endpoint(), &settings), url: nova.db.url.clone() }
     }
 
-    /// Does the jobs that may be done; gives their number.
+    /// Does the jobs that may be done; returns their number.
     async fn work(&self) -> usize {
         self.compute.do_due_jobs().await.unwrap()
     }
 
-    /// Does all jobs, as if they had rested for long enough.
+    /// Does all jobs, as if their pauses were over.
     async fn work_later(&self) -> usize {
         execute(&self.url, "UPDATE image_jobs SET next_try = 0").await;
         self.work().await
     }
 }
 
-/// Nova with nobody who runs its instances.
+/// nova-api-svc with `--compute none`.
 async fn alone(db: TestDb) -> Nova {
     Nova::start_with(db, Settings { compute: Compute::None, ..Settings::default() }).await
 }
 
-/// Short ways to do things with an instance, as alice of project demo.
+/// Shortcuts for operations on an instance, as alice of project demo.
 impl Nova {
     async fn snapshot(&self, request: SnapshotInstanceRequest) -> Result<SnapshotInstanceResponse, Status> {
         Ok(self.instances().snapshot_instance(by_alice(request)).await?.into_inner())
@@ -128,14 +128,14 @@ impl Nova {
         Ok(self.instances().shelve_instance(by_alice(request)).await?.into_inner())
     }
 
-    /// Puts an instance away, which needs more than one try.
+    /// Shelves an instance, which takes more than one attempt.
     async fn shelve_again(&self, id: &str, request_id: &str) -> Result<Instance, Status> {
         let (id, request_id) = (id.to_owned(), request_id.to_owned());
         let request = ShelveInstanceRequest { id, request_id, ..Default::default() };
         Ok(self.instances().shelve_instance(by_alice(request)).await?.into_inner())
     }
 
-    /// How many jobs there are.
+    /// Number of jobs.
     async fn jobs(&self) -> i64 {
         self.sql::<(i64,)>("SELECT COUNT(*) FROM image_jobs").await[0].0
     }
@@ -193,7 +193,7 @@ impl Nova {
         }
     }
 
-    /// An instance of that image that runs.
+    /// A running instance of that image.
     async fn active(&self, image: &Image) -> Instance {
         let created = self.create_one(of(image)).await;
         if created.state() == State::Active { created } else { self.activate(&created).await }
@@ -228,7 +228,7 @@ fn named(id: &str, request_id: &str) -> SnapshotInstanceRequest {
     }
 }
 
-/// Checks that something was begun and goes on; gives the image that it makes.
+/// Checks that an operation has begun and continues; returns the image that it makes.
 #[track_caller]
 fn assert_begun(status: &Status, operation: &str, cause: &str) -> String {
     let values = assert_error(status, Code::Unavailable, "OPERATION_BEGUN");
@@ -238,12 +238,12 @@ fn assert_begun(status: &Status, operation: &str, cause: &str) -> String {
     values["image_id"].to_owned()
 }
 
-/// An instance without what every change changes.
+/// An instance without the fields that every change updates.
 fn content(instance: &Instance) -> Instance {
     Instance { revision: 0, etag: String::new(), update_time: None, ..instance.clone() }
 }
 
-/// Checks that the state of an instance forbids something.
+/// Checks that the instance's state does not allow the operation.
 #[track_caller]
 fn assert_wrong_state(status: &Status, state: &str, task_state: &str) {
     let values = assert_error(status, Code::FailedPrecondition, "WRONG_STATE");

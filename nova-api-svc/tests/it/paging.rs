@@ -137,11 +137,11 @@ async fn what_is_no_token_is_told(db: TestDb) {
         &long,
     ] {
         let request = ListInstancesRequest { page_token: bad.to_owned(), ..pages(1, "", "") };
-        assert_violation(&nova.list(request).await.unwrap_err(), "page_token", "is no page token");
+        assert_violation(&nova.list(request).await.unwrap_err(), "page_token", "is not a page token");
     }
 }
 
-/// Whoever reads a token can write one.
+/// A caller can forge a token.
 async fn a_forged_token_is_told(db: TestDb) {
     let nova = Nova::start(db).await;
     nova.create(several(&nova.glance.with(&[]), 3)).await.unwrap();
@@ -165,6 +165,6 @@ async fn a_forged_token_is_told(db: TestDb) {
         (&by_name, "name", serde_json::json!([{"integer": 1}, id])),
     ] {
         let request = ListInstancesRequest { page_token: forge(token, after), ..pages(1, order_by, "") };
-        assert_violation(&nova.list(request).await.unwrap_err(), "page_token", "is no page token");
+        assert_violation(&nova.list(request).await.unwrap_err(), "page_token", "is not a page token");
     }
 }

@@ -1,4 +1,4 @@
-//! glance-svc is away, slow, or answers rubbish.
+//! glance-svc is down, slow, or sends garbage.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ async fn a_catalogue_that_hangs_ends_within_the_callers_deadline(db: TestDb) {
     let mut request = made_by("alice", "demo", of(&image));
     request.set_timeout(Duration::from_secs(4));
     let status = nova.create(request).await.unwrap_err();
-    // Ours: when the caller's own time is up, its library makes a status without details.
+    // Our own timeout: when the caller's deadline expires, its library makes a status without details.
     assert_retry(&status, Code::DeadlineExceeded, "GLANCE_TIMEOUT");
     let values = assert_error(&status, Code::DeadlineExceeded, "GLANCE_TIMEOUT");
     let waited: u64 = values["timeout_ms"].parse().unwrap();
@@ -102,7 +102,7 @@ async fn a_catalogue_that_hangs_ends_after_the_configured_time(db: TestDb) {
 }
 
 async fn a_peer_that_never_speaks_ends_after_the_configured_time(db: TestDb) {
-    // The kernel takes the connections, and nobody takes them from it.
+    // The kernel accepts the connections, but the program does not.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let nova = with_endpoint(db, endpoint, Duration::from_millis(200)).await;

@@ -1,4 +1,4 @@
-//! What instances are made of, kept once, and what becomes of it.
+//! Records, shared by instances, and what happens to them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +39,7 @@ async fn entries(nova: &Nova) -> i64 {
     nova.sql::<(i64,)>("SELECT COUNT(*) FROM record_entries").await[0].0
 }
 
-/// A store of its own on the database, as another replica has it.
+/// A separate store on the database, as in another replica.
 pub(crate) async fn store(nova: &Nova) -> Store {
     let db = Db::open(&nova.db.url, 4, &MIGRATIONS).unwrap();
     db.migrate().await.unwrap();
@@ -212,7 +212,7 @@ fn first(migrator: &Migrator) -> Migrator {
     Migrator { migrations: first.into(), ..Migrator::DEFAULT }
 }
 
-/// Instances as the first schema keeps them: two made of the same, one made of something else.
+/// Instances as the first schema keeps them: two made from the same, one made from something else.
 const OF_THE_FIRST_SCHEMA: &str = "
     INSERT INTO instances (id, name, hostname, launch_index, reservation_id, project_id, user_id, image_id,
         image_revision, state, memory_mb, vcpus, kernel_id, ramdisk_id, os_type, architecture, vm_mode,

@@ -1,4 +1,4 @@
-//! A server for each test, and short ways to call it.
+//! A server for each test, and shortcuts to call it.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -45,7 +45,7 @@ pub(crate) struct Settings {
     pub(crate) glance_endpoint: Option<String>,
     pub(crate) compute: Compute,
     pub(crate) non_inheritable: &'static str,
-    /// Whether it does jobs that nobody else does.
+    /// Whether it does jobs in the background.
     pub(crate) does_jobs: bool,
 }
 
@@ -63,7 +63,7 @@ impl Default for Settings {
     }
 }
 
-/// A running nova-api-svc, a client of it, and the catalogue it asks.
+/// A running nova-api-svc, a client of it, and the image catalogue that it calls.
 pub(crate) struct Nova {
     pub(crate) channel: Channel,
     pub(crate) glance: Glance,
@@ -135,7 +135,7 @@ impl Nova {
         Ok(self.instances().list_instances(request).await?.into_inner())
     }
 
-    /// All of a list, page by page.
+    /// The whole list, page by page.
     pub(crate) async fn walk(&self, mut request: ListInstancesRequest) -> Vec<Instance> {
         let mut instances = Vec::new();
         loop {
@@ -237,7 +237,7 @@ pub(crate) fn several(image: &Image, count: i32) -> CreateInstanceRequest {
     CreateInstanceRequest { min_count: count, ..of(image) }
 }
 
-/// Checks what every error carries and that it is this one; gives its values.
+/// Checks what every error carries and that it is this one; returns its values.
 #[track_caller]
 pub(crate) fn assert_error(status: &Status, code: Code, reason: &str) -> Values {
     testing::assert_error(status, "nova", code, reason)
@@ -250,7 +250,7 @@ pub(crate) fn assert_retry(status: &Status, code: Code, reason: &str) {
     assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
 }
 
-/// Checks that the image, or image and flavor together, do not allow it; gives the values.
+/// Checks that the image, or image and flavor together, do not allow it; returns the values.
 #[track_caller]
 pub(crate) fn assert_refused(status: &Status, reason: &str, image_id: &str) -> Values {
     let values = assert_error(status, Code::FailedPrecondition, reason);

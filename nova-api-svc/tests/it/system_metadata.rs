@@ -1,4 +1,4 @@
-//! What an instance remembers of its image.
+//! The system metadata of an instance.
 
 use std::collections::BTreeMap;
 

@@ -80,8 +80,7 @@ async fn a_quota_holds_for_requests_that_arrive_together(db: TestDb) {
     assert_eq!((created, instances, requests), (20, 20, 10));
 }
 
-/// Whoever asks after a change of the image was acknowledged gets the image as it is since then, whatever others
-/// in flight asked for before.
+/// A request after an acknowledged change of the image gets the changed image, whatever earlier requests are in flight.
 async fn an_image_is_as_fresh_as_asked_for_alone(db: TestDb) {
     let nova = Arc::new(Nova::start(db).await);
     let image = nova.glance.with(&[]);

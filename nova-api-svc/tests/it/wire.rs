@@ -1,4 +1,4 @@
-//! What comes over the wire and is no message of ours.
+//! Input on the wire that is not a valid message.
 
 use chassis::{on_both_databases, testing::TestDb};
 use proto::nova::v1::{CreateInstanceRequest, CreateInstanceResponse, ListFlavorsRequest};

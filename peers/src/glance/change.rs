@@ -21,7 +21,7 @@ pub enum Deleted {
     /// It did not exist.
     WasNotThere,
     /// It is protected, belongs to somebody else by now, or has had its data uploaded, and was left alone.
-    Kept,
+    LeftAlone,
 }
 
 impl Glance {
@@ -74,7 +74,7 @@ impl Glance {
                 let left = timeout.saturating_sub(started.elapsed());
                 self.delete_at(id, image.etag, caller, left).await
             }
-            Ok(_) => Ok(Deleted::Kept),
+            Ok(_) => Ok(Deleted::LeftAlone),
             Err(Failure::Status(status)) if status.code() == Code::NotFound => Ok(Deleted::WasNotThere),
             Err(failure) => Err(for_now(failure, started.elapsed())),
         }
@@ -98,7 +98,7 @@ impl Glance {
         match self.replicas.call(timeout, call).await {
             Ok(()) => Ok(Deleted::Yes),
             Err(Failure::Status(status)) if status.code() == Code::NotFound => Ok(Deleted::WasNotThere),
-            Err(failure) if refused(&failure, OF_A_DELETION).is_some() => Ok(Deleted::Kept),
+            Err(failure) if refused(&failure, OF_A_DELETION).is_some() => Ok(Deleted::LeftAlone),
             Err(failure) => Err(for_now(failure, started.elapsed())),
         }
     }

@@ -1,4 +1,4 @@
-//! A bucket that takes its time, or breaks off; and whoever takes its time to read from it.
+//! A bucket that is slow, or breaks off; and a client that reads slowly.
 
 use std::{
     net::SocketAddr,
@@ -23,10 +23,10 @@ use tokio::{
 
 use super::{MIB, client, messages, queued, read, start, start_at, start_in, until};
 
-/// Most bytes that come on a connection to a bucket that breaks off.
+/// Maximum number of bytes per connection of a bucket that breaks off.
 const PIECE: usize = 32 * 1024;
 
-/// What stands between the service and the bucket.
+/// A proxy between the service and the bucket.
 struct Between {
     address: SocketAddr,
     rules: Arc<Rules>,
@@ -35,9 +35,9 @@ struct Between {
 struct Rules {
     bucket: SocketAddr,
     breaks_off: watch::Sender<bool>,
-    /// How often the bucket was asked for data.
+    /// How many times data was requested from the bucket.
     asked: AtomicUsize,
-    /// Whether the bucket was asked to complete an upload, and whether it may.
+    /// Whether completion of an upload was requested from the bucket, and whether it may proceed.
     completes: watch::Sender<bool>,
     may_complete: watch::Sender<bool>,
 }
@@ -145,13 +145,13 @@ async fn a_download_goes_on_as_often_as_the_bucket_breaks_off() {
     assert_eq!(read(&mut images, &image, 0, 0).await, data);
 }
 
-/// How long a request of the bucket may take, where it is 30 s otherwise.
+/// Timeout of requests to the bucket, instead of 30 s.
 const TIMEOUT: (&str, &str) = ("AWS_TIMEOUT", "1s");
 
 /// Longer than that.
 const PAUSE: Duration = Duration::from_millis(1500);
 
-/// The answer to a request over HTTP, its head and its body, which is read with pauses, and with little room on the way.
+/// The answer to a request over HTTP, head and body, read with pauses and with small buffers.
 async fn slowly(address: SocketAddr, request: &str, pauses: usize) -> (String, Vec<u8>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(64 * 1024).unwrap();
@@ -159,7 +159,7 @@ async fn slowly(address: SocketAddr, request: &str, pauses: usize) -> (String, V
     stream.write_all(request.as_bytes()).await.unwrap();
     let (mut answer, mut part) = (Vec::new(), vec![0; MIB]);
     for _ in 0..pauses {
-        // More than the system keeps on the way, so that what is read next has not left the bucket yet.
+        // More than system buffers hold, so that what is read next has not left the bucket yet.
         let enough = answer.len() + 12 * MIB;
         while answer.len() < enough {
             let count = stream.read(&mut part).await.unwrap();
@@ -178,7 +178,7 @@ async fn slowly(address: SocketAddr, request: &str, pauses: usize) -> (String, V
 #[tokio::test]
 async fn whoever_reads_slowly_gets_all_of_it() {
     let (db, bucket) = (TestDb::sqlite(), Bucket::start().unwrap());
-    // More than is asked for at once.
+    // More than is requested at a time.
     let data: Vec<u8> = (0..66 * MIB).map(|number| u8::try_from(number % 251).unwrap()).collect();
     let uploading = start(&db, &bucket);
     let mut images = client(&uploading).await;

@@ -48,7 +48,7 @@ async fn what_one_client_sets_the_others_see(db: TestDb) {
     authors_are_remembered(&world, id);
 }
 
-/// Everybody who changed the image stands in its history, whatever they changed it with.
+/// The image's history has everybody who changed it, whatever client they used.
 fn authors_are_remembered(world: &World, id: &str) {
     let history = json!({"image_id": id});
     let history = call(&world.glance, "glance.v1.ImageService/ListImageRevisions", &history);

@@ -1,4 +1,4 @@
-//! python-openstackclient's command `openstack`: its commands on images, however its user is known.
+//! python-openstackclient's command `openstack`: its commands on images, with every way to authenticate.
 
 use harness::identity::{Identity, PASSWORD};
 use serde_json::{Deserializer, Value, json};
@@ -10,7 +10,7 @@ use crate::{
 
 const CREATE: &str = "image create --disk-format raw --container-format bare";
 
-/// A terminal with a `clouds.yaml` that names the service thrice, as documents of OpenStack do it.
+/// A terminal with a `clouds.yaml` that names the service in three ways, as in OpenStack's documentation.
 fn terminal(catalogue: &Catalogue, identity: &Identity) -> Terminal {
     let terminal = Terminal::with([]);
     let image = catalogue.glance.endpoint();
@@ -70,7 +70,7 @@ fn check_session(print: impl FnOnce(&Terminal) -> String) {
 fn in_one_go(cloud: &str) {
     check_session(|terminal| {
         terminal.write("session", SESSION);
-        // Whatever happened it ends with 1, so that only what it says on standard error tells of failures.
+        // It always exits with 1, so that only standard error tells of failures.
         terminal.run(&format!("OS_CLOUD={cloud} openstack < session || true"))
     });
 }
@@ -104,7 +104,7 @@ fn needs_no_file_to_know_where_images_are() {
     let catalogue = Catalogue::start();
     let terminal = Terminal::with([("URL", &catalogue.glance.endpoint())]);
     let none = "openstack --os-auth-type none --os-endpoint $URL";
-    // With a token it takes the endpoint as it is, so that the version belongs to it.
+    // With a token, it uses the endpoint as it is, which must include the version.
     let token = "openstack --os-auth-type admin_token --os-token x --os-endpoint $URL/v2";
     let created = terminal.json(&format!("{none} image create --property a=b here -f json"));
     let id = created["id"].as_str().unwrap();
@@ -148,7 +148,7 @@ fn an_operator_takes_an_image_out_of_use() {
     operator.run("openstack image set --deactivate taken");
     let status = |terminal: &Terminal| terminal.run("openstack image show taken -c status -f value");
     assert_eq!(status(&user), "deactivated\n");
-    // It takes the refusal for data, and finds that they are not the image's.
+    // It takes the error for data, and finds that the checksum is wrong.
     let said = user.fail("openstack image save taken");
     assert!(said.contains("checksum mismatch"), "{said}");
     operator.run("openstack image set --activate taken");

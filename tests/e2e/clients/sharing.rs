@@ -51,7 +51,7 @@ impl Other<'_> {
         (got.is_ok(), is_listed)
     }
 
-    /// Neither protocol lets it change the image; `status` and `code` say why.
+    /// Neither protocol lets it change the image, with `status` and `code`.
     async fn cannot_change(&self, status: StatusCode, code: &str) {
         let operations = json!([{"op": "add", "path": "/a", "value": "b"}]);
         assert_eq!(self.http.patch(self.path, &operations).await.status, status);

@@ -47,7 +47,7 @@ pub(super) async fn the_largest_calls_about_instances_fit_into_memory(db: TestDb
 
 type Client = InstanceServiceClient<Channel>;
 
-/// Images that have changed since instances were made of them, and those.
+/// Images that have changed since instances were made from them, and those.
 async fn made(glance: &Service, client: &Client, peaks: &mut Peaks<'_>) -> (Vec<Image>, Vec<String>) {
     // Each of another image, which has changed since: no two share anything.
     let mut images = Vec::new();

@@ -1,4 +1,4 @@
-//! The largest messages that no service takes, of every method: each field as large, or as often there, as it can be.
+//! The largest messages that are refused, for every method: each field as large, or repeated as often, as possible.
 
 use chassis::testing::TestDb;
 use harness::service::Service;
@@ -59,7 +59,7 @@ async fn refuse(channel: Channel, path: String, message: Vec<u8>) -> Result<Stat
     answer.err().ok_or("it was not refused")
 }
 
-/// The message that is called so, and is no part of another.
+/// The top-level message with this name.
 fn find<'a>(files: &'a [prost_types::FileDescriptorProto], name: &str) -> Option<&'a DescriptorProto> {
     files.iter().find_map(|file| {
         let local = name.strip_prefix('.')?.strip_prefix(file.package())?.strip_prefix('.')?;
@@ -93,7 +93,7 @@ fn largest(files: &[prost_types::FileDescriptorProto], message: &DescriptorProto
     texts.chain(entries).chain(nested).collect()
 }
 
-/// As many of these as fit, with room for what is around them.
+/// As many of these as fit, with space for what surrounds them.
 fn filled(mut add: impl FnMut(&mut Vec<u8>, u32)) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(LARGEST);
     let mut number = 0;
@@ -110,7 +110,7 @@ fn put(buffer: &mut Vec<u8>, field: &FieldDescriptorProto, value: &[u8]) {
     buffer.put_slice(value);
 }
 
-/// Adds an entry of a map, of another key each.
+/// Adds entries of a map, each with a different key.
 fn put_entry(buffer: &mut Vec<u8>, field: &FieldDescriptorProto, number: u32) {
     let key = format!("{number:x}");
     let mut entry = Vec::new();
@@ -120,7 +120,7 @@ fn put_entry(buffer: &mut Vec<u8>, field: &FieldDescriptorProto, number: u32) {
     put(buffer, field, &entry);
 }
 
-/// Sends bytes as they are, and does not read answers.
+/// Sends raw bytes, without reading answers.
 struct Raw;
 
 impl Codec for Raw {

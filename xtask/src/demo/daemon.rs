@@ -1,4 +1,4 @@
-//! A service that goes on when the command that started it has ended.
+//! A service that keeps running after the command that started it has ended.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ use harness::workspace;
 /// How long a service may take to start, or to stop.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How often it is looked at meanwhile.
+/// How often to check in the meantime.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A service with its database, log and process id in one folder.
@@ -25,12 +25,12 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// The service `name`, which keeps its things in `folder`.
+    /// The service `name`, with its files in `folder`.
     pub(super) fn new(folder: &Path, name: &'static str) -> Self {
         Self { name, folder: folder.to_owned() }
     }
 
-    /// Starts it on an empty database, at `address` or, if that is taken, at any other; gives the address.
+    /// Starts it on an empty database, at `address` or, if that is taken, at another one, and returns the address.
     pub(super) fn start(&self, address: &str, arguments: &[&str]) -> anyhow::Result<String> {
         for ending in ["sqlite", "sqlite-wal", "sqlite-shm"] {
             let _ = fs::remove_file(self.file(ending));
@@ -43,7 +43,7 @@ impl Daemon {
         }
     }
 
-    /// Stops it if it runs; whether it did.
+    /// Stops it if it is running; returns whether it was.
     pub(super) fn stop(&self) -> anyhow::Result<bool> {
         let Some(id) = self.running()? else { return Ok(false) };
         Command::new("sh").args(["-c", r#"kill -s TERM "$1""#, "kill", &id]).status()?;
@@ -68,7 +68,7 @@ impl Daemon {
                 &format!("sqlite:{}", self.file("sqlite").display()),
             ])
             .args(arguments)
-            // A process group of its own: an interrupt typed at the terminal later is not meant for it.
+            // A process group of its own, so that a later Ctrl-C in the terminal does not stop it.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -90,13 +90,13 @@ impl Daemon {
                 return Ok(address.to_owned());
             }
             if ended || started.elapsed() > PATIENCE {
-                bail!("{} does not start, it says:\n{log}", self.name);
+                bail!("{} does not start; its log:\n{log}", self.name);
             }
             thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Its process id, if that process still is this service.
+    /// Its process id, if that process is still this service.
     fn running(&self) -> anyhow::Result<Option<String>> {
         let Ok(id) = fs::read_to_string(self.file("pid")) else { return Ok(None) };
         let ps =

@@ -1,4 +1,4 @@
-//! The flow itself, through real gRPC: register, change, create, read.
+//! The flow itself, over real gRPC: register, update, create, read.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use proto::{
 };
 use tonic::Request;
 
-/// What the demo found on the way.
+/// What the demo found along the way.
 pub(super) struct Journey {
     /// The image as it was registered.
     pub(super) registered: glance::Image,
     /// The image as the instance was made from it.
     pub(super) image: glance::Image,
-    /// The instance, as it is read back.
+    /// The instance as it is read back.
     pub(super) instance: nova::Instance,
     /// How many instances the request created.
     pub(super) created: usize,

@@ -14,7 +14,7 @@ use proto::glance::v1::Image;
 
 use super::flow::Journey;
 
-/// Longest value shown, characters.
+/// Maximum length of a value shown, in characters.
 const SHOWN: usize = 14;
 
 /// The whole report.

@@ -1,4 +1,4 @@
-//! The pods are stopped while requests are in flight: those that were accepted are answered.
+//! Stops the pods while requests are in flight: accepted ones must be answered.
 
 use std::{
     io::{Write as _, stdout},
@@ -16,10 +16,10 @@ use super::{
 /// Requests in flight at each service.
 const REQUESTS: usize = 8;
 
-/// Bytes of the data of an image.
+/// Size of an image's data, in bytes.
 const DATA: usize = 1024 * 1024;
 
-/// Stops both, starts them again, and looks whether everything is there that was acknowledged.
+/// Stops both, starts them again, and checks that everything acknowledged is there.
 pub(crate) fn check(glance: &Pod, nova: &Pod) -> anyhow::Result<()> {
     let image = new_image(glance, json!({ "size": 1 }))?;
     let images = (0..REQUESTS).map(|_| new_image(glance, json!({}))).collect::<anyhow::Result<Vec<_>>>()?;
@@ -31,17 +31,17 @@ pub(crate) fn check(glance: &Pod, nova: &Pod) -> anyhow::Result<()> {
     let request = json!({ "filter": format!("image_id = {image}") });
     let listed = nova.call("nova.v1.InstanceService/ListInstances", &request)?;
     let count = listed["instances"].as_array().map_or(0, Vec::len);
-    ensure!(count == REQUESTS, "{REQUESTS} creates were acknowledged, and there are {count} instances");
+    ensure!(count == REQUESTS, "{REQUESTS} creates were acknowledged, but there are {count} instances");
     for image in &images {
         let image = glance.call("glance.v1.ImageService/GetImage", &json!({ "id": image }))?;
-        // A number of 64 bits is a text in JSON.
+        // In JSON, a 64-bit number is a string.
         let size = image["size"].as_str().and_then(|size| size.parse().ok());
         ensure!(
             image["status"] == "ACTIVE" && size == Some(DATA),
-            "an upload was acknowledged, and its image is: {image}"
+            "an upload was acknowledged, but its image is: {image}"
         );
     }
-    writeln!(stdout(), "started again, both have all that they had acknowledged")?;
+    writeln!(stdout(), "after a restart, both have everything that they had acknowledged")?;
     Ok(())
 }
 
@@ -54,14 +54,14 @@ fn new_image(glance: &Pod, beside: Value) -> anyhow::Result<String> {
     Ok(image["id"].as_str().context("an image has an id")?.to_owned())
 }
 
-/// Its creates wait for glance, which stands still meanwhile.
+/// The creates wait for glance, which is paused in the meantime.
 fn stop_nova(glance: &Pod, nova: &Pod, image: &str) -> anyhow::Result<()> {
     glance.freeze("pause")?;
     let started = start_creates(nova, image);
     let stopping = started.and_then(|creates| {
-        until(|| Ok(nova.in_flight()? == REQUESTS)).context("the creates have not come to nova-api")?;
+        until(|| Ok(nova.in_flight()? == REQUESTS)).context("the creates have not reached nova-api")?;
         let stopping = nova.stop()?;
-        until(|| Ok(!nova.is_ready())).context("it goes on saying that it is ready")?;
+        until(|| Ok(!nova.is_ready())).context("it keeps reporting that it is ready")?;
         Ok((creates, stopping))
     });
     glance.freeze("unpause")?;
@@ -81,13 +81,13 @@ fn start_creates(nova: &Pod, image: &str) -> anyhow::Result<Vec<Child>> {
     (0..REQUESTS).map(create).collect()
 }
 
-/// Its uploads have sent half of their data.
+/// The uploads have sent half of their data.
 fn stop_glance(glance: &Pod, images: &[String]) -> anyhow::Result<()> {
     let begin = |image: &String| Upload::begin(glance.grpc(), image, vec![7; DATA]);
     let uploads = images.iter().map(begin).collect::<anyhow::Result<Vec<_>>>()?;
-    until(|| Ok(glance.in_flight()? == REQUESTS)).context("the uploads have not come to glance")?;
+    until(|| Ok(glance.in_flight()? == REQUESTS)).context("the uploads have not reached glance")?;
     let stopping = glance.stop()?;
-    until(|| Ok(!glance.is_ready())).context("it goes on saying that it is ready")?;
+    until(|| Ok(!glance.is_ready())).context("it keeps reporting that it is ready")?;
     let answers = uploads.into_iter().map(Upload::finish);
     let failures: Vec<_> = answers
         .filter_map(|answer| match answer {
@@ -98,7 +98,7 @@ fn stop_glance(glance: &Pod, images: &[String]) -> anyhow::Result<()> {
     end(glance, "glance", stopping, &failures)
 }
 
-/// It has ended in good order, and nobody was refused what had begun.
+/// The pod has stopped gracefully, and every accepted request was answered.
 fn end<S: AsRef<str>>(pod: &Pod, name: &str, mut stopping: Child, failures: &[S]) -> anyhow::Result<()> {
     ensure!(stopping.wait()?.success(), "podman could not stop it");
     let failed = failures.len();

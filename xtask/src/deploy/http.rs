@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as it takes to ask, and to be slow.
+//! A minimal HTTP/1.1 client that can be slow.
 
 use std::{
     io::Write as _,
@@ -8,19 +8,19 @@ use std::{
 use anyhow::Context as _;
 use harness::http;
 
-/// Status and body of what is at `path`.
+/// Status and body of a GET of `path`.
 pub(crate) fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
     parts(&http::get(address, path)?)
 }
 
-/// An upload of data that has stopped half-way.
+/// An upload that has paused half-way.
 pub(crate) struct Upload {
     stream: TcpStream,
     rest: Vec<u8>,
 }
 
 impl Upload {
-    /// Sends half of `data` for the image of this id.
+    /// Sends half of `data` for the image with this id.
     pub(crate) fn begin(address: SocketAddr, image: &str, mut data: Vec<u8>) -> anyhow::Result<Self> {
         let mut stream = http::connect(address)?;
         write!(
@@ -34,7 +34,7 @@ impl Upload {
         Ok(Self { stream, rest })
     }
 
-    /// Sends the other half; the status of the answer, and its body.
+    /// Sends the other half; returns the status and body of the answer.
     pub(crate) fn finish(mut self) -> anyhow::Result<(u16, String)> {
         self.stream.write_all(&self.rest)?;
         parts(&http::answer(self.stream)?)

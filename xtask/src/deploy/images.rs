@@ -1,4 +1,4 @@
-//! The images of both services.
+//! The container images of both services.
 
 use std::{
     env, fs,
@@ -15,28 +15,28 @@ use harness::{
 
 use super::new_folder;
 
-/// Most bytes of an image.
+/// Maximum size of an image, in bytes.
 const LARGEST: u64 = 25_000_000;
 
-/// Whom a program in an image runs as.
+/// The user that the program runs as.
 const USER: &str = "65532:65532";
 
 const LABEL: &str = "org.opencontainers.image";
 
-/// What the certificates of public servers are verified by.
+/// The CA certificates of public servers.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Which programs go into the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
-    /// Those that are to be shipped.
+    /// Release programs.
     Release,
-    /// Those that the tests have built already, and that need libraries.
+    /// The debug programs that the tests have built, which need libraries.
     Debug,
 }
 
 impl Build {
-    /// Builds the programs; the folder that they are in then.
+    /// Builds the programs, and returns their folder.
     fn run(self, services: [&str; 2]) -> anyhow::Result<PathBuf> {
         if self == Self::Debug {
             workspace::build_services()?;
@@ -50,14 +50,14 @@ impl Build {
         Ok(compiled.join(target()).join("release"))
     }
 
-    /// The folders of this machine that the programs need in their pods.
+    /// Folders of this machine to mount into the pods.
     pub(crate) fn folders(self) -> Vec<&'static str> {
         let libraries = ["/lib", "/lib64"].into_iter().filter(|folder| Path::new(folder).is_dir());
         libraries.filter(|_| self == Self::Debug).collect()
     }
 }
 
-/// Builds the image of each of `services`, and looks at it.
+/// Builds and checks the image of each of `services`.
 pub(crate) fn build(podman: &Podman, build: Build, services: [&str; 2]) -> anyhow::Result<()> {
     let context = context(build, services)?;
     for service in services {
@@ -71,7 +71,7 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", env::consts::ARCH)
 }
 
-/// What the Dockerfile takes: programs, and certificates.
+/// The build context of the Dockerfile: programs and certificates.
 fn context(build: Build, services: [&str; 2]) -> anyhow::Result<PathBuf> {
     let folder = build.run(services)?;
     let context = new_folder("context")?;
@@ -101,7 +101,7 @@ fn build_one(podman: &Podman, service: &str, context: &Path) -> anyhow::Result<(
     Ok(())
 }
 
-/// As the manifests name it.
+/// The tag of an image, as in the manifests.
 fn tag(service: &str) -> String {
     format!("imprint/{service}:0.1.0")
 }
@@ -114,7 +114,7 @@ fn check(podman: &Podman, build: Build, service: &str) -> anyhow::Result<()> {
         "the image of {service} has {size} bytes; less than {LARGEST} are allowed"
     );
     let user = see("{{.User}}")?;
-    ensure!(user == USER, "the image of {service} runs as {user:?}, and not as {USER}");
+    ensure!(user == USER, "the image of {service} runs as {user:?}, not as {USER}");
     let labels = [
         ("title", service),
         ("version", env!("CARGO_PKG_VERSION")),
@@ -123,7 +123,7 @@ fn check(podman: &Podman, build: Build, service: &str) -> anyhow::Result<()> {
     ];
     for (name, expected) in labels {
         let label = see(&format!("{{{{index .Labels \"{LABEL}.{name}\"}}}}"))?;
-        ensure!(label == expected, "the image of {service} has the {name} {label:?}, and not {expected:?}");
+        ensure!(label == expected, "the image of {service} has the {name} {label:?}, not {expected:?}");
     }
     writeln!(stdout(), "image of {service}: {} MB, user {user}", size / 1_000_000)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The manifests, rendered and looked at.
+//! Renders and checks the manifests.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use harness::{program, program::show, tools, workspace};
 
 use super::new_folder;
 
-/// Every overlay, and the optional component on top of the one that has the most.
+/// Every overlay, and the optional component on top of the most complete one.
 pub(crate) fn render() -> anyhow::Result<Vec<PathBuf>> {
     let rendered = new_folder("rendered")?;
     let mut overlays: Vec<_> = fs::read_dir(workspace::root().join("deploy/kubernetes/overlays"))?
@@ -28,12 +28,12 @@ fn render_one(overlay: &Path, rendered: &Path) -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
-/// An overlay such as docs/deploy.md describes: Keystone, TLS and the component for monitoring.
+/// An overlay as docs/deploy.md describes it: Keystone, TLS and the monitoring component.
 fn monitored() -> anyhow::Result<PathBuf> {
     let folder = new_folder("monitoring")?.canonicalize()?;
     let up = "../".repeat(folder.components().count() - 1);
     let kubernetes = workspace::root().canonicalize()?.join("deploy/kubernetes");
-    // kustomize takes relative paths only.
+    // kustomize accepts only relative paths.
     let kubernetes = format!("{up}{}", kubernetes.strip_prefix("/")?.display());
     let text = format!(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: imprint\n\
@@ -43,7 +43,7 @@ fn monitored() -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Whether pods and images have no more rights than they need.
+/// Checks that pods and images have no more rights than they need.
 pub(crate) fn check_security() -> anyhow::Result<()> {
     let rendered = render()?;
     let deploy = workspace::root().join("deploy");
@@ -57,7 +57,7 @@ pub(crate) fn check_security() -> anyhow::Result<()> {
     show(Command::new(tools::deploy("hadolint")?).arg(deploy.join("Dockerfile")))
 }
 
-/// Whether the manifests have the form that Kubernetes wants, and name only what there is.
+/// Checks the manifests against Kubernetes' schemas, and that they refer only to what exists.
 pub(crate) fn check_wiring() -> anyhow::Result<()> {
     let rendered = render()?;
     let help = new_folder("help")?;
@@ -70,7 +70,7 @@ pub(crate) fn check_wiring() -> anyhow::Result<()> {
     show(script("manifests.py")?.arg(help).args(documents).args(rendered))
 }
 
-/// What podman plays of a rendered overlay: one Deployment, with its ports at these of 127.0.0.1, and with these
+/// The part of a rendered overlay that podman plays: one Deployment, with its ports published on 127.0.0.1, and with these
 /// folders of this machine.
 pub(crate) fn pod(
     rendered: &Path,

@@ -1,4 +1,4 @@
-//! The pods of the overlay `dev`, run by podman and called from outside.
+//! Runs the pods of the overlay `dev` with podman, and calls them from outside.
 
 use std::{
     io::{Write as _, stdout},
@@ -19,21 +19,21 @@ use super::{
     manifests,
 };
 
-/// How long a pod may take to do what is waited for.
+/// How long to wait for a pod.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Longest that a pod may take to stop, seconds: the terminationGracePeriodSeconds of nova-api, which is the shorter.
+/// Maximum time that a pod may take to stop, in seconds: the shorter terminationGracePeriodSeconds, nova-api's.
 const GRACE: &str = "30";
 
-/// Builds the images, starts the pods, uses them, and stops them with requests in flight. Nothing of it stays.
+/// Builds the images, starts the pods, uses them, stops them with requests in flight, and cleans up.
 pub(crate) fn run(build: Build) -> anyhow::Result<()> {
     let podman = Podman::start()?;
     images::build(&podman, build, ["glance-svc", "nova-api-svc"])?;
     let rendered = manifests::render()?;
-    let dev = rendered.iter().find(|file| file.ends_with("dev.yaml")).context("there is an overlay dev")?;
-    // As the Service is called that nova-api asks for.
+    let dev = rendered.iter().find(|file| file.ends_with("dev.yaml")).context("there is no overlay dev")?;
+    // The name of the Service that nova-api calls.
     let start = |deployment, program, alias| Pod::start(&podman, build, dev, [deployment, alias], program);
     let glance = start("glance", "glance-svc", "glance-headless")?;
     let nova = start("nova-api", "nova-api-svc", "nova-api-headless")?;
@@ -44,15 +44,15 @@ pub(crate) fn run(build: Build) -> anyhow::Result<()> {
     drain::check(&glance, &nova)
 }
 
-/// A pod, and how it is reached from outside.
+/// A pod, and its addresses.
 pub(crate) struct Pod<'a> {
     podman: &'a Podman,
-    /// Of its program.
+    /// The name of its program.
     container: String,
     program: &'static str,
-    /// Where its API is.
+    /// The address of its API.
     grpc: SocketAddr,
-    /// Where its probes and metrics are.
+    /// The address of its probes and metrics.
     admin: SocketAddr,
 }
 
@@ -72,12 +72,12 @@ impl<'a> Pod<'a> {
         Ok(pod)
     }
 
-    /// Where its API is.
+    /// The address of its API.
     pub(crate) fn grpc(&self) -> SocketAddr {
         self.grpc
     }
 
-    /// Whether it says that it is ready.
+    /// Whether it reports that it is ready.
     pub(crate) fn is_ready(&self) -> bool {
         http::get(self.admin, "/readyz").is_ok_and(|(status, _)| status == 200)
     }
@@ -87,39 +87,39 @@ impl<'a> Pod<'a> {
             .with_context(|| format!("{} is not ready:\n{}", self.program, self.log()))
     }
 
-    /// How many requests it has begun and not answered.
+    /// Number of requests in flight.
     pub(crate) fn in_flight(&self) -> anyhow::Result<usize> {
         let (_, metrics) = http::get(self.admin, "/metrics")?;
         let gauge = metrics.lines().find_map(|line| line.strip_prefix("imprint_requests_in_flight "));
         Ok(gauge.context("there is no metric imprint_requests_in_flight")?.parse()?)
     }
 
-    /// Asks it to stop, as Kubernetes does: the network of the pod stays until its program has ended. With `pod stop`,
-    /// podman takes it away at once.
+    /// Stops it as Kubernetes does: the pod's network stays until the program has ended. `pod stop` of podman would remove it
+    /// at once.
     pub(crate) fn stop(&self) -> anyhow::Result<Child> {
         let mut stop = self.podman.command();
         stop.args(["stop", "--time", GRACE, &self.container]);
         Ok(stop.stdout(Stdio::null()).spawn()?)
     }
 
-    /// How it ended: 0 if it stopped by itself, in good order.
+    /// Its state and exit code: 0 after a graceful stop.
     pub(crate) fn exit_code(&self) -> anyhow::Result<String> {
         self.inspect("{{.State.Status}} {{.State.ExitCode}}")
     }
 
-    /// Starts it again, with the volumes that it had.
+    /// Starts it again with the same volumes.
     pub(crate) fn start_again(&self) -> anyhow::Result<()> {
         self.podman.run(["start", &self.container])?;
         self.wait_until_ready()
     }
 
-    /// `pause` or `unpause`: its processes stand still, or go on.
+    /// Pauses or resumes its processes (`pause`, `unpause`).
     pub(crate) fn freeze(&self, command: &str) -> anyhow::Result<()> {
         self.podman.run([command, &self.container])?;
         Ok(())
     }
 
-    /// A call of it, with grpcurl.
+    /// A call with grpcurl.
     pub(crate) fn grpcurl(&self, method: &str, request: &Value) -> anyhow::Result<Command> {
         let mut grpcurl = Command::new(tools::grpcurl()?);
         grpcurl.args(["-plaintext", "-max-time", "60", "-d", &request.to_string()]);
@@ -127,12 +127,12 @@ impl<'a> Pod<'a> {
         Ok(grpcurl)
     }
 
-    /// The answer to a call.
+    /// Makes a call, and returns the answer.
     pub(crate) fn call(&self, method: &str, request: &Value) -> anyhow::Result<Value> {
         Ok(serde_json::from_str(&program::run(&mut self.grpcurl(method, request)?)?)?)
     }
 
-    /// What it wrote.
+    /// Its log.
     fn log(&self) -> String {
         let output = self.podman.command().args(["logs", &self.container]).output();
         output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).unwrap_or_default()
@@ -142,19 +142,15 @@ impl<'a> Pod<'a> {
         self.podman.run(["container", "inspect", "--format", what, &self.container])
     }
 
-    /// It has no rights but to write into its volumes.
+    /// Checks that it has no rights except to write to its volumes.
     fn check_rights(&self) -> anyhow::Result<()> {
         let rights = self.inspect("{{.Config.User}} {{.EffectiveCaps}} {{.HostConfig.ReadonlyRootfs}}")?;
-        ensure!(
-            rights == "65532:65532 [] true",
-            "{} has other rights than it should: {rights}",
-            self.program
-        );
+        ensure!(rights == "65532:65532 [] true", "{} has the wrong rights: {rights}", self.program);
         Ok(())
     }
 }
 
-/// An image's property comes to an instance, and both pods say what they do.
+/// Checks that an image's property reaches an instance, and that both pods have metrics.
 fn check_flow(glance: &Pod, nova: &Pod) -> anyhow::Result<()> {
     let image = json!({ "name": "cirros", "size": 1, "disk_format": "qcow2", "container_format": "bare",
                         "properties": { "hw_disk_bus": "virtio" } });
@@ -163,7 +159,7 @@ fn check_flow(glance: &Pod, nova: &Pod) -> anyhow::Result<()> {
     let created = nova.call("nova.v1.InstanceService/CreateInstance", &request)?;
     let instance = &created["instances"][0];
     let bus = &instance["systemMetadata"]["image_hw_disk_bus"];
-    ensure!(bus == "virtio", "the instance has not the property of its image: {created}");
+    ensure!(bus == "virtio", "the instance lacks the property of its image: {created}");
     for pod in [glance, nova] {
         let (status, metrics) = http::get(pod.admin, "/metrics")?;
         let counted = metrics.lines().any(|line| line.starts_with("imprint_requests_total{"));
@@ -173,7 +169,7 @@ fn check_flow(glance: &Pod, nova: &Pod) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) fn until(mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let asked = Instant::now();
     while asked.elapsed() < PATIENCE {
@@ -185,7 +181,7 @@ pub(crate) fn until(mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::
     bail!("waited for {PATIENCE:?}")
 }
 
-/// Two addresses at which nothing listens.
+/// Two free ports.
 fn free_ports() -> anyhow::Result<[SocketAddr; 2]> {
     let [first, second] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
     Ok([first?.local_addr()?, second?.local_addr()?])

@@ -1,4 +1,4 @@
-//! What an image is built from, when it is built from source.
+//! The build context of an image that is built from source.
 
 use std::{fs, process::Stdio};
 
@@ -11,10 +11,10 @@ use harness::{
 
 use super::new_folder;
 
-/// Takes the whole context of a build, and needs no other image.
+/// A Dockerfile that copies the whole build context, and needs no other image.
 const EVERYTHING: &str = "FROM scratch\nCOPY . /\n";
 
-/// Whether what `.dockerignore` lets into a build from source is a whole workspace.
+/// Checks that `.dockerignore` lets the whole workspace into a build from source.
 pub(crate) fn check() -> anyhow::Result<()> {
     let folder = new_folder("source")?;
     let (file, context) = (folder.join("Dockerfile"), folder.join("context"));
@@ -27,5 +27,5 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let mut metadata = workspace::cargo();
     metadata.args(["metadata", "--offline", "--locked", "--format-version=1", "--manifest-path"]);
     show(metadata.arg(context.join("Cargo.toml")).stdout(Stdio::null()))
-        .context(".dockerignore keeps something out that the workspace needs")
+        .context(".dockerignore excludes something that the workspace needs")
 }

@@ -1,4 +1,4 @@
-//! How figures go with the number of instances.
+//! How figures depend on the number of instances.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ const CURVES: [Curve; 6] = [
     ("bytes of the database for an instance", |point| point.bytes_per_instance),
 ];
 
-/// Draws all curves, each from zero: what is flat does not depend on the number of instances.
+/// Draws all curves, each from zero: a flat one does not depend on the number of instances.
 pub(super) fn draw(file: &Path, points: &[GrowthPoint]) -> anyhow::Result<()> {
     let area = canvas(file, (1200, 720), "As the number of instances grows (flat: it does not matter)")?;
     let panels = area.margin(44, 10, 10, 10).split_evenly((2, 3));

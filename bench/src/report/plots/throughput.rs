@@ -1,4 +1,4 @@
-//! What is reached, above what bounds it.
+//! Rates and their ceilings.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use plotters::style::text_anchor::HPos;
 use super::{BAR, CEILING, INK, MET, MISSED, NAMES, Scale, bar, canvas, failed, label};
 use crate::{figures::Finding, report::table::number};
 
-/// Draws a pair of bars for each comparison of rates, each pair in a scale of its own.
+/// Draws a pair of bars for each comparison of rates, each pair with its own scale.
 pub(super) fn draw(file: &Path, findings: &[Finding]) -> anyhow::Result<()> {
     let compared: Vec<_> = findings
         .iter()

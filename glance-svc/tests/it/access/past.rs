@@ -13,7 +13,7 @@ on_both_databases!(nobody_reads_more_of_the_past_than_it_saw);
 
 const CALLERS: [Who; 6] = [Who::OWNER, Who::READER, Who::STRANGER, Who::ACCEPTED, Who::PENDING, HOMELESS];
 
-/// Who owns the image and whom it shows itself to, revision by revision.
+/// Who owns the image and who sees it, revision by revision.
 struct Past {
     id: String,
     states: Vec<(&'static str, &'static str)>,
@@ -37,7 +37,7 @@ impl Past {
         i64::try_from(self.states.len()).unwrap()
     }
 
-    /// Does something with it: each change also changes what nobody else is to know.
+    /// Changes it: each change also changes a secret.
     async fn step(&mut self, world: &World, dice: &mut Dice) {
         let (owner, visibility) = self.now();
         let next = match dice.below(4) {
@@ -68,7 +68,7 @@ impl Past {
         }
         self.members.remove(project);
         http.delete(&format!("{members}/{project}")).await.is(204);
-        // Whoever is added again counts from then on.
+        // A member that is added again counts from then on.
         let of_project = CALLERS.into_iter().filter(|who| who.project == project);
         for who in of_project {
             self.seen.entry(who.user).or_default().retain(|_, as_member| !*as_member);
@@ -149,7 +149,7 @@ impl Past {
     }
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers, the same in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -163,7 +163,7 @@ impl Dice {
     }
 }
 
-/// All of the history that a caller is shown, in pages of two; whatever is hidden shows in no page and no token.
+/// The history that a caller sees, in pages of two; hidden revisions affect no page and no token.
 async fn history(world: &World, who: Who, id: &str) -> Result<Vec<ImageRevision>, String> {
     let mut request =
         ListImageRevisionsRequest { image_id: id.to_owned(), page_size: 2, ..Default::default() };

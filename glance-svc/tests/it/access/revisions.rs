@@ -56,7 +56,7 @@ async fn what_is_private_now_is_not_shown_as_it_was(db: TestDb) {
         assert_eq!(at(&world, Who::STRANGER, &id, revision).await, "IMAGE_NOT_FOUND");
     }
     assert_eq!(history(&world, Who::STRANGER, &id).await, "IMAGE_NOT_FOUND");
-    // That there is no such revision is told to those who see it alone.
+    // Only callers who see the image learn that there is no such revision.
     let missing = world.grpc(Who::OWNER).get_image(GetImageRequest { id: id.clone(), revision: 9 }).await;
     crate::support::assert_error(&missing.unwrap_err(), tonic::Code::NotFound, "IMAGE_REVISION_NOT_FOUND");
     assert_eq!(at(&world, Who::STRANGER, &id, 9).await, "IMAGE_NOT_FOUND");
@@ -85,7 +85,7 @@ async fn a_member_sees_nothing_from_before_the_image_was_shared_with_it(db: Test
             [at(&world, who, &id, 1).await, at(&world, who, &id, 2).await, at(&world, who, &id, 3).await];
         assert_eq!(shown, ["IMAGE_NOT_FOUND", DONE, DONE], "{who:?}");
     }
-    // Whoever was removed and is added again sees it from then on.
+    // A member that was removed and added again sees it from then on.
     let members = format!("{}/members", image_path(&id));
     owner.delete(&format!("{members}/accepted")).await.is(204);
     assert_eq!(at(&world, Who::ACCEPTED, &id, 3).await, "IMAGE_NOT_FOUND");

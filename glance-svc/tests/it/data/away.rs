@@ -30,7 +30,7 @@ on_both_databases!(
 const DELETING: &str =
     "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'deleting', $3)";
 
-/// A folder that is away as long as the value lives.
+/// Moves a folder away for as long as the value lives.
 struct Away {
     folder: PathBuf,
     elsewhere: PathBuf,
@@ -65,7 +65,7 @@ fn assert_away(answer: &Answer) {
     assert_eq!(answer.header("retry-after"), "1");
 }
 
-/// Checks that nothing is done with data, and everything else is.
+/// Checks that nothing that needs data works, and everything else does.
 async fn assert_all_is_away(world: &World, http: &Http, id: &str) {
     assert_away(&http.download(id).await);
     assert_away(&http.delete(&image_path(id)).await);
@@ -80,7 +80,7 @@ async fn assert_all_is_away(world: &World, http: &Http, id: &str) {
         assert_error(&refused, Code::Unavailable, "DATA_STORE_UNAVAILABLE");
     }
     assert_eq!(status(world, &queued).await, Status::Queued);
-    // Who must not do it is told so, as ever.
+    // Callers without permission are refused as usual.
     world.http(Who::STRANGER).upload(&queued, "hello").await.error(404, "IMAGE_NOT_FOUND");
     world.http(Who::READER).delete(&image_path(id)).await.error(403, "NOT_PERMITTED");
     assert_eq!(http.set(id, "k", json!("v")).await.is(200).json()["status"], "active");
@@ -154,7 +154,7 @@ async fn another_folder_is_not_taken_for_the_one_with_the_data(db: TestDb) {
 async fn a_folder_that_was_never_marked_is_known_by_its_data(db: TestDb) {
     let world = World::start(db).await;
     let id = with_data(&world).await;
-    // As an older release leaves it.
+    // As left by an older release.
     let marker = world.folder().join(MARKER);
     fs::remove_file(&marker).unwrap();
     crate::database::execute(&open(&world.db).await, "DELETE FROM data_store").await;
@@ -165,7 +165,7 @@ async fn a_folder_that_was_never_marked_is_known_by_its_data(db: TestDb) {
     let (_, images) = serve_with(&world.db.url, &Settings::default(), &world.folder()).await;
     images.sweep_once().await;
     assert!(marker.exists());
-    // From now on, data are not enough.
+    // From now on, having the data is not enough: the marker is needed.
     fs::remove_file(&marker).unwrap();
     assert_away(&world.http(Who::OWNER).delete(&image_path(&id)).await);
     assert!(!marker.exists());
@@ -180,7 +180,7 @@ async fn a_catalogue_without_data_takes_any_folder(db: TestDb) {
     let (_, images) = serve_with(&world.db.url, &Settings::default(), &folder).await;
     images.sweep_once().await;
     assert_eq!(fs::read(folder.join(MARKER)).unwrap(), marker);
-    // Without its marker, as long as there is nothing in it.
+    // Without its marker, as long as it is empty.
     fs::remove_file(world.folder().join(MARKER)).unwrap();
     with_data(&world).await;
     assert_eq!(fs::read(world.folder().join(MARKER)).unwrap(), marker);

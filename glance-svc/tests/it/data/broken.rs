@@ -1,4 +1,4 @@
-//! Uploads that break off: the image waits for its data again, and nothing is left.
+//! Uploads that break off: the image is QUEUED again, and nothing is left.
 
 use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::image::Status;
@@ -20,7 +20,7 @@ on_both_databases!(
     a_broken_upload_is_in_the_history,
 );
 
-/// Sends the head of an upload, and then `body`, as it stands; the image is SAVING.
+/// Sends the head of an upload, and then the raw `body`; the image is SAVING.
 pub(super) async fn raw(world: &World, id: &str, headers: &str, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     let head = format!(
@@ -58,10 +58,10 @@ async fn a_client_that_leaves_between_chunks_leaves_nothing_behind(db: TestDb) {
     }
 }
 
-/// The head of the answer, and what there is of its body, until the connection ends.
+/// The answer, until the connection ends.
 async fn answer(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    // The server may close a connection that it cannot read any more without a word.
+    // The server may silently close a connection that it can no longer parse.
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8(answer).unwrap()
 }

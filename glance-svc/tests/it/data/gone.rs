@@ -1,4 +1,4 @@
-//! Images that go, or change, while they get their data; and data that go with their image.
+//! Images that are deleted or changed during an upload; and data that is deleted with its image.
 
 use chassis::{on_both_databases, testing::TestDb};
 use common::id::Id;
@@ -93,7 +93,7 @@ async fn an_upload_that_was_given_up_does_not_come_back(db: TestDb) {
     let http = world.http(Who::OWNER);
     let id = http.queued().await;
     let lost = Slow::begin(&world, &http, &id).await;
-    // An operator has no patience, and somebody else begins anew.
+    // An operator ends the upload by hand, and somebody else starts a new one.
     world.update(Image { status: Status::Queued.into(), ..change_of(&id) }, &["status"]).await.unwrap();
     http.upload(&id, "hello").await.is(204);
     lost.end().await.error(410, "UPLOAD_LOST");
@@ -109,7 +109,7 @@ async fn an_image_that_is_made_active_meanwhile_promises_no_data(db: TestDb) {
     let active = Image { status: Status::Active.into(), size: Some(5), ..change_of(&id) };
     let made = world.update(active, &["status", "size"]).await;
     let uploaded = slow.end().await.status;
-    // Either one of them is refused, or the data lie elsewhere; that they are lost is never the outcome.
+    // Either one of them is refused, or the data is stored elsewhere; it is never lost.
     let expected = if made.is_ok() { (410, 204) } else { (204, 200) };
     assert_eq!((uploaded, http.download(&id).await.status), expected);
 }
@@ -151,7 +151,7 @@ async fn a_download_that_has_begun_ends_well(db: TestDb) {
     assert!(read == data, "{} bytes", read.len());
 }
 
-/// Whoever gives an upload up may not know yet that it is complete.
+/// A process that gives an upload up may not know yet that it is complete.
 async fn complete_data_are_not_given_up(db: TestDb) {
     let world = World::start(db).await;
     let http = world.http(Who::OWNER);

@@ -1,4 +1,4 @@
-//! Uploads of a process that died: their lease ends, and any process of the service clears up after them.
+//! Uploads of a process that died: their lease expires, and any process of the service cleans up after them.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ on_both_databases!(
     several_processes_clear_up_together,
 );
 
-/// Changes the tables as a process that died left them.
+/// Puts the tables into the state that a dead process leaves behind.
 pub(super) async fn execute(db: &Db, statement: &'static str, id: Id, image: Id, lease: DateTime<Utc>) {
     let changed = match db.pools().unwrap() {
         Pools::Sqlite { writer, .. } => {
@@ -51,10 +51,10 @@ const UPLOADING: &str =
     "INSERT INTO image_data (id, image_id, state, lease_time) VALUES ($1, $2, 'uploading', $3)";
 const ENDED: &str = "UPDATE image_data SET lease_time = $3 WHERE id <> $1 AND image_id = $2";
 const FORGOTTEN: &str = "DELETE FROM image_data WHERE id <> $1 AND image_id = $2 AND lease_time <> $3";
-// The time has no part in it, but PostgreSQL wants to know the type of each value.
+// The time is unused, but PostgreSQL needs the type of each parameter.
 const SAVING: &str = "UPDATE images SET status = 'saving', data_id = $1 WHERE id = $2 AND create_time <> $3";
 
-/// An image whose upload was under way when its process died, and what that wrote.
+/// An image whose upload was in progress when its process died, and what had been written.
 async fn died(world: &World, http: &Http, lease: DateTime<Utc>) -> (String, Id) {
     let id = http.queued().await;
     let (image, data) = (id.parse().unwrap(), Id::random());
@@ -72,7 +72,7 @@ pub(super) fn write_part(world: &World, data: Id) {
     std::fs::write(folder.join("data#1"), "a part").unwrap();
 }
 
-/// Lets a process of the service clear up as long as the value lives.
+/// Runs a sweeping process of the service for as long as the value lives.
 pub(super) struct Sweeper(JoinHandle<()>);
 
 impl Sweeper {
@@ -135,7 +135,7 @@ async fn an_upload_of_an_image_that_is_gone_is_cleared_up(db: TestDb) {
     let (id, data) = died(&world, &http, long_ago()).await;
     http.delete(&image_path(&id)).await.is(204);
     is_empty(&world).await;
-    // The image went without a word to the upload.
+    // The image was deleted unnoticed by the upload.
     let db = open(&world.db).await;
     execute(&db, UPLOADING, data, id.parse().unwrap(), long_ago()).await;
     write_part(&world, data);
@@ -165,12 +165,12 @@ async fn renewing(db: TestDb, renewal: Duration) -> World {
 }
 
 async fn an_upload_that_lost_its_lease_does_not_come_back(db: TestDb) {
-    // It would not lose its lease if it renewed it before anybody looks.
+    // It would keep its lease if it renewed it before anybody checks.
     let world = renewing(db, Duration::from_hours(1)).await;
     let http = world.http(Who::OWNER);
     let id = http.queued().await;
     let slow = Slow::begin(&world, &http, &id).await;
-    // Its process slept for so long that another one took it for dead.
+    // Its process was suspended for so long that another one gave the upload up.
     execute(&open(&world.db).await, ENDED, Id::random(), id.parse().unwrap(), long_ago()).await;
     let sweeper = Sweeper::start(&world);
     becomes(&world, &id, Status::Queued).await;
@@ -191,7 +191,7 @@ async fn an_upload_that_loses_its_lease_is_stopped(db: TestDb) {
     slow.answered().await.error(410, "UPLOAD_LOST");
 }
 
-/// The lease has ended each time that it is looked at, and is renewed.
+/// The lease has always expired by the time it is checked, and is renewed.
 async fn a_lease_is_renewed_while_nothing_arrives(db: TestDb) {
     let world = renewing(db, Duration::from_millis(10)).await;
     let http = world.http(Who::OWNER);
@@ -211,7 +211,7 @@ async fn an_upload_that_was_forgotten_takes_its_data_with_it(db: TestDb) {
     let http = world.http(Who::OWNER);
     let id = http.queued().await;
     let slow = Slow::begin(&world, &http, &id).await;
-    // Whoever deleted the image looked for its data before the first byte was written, found and noted none.
+    // The deletion looked for data before the first byte was written, and recorded that there is none.
     execute(&open(&world.db).await, FORGOTTEN, Id::random(), id.parse().unwrap(), long_ago()).await;
     http.delete(&image_path(&id)).await.is(204);
     slow.end().await.error(410, "UPLOAD_LOST");

@@ -1,4 +1,4 @@
-//! Data that are larger than any image's may be.
+//! Data that is larger than any image's may be.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -47,7 +47,7 @@ async fn refuses_what_turns_out_to_be_too_large(db: TestDb) {
         upload_over_grpc(&world, Who::OWNER, messages(&id, None, b"eleven byte", 3)).await.unwrap_err();
     assert_error(&refused, Code::ResourceExhausted, "DATA_TOO_LARGE");
     is_queued_again(&world, &id).await;
-    // A lie about the size does not help.
+    // A wrong announced size does not help.
     let call = http.call("PUT", &file_path(&id)).header("content-type", "application/octet-stream");
     let call = call.header("x-openstack-image-size", "10").body(chunked(&Bytes::from("eleven byte"), 3));
     call.send().await.error(400, "SIZE_MISMATCH");

@@ -101,7 +101,7 @@ async fn what_makes_no_sense_is_ignored(db: TestDb) {
         let answer = part(&http, &id, range).await.is(200);
         assert_eq!((answer.text().as_str(), answer.header("content-range")), ("0123456789", ""), "{range}");
     }
-    // Before there are data, there are no parts of them.
+    // Without data, there are no ranges.
     let queued = http.queued().await;
     part(&http, &queued, "bytes=0-4").await.is(204);
 }

@@ -1,4 +1,4 @@
-//! Data that are to be removed, at once or when it can be done.
+//! Data that is to be removed, at once or when it can be done.
 
 use chassis::{on_both_databases, testing::TestDb};
 use chrono::TimeDelta;

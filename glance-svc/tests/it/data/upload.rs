@@ -20,13 +20,13 @@ on_both_databases!(
     an_upload_makes_two_revisions,
 );
 
-/// Around a part of the data store and of a stream, and more than one.
+/// Sizes around the part size of the data store and of a stream, and larger ones.
 const SIZES: [usize; 6] = [1, 4095, MIB - 1, MIB, MIB + 1, 5 * MIB + 3];
 
-/// How data are sent: with their length, without it, or over gRPC.
+/// How data is sent: with its length, without it, or over gRPC.
 const WAYS: [&str; 3] = ["length", "chunks", "grpc"];
 
-/// A new image that was given these data.
+/// A new image with this data.
 async fn given(world: &World, way: &str, data: &Bytes) -> String {
     let http = world.http(Who::OWNER);
     let id = http.queued().await;

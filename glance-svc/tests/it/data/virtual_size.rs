@@ -1,4 +1,4 @@
-//! The size of the disk that the data describe.
+//! The virtual size of the data.
 
 use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Withdrawing an image from use, and giving it back.
+//! Deactivating and reactivating an image.
 
 use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::image::Status;
@@ -33,7 +33,7 @@ async fn an_active_image_goes_there_and_back(db: TestDb) {
     let shown = http.show(&id).await;
     assert_eq!((&shown["status"], &shown["checksum"]), (&json!("deactivated"), &before["checksum"]));
     assert_eq!(http.list("status=deactivated").await, ["cirros"]);
-    // Nothing but its data is withdrawn.
+    // Only its data becomes unavailable.
     http.set(&id, "k", json!("v")).await.is(200);
     act(&http, &id, "reactivate").await.is(204);
     assert_eq!(http.show(&id).await["status"], "active");

@@ -1,4 +1,4 @@
-//! What a body says of itself: its type, and that it is coded.
+//! The media type and the content coding of bodies.
 
 use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What a web page can have the browser of a user send: nothing of that does anything.
+//! Requests that a web page can make a user's browser send: none of them has any effect.
 
 use chassis::{caller::Identity, on_both_databases, testing::TestDb};
 use prost::Message as _;
@@ -19,7 +19,7 @@ async fn http_does_not_reach_grpc(db: TestDb) {
     let message = DeleteImageRequest { id: id.clone(), ..Default::default() }.encode_to_vec();
     let body = [&[0, 0, 0, 0, u8::try_from(message.len()).unwrap()], &*message].concat();
     for (http, kind) in [
-        // What a web page can have a browser send without asking.
+        // What a web page can make a browser send without a preflight request.
         (&http, Some("text/plain")),
         (&http, None),
         (&over_2, Some("text/plain")),

@@ -1,4 +1,4 @@
-//! Conditions of requests: no header that says one is overlooked (changes of an image itself are in `etags`).
+//! Conditional requests: no header with a condition is overlooked (for changes of an image itself, see `etags`).
 
 use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;
@@ -156,7 +156,7 @@ async fn tags_and_actions_change_what_was_seen(db: TestDb) {
         assert_ne!(etag(http, &path).await, current, "{method} {target}");
     }
     ask(&http, "PUT", &tag, ("if-match", "*")).await.is(204);
-    // Who must not see it learns nothing of it.
+    // Callers who must not see it learn nothing of it.
     let stranger = world.http(Who::STRANGER);
     ask(&stranger, "PUT", &tag, ("if-match", "\"stale\"")).await.error(404, "IMAGE_NOT_FOUND");
 }

@@ -210,7 +210,7 @@ async fn one_who_may_only_read_registers_nothing(db: TestDb) {
     for who in [Who::READER, Who::new("x", "owner", "observer"), Who::new("x", "", "reader")] {
         world.http(who).post("/v2/images", json!({"name": "a"})).await.error(403, "NOT_PERMITTED");
     }
-    // A proxy that tells no roles vouches for members.
+    // Without roles from the proxy, the caller is a member.
     world.http(Who::new("x", "owner", "")).create(json!({"name": "a"})).await;
     world.http(Who::new("x", "owner", "Manager")).create(json!({"name": "b"})).await;
     assert_eq!(world.http(Who::READER).list("sort=name:asc").await, ["a", "b"]);

@@ -15,7 +15,7 @@ on_both_databases!(
     names_and_tags_have_no_control_characters,
 );
 
-/// Sends what is refused, and checks that nothing came of it.
+/// Sends a request that is refused, and checks that nothing was created.
 async fn refused(http: &Http, image: Value) -> crate::support::Answer {
     let answer = http.post("/v2/images", image).await;
     assert!(answer.status >= 400, "{}", answer.text());
@@ -134,7 +134,7 @@ async fn refuses_what_only_the_service_sets(db: TestDb) {
     }
     let several = refused(&http, json!({"size": 1, "name": "a", "checksum": "x"})).await;
     assert_eq!(several.error(403, "ATTRIBUTE_READ_ONLY")["attributes"], "checksum, size");
-    // What can never be is told first, as in a patch.
+    // What is always invalid is reported first, as in a patch.
     let faulty = json!({"size": 1, "min_disk": "x", "name": "x".repeat(256)});
     assert_eq!(refused(&http, faulty).await.error(400, "INVALID_REQUEST")["fields"], "min_disk, name");
     assert_eq!(http.list("visibility=all").await.len(), 0);

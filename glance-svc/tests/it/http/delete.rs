@@ -41,7 +41,7 @@ async fn a_protected_image_is_not_deleted(db: TestDb) {
     for who in [Who::OWNER, Who::ADMIN] {
         world.http(who).delete(&image_path(&id)).await.error(403, "IMAGE_PROTECTED");
     }
-    // Whoever must not see it is told nothing of it.
+    // Callers who must not see it learn nothing of it.
     world.http(Who::STRANGER).delete(&image_path(&id)).await.error(404, "IMAGE_NOT_FOUND");
     http.set(&id, "protected", json!(false)).await.is(200);
     http.delete(&image_path(&id)).await.is(204);

@@ -1,4 +1,4 @@
-//! What the API says of itself, and what is answered where nothing is.
+//! Version discovery, schemas, and the answers to unknown paths.
 
 use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Two edges, one image: what is written over one is read over the other, and history knows who it was.
+//! Two edges, one image: what is written over one is read over the other, and history records who did it.
 
 use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{
@@ -95,7 +95,7 @@ async fn what_grpc_writes_http_reads(db: TestDb) {
         (&shown["kernel_id"], &shown["a/b"], &shown["tags"]),
         (&json!("k"), &json!(""), &json!(["t"]))
     );
-    // Its data lie elsewhere.
+    // Its data is stored elsewhere.
     http.download(&id).await.is(204);
     world.delete(&id, "").await.unwrap();
     http.get(&image_path(&id)).await.error(404, "IMAGE_NOT_FOUND");
@@ -183,7 +183,7 @@ async fn a_token_for_development_names_the_caller(db: TestDb) {
     let encoded = |token| http.call("GET", &image_path(&id)).header("x-auth-token", token);
     encoded("tom%3Atea%3Amember%2Creader").send().await.is(200);
     encoded("eve%3Astranger%3Amember").send().await.error(404, "IMAGE_NOT_FOUND");
-    // What a proxy says counts more than a token.
+    // A proxy's headers take precedence over a token.
     let call = token("GET", &image_path(&id)).header("x-project-id", "stranger").header("x-roles", "member");
     call.send().await.error(404, "IMAGE_NOT_FOUND");
     for operator in ["x", "notused"] {

@@ -1,4 +1,4 @@
-//! What every answer carries, and the two forms of an error.
+//! What every answer has, and the two forms of an error.
 
 use chassis::{on_both_databases, testing::TestDb};
 use serde_json::json;

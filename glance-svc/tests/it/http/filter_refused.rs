@@ -1,4 +1,4 @@
-//! Filters that make no sense.
+//! Invalid filters.
 
 use chassis::{on_both_databases, testing::TestDb};
 

@@ -15,7 +15,7 @@ on_both_databases!(
 const KEYS: [&str; 8] =
     ["name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"];
 
-/// Twenty images with many equal attributes; gives their ids, sorted.
+/// Twenty images with many equal attributes; returns their ids, sorted.
 async fn images(http: &Http) -> Vec<String> {
     let mut ids = Vec::new();
     for number in 0..20_usize {
@@ -43,7 +43,7 @@ async fn walked(http: &Http, query: &str, known: &[String]) -> Vec<String> {
         let Some(next) = page["next"].as_str() else { break };
         next.clone_into(&mut path);
         pages += 1;
-        // Not for ever: where a walk meets what is added, each page would be followed by one of it.
+        // Not forever: where a walk meets what is added, each page would be followed by one of it.
         if seen.len() < known.len() && pages < 8 {
             for name in ["!", "am", "~"] {
                 http.create(json!({"name": name, "disk_format": "vdi", "container_format": "docker"})).await;

@@ -86,7 +86,7 @@ impl Http {
         self.post("/v2/images", body).await.is(201).json()
     }
 
-    /// Registers an image with formats; gives its id.
+    /// Registers an image with formats; returns its id.
     pub(crate) async fn queued(&self) -> String {
         let image = json!({"name": "cirros", "disk_format": "raw", "container_format": "bare"});
         id_of(&self.create(image).await)
@@ -171,7 +171,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Checks what every error in JSON holds and that it is this one; gives its metadata.
+    /// Checks what every error in JSON holds and that it is this one; returns its metadata.
     #[track_caller]
     pub(crate) fn error(&self, status: u16, reason: &str) -> Value {
         let error = &self.json()["error"];

@@ -89,7 +89,7 @@ impl World {
         self.0.images.clone()
     }
 
-    /// Where the data of images lie.
+    /// Where the image data is stored.
     pub(crate) fn folder(&self) -> PathBuf {
         self.0.folder.path().to_owned()
     }

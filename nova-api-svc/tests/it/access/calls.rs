@@ -33,7 +33,7 @@ pub(super) struct Target {
     pub(super) instance: Instance,
     /// The id of a flavor that no instance has.
     pub(super) flavor: String,
-    /// What new instances are made of.
+    /// What new instances are made from.
     pub(super) image: Image,
 }
 

@@ -1,4 +1,4 @@
-//! Many who change one instance at once, by two replicas: each is served as if it were alone.
+//! Many concurrent changes of one instance through two replicas: each is served as if it were alone.
 
 use std::{collections::BTreeSet, future::pending, sync::Arc, time::Duration};
 
@@ -30,10 +30,10 @@ on_both_databases!(
     who_may_not_change_an_instance_takes_no_turn,
 );
 
-/// As many as come at once.
+/// Number of concurrent requests.
 const MANY: usize = 64;
 
-/// Sends requests to both replicas at once; gives what became of each.
+/// Sends requests to both replicas at once; returns what became of each.
 async fn at_once<T, F>(
     replicas: &[InstanceServiceClient<Channel>; 2],
     send: impl Fn(usize, InstanceServiceClient<Channel>) -> F,

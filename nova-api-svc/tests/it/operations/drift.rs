@@ -1,4 +1,4 @@
-//! What instances remember, beside what their images say.
+//! Comparing instances with their images.
 
 use std::collections::BTreeSet;
 
@@ -123,7 +123,7 @@ async fn a_page_of_large_differences_ends_early(db: TestDb) {
     nova.glance.change(&image.id, |image| {
         image.properties.values_mut().for_each(|value| *value = "ü".repeat(255));
     });
-    // With the default size of a page, and with the largest.
+    // With the default page size, and with the largest one.
     for (page_size, project) in [(0, ""), (1000, ""), (0, "p"), (1000, "p")] {
         let request =
             ListDriftRequest { page_size, project_id: project.to_owned(), ..ListDriftRequest::default() };
@@ -172,7 +172,7 @@ async fn a_page_of_drift_asks_for_its_images_together(db: TestDb) {
 async fn an_answer_with_other_images_is_refused(db: TestDb) {
     let nova = alone(db).await;
     nova.active(&nova.glance.with(&[])).await;
-    // What makes no image, an image that nobody asked for, and an answer that does not get on.
+    // A malformed image, an image that nobody requested, and an answer that makes no progress.
     for mood in [
         Mood::Twisting(|image| image.status = 0),
         Mood::Twisting(|image| image.id = common::id::Id::random().to_string()),

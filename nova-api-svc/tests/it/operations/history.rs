@@ -1,4 +1,4 @@
-//! What was done with instances.
+//! The history of instances.
 
 use common::clock;
 use proto::nova::v1::instance_history_entry::{Operation, Step};
@@ -94,7 +94,7 @@ async fn a_page_reads_no_more_records_than_an_answer_holds(db: TestDb) {
         let id = instance.id.clone();
         nova.edit(UpdateInstanceImagePropertiesRequest { id, set, ..Default::default() }).await.unwrap();
     }
-    // What changed each time is little; what it is found from is not.
+    // Each change is small, but the records it is computed from are large.
     let mut request =
         GetInstanceHistoryRequest { id: instance.id.clone(), page_size: 1000, ..Default::default() };
     let mut revisions = Vec::new();

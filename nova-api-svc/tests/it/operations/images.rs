@@ -1,4 +1,4 @@
-//! What becomes of the images that are made of instances, once these end.
+//! What happens to images of instances when the instances are deleted.
 
 use proto::glance::v1::{
     CreateImageRequest, image::Status as ImageStatus, image_service_client::ImageServiceClient,

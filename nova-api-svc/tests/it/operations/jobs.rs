@@ -1,4 +1,4 @@
-//! What glance-svc is asked for after a change was written, while it is away, busy or not heard, and what retries learn.
+//! Jobs for glance-svc after a change was written, while it is down, overloaded or its answers are lost; and retries.
 
 use prometheus_client::registry::Registry;
 use proto::nova::v1::UnshelveInstanceRequest;
@@ -216,7 +216,7 @@ async fn a_job_rests_longer_after_each_attempt(db: TestDb) {
     let instance = nova.active(&nova.glance.with(&[])).await;
     nova.glance.be(Mood::Failing(Status::unavailable("SECRET")));
     nova.snapshot(named(&instance.id, "")).await.unwrap_err();
-    // It rests, whoever looks for it.
+    // It pauses, whichever replica looks for jobs.
     assert_eq!(worker.work().await, 0);
     for attempts in 2..6 {
         assert_eq!((worker.work_later().await, worker.work().await), (1, 0));

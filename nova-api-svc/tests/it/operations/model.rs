@@ -1,4 +1,4 @@
-//! Random sequences of everything that can be done with an instance, against a model that is as simple as can be.
+//! Random sequences of all operations on an instance, compared with a simple model.
 
 use std::collections::BTreeMap;
 
@@ -25,16 +25,16 @@ use expected::{Body, Doing, Model};
 
 on_both_databases!(instances_are_what_the_model_says, instances_that_agents_run_are_what_the_model_says);
 
-/// Sequences that are tried.
+/// Number of sequences.
 const CASES: u32 = 24;
 
-/// Most steps of a sequence.
+/// Maximum number of steps per sequence.
 const STEPS: usize = 24;
 
-/// Flavors that are resized to.
+/// Flavors to resize to.
 const FLAVORS: [&str; 3] = ["2", "3", "4"];
 
-/// Images that are rebuilt from.
+/// Images to rebuild from.
 const IMAGES: usize = 2;
 
 /// A step of a sequence.
@@ -55,7 +55,7 @@ enum Act {
     ForgetImage(usize),
 }
 
-/// The world of a sequence.
+/// The environment of a sequence.
 struct Play<'a> {
     nova: &'a Nova,
     flavors: Vec<Flavor>,
@@ -159,7 +159,7 @@ async fn play(
     play.check_history().await
 }
 
-/// What an instance remembers of an image.
+/// The entries of an image in an instance's record.
 fn stamped(image: &Image, flavor: &Flavor) -> BTreeMap<String, String> {
     let meta = ImageMeta {
         properties: image.properties.clone(),
@@ -181,7 +181,7 @@ fn property(name: u8) -> String {
 }
 
 impl Play<'_> {
-    /// Does a step, which the model allows or not.
+    /// Makes a step, whether the model allows it or not.
     async fn step(&mut self, act: &Act) -> Result<(), TestCaseError> {
         match act {
             Act::ChangeImage(image, name, value) => {
@@ -370,7 +370,7 @@ impl Play<'_> {
         entries.into_iter().chain(resize).chain(self.flavors[flavor].system_metadata()).collect()
     }
 
-    /// Whether history, read from its beginning, leads to what is there.
+    /// Checks that history, replayed from its beginning, leads to the current state.
     async fn check_history(&self) -> Result<(), TestCaseError> {
         let (found, history) = (self.nova.get(&self.id).await.unwrap(), self.nova.history(&self.id).await);
         let revisions: Vec<_> = history.iter().map(|entry| entry.revision).collect();

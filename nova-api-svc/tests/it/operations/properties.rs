@@ -1,4 +1,4 @@
-//! Properties of an instance's copy, edited by hand.
+//! Editing the image properties in an instance's record.
 
 use std::collections::BTreeMap;
 
@@ -156,7 +156,7 @@ async fn a_record_holds_no_more_than_an_image(db: TestDb) {
         assert_eq!(&values["maximum"], "128");
     }
     assert_eq!(nova.get(&instance.id).await.unwrap(), full);
-    // What a service adds to an image does not count, and what is full can change and shrink.
+    // What a service adds to an image does not count, and a full record can change and shrink.
     edit(map(&[("user_id", "alice")]), &[]).await.unwrap();
     let name = format!("{:0255}", 0);
     edit(map(&[("another", "1")]), &[&name]).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a project may use, while its instances are resized.
+//! Quotas while instances are being resized.
 
 use std::{
     collections::BTreeMap,
@@ -23,13 +23,13 @@ on_both_databases!(
     no_sequence_of_two_replicas_passes_the_quota,
 );
 
-/// Most virtual CPUs of the project.
+/// The project's quota of virtual CPUs.
 const CORES: i64 = 7;
 
 /// Flavors, each the number of its virtual CPUs; no disk, so that none is too small.
 const FLAVORS: [i32; 3] = [1, 2, 4];
 
-/// Clients that do something at once, and what each does.
+/// Number of concurrent clients, and of operations of each.
 const CLIENTS: usize = 4;
 const STEPS: usize = 60;
 
@@ -110,7 +110,7 @@ impl Random {
     }
 }
 
-/// What an instance may come to use, as it says itself.
+/// The virtual CPUs for which an instance counts.
 fn use_of(instance: &Instance) -> i64 {
     let entry = |prefix| {
         let vcpus = instance.system_metadata.get(&format!("{prefix}instance_type_vcpus"));
@@ -128,7 +128,7 @@ async fn all(replica: &mut InstanceServiceClient<Channel>) -> Vec<Instance> {
     instances
 }
 
-/// Does something that is likely to be allowed.
+/// Makes an operation that is likely to be allowed.
 async fn step(
     mut replica: InstanceServiceClient<Channel>,
     image: &Image,
@@ -180,7 +180,7 @@ async fn step(
     }
 }
 
-/// What may become of a step that others are beside.
+/// The possible outcomes of a step with concurrent ones.
 const REFUSALS: [&str; 6] = [
     "QUOTA_EXCEEDED",
     "SAME_FLAVOR",

@@ -1,4 +1,4 @@
-//! Instances that are made again.
+//! Rebuilding instances.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is reported by whatever runs the instances.
+//! Reports by whatever runs the instances.
 
 use proto::nova::v1::{PowerState, instance_history_entry::Step};
 

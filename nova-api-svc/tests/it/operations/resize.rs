@@ -1,4 +1,4 @@
-//! Instances that get another flavor.
+//! Resizing instances.
 
 use proto::nova::v1::CreateInstanceRequest;
 

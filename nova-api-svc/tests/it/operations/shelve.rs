@@ -1,4 +1,4 @@
-//! Instances that are put away and brought back.
+//! Shelving and unshelving instances.
 
 use proto::nova::v1::CreateInstanceRequest;
 

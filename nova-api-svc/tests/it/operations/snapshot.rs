@@ -1,4 +1,4 @@
-//! Images that are made of instances.
+//! Snapshots of instances.
 
 use super::*;
 use crate::{glance::Mood, support::fields};

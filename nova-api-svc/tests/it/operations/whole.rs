@@ -1,4 +1,4 @@
-//! Values that an instance remembers in part: images that are made of it have the whole of them, or say that not.
+//! Truncated values in a record: images made from the instance have the whole values, or say that they do not.
 
 use super::*;
 use crate::glance::Mood;

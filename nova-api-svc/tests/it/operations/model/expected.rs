@@ -6,7 +6,7 @@ use proto::nova::v1::{
     instance::State, instance_task::State as TaskState, report_instance_state_request::Result as Outcome,
 };
 
-/// What the instance is made of.
+/// What the instance is made from.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Body {
     pub(super) image: (String, i64),
@@ -35,7 +35,7 @@ pub(super) struct Model {
     pub(super) saved: Option<(State, Body)>,
     /// What an instance in error was, if it only comes back to there.
     pub(super) broken: Option<State>,
-    /// Images that were made of it and are there.
+    /// Images that were made from it and are there.
     pub(super) images: usize,
     pub(super) revision: i64,
 }
