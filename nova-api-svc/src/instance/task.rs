@@ -177,7 +177,7 @@ impl Instance {
         Self { record: record_change.target.unwrap_or_else(|| Arc::clone(&self.record)), ..self.clone() }
     }
 
-    /// The state to which an instance in ERROR can only return: RESIZED or SHELVED_OFFLOADED, whose former record or image it
+    /// The state to which an instance in ERROR can only return: `RESIZED` or `SHELVED_OFFLOADED`, whose former record or image it
     /// keeps.
     #[must_use]
     pub fn broken(&self) -> Option<State> {
