@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{http, identity::PASSWORD, program, service::Service, tools, workspace};
@@ -85,12 +85,14 @@ impl Keystone {
 
     /// A token of this user in this project.
     pub fn token(&self, user: &str, project: &str) -> anyhow::Result<String> {
-        let domain = json!({"id": "default"});
-        let user = json!({"name": user, "domain": domain, "password": PASSWORD});
-        let request = json!({"auth": {
-            "identity": {"methods": ["password"], "password": {"user": user}},
-            "scope": {"project": {"name": project, "domain": domain}},
-        }});
+        self.token_for(user, &json!({"project": {"name": project, "domain": {"id": "default"}}}))
+    }
+
+    /// A token of this user for a scope, as Keystone's API describes one.
+    pub fn token_for(&self, user: &str, scope: &Value) -> anyhow::Result<String> {
+        let user = json!({"name": user, "domain": {"id": "default"}, "password": PASSWORD});
+        let identity = json!({"methods": ["password"], "password": {"user": user}});
+        let request = json!({"auth": {"identity": identity, "scope": scope}});
         let headers = [("content-type", "application/json")];
         let answer = http::call(self.address(), "POST", TOKENS, &headers, &request.to_string())?;
         let token = answer.lines().find_map(|line| {
@@ -118,12 +120,28 @@ impl Keystone {
     #[must_use]
     pub fn arguments(&self, user: &str) -> Vec<String> {
         let password = self.folder.path().join("password");
-        let arguments =
-            ["--identity", "keystone", "--keystone-url", &self.url(), "--keystone-username", user];
-        let file = ["--keystone-password-file", password.to_str().unwrap_or_default()];
+        let file = password.to_str().unwrap_or_default();
+        self.arguments_with(&["--keystone-username", user, "--keystone-password-file", file])
+    }
+
+    /// The same for a service that logs in with the application credential of this id and secret.
+    pub fn arguments_of_credential(&self, id: &str, secret: &str) -> anyhow::Result<Vec<String>> {
+        let path = self.folder.path().join("secret");
+        fs::write(&path, secret)?;
+        let file = path.to_str().unwrap_or_default();
+        Ok(self.arguments_with(&[
+            "--keystone-application-credential-id",
+            id,
+            "--keystone-application-credential-secret-file",
+            file,
+        ]))
+    }
+
+    fn arguments_with(&self, credentials: &[&str]) -> Vec<String> {
+        let url = self.url();
         // Python on a busy machine is slow.
-        let patient = ["--keystone-timeout-ms", "60000"];
-        arguments.into_iter().chain(file).chain(patient).map(str::to_owned).collect()
+        let others = ["--identity", "keystone", "--keystone-url", &url, "--keystone-timeout-ms", "60000"];
+        others.iter().chain(credentials).map(|&argument| argument.to_owned()).collect()
     }
 }
 

@@ -10,6 +10,7 @@ mod away;
 mod clients;
 mod nova;
 mod once;
+mod scopes;
 mod tls;
 mod tokens;
 
@@ -33,10 +34,14 @@ impl Cloud {
 }
 
 fn start_glance(keystone: &Keystone, db: &TestDb, data: &TempDir, listen: &str, more: &[&str]) -> Service {
+    start_glance_as(&keystone.arguments("glance"), db, data, listen, more)
+}
+
+/// As [`start_glance`], known to Keystone as `known` says.
+fn start_glance_as(known: &[String], db: &TestDb, data: &TempDir, listen: &str, more: &[&str]) -> Service {
     let data = format!("file:{}", data.path().display());
     let own =
         ["--listen", listen, "--database-url", &db.url, "--data-url", &data, "--admin-listen", "127.0.0.1:0"];
-    let known = keystone.arguments("glance");
     let arguments = own.iter().chain(more).copied().chain(known.iter().map(String::as_str));
     Service::start("glance-svc", arguments).unwrap()
 }

@@ -63,7 +63,16 @@ impl Cache {
         }
     }
 
+    /// What is known of a token. One that is valid is valid whether or not it may have expired.
     pub(super) fn get(&self, key: &Key) -> Option<Result<Arc<Token>, Rejected>> {
+        let Key(hash, may_be_expired) = *key;
+        self.get_exactly(key).or_else(|| {
+            let valid = may_be_expired.then(|| self.get_exactly(&Key(hash, false))).flatten();
+            valid.filter(Result::is_ok)
+        })
+    }
+
+    fn get_exactly(&self, key: &Key) -> Option<Result<Arc<Token>, Rejected>> {
         let now = Instant::now();
         if let Some(entry) = self.valid.get(key) {
             if now < entry.until {
@@ -114,7 +123,8 @@ mod tests {
         cache.keep(key("over", true), Ok(token(TimeDelta::seconds(-1))));
         cache.keep(key("unknown", false), Err(Rejected));
         assert!(matches!(cache.get(&key("long", false)), Some(Ok(_))));
-        assert!(cache.get(&key("long", true)).is_none(), "it is another question");
+        assert!(matches!(cache.get(&key("long", true)), Some(Ok(_))));
+        assert!(cache.get(&key("unknown", true)).is_none(), "it may only have expired");
         assert!(cache.get(&key("over", false)).is_none());
         assert!(matches!(cache.get(&key("over", true)), Some(Ok(_))));
         assert!(matches!(cache.get(&key("unknown", false)), Some(Err(Rejected))));

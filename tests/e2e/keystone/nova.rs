@@ -75,6 +75,18 @@ fn an_image_is_read_with_the_token_of_whoever_asks() {
 }
 
 #[test]
+fn many_creates_are_few_questions() {
+    let both = Both::start();
+    let owner = both.keystone.token("demo", "demo").unwrap();
+    let image = both.image(&owner);
+    for _ in 0..5 {
+        both.instance(&owner, &image).unwrap();
+    }
+    // Each service about the caller's token, and glance-svc about nova-api-svc's.
+    assert_eq!(both.keystone.calls("GET /v3/auth/tokens"), 3);
+}
+
+#[test]
 fn a_job_outlives_the_token_of_who_asked() {
     let mut both = Both::start();
     let owner = both.keystone.token("demo", "demo").unwrap();
