@@ -33,6 +33,7 @@ mod upload;
 use place::Place;
 
 pub use download::Download;
+pub use place::register_metrics;
 pub use upload::{Leases, Processors, Upload};
 
 /// The image catalogue.

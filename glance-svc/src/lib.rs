@@ -50,7 +50,7 @@ pub fn service(images: Images, options: EdgeOptions<'_>, db: Db) -> server::Serv
         is_transfer: |request| is_transfer(request.uri().path()),
         path: http::path,
         memory,
-        metrics: |_| {},
+        metrics: images::register_metrics,
         domain: "glance",
         error_body: ErrorBody::ByAccept,
         descriptors: proto::glance::DESCRIPTORS,

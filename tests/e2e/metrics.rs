@@ -1,6 +1,7 @@
 //! Names that callers make up do not appear in metrics: metrics, and the memory for them, do not grow.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     thread,
@@ -9,6 +10,9 @@ use std::{
 
 use chassis::testing::TestDb;
 use harness::{http, service::Service};
+use proto::glance::v1::{CreateImageRequest, Image, image_service_client::ImageServiceClient};
+
+use crate::limits::until_measured;
 
 /// Connections of each kind to a service, concurrent requests on each, and requests in total: 100,000 to both services.
 const CONNECTIONS: usize = 2;
@@ -183,4 +187,43 @@ fn is_end(stream: &mut TcpStream) -> bool {
         GOAWAY => panic!("the service ends the connection: {}", String::from_utf8_lossy(&payload)),
         _ => kind == RST_STREAM || flags & END_STREAM != 0,
     }
+}
+
+#[tokio::test]
+async fn a_data_folder_that_is_away_is_reported() {
+    let (db, folder) = (TestDb::sqlite(), tempfile::tempdir().unwrap());
+    let (data, elsewhere) = (folder.path().join("data"), folder.path().join("elsewhere"));
+    let url = format!("file:{}", data.display());
+    let glance = Service::start(
+        "glance-svc",
+        [
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--database-url",
+            &db.url,
+            "--data-url",
+            &url,
+        ],
+    )
+    .unwrap();
+    let mut images = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
+    let image = Image {
+        name: "n".into(),
+        disk_format: "raw".into(),
+        container_format: "bare".into(),
+        ..Image::default()
+    };
+    let created = images.create_image(CreateImageRequest { image: Some(image) }).await.unwrap();
+    let path = format!("/v2/images/{}/file", created.into_inner().id);
+    let headers = [("content-type", "application/octet-stream")];
+    let answer = http::call(glance.address(), "PUT", &path, &headers, "data").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+
+    until_measured(&glance, "imprint_data_store_away 0\n");
+    fs::rename(&data, &elsewhere).unwrap();
+    until_measured(&glance, "imprint_data_store_away 1\n");
+    fs::rename(&elsewhere, &data).unwrap();
+    until_measured(&glance, "imprint_data_store_away 0\n");
 }

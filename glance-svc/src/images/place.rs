@@ -1,15 +1,25 @@
 //! Whether the data is where the database expects it: the folder may be missing, or another one in its place. In that case,
 //! no data is read, written, removed or forgotten; everything that needs no data keeps working.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use common::id::Id;
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 use super::Images;
 use crate::error::Error;
 
 /// How many times to try to agree on an id with other processes that start at the same time.
 const ATTEMPTS: usize = 4;
+
+/// 1 while the folder is known to be missing. One for the process, which has one folder.
+static AWAY: LazyLock<Gauge> = LazyLock::new(Gauge::default);
+
+/// Adds what is known of the data folder to a registry.
+pub fn register_metrics(registry: &mut Registry) {
+    let help = "Whether the data folder is missing, or another one is in its place";
+    registry.register("imprint_data_store_away", help, AWAY.clone());
+}
 
 /// Where the data is stored, as far as it has been checked.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +50,7 @@ impl Place {
                     tracing::info!(id = %id, "the data folder is back");
                 }
                 *state = State { id: Some(*id), is_missing: false };
+                AWAY.set(0);
             }
             Err(Error::DataAway { expected }) => {
                 if !state.is_missing {
@@ -51,6 +62,7 @@ impl Place {
                     );
                 }
                 state.is_missing = true;
+                AWAY.set(1);
             }
             // Other errors are reported to whoever met them.
             Err(_) => {}
