@@ -10,7 +10,7 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Frame, Incoming},
     client::conn::http1::{self, SendRequest},
-    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap},
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -19,6 +19,8 @@ use tokio::net::TcpStream;
 pub(crate) struct Connection {
     sender: SendRequest<BoxBody<Bytes, Infallible>>,
     host: String,
+    /// Sent with each request.
+    headers: HeaderMap,
 }
 
 /// Size of the chunks of an upload, in bytes.
@@ -32,7 +34,13 @@ impl Connection {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // The next request notices when the connection ends.
         tokio::spawn(connection);
-        Ok(Self { sender, host: address.to_string() })
+        Ok(Self { sender, host: address.to_string(), headers: HeaderMap::new() })
+    }
+
+    /// Sends these headers with each request.
+    pub(crate) fn with(mut self, headers: &HeaderMap) -> Self {
+        self.headers.clone_from(headers);
+        self
     }
 
     /// The body of an answer, which must be 200.
@@ -72,7 +80,8 @@ impl Connection {
     }
 
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
-        Request::builder().method(method).uri(path).header(HOST, &self.host)
+        let request = Request::builder().method(method).uri(path).header(HOST, &self.host);
+        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
     async fn send(

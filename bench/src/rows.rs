@@ -8,6 +8,7 @@ mod footprint;
 mod get_image;
 mod growth;
 mod http_get_image;
+mod keystone;
 mod list_images;
 mod loader;
 mod update;
@@ -34,6 +35,8 @@ pub(crate) enum Row {
     Disk,
     /// GET of an image over HTTP.
     HttpGetImage,
+    /// GET of an image with a token that is known from Keystone.
+    Keystone,
     /// Upload and download of image data.
     Data,
     /// Startup time and memory.
@@ -60,6 +63,7 @@ impl Row {
             Self::Create1000 => create_many::measure(bench).await,
             Self::Disk => disk::measure(bench).await,
             Self::HttpGetImage => http_get_image::measure(bench).await,
+            Self::Keystone => keystone::measure(bench).await,
             Self::Data => data::measure(bench).await,
             Self::Footprint => footprint::measure(bench).await,
             Self::ListImages => list_images::measure(bench).await,

@@ -97,8 +97,14 @@ impl World {
 
     /// glance-svc on a database.
     pub(crate) fn glance(&self, database_url: &str) -> anyhow::Result<Service> {
+        self.glance_with(database_url, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn glance_with(&self, database_url: &str, more: &[&str]) -> anyhow::Result<Service> {
         let data = format!("file:{}", self.file("data").display());
-        run("glance-svc", &["--database-url", database_url, "--data-url", &data])
+        let own = ["--database-url", database_url, "--data-url", &data];
+        run("glance-svc", &[&own, more].concat())
     }
 
     /// nova-api-svc on a database.

@@ -3,6 +3,7 @@
 use std::{fs, net::SocketAddr, sync::Arc};
 
 use anyhow::ensure;
+use hyper::HeaderMap;
 use tokio::sync::Mutex;
 
 use super::get_image;
@@ -38,34 +39,44 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
             ceiling: "bare axum handler",
             goal: (in_flight == 64).then_some(0.7),
         };
-        let ours = async || get(shape, &watch, glance.address(), &path, body.len()).await;
-        bench
-            .compare(case, ours, async || get(shape, &bare_watch, bare.address(), &path, body.len()).await)
-            .await?;
+        let [image, same] = [glance.address(), bare.address()].map(|address| Get {
+            address,
+            path: &path,
+            headers: HeaderMap::new(),
+            length: body.len(),
+        });
+        let ours = async || image.repeat(shape, &watch).await;
+        bench.compare(case, ours, async || same.repeat(shape, &bare_watch).await).await?;
     }
     Ok(())
 }
 
-/// Reads the image over one connection per request in flight.
-async fn get(
-    shape: Shape,
-    watch: &Watch,
-    address: SocketAddr,
-    path: &str,
-    length: usize,
-) -> anyhow::Result<Run> {
-    let mut connections = Vec::new();
-    for _ in 0..shape.in_flight {
-        connections.push(Mutex::new(Connection::open(address).await?));
-    }
-    let (connections, path): (Arc<[_]>, Arc<str>) = (connections.into(), path.into());
-    drive(shape, watch, move |turn| {
-        let (connections, path) = (Arc::clone(&connections), Arc::clone(&path));
-        async move {
-            let body = connections[turn.worker].lock().await.get(&path).await?;
-            ensure!(body.len() == length, "an answer that differs from the first");
-            Ok(())
+/// What is read again and again.
+pub(super) struct Get<'row> {
+    pub(super) address: SocketAddr,
+    pub(super) path: &'row str,
+    pub(super) headers: HeaderMap,
+    /// Of the answer, bytes.
+    pub(super) length: usize,
+}
+
+impl Get<'_> {
+    /// Reads it over one connection per request in flight.
+    pub(super) async fn repeat(&self, shape: Shape, watch: &Watch) -> anyhow::Result<Run> {
+        let mut connections = Vec::new();
+        for _ in 0..shape.in_flight {
+            connections.push(Mutex::new(Connection::open(self.address).await?.with(&self.headers)));
         }
-    })
-    .await
+        let (connections, path): (Arc<[_]>, Arc<str>) = (connections.into(), self.path.into());
+        let length = self.length;
+        drive(shape, watch, move |turn| {
+            let (connections, path) = (Arc::clone(&connections), Arc::clone(&path));
+            async move {
+                let body = connections[turn.worker].lock().await.get(&path).await?;
+                ensure!(body.len() == length, "an answer that differs from the first");
+                Ok(())
+            }
+        })
+        .await
+    }
 }
