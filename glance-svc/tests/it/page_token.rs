@@ -31,7 +31,7 @@ async fn refuses_what_is_no_token(db: TestDb) {
     for bad in ["x", "?", "🦀", "e30", "bnVsbA", cut, &format!("{token}="), &"A".repeat(100_000)] {
         let request = ListImagesRequest { page_token: bad.to_owned(), ..by("name") };
         let refused = glance.list(request).await.unwrap_err();
-        assert_violation(&refused, "page_token", "take next_page_token of the page before");
+        assert_violation(&refused, "page_token", "take next_page_token of the previous page");
     }
 }
 
