@@ -1,7 +1,7 @@
 //! Who is calling, according to the trusted proxy in front of the services, to Keystone, or, for development, to a token
 //! itself.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use axum::http::{HeaderMap, HeaderValue};
 use clap::ValueEnum;
@@ -12,7 +12,7 @@ mod token;
 
 use token::Token;
 
-use crate::status::{Code, Description, Detail};
+use crate::status::{Code, Description, RETRY_AFTER};
 use common::{text, violations::Violations};
 
 /// The role that may do everything (Glance's policy, `context_is_admin`).
@@ -20,9 +20,6 @@ pub(crate) const ADMIN: &str = "admin";
 
 /// The metadata of an error that says where to get a token.
 pub(crate) const AUTH_URL: &str = "auth_url";
-
-/// How long a caller is told to wait while Keystone is unavailable.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Roles of a member of a project (Glance's policy, `PROJECT_MEMBER`; a manager is a member).
 const MEMBERS: [&str; 2] = ["member", "manager"];
@@ -276,7 +273,7 @@ impl Error {
                 Description::new(Code::Unauthenticated, "UNAUTHENTICATED").with(AUTH_URL, auth_url)
             }
             Self::KeystoneUnavailable => {
-                Description::new(Code::Unavailable, "KEYSTONE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
+                Description::retry(Code::Unavailable, "KEYSTONE_UNAVAILABLE", RETRY_AFTER)
             }
             Self::ForeignOrigin(origin) => Description::new(Code::PermissionDenied, "FOREIGN_ORIGIN")
                 .with("origin", text::clip(origin, 100)),

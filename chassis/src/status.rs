@@ -12,6 +12,10 @@ use common::{
     violations::{Violation, Violations},
 };
 
+mod shared;
+
+pub use shared::RETRY_AFTER;
+
 /// Maximum length of a sentence, and of each value, in bytes: an answer's headers, which carry both, may have 8 KiB
 /// in total.
 const SENTENCE_BYTES: usize = 600;

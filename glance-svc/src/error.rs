@@ -1,22 +1,16 @@
 //! Everything that can go wrong in this service, named for what the caller can do about it.
 
-use std::time::Duration;
-
 use chassis::{
-    caller, db,
+    caller, db, error_conversions,
     http::{Problem, conditions, range},
-    status::{Code, Description, Detail, Failure, StatusCode},
+    status::{Code, Description, Detail, Failure, RETRY_AFTER, StatusCode},
 };
 use common::{id::Id, image::properties::Excess, violations::Violations};
-use tonic::Status as GrpcStatus;
 
 use crate::image::{Attribute, Status};
 
 /// The type of an image in `google.rpc.ResourceInfo`.
 const KIND: &str = "glance.v1.Image";
-
-/// How long a caller is told to wait before it tries again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -135,14 +129,7 @@ impl Error {
     }
 }
 
-impl db::Transient for Error {
-    fn database(&self) -> Option<&db::Error> {
-        match self {
-            Self::Database(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+error_conversions!(Error);
 
 impl From<Excess> for Error {
     fn from(Excess { resource, attempted, maximum }: Excess) -> Self {
@@ -164,58 +151,39 @@ impl Failure for Error {
 
     fn describe(&self) -> Description {
         let new = Description::new;
-        let resource = |id: &Id| Detail::Resource { kind: KIND, name: id.to_string() };
-        let precondition = |rule, id: &Id| Detail::Precondition { rule, subject: format!("image/{id}") };
+        let not_found = |reason, id: &Id| Description::not_found(reason, KIND, "image_id", id);
+        let precondition = |reason, rule, id: &Id| Description::precondition(reason, rule, "image_id", id);
         match self {
             Self::Invalid(violations) => Description::invalid(violations),
             Self::InvalidPatch { violations, operations } => at_fault(violations, operations),
             Self::Caller(error) => error.describe(),
-            Self::NotPermitted { action, needs } => {
-                new(Code::PermissionDenied, "NOT_PERMITTED").with("action", action).with("needs", needs)
+            Self::NotPermitted { action, needs } => Description::not_permitted(action, needs),
+            Self::NotFound(id) => not_found("IMAGE_NOT_FOUND", id),
+            Self::RevisionNotFound { id, revision } => {
+                not_found("IMAGE_REVISION_NOT_FOUND", id).with("revision", revision)
             }
-            Self::NotFound(id) => {
-                new(Code::NotFound, "IMAGE_NOT_FOUND").with("image_id", id).detail(resource(id))
+            Self::IdTaken(id) => Description::already_exists("IMAGE_ID_TAKEN", KIND, "image_id", id),
+            Self::StaleEtag { id, given, current } => {
+                Description::stale_etag("image_id", id, given, current).http(StatusCode::PRECONDITION_FAILED)
             }
-            Self::RevisionNotFound { id, revision } => new(Code::NotFound, "IMAGE_REVISION_NOT_FOUND")
-                .with("image_id", id)
-                .with("revision", revision)
-                .detail(resource(id)),
-            Self::IdTaken(id) => {
-                new(Code::AlreadyExists, "IMAGE_ID_TAKEN").with("image_id", id).detail(resource(id))
-            }
-            Self::StaleEtag { id, given, current } => new(Code::Aborted, "STALE_ETAG")
-                .with("image_id", id)
-                .with("etag", current)
-                .with("given_etag", given)
-                .http(StatusCode::PRECONDITION_FAILED),
             Self::Condition(unmet) => unmet.describe(),
             Self::Quota { resource, attempted, maximum } => {
-                new(Code::ResourceExhausted, "IMAGE_QUOTA_EXCEEDED")
-                    .with("resource", resource)
-                    .with("attempted", attempted)
-                    .with("maximum", maximum)
-                    .detail(Detail::Quota { subject: format!("image {resource}") })
+                let (reason, subject) = ("IMAGE_QUOTA_EXCEEDED", format!("image {resource}"));
+                Description::limit_exceeded(reason, subject, *attempted, *maximum).with("resource", resource)
             }
-            Self::Protected(id) => new(Code::FailedPrecondition, "IMAGE_PROTECTED")
-                .with("image_id", id)
-                .detail(precondition("NOT_PROTECTED", id))
-                .http(StatusCode::FORBIDDEN),
-            Self::StatusMove { id, from, to } => new(Code::FailedPrecondition, "ILLEGAL_STATUS_MOVE")
-                .with("image_id", id)
+            Self::Protected(id) => {
+                precondition("IMAGE_PROTECTED", "NOT_PROTECTED", id).http(StatusCode::FORBIDDEN)
+            }
+            Self::StatusMove { id, from, to } => precondition("ILLEGAL_STATUS_MOVE", "STATUS", id)
                 .with("from", from)
                 .with("to", to)
                 .with("allowed", allowed(*from))
-                .detail(precondition("STATUS", id))
                 .http(StatusCode::CONFLICT),
-            Self::Locked { id, attribute, status, allowed } => {
-                new(Code::FailedPrecondition, "ATTRIBUTE_LOCKED")
-                    .with("image_id", id)
-                    .with("attribute", attribute.name())
-                    .with("status", status)
-                    .with("allowed", names(allowed))
-                    .detail(precondition("STATUS", id))
-                    .http(StatusCode::FORBIDDEN)
-            }
+            Self::Locked { id, attribute, status, allowed } => precondition("ATTRIBUTE_LOCKED", "STATUS", id)
+                .with("attribute", attribute.name())
+                .with("status", status)
+                .with("allowed", names(allowed))
+                .http(StatusCode::FORBIDDEN),
             Self::PropertyExists(name) => new(Code::AlreadyExists, "PROPERTY_EXISTS").with("property", name),
             Self::PropertyMissing(name) => {
                 new(Code::NotFound, "PROPERTY_NOT_FOUND").with("property", name).http(StatusCode::CONFLICT)
@@ -223,10 +191,7 @@ impl Failure for Error {
             Self::ReadOnly(attributes) => {
                 new(Code::PermissionDenied, "ATTRIBUTE_READ_ONLY").with("attributes", attributes.join(", "))
             }
-            Self::NotShared(id) => new(Code::FailedPrecondition, "IMAGE_NOT_SHARED")
-                .with("image_id", id)
-                .detail(precondition("SHARED", id))
-                .http(StatusCode::FORBIDDEN),
+            Self::NotShared(id) => precondition("IMAGE_NOT_SHARED", "SHARED", id).http(StatusCode::FORBIDDEN),
             Self::MemberNotFound { id, member_id } => {
                 new(Code::NotFound, "MEMBER_NOT_FOUND").with("image_id", id).with("member_id", member_id)
             }
@@ -236,10 +201,8 @@ impl Failure for Error {
             Self::TagNotFound { id, tag } => {
                 new(Code::NotFound, "TAG_NOT_FOUND").with("image_id", id).with("tag", tag)
             }
-            Self::NoData { id, status } => new(Code::FailedPrecondition, "IMAGE_HAS_NO_DATA")
-                .with("image_id", id)
+            Self::NoData { id, status } => precondition("IMAGE_HAS_NO_DATA", "HAS_DATA", id)
                 .with("status", status)
-                .detail(precondition("HAS_DATA", id))
                 .http(StatusCode::NO_CONTENT),
             Self::DataMissing(id) => new(Code::DataLoss, "DATA_MISSING").with("image_id", id),
             Self::Range { size } => new(Code::OutOfRange, "RANGE_OUTSIDE_DATA").with("size", size),
@@ -257,7 +220,7 @@ impl Failure for Error {
             }
             Self::DataStoreFull => new(Code::ResourceExhausted, "DATA_STORE_FULL"),
             Self::DataStore(_) | Self::DataAway { .. } => {
-                new(Code::Unavailable, "DATA_STORE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
+                Description::retry(Code::Unavailable, "DATA_STORE_UNAVAILABLE", RETRY_AFTER)
             }
             Self::Database(error) => error.describe(),
             Self::Corrupt(_) => new(Code::Internal, "INTERNAL"),
@@ -268,12 +231,6 @@ impl Failure for Error {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         Self::of(&error)
-    }
-}
-
-impl From<Error> for GrpcStatus {
-    fn from(error: Error) -> Self {
-        chassis::status::to_status(&error)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that can go wrong in this service, named for what the caller may do about it.
 
-use chassis::{caller, db, status::Failure as _};
+use chassis::{caller, db, error_conversions, status::Failure as _};
 use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
 use peers::glance;
 use tonic::Status as GrpcStatus;
@@ -41,67 +41,67 @@ pub enum Error {
     /// Nobody knows who is calling.
     #[error(transparent)]
     Caller(#[from] caller::Error),
-    /// The caller must not do that.
-    #[error("you may not {action}; it needs {needs}")]
+    /// The caller may not do that.
+    #[error("not permitted to {action}: that needs {needs}")]
     NotPermitted { action: String, needs: &'static str },
     /// There is no such instance, or the caller must not see it.
-    #[error("no instance {0}")]
+    #[error("there is no instance {0}")]
     InstanceNotFound(Id),
     /// There is no such flavor.
-    #[error("no flavor {}", quoted(.0))]
+    #[error("there is no flavor {}", quoted(.0))]
     FlavorNotFound(String),
-    /// The flavor to create an instance with does not exist.
-    #[error("flavor_id: no flavor {}; ListFlavors lists those there are", quoted(.0))]
+    /// The flavor that the request names does not exist.
+    #[error("flavor_id: there is no flavor {}; ListFlavors shows which there are", quoted(.0))]
     NoSuchFlavor(String),
     /// The id or the name of a new flavor is in use.
-    #[error("a flavor with the {field} {} exists already", quoted(.value))]
+    #[error("a flavor with the {field} {} already exists", quoted(.value))]
     FlavorExists { field: &'static str, value: String },
     /// An image that is needed does not exist.
-    #[error("{}: no image {id:?}", .usage.field())]
+    #[error("{}: there is no image {id:?}", .usage.field())]
     NoSuchImage { usage: ImageUse, id: String },
     /// The image has no data, or must not be used.
-    #[error("image {id} is {status} and must be ACTIVE")]
+    #[error("image {id} must be ACTIVE, but is {status}")]
     ImageNotActive { id: Id, status: &'static str },
     /// The flavor has too little memory.
-    #[error("image {id} needs {needed} MiB of memory, flavor {} has {available}", quoted(.flavor_id))]
+    #[error("image {id} requires {needed} MiB of memory; flavor {} has {available} MiB", quoted(.flavor_id))]
     MemoryTooSmall { id: Id, flavor_id: String, needed: i64, available: i32 },
     /// The data does not fit on the flavor's root disk.
-    #[error("image {id} has {needed} bytes, the root disk of flavor {} {available}", quoted(.flavor_id))]
+    #[error("image {id} has {needed} bytes of data; the root disk of flavor {} holds {available}", quoted(.flavor_id))]
     DiskSmallerThanImage { id: Id, flavor_id: String, needed: i64, available: i64 },
     /// The flavor's root disk is smaller than the image says it must be.
-    #[error("image {id} needs a root disk of {needed} GiB, flavor {} has {available}", quoted(.flavor_id))]
+    #[error("image {id} requires a root disk of {needed} GiB; flavor {} has {available} GiB", quoted(.flavor_id))]
     DiskSmallerThanMinDisk { id: Id, flavor_id: String, needed: i64, available: i32 },
-    /// The image forbids what the request asks for.
-    #[error("image {0} disables auto_disk_config; do not ask for it")]
+    /// The image forbids what is requested.
+    #[error("image {0} disables auto_disk_config; request the instance without it")]
     AutoDiskConfigDisabled(Id),
     /// Too much metadata.
-    #[error("{attempted} items of metadata are more than the {maximum} allowed")]
+    #[error("{attempted} items of metadata are too many; at most {maximum} are allowed")]
     MetadataLimit { attempted: usize, maximum: usize },
-    /// The project may not use that much.
+    /// The project would use more than it may.
     #[error(
-        "quota of {}: {} requested, {} of {} used",
+        "quota of {} exceeded: {} requested, {} of {} already used",
         .0.resource, .0.requested, .0.used, .0.limit
     )]
     QuotaExceeded(Shortage),
-    /// The id of a request was used for another request.
-    #[error("request_id {} was used for another request; give each request an id of its own", quoted(.0))]
+    /// The id of the request was used for a different one.
+    #[error("request_id {} was used for a different request; each request needs an id of its own", quoted(.0))]
     RequestIdTaken(String),
     /// glance-svc cannot be reached.
-    #[error("glance-svc is not available; nothing was written, try again")]
+    #[error("glance-svc is unavailable; nothing was written, try again")]
     GlanceUnavailable(#[source] Option<GrpcStatus>),
     /// glance-svc did not answer in time.
     #[error("glance-svc did not answer within {0} ms; nothing was written, try again")]
     GlanceTimeout(u128),
-    /// glance-svc answered what no image catalogue should.
-    #[error("glance-svc gave no usable answer; nothing was written, try again")]
+    /// glance-svc sent an answer that no image catalogue should.
+    #[error("glance-svc did not give a usable answer; nothing was written, try again")]
     GlanceAnswer(#[source] Option<GrpcStatus>),
     /// glance-svc will not do what an operation needs.
-    #[error("glance-svc refuses image {id}: {}; nothing was changed", clip(.problem, 600))]
+    #[error("glance-svc refused image {id}: {}; nothing was changed", clip(.problem, 600))]
     GlanceRefused { id: Id, problem: String },
-    /// An operation was begun and goes on, but glance-svc does not let it come to its end for now.
+    /// An operation has begun, but glance-svc keeps it from being completed for now.
     #[error(
-        "{} of instance {id} has begun and goes on by itself, but nobody knows image {image_id} to be registered \
-         yet ({}); send it again with the same request_id, or read the instance",
+        "{} of instance {id} has begun and will go on by itself, but image {image_id} may not be registered yet ({}); \
+         repeat the request with the same request_id, or read the instance",
         .operation.name(), .cause.describe().reason
     )]
     Begun {
@@ -111,9 +111,9 @@ pub enum Error {
         #[source]
         cause: Box<Self>,
     },
-    /// The instance is somewhere else, or something is being done with it.
+    /// The state of the instance does not allow the operation, or another one is in progress.
     #[error(
-        "instance {id} is {state}{}; {} needs {}; now it allows {}",
+        "instance {id} is {state}{}, but {} needs {}; allowed now: {}",
         during(*.task_state), .operation.name(), states(.needed), operations(.allowed)
     )]
     WrongState {
@@ -124,35 +124,35 @@ pub enum Error {
         needed: &'static [State],
         allowed: Vec<Operation>,
     },
-    /// Somebody else changed the instance meanwhile.
-    #[error("instance {id} was changed meanwhile: its etag is {current}, not {}; read it again", quoted(.given))]
+    /// The instance has changed since the caller read it.
+    #[error("instance {id} has changed: its etag is {current} now, not {}; read it again", quoted(.given))]
     StaleEtag { id: Id, given: String, current: String },
     /// A report is about a state that the instance is not in.
-    #[error("instance {id} is {state}{}, and not where the report saw it; read it again", during(*.task_state))]
+    #[error("instance {id} is {state}{}, which is not what the report saw; read it again", during(*.task_state))]
     StateChanged { id: Id, state: State, task_state: Option<TaskState> },
-    /// The instance has that flavor.
-    #[error("flavor_id: instance {id} has flavor {} already", quoted(.flavor_id))]
+    /// The instance already has that flavor.
+    #[error("flavor_id: instance {id} already has flavor {}", quoted(.flavor_id))]
     SameFlavor { id: Id, flavor_id: String },
-    /// The flavor has no root disk, and the instance has one.
+    /// The flavor has no root disk, but the instance has one.
     #[error(
-        "resize to zero disk flavor is not allowed: instance {id} has a root disk of {root_gb} GiB, flavor {} none",
+        "resize to zero disk flavor is not allowed: instance {id} has a root disk of {root_gb} GiB, flavor {} has none",
         quoted(.flavor_id)
     )]
     CannotResizeDisk { id: Id, flavor_id: String, root_gb: i32 },
     /// The record of an instance would have more properties than an image may have.
-    #[error("{} {} are more than the {} an instance may have", .0.attempted, .0.resource, .0.maximum)]
+    #[error("{} {} are too many; an instance may have at most {}", .0.attempted, .0.resource, .0.maximum)]
     PropertyLimit(Excess),
-    /// Others change an instance again and again.
-    #[error("instance {0} is being changed by others again and again; try again")]
+    /// Other requests keep changing the instance.
+    #[error("instance {0} keeps being changed by other requests; try again")]
     Contended(Id),
-    /// Other requests with the same id are begun and refused, again and again.
-    #[error("request_id {} is being used by other requests again and again; try again", quoted(.0))]
+    /// Other requests with the same id keep being begun and refused.
+    #[error("request_id {} keeps being used by other requests; try again", quoted(.0))]
     RequestContended(String),
-    /// The database failed or is away.
+    /// The database failed or is unavailable.
     #[error(transparent)]
     Database(#[from] db::Error),
     /// What the database holds makes no sense.
-    #[error("instance {0} is kept in a form this service does not know")]
+    #[error("instance {0} is stored in a form that this service does not understand")]
     Corrupt(Id),
 }
 
@@ -177,14 +177,7 @@ impl ImageUse {
     }
 }
 
-impl db::Transient for Error {
-    fn database(&self) -> Option<&db::Error> {
-        match self {
-            Self::Database(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+error_conversions!(Error);
 
 impl From<glance::Error> for Error {
     fn from(error: glance::Error) -> Self {
@@ -203,12 +196,6 @@ impl From<glance::Error> for Error {
 impl From<Excess> for Error {
     fn from(excess: Excess) -> Self {
         Self::PropertyLimit(excess)
-    }
-}
-
-impl From<Error> for GrpcStatus {
-    fn from(error: Error) -> Self {
-        chassis::status::to_status(&error)
     }
 }
 

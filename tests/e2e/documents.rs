@@ -18,6 +18,7 @@ const SOURCES: [&str; 16] = [
     "chassis/src/http/microversion.rs",
     "chassis/src/http/problem.rs",
     "chassis/src/status.rs",
+    "chassis/src/status/shared.rs",
     "glance-svc/src/error.rs",
     "glance-svc/src/http.rs",
     "glance-svc/src/http/absent.rs",

@@ -9,14 +9,11 @@ use super::condition::doubt;
 use crate::{
     group::Lost,
     metrics::METRICS,
-    status::{Code, Description, Detail},
+    status::{Code, Description, RETRY_AFTER},
 };
 
 /// How often a transaction is retried, after 2 ms to 250 ms, jittered.
 const RETRIES: usize = 10;
-
-/// How long a caller is told to wait before it retries.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a database cannot be used. Requests that share a statement share its error.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -113,7 +110,7 @@ impl Error {
     pub fn describe(&self) -> Description {
         match self {
             Self::Unavailable(_) | Self::Conflict(_) => {
-                Description::new(Code::Unavailable, "DATABASE_UNAVAILABLE").detail(Detail::Retry(RETRY_AFTER))
+                Description::retry(Code::Unavailable, "DATABASE_UNAVAILABLE", RETRY_AFTER)
             }
             Self::Failed(_) | Self::Lost(_) => Description::new(Code::Internal, "INTERNAL"),
         }

@@ -22,11 +22,8 @@ use super::{
 use crate::{
     http::Problem,
     metrics::METRICS,
-    status::{Code, Description, Detail},
+    status::{Code, Description, RETRY_AFTER},
 };
-
-/// How long a caller is told to wait if there are too many requests.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Whether there is a place for a request.
 pub(super) enum Entry<W> {
@@ -190,9 +187,8 @@ impl Place {
 
 fn overloaded() -> Problem {
     METRICS.shed("overload");
-    let description = Description::new(Code::Unavailable, "OVERLOADED");
     Problem::new(
         "this service has too many requests at the moment; try again",
-        description.detail(Detail::Retry(RETRY_AFTER)),
+        Description::retry(Code::Unavailable, "OVERLOADED", RETRY_AFTER),
     )
 }

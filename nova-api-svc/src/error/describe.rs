@@ -2,85 +2,78 @@
 
 use std::time::Duration;
 
-use chassis::status::{Code, Description, Detail, Failure};
+use chassis::status::{Code, Description, Detail, Failure, RETRY_AFTER};
 use common::{id::Id, image::properties::Excess, violations::Violation};
 use peers::retry_after;
 use tonic::Status as GrpcStatus;
 
 use super::{Error, ImageUse, operations, states};
+use crate::{instance::TaskState, quota::Shortage};
 
-/// What a caller is told to wait before it tries again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// The longest that a caller is told to wait, whatever glance-svc says.
+/// The longest time that a caller is told to wait, whatever glance-svc says.
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
+
+/// Types of resources.
+const FLAVOR: &str = "nova.v1.Flavor";
+const INSTANCE: &str = "nova.v1.Instance";
+const REQUEST: &str = "nova.v1.CreateInstanceRequest";
 
 impl Failure for Error {
     const DOMAIN: &'static str = "nova";
 
     fn describe(&self) -> Description {
-        let new = Description::new;
         match self {
             Self::Invalid(violations) => Description::invalid(violations),
             Self::Caller(error) => error.describe(),
-            Self::NotPermitted { action, needs } => {
-                new(Code::PermissionDenied, "NOT_PERMITTED").with("action", action).with("needs", needs)
+            Self::NotPermitted { action, needs } => Description::not_permitted(action, needs),
+            Self::InstanceNotFound(id) => {
+                Description::not_found("INSTANCE_NOT_FOUND", INSTANCE, "instance_id", id)
             }
-            Self::InstanceNotFound(id) => new(Code::NotFound, "INSTANCE_NOT_FOUND")
-                .with("instance_id", id)
-                .detail(Detail::Resource { kind: "nova.v1.Instance", name: id.to_string() }),
-            Self::FlavorNotFound(id) => {
-                new(Code::NotFound, "FLAVOR_NOT_FOUND").with("flavor_id", id).detail(flavor(id))
+            Self::FlavorNotFound(id) => Description::not_found("FLAVOR_NOT_FOUND", FLAVOR, "flavor_id", id),
+            Self::NoSuchFlavor(id) => self.bad_field("FLAVOR_NOT_FOUND", "flavor_id").with("flavor_id", id),
+            Self::FlavorExists { field, value } => {
+                Description::already_exists("FLAVOR_EXISTS", FLAVOR, "value", value).with("field", field)
             }
-            Self::NoSuchFlavor(id) => new(Code::InvalidArgument, "FLAVOR_NOT_FOUND")
-                .with("flavor_id", id)
-                .detail(self.bad_field("flavor_id")),
-            Self::FlavorExists { field, value } => new(Code::AlreadyExists, "FLAVOR_EXISTS")
-                .with("field", field)
-                .with("value", value)
-                .detail(flavor(value)),
             Self::NoSuchImage { usage, id } => self.describe_missing_image(*usage, id),
             Self::ImageNotActive { id, status } => {
-                refused("IMAGE_NOT_ACTIVE", id).with("status", status).with("needed", "ACTIVE")
+                image("IMAGE_NOT_ACTIVE", id).with("status", status).with("needed", "ACTIVE")
             }
             Self::MemoryTooSmall { id, flavor_id, needed, available } => {
-                let sizes = [("needed_mb", *needed), ("available_mb", i64::from(*available))];
-                too_small("FLAVOR_MEMORY_TOO_SMALL", id, flavor_id, sizes)
+                let needed = ("needed_mb", *needed);
+                too_small("FLAVOR_MEMORY_TOO_SMALL", id, flavor_id, needed).with("available_mb", available)
             }
             Self::DiskSmallerThanImage { id, flavor_id, needed, available } => {
-                let sizes = [("needed_bytes", *needed), ("available_bytes", *available)];
-                too_small("FLAVOR_DISK_SMALLER_THAN_IMAGE", id, flavor_id, sizes)
+                let description =
+                    too_small("FLAVOR_DISK_SMALLER_THAN_IMAGE", id, flavor_id, ("needed_bytes", *needed));
+                description.with("available_bytes", available)
             }
             Self::DiskSmallerThanMinDisk { id, flavor_id, needed, available } => {
-                let sizes = [("needed_gb", *needed), ("available_gb", i64::from(*available))];
-                too_small("FLAVOR_DISK_SMALLER_THAN_MIN_DISK", id, flavor_id, sizes)
+                let description =
+                    too_small("FLAVOR_DISK_SMALLER_THAN_MIN_DISK", id, flavor_id, ("needed_gb", *needed));
+                description.with("available_gb", available)
             }
-            Self::AutoDiskConfigDisabled(id) => refused("AUTO_DISK_CONFIG_DISABLED", id),
+            Self::AutoDiskConfigDisabled(id) => image("AUTO_DISK_CONFIG_DISABLED", id),
             Self::MetadataLimit { attempted, maximum } => {
-                new(Code::ResourceExhausted, "METADATA_LIMIT_EXCEEDED")
-                    .with("attempted", attempted)
-                    .with("maximum", maximum)
-                    .detail(Detail::Quota { subject: "instance metadata".to_owned() })
+                let (reason, subject) = ("METADATA_LIMIT_EXCEEDED", "instance metadata");
+                Description::limit_exceeded(reason, subject, *attempted, *maximum)
             }
-            Self::QuotaExceeded(shortage) => new(Code::ResourceExhausted, "QUOTA_EXCEEDED")
-                .with("resource", shortage.resource)
-                .with("requested", shortage.requested)
-                .with("used", shortage.used)
-                .with("limit", shortage.limit)
-                .detail(Detail::Quota { subject: format!("project {}", shortage.resource) }),
-            Self::RequestIdTaken(id) => new(Code::AlreadyExists, "REQUEST_ID_TAKEN")
-                .with("request_id", id)
-                .detail(Detail::Resource { kind: "nova.v1.CreateInstanceRequest", name: id.clone() }),
-            Self::GlanceUnavailable(status) => Description::new(Code::Unavailable, "GLANCE_UNAVAILABLE")
-                .detail(Detail::Retry(told(status.as_ref()).unwrap_or(RETRY_AFTER))),
+            Self::QuotaExceeded(shortage) => shortage.describe(),
+            Self::RequestIdTaken(id) => {
+                Description::already_exists("REQUEST_ID_TAKEN", REQUEST, "request_id", id)
+            }
+            Self::GlanceUnavailable(status) => {
+                let delay = delay_of(status.as_ref()).unwrap_or(RETRY_AFTER);
+                Description::retry(Code::Unavailable, "GLANCE_UNAVAILABLE", delay)
+            }
             Self::GlanceTimeout(milliseconds) => {
-                retry(Code::DeadlineExceeded, "GLANCE_TIMEOUT").with("timeout_ms", milliseconds)
+                Description::retry(Code::DeadlineExceeded, "GLANCE_TIMEOUT", RETRY_AFTER)
+                    .with("timeout_ms", milliseconds)
             }
-            Self::GlanceAnswer(_) => retry(Code::Unavailable, "GLANCE_BAD_ANSWER"),
-            Self::GlanceRefused { id, problem } => refused("IMAGE_REFUSED", id).with("problem", problem),
+            Self::GlanceAnswer(_) => Description::retry(Code::Unavailable, "GLANCE_BAD_ANSWER", RETRY_AFTER),
+            Self::GlanceRefused { id, problem } => image("IMAGE_REFUSED", id).with("problem", problem),
             Self::Begun { id, operation, image_id, cause } => {
                 let cause = cause.describe();
-                new(Code::Unavailable, "OPERATION_BEGUN")
+                Description::new(Code::Unavailable, "OPERATION_BEGUN")
                     .with("instance_id", id)
                     .with("operation", operation.name())
                     .with("image_id", image_id)
@@ -88,51 +81,53 @@ impl Failure for Error {
                     .detail(cause.detail)
             }
             Self::WrongState { id, operation, state, task_state, needed, allowed } => {
-                precondition("WRONG_STATE", id)
+                instance("WRONG_STATE", id)
                     .with("operation", operation.name())
                     .with("state", state)
-                    .with("task_state", task_state.map(|state| state.to_string()).unwrap_or_default())
+                    .with("task_state", name_of(*task_state))
                     .with("needed", states(needed))
                     .with("allowed", operations(allowed))
             }
-            Self::StaleEtag { id, given, current } => new(Code::Aborted, "STALE_ETAG")
-                .with("instance_id", id)
-                .with("given_etag", given)
-                .with("etag", current),
-            Self::StateChanged { id, state, task_state } => new(Code::Aborted, "STATE_CHANGED")
+            Self::StaleEtag { id, given, current } => {
+                Description::stale_etag("instance_id", id, given, current)
+            }
+            Self::StateChanged { id, state, task_state } => Description::new(Code::Aborted, "STATE_CHANGED")
                 .with("instance_id", id)
                 .with("state", state)
-                .with("task_state", task_state.map(|state| state.to_string()).unwrap_or_default()),
-            Self::SameFlavor { id, flavor_id } => new(Code::InvalidArgument, "SAME_FLAVOR")
+                .with("task_state", name_of(*task_state)),
+            Self::SameFlavor { id, flavor_id } => self
+                .bad_field("SAME_FLAVOR", "flavor_id")
                 .with("instance_id", id)
-                .with("flavor_id", flavor_id)
-                .detail(self.bad_field("flavor_id")),
+                .with("flavor_id", flavor_id),
             Self::CannotResizeDisk { id, flavor_id, root_gb } => {
-                precondition("CANNOT_RESIZE_DISK", id).with("flavor_id", flavor_id).with("root_gb", root_gb)
+                instance("CANNOT_RESIZE_DISK", id).with("flavor_id", flavor_id).with("root_gb", root_gb)
             }
-            Self::PropertyLimit(excess) => too_many_properties(excess),
-            Self::Contended(id) => retry(Code::Aborted, "CONTENDED").with("instance_id", id),
-            Self::RequestContended(id) => retry(Code::Aborted, "CONTENDED").with("request_id", id),
+            Self::PropertyLimit(Excess { resource, attempted, maximum }) => {
+                let (reason, subject) = ("PROPERTY_LIMIT_EXCEEDED", "instance image properties");
+                Description::limit_exceeded(reason, subject, *attempted, *maximum).with("resource", resource)
+            }
+            Self::Contended(id) => contended().with("instance_id", id),
+            Self::RequestContended(id) => contended().with("request_id", id),
             Self::Database(error) => error.describe(),
-            Self::Corrupt(_) => new(Code::Internal, "INTERNAL"),
+            Self::Corrupt(_) => Description::new(Code::Internal, "INTERNAL"),
         }
     }
 }
 
 impl Error {
     fn describe_missing_image(&self, usage: ImageUse, id: &str) -> Description {
+        const REASON: &str = "IMAGE_NOT_FOUND";
         let description = if usage.is_property() {
-            Description::new(Code::FailedPrecondition, "IMAGE_NOT_FOUND")
-                .detail(Detail::Precondition { rule: "IMAGE_EXISTS", subject: format!("image/{id}") })
+            Description::precondition(REASON, "IMAGE_EXISTS", "image_id", id)
         } else {
-            Description::new(Code::InvalidArgument, "IMAGE_NOT_FOUND").detail(self.bad_field(usage.field()))
+            self.bad_field(REASON, usage.field()).with("image_id", id)
         };
-        description.with("image_id", id).with("field", usage.field())
+        description.with("field", usage.field())
     }
 
-    /// Whether the same may well succeed later.
+    /// Whether the same request may well succeed later.
     #[must_use]
-    pub fn may_pass(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         matches!(self.describe().detail, Detail::Retry(_))
     }
 
@@ -140,59 +135,53 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::GlanceUnavailable(status) => told(status.as_ref()),
+            Self::GlanceUnavailable(status) => delay_of(status.as_ref()),
             _ => None,
         }
     }
 
     /// The whole error as the problem of one field.
-    fn bad_field(&self, field: &str) -> Detail {
-        Detail::BadRequest(vec![Violation { field: field.to_owned(), problem: self.to_string() }])
+    fn bad_field(&self, reason: &'static str, field: &str) -> Description {
+        let violation = Violation { field: field.to_owned(), problem: self.to_string() };
+        Description::new(Code::InvalidArgument, reason).detail(Detail::BadRequest(vec![violation]))
+    }
+}
+
+impl Shortage {
+    fn describe(&self) -> Description {
+        Description::new(Code::ResourceExhausted, "QUOTA_EXCEEDED")
+            .with("resource", self.resource)
+            .with("requested", self.requested)
+            .with("used", self.used)
+            .with("limit", self.limit)
+            .detail(Detail::Quota { subject: format!("project {}", self.resource) })
     }
 }
 
 /// The instance does not allow it.
-fn precondition(reason: &'static str, id: &Id) -> Description {
-    Description::new(Code::FailedPrecondition, reason)
-        .with("instance_id", id)
-        .detail(Detail::Precondition { rule: reason, subject: format!("instance/{id}") })
-}
-
-fn flavor(name: &str) -> Detail {
-    Detail::Resource { kind: "nova.v1.Flavor", name: name.to_owned() }
+fn instance(reason: &'static str, id: &Id) -> Description {
+    Description::precondition(reason, reason, "instance_id", id)
 }
 
 /// The image, or flavor and image together, do not allow it.
-fn refused(reason: &'static str, image_id: &Id) -> Description {
-    Description::new(Code::FailedPrecondition, reason)
-        .with("image_id", image_id)
-        .detail(Detail::Precondition { rule: reason, subject: format!("image/{image_id}") })
+fn image(reason: &'static str, id: &Id) -> Description {
+    Description::precondition(reason, reason, "image_id", id)
 }
 
-/// When to try again, as glance-svc says, within reason.
-fn told(status: Option<&GrpcStatus>) -> Option<Duration> {
-    status.and_then(retry_after).map(|told| told.clamp(Duration::from_millis(1), LONGEST_RETRY))
+/// The flavor is too small for the image, which needs more of something.
+fn too_small(reason: &'static str, id: &Id, flavor_id: &str, needed: (&'static str, i64)) -> Description {
+    image(reason, id).with("flavor_id", flavor_id).with(needed.0, needed.1)
 }
 
-fn retry(code: Code, reason: &'static str) -> Description {
-    Description::new(code, reason).detail(Detail::Retry(RETRY_AFTER))
+fn contended() -> Description {
+    Description::retry(Code::Aborted, "CONTENDED", RETRY_AFTER)
 }
 
-/// The flavor is too small for the image.
-fn too_small(
-    reason: &'static str,
-    image_id: &Id,
-    flavor_id: &str,
-    sizes: [(&'static str, i64); 2],
-) -> Description {
-    let description = refused(reason, image_id).with("flavor_id", flavor_id);
-    sizes.into_iter().fold(description, |description, (name, size)| description.with(name, size))
+fn name_of(task_state: Option<TaskState>) -> String {
+    task_state.map(|state| state.to_string()).unwrap_or_default()
 }
 
-fn too_many_properties(excess: &Excess) -> Description {
-    Description::new(Code::ResourceExhausted, "PROPERTY_LIMIT_EXCEEDED")
-        .with("resource", excess.resource)
-        .with("attempted", excess.attempted)
-        .with("maximum", excess.maximum)
-        .detail(Detail::Quota { subject: "instance image properties".to_owned() })
+/// How long to wait, as glance-svc says, within reason.
+fn delay_of(status: Option<&GrpcStatus>) -> Option<Duration> {
+    status.and_then(retry_after).map(|delay| delay.clamp(Duration::from_millis(1), LONGEST_RETRY))
 }

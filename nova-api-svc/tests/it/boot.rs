@@ -140,7 +140,7 @@ async fn a_property_of_any_text_is_told_cleanly(db: TestDb) {
         let image = nova.glance.add(Image { properties: map(&[("kernel_id", &value)]), ..Image::default() });
         let status = refuse(&nova, of(&image)).await;
         assert_error(&status, Code::FailedPrecondition, "IMAGE_NOT_FOUND");
-        assert!(status.message().starts_with("property kernel_id of the image: no image "));
+        assert!(status.message().starts_with("property kernel_id of the image: there is no image "));
     }
 }
 

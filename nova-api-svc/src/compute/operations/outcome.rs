@@ -93,7 +93,7 @@ impl ComputeApi {
 
 /// Why an operation that was begun has not come to its end.
 fn begun(entry: &Entry, job: &Job, error: Error) -> Error {
-    if !error.may_pass() {
+    if !error.is_temporary() {
         return error;
     }
     let (id, operation, image_id) = (job.instance_id, entry.operation, job.image_id);
