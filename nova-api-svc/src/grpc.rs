@@ -27,7 +27,7 @@ mod instance;
 mod parse;
 mod render;
 
-/// Everything nova-api-svc serves within these limits.
+/// The gRPC services of nova-api-svc, with messages up to the size of `limits`.
 #[must_use]
 pub fn service(compute: ComputeApi, identity: Identity, limits: &Limits, db: Db) -> server::Service {
     let flavors = FlavorServiceServer::new(flavor::Api { compute: compute.clone() })
@@ -53,7 +53,7 @@ pub fn service(compute: ComputeApi, identity: Identity, limits: &Limits, db: Db)
     }
 }
 
-/// Room for an answer for which about so many `bytes` are read and made.
+/// Room for an answer that takes about that many `bytes` to make.
 async fn room<T>(request: &Request<T>, bytes: usize) -> Option<Room> {
     Room::of(request.extensions(), bytes).await
 }

@@ -103,7 +103,7 @@ impl SortKey for HistoryOrder {
     }
 }
 
-/// What drift is sorted by: the record, or for one project the time of creation.
+/// What drift is sorted by: the record, or within one project the time of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriftOrder {
     /// The record that instances share.

@@ -1,8 +1,8 @@
-//! Instances that remember something else than their images say now.
+//! Drift: instances whose records differ from what their images say now.
 //!
-//! Instances share records, of which there are few: what is compared are the records, and instances are read only of
-//! those that differ. Only for one project, whose instances may be few among many of the same records, its instances
-//! are walked.
+//! Instances share records, of which there are few: records are compared, and instances are read only for those that
+//! differ. The instances of a single project, however, may be few among many with the same records; these are walked
+//! one by one.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -108,7 +108,7 @@ impl DriftFilter {
 pub struct Drift {
     /// The instance.
     pub instance: InstanceSummary,
-    /// What its record differs in.
+    /// How its record differs.
     pub drifted: Arc<Drifted>,
 }
 
@@ -125,10 +125,10 @@ pub struct Drifted {
     pub differences: Vec<Difference>,
 }
 
-/// Instances that drifted, and behind which keys the next page begins, if there is one.
+/// Instances that drifted, and the keys after which the next page begins, if there is one.
 pub type Drifts = (Vec<Drift>, Option<Vec<Key>>);
 
-/// What a page has so far.
+/// The items of a page so far.
 #[derive(Default)]
 struct Found {
     drifts: Vec<Drift>,
@@ -136,8 +136,7 @@ struct Found {
 }
 
 impl Found {
-    /// Adds what an answer of `size` items has room for; `false`, and nothing is added, if it is full. A page never
-    /// is empty while there is an item.
+    /// Adds an item, if an answer of `size` items has room for it; `false` if not. The first item always fits.
     fn add(&mut self, size: usize, instance: InstanceSummary, drifted: &Arc<Drifted>) -> bool {
         self.bytes += instance.bytes() + drifted.bytes();
         let is_too_large = self.bytes > MAX_BYTES && !self.drifts.is_empty();
@@ -148,7 +147,7 @@ impl Found {
         has_room
     }
 
-    /// The page, whose successor begins behind its last instance.
+    /// The page; the next one begins after its last instance.
     fn page(self, keys: impl Fn(&InstanceSummary) -> Vec<Key>) -> Drifts {
         let last = self.drifts.last().map(|drift| keys(&drift.instance));
         (self.drifts, last)
@@ -156,7 +155,7 @@ impl Found {
 }
 
 impl Drifted {
-    /// About how many bytes an answer needs for it, rather too many.
+    /// How many bytes an answer needs for it, estimated upwards.
     fn bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let each = |found: &Difference| {
@@ -184,7 +183,7 @@ impl ComputeApi {
         }
     }
 
-    /// Record by record.
+    /// The drift of all projects, record by record.
     async fn drift_of_all(
         &self,
         filter: &DriftFilter,
@@ -220,7 +219,7 @@ impl ComputeApi {
         }
     }
 
-    /// Instance by instance.
+    /// The drift of one project, instance by instance.
     async fn drift_of_project(
         &self,
         project_id: &str,
@@ -276,7 +275,7 @@ impl ComputeApi {
         Ok(())
     }
 
-    /// Those of these records that differ from their images; one whose image is gone does not.
+    /// Those of the records that differ from their images. A record whose image was deleted does not count.
     async fn drifted(
         &self,
         records: &[Arc<Record>],
@@ -286,7 +285,7 @@ impl ComputeApi {
         let mut ids: BTreeSet<_> = records.iter().map(|record| record.image_id).collect();
         let mut drifted = HashMap::new();
         while !ids.is_empty() {
-            // Only as many images as one answer has are in memory.
+            // Only the images of one answer are in memory at a time.
             let (images, remaining) = self.glance.images(&ids, caller, deadline).await?;
             let compare = |record: &Arc<Record>| {
                 let image = images.get(&record.image_id)?;
@@ -299,7 +298,7 @@ impl ComputeApi {
     }
 }
 
-/// What a record differs in, if that is looked for.
+/// How a record differs from its image, in what the filter asks for.
 fn compare(record: &Record, image: &Image, filter: &DriftFilter) -> Option<Drifted> {
     let mut differences = differences(record, image);
     differences.retain(|difference| {
@@ -324,7 +323,7 @@ fn keys_of_project(place: &InstanceSummary) -> Vec<Key> {
     vec![Key::Micros(place.create_time), Key::Id(place.id)]
 }
 
-/// The keys in front of every instance of a record.
+/// The keys that come before every instance of a record.
 fn before_record(id: Id) -> Vec<Key> {
     vec![Key::Id(id), Key::Micros(DateTime::<Utc>::UNIX_EPOCH), Key::Id(Id::from(NIL))]
 }

@@ -58,7 +58,7 @@ pub(super) fn drift(drift: &Drift) -> pb::Drift {
     }
 }
 
-/// An instance beside its image.
+/// An instance compared with its image.
 pub(super) fn comparison(id: Id, comparison: Comparison) -> pb::CompareInstanceResponse {
     let all = |differences: &[Difference]| differences.iter().map(difference).collect();
     pb::CompareInstanceResponse {

@@ -1,4 +1,4 @@
-//! From history to messages.
+//! From history entries to messages.
 
 use common::{clock::timestamp, id::Id};
 use proto::nova::v1::{self as pb, instance_history_entry as entries};

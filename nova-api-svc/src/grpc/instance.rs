@@ -31,10 +31,10 @@ use crate::{
     list::{DEFAULT_ORDER, HISTORY_ORDER, InstanceFilter},
 };
 
-/// Bytes for a page: what is read for it, the messages that are made of that, and all of them together.
+/// Bytes of memory for a page: what is read, the messages made from that, and the answer they are encoded into.
 const PAGE: usize = 4 * MAX_BYTES;
 
-/// How often what a request has written is in memory: instances, rows, what the driver sends, and the answer.
+/// How many copies of what a request writes are in memory: instances, rows, what the driver sends, and the answer.
 const COPIES: usize = 6;
 
 /// The service.

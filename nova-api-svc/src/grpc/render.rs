@@ -19,10 +19,10 @@ use crate::{
     store::StoredFlavor,
 };
 
-/// The answer to a request that created instances: in full if clients accept an answer that large.
+/// The answer to a request that created instances: in the FULL view if clients accept an answer of that size.
 pub(super) fn reservation(reservation: &Reservation) -> EncodedReservation {
     let instances = &reservation.instances;
-    // All of a reservation have the same record, so that one tells the size of all.
+    // All instances of a reservation have the same record, and so about the same size.
     let size = |first: &Instance| instance(first, InstanceView::Full).encoded_len();
     let one = instances.first().map_or(0, size);
     let fits = one.saturating_mul(instances.len()) <= MAX_BYTES;
@@ -48,7 +48,7 @@ pub(super) fn instances(instances: &[Vec<u8>], next_page_token: String) -> Encod
     EncodedInstances::new(encoded_page(instances, &rest))
 }
 
-/// Encodes many instances: what they share only once.
+/// Encodes many instances, and what they share only once.
 pub(super) struct Messages {
     view: InstanceView,
     own: Vec<u8>,
@@ -60,7 +60,7 @@ impl Messages {
         Self { view, own: Vec::new(), records: HashMap::new() }
     }
 
-    /// The bytes of an instance, as parts.
+    /// The bytes of an instance, in two parts.
     fn parts(&mut self, instance: &Instance) -> [&[u8]; 2] {
         self.own.clear();
         own(instance, self.view).encode_raw(&mut self.own);
@@ -85,7 +85,7 @@ pub(super) fn instance(instance: &Instance, view: InstanceView) -> pb::Instance 
     message
 }
 
-/// What is an instance's own.
+/// An instance without its record.
 fn own(instance: &Instance, view: InstanceView) -> pb::Instance {
     let mut message = pb::Instance {
         id: instance.id.to_string(),
@@ -112,7 +112,7 @@ fn own(instance: &Instance, view: InstanceView) -> pb::Instance {
     message
 }
 
-/// Adds what an instance shares with all that were made of the same.
+/// Adds the record, which an instance shares with others.
 fn add_record(message: &mut pb::Instance, record: &Record, view: InstanceView) {
     message.image_id = record.image_id.to_string();
     message.image_revision = record.image_revision;
@@ -137,7 +137,7 @@ impl From<StoredFlavor> for pb::Flavor {
     }
 }
 
-/// A flavor; an instance's copy does not know when the flavor was added.
+/// A flavor; an instance's copy does not say when the flavor was added.
 fn flavor(flavor: Flavor) -> pb::Flavor {
     pb::Flavor {
         id: flavor.flavorid,
@@ -154,7 +154,7 @@ fn flavor(flavor: Flavor) -> pb::Flavor {
     }
 }
 
-/// What somebody has to do with an instance.
+/// The task of an instance, if something has to be done.
 fn task(task: &Task) -> Option<pb::InstanceTask> {
     let target = task.target.as_deref();
     let is_rebuilt = task.operation == Operation::Rebuild;

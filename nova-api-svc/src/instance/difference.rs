@@ -48,14 +48,14 @@ const fn is_min_disk_unknown(record: &Record) -> bool {
 pub fn differences(record: &Record, image: &Image) -> Vec<Difference> {
     let mut fresh = system_metadata_from_image(&image.meta, Some(&record.flavor));
     fresh.set_default(BASE_IMAGE_REF, &image.id.to_string());
-    let kept = &record.system_metadata.entries;
+    let recorded = &record.system_metadata.entries;
     let keys: BTreeSet<_> =
-        kept.keys().filter(|key| key.starts_with(IMAGE_PREFIX)).chain(fresh.entries.keys()).collect();
+        recorded.keys().filter(|key| key.starts_with(IMAGE_PREFIX)).chain(fresh.entries.keys()).collect();
     keys.into_iter()
         .filter(|key| !(key.as_str() == MIN_DISK && is_min_disk_unknown(record)))
         .filter_map(|key| {
             let property = key.strip_prefix(IMAGE_PREFIX)?.to_owned();
-            let (old, new) = (kept.get(key).cloned(), fresh.entries.get(key).cloned());
+            let (old, new) = (recorded.get(key).cloned(), fresh.entries.get(key).cloned());
             let is_cut = fresh.truncated.contains(key);
             let kind = match (&old, &new) {
                 (None, _) => Kind::Added,
@@ -70,18 +70,18 @@ pub fn differences(record: &Record, image: &Image) -> Vec<Difference> {
         .collect()
 }
 
-/// An entry of system metadata of which two records have different values, or which only one of them has.
+/// An entry of system metadata that differs between two records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryChange<'a> {
     /// Its key.
     pub key: &'a str,
-    /// The value in the former record.
+    /// Its value in the record before; `None` if that lacks it.
     pub old: Option<&'a str>,
-    /// The value in the latter record.
+    /// Its value in the record after; `None` if that lacks it.
     pub new: Option<&'a str>,
 }
 
-/// The entries of system metadata in which two records differ, by key.
+/// The entries of system metadata that differ between two records, sorted by key.
 #[must_use]
 pub fn entry_changes<'a>(old: Option<&'a Record>, new: Option<&'a Record>) -> Vec<EntryChange<'a>> {
     let value = |record: Option<&'a Record>, key: &str| {

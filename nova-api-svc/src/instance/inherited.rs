@@ -12,12 +12,12 @@ use super::Inherited;
 #[must_use]
 pub fn inherit_properties_from_image(properties: &Properties, auto_disk_config: Option<bool>) -> Inherited {
     let property = |name: &str| properties.get(name).map(String::as_str).unwrap_or_default();
-    let kept = |value: &str| first_characters(value).to_owned();
+    let column = |value: &str| first_characters(value).to_owned();
     Inherited {
-        os_type: kept(property("os_type")),
-        architecture: kept(property("architecture")),
-        vm_mode: kept(property("vm_mode")),
-        root_device_name: kept(&root_device_name(properties).unwrap_or_default()),
+        os_type: column(property("os_type")),
+        architecture: column(property("architecture")),
+        vm_mode: column(property("vm_mode")),
+        root_device_name: column(&root_device_name(properties).unwrap_or_default()),
         auto_disk_config: auto_disk_config.unwrap_or_else(|| is_true(property("auto_disk_config"))),
     }
 }
@@ -45,7 +45,7 @@ fn root_device_name(properties: &Properties) -> Option<String> {
     properties.get("root_device_name").cloned().or_else(mapped)
 }
 
-/// Whether a property says so; whatever is no boolean is false.
+/// Whether a property is a boolean and true; whatever is not a boolean counts as false.
 fn is_true(text: &str) -> bool {
     common::text::boolean(text).unwrap_or(false)
 }

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_id_never_changes() {
-        // Ids are kept: a record written by an earlier release must be found again.
+        // Ids are stored: a record written by an earlier release must be found again.
         assert_eq!(record().id.to_string(), "8c4de0c3-316f-8554-84fd-0caace2f847b");
     }
 }

@@ -59,8 +59,8 @@ impl NonInheritable {
     }
 }
 
-/// The image of an instance, for a user and a project (Nova, `create_image` and `_create_image` of the API, and what
-/// the libvirt driver adds). `metadata` wins over what the instance remembers.
+/// The image made from an instance for a user and a project (Nova, `create_image` and `_create_image` of the API, and
+/// what the libvirt driver adds). `metadata` overrides the record.
 #[must_use]
 pub fn image_of(
     instance: &Instance,
@@ -105,11 +105,11 @@ pub fn image_of(
     }
 }
 
-/// The properties that have their values of the record, which are but the beginnings of the image's.
+/// The properties whose values come from the record and are only the beginnings of the image's.
 fn truncated(instance: &Instance, properties: &Properties) -> Vec<String> {
-    let remembered = &instance.record.system_metadata;
-    let of_record = remembered.truncated.iter().filter_map(|key| {
-        let (name, value) = (key.strip_prefix(IMAGE_PREFIX)?, remembered.entries.get(key)?);
+    let recorded = &instance.record.system_metadata;
+    let of_record = recorded.truncated.iter().filter_map(|key| {
+        let (name, value) = (key.strip_prefix(IMAGE_PREFIX)?, recorded.entries.get(key)?);
         (properties.get(name) == Some(value)).then(|| name.to_owned())
     });
     of_record.collect()

@@ -18,7 +18,7 @@ pub struct Task {
     pub state: Option<TaskState>,
     /// The state before; for a resize and what ends it, the state before the resize.
     pub former_state: State,
-    /// The record before, likewise.
+    /// The record before the operation, likewise.
     pub former_record: Id,
     /// The record once the task is done, if it changes.
     pub target: Option<Arc<Record>>,
@@ -30,7 +30,7 @@ pub struct Task {
     pub create_time: DateTime<Utc>,
 }
 
-/// What an operation does to the record of an instance.
+/// How an operation changes the record of an instance.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RecordChange {
     /// The record while the operation is in progress, if it changes.
@@ -180,7 +180,7 @@ impl Instance {
     /// The state to which an instance in ERROR can only return: `RESIZED` or `SHELVED_OFFLOADED`, whose former record or image it
     /// keeps.
     #[must_use]
-    pub fn broken(&self) -> Option<State> {
+    pub fn former_state_in_error(&self) -> Option<State> {
         if self.state != Failed {
             return None;
         }
@@ -195,7 +195,7 @@ impl Instance {
         self.state == Resized || self.state == Failed && task.former_state != Failed
     }
 
-    /// The instance once its task is done.
+    /// The instance once its task has succeeded.
     #[must_use]
     pub fn finish(&self) -> Self {
         let Some(task) = &self.task else { return self.clone() };

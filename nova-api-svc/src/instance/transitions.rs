@@ -133,8 +133,8 @@ pub fn edit(record: &Record, set: &BTreeMap<String, String>, remove: &[String]) 
     entries.extend(set.iter().map(|(name, value)| (format!("{IMAGE_PREFIX}{name}"), value.clone())));
     let named = |name: &str| set.contains_key(name) || remove.iter().any(|removed| removed == name);
     let properties = image_from_system_metadata(entries).properties;
-    let kept = Some(record.inherited.auto_disk_config).filter(|_| !named("auto_disk_config"));
-    let inherited = inherit_properties_from_image(&properties, kept);
+    let unchanged = Some(record.inherited.auto_disk_config).filter(|_| !named("auto_disk_config"));
+    let inherited = inherit_properties_from_image(&properties, unchanged);
     if named("os_type") {
         edited.inherited.os_type = inherited.os_type;
     }
@@ -175,8 +175,8 @@ fn flavor_entries(prefix: &str, flavor: &Flavor) -> impl Iterator<Item = (String
     flavor.system_metadata().into_iter().map(move |(key, value)| (format!("{prefix}{key}"), value))
 }
 
-fn without(record: &Record, is_left_out: impl Fn(&str) -> bool) -> Record {
-    let mut left = record.clone();
-    left.system_metadata.entries.retain(|key, _| !is_left_out(key));
-    left.with_id()
+fn without(record: &Record, is_removed: impl Fn(&str) -> bool) -> Record {
+    let mut reduced = record.clone();
+    reduced.system_metadata.entries.retain(|key, _| !is_removed(key));
+    reduced.with_id()
 }

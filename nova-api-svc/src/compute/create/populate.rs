@@ -1,4 +1,4 @@
-//! What an instance is at its creation: a pure function of request, image and flavor.
+//! A new instance: a pure function of request, image and flavor.
 
 use super::provision::Plan;
 use crate::instance::{
@@ -41,11 +41,11 @@ pub fn populate_instance_names(plan: &Plan, id: Id, index: usize, count: usize) 
     (name, hostname)
 }
 
-/// What the instance remembers: the flavor, then the image, then the image it goes back to.
+/// The system metadata: the image, the flavor, and the base image.
 fn system_metadata(plan: &Plan) -> SystemMetadata {
     let mut system_metadata = system_metadata_from_image(&plan.image.meta, Some(&plan.flavor));
     system_metadata.entries.extend(plan.flavor.system_metadata());
-    // In case the image names no base of its own; a property base_image_ref wins.
+    // Only if the image names no base of its own, in its property base_image_ref.
     system_metadata.set_default(BASE_IMAGE_REF, &plan.image.id.to_string());
     system_metadata
 }

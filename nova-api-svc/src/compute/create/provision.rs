@@ -1,4 +1,4 @@
-//! Lays out the instances of a request, or says why they cannot be: plain data in, plain data out.
+//! Provisions the instances of a request, or says why that is refused: plain data in, plain data out.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{
     quota::{Quota, Usage},
 };
 
-/// Everything that decides what the instances will be.
+/// Everything that determines what the instances will be.
 #[derive(Debug)]
 pub struct Plan {
     /// The request.
@@ -44,7 +44,7 @@ pub struct Plan {
     pub now: DateTime<Utc>,
 }
 
-/// Nova's `_provision_instances`: as many instances as the quota allows, all with one record.
+/// Nova's `_provision_instances`: as many instances as the quota allows, all with the same record.
 pub fn provision_instances(
     plan: &Plan,
     usage: &Usage,
@@ -85,7 +85,7 @@ pub fn provision_instances(
     Ok(Reservation { id: reservation_id.to_owned(), requested: request.max_count, instances })
 }
 
-/// A name that the template made longer must still fit.
+/// Refuses names that the template makes too long.
 fn check_names(instances: &[Instance]) -> Result<(), Violations> {
     let longest = instances.iter().map(|instance| instance.name.chars().count()).max().unwrap_or(0);
     if longest <= NAME_LIMIT {

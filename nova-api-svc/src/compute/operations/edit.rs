@@ -1,4 +1,4 @@
-//! Properties of an instance's copy, edited by hand.
+//! Edits of the image properties in the record of an instance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,13 +20,13 @@ use crate::{
     },
 };
 
-/// An image that an edit makes an instance boot with.
-struct New {
+/// A kernel or ramdisk that an edit introduces.
+struct NewBootImage {
     usage: ImageUse,
     id: Id,
 }
 
-/// What becomes of an instance; `None` if glance-svc is to be asked for its kernel or ramdisk first.
+/// The edited record; `None` if glance-svc must first be asked for a new kernel or ramdisk.
 pub(super) fn plan(
     before: &Instance,
     set: &BTreeMap<String, String>,
@@ -34,12 +34,13 @@ pub(super) fn plan(
     source: Option<&Source>,
 ) -> Result<Option<Plan>, Error> {
     let (edited, new) = edited(&before.record, set, remove)?;
-    let exists = |new: &New| matches!(source, Some(Source::Boot(existing)) if existing.contains(&new.id));
+    let exists =
+        |new: &NewBootImage| matches!(source, Some(Source::Boot(existing)) if existing.contains(&new.id));
     Ok(new.iter().all(exists).then(|| Plan::to(edited)))
 }
 
 impl ComputeApi {
-    /// The kernel and the ramdisk that an edit names, which must exist.
+    /// Asks glance-svc for the kernel and the ramdisk that an edit introduces, which must exist.
     pub(super) async fn boot_images(
         &self,
         request: &ActionRequest<'_>,
@@ -48,7 +49,7 @@ impl ComputeApi {
         remove: &[String],
     ) -> Result<BTreeSet<Id>, Error> {
         let (_, new) = edited(&before.record, set, remove)?;
-        for New { usage, id } in &new {
+        for NewBootImage { usage, id } in &new {
             match self.glance.image(*id, request.caller, request.deadline).await {
                 Err(glance::Error::NotFound(_)) => {
                     return Err(Error::NoSuchImage { usage: *usage, id: id.to_string() });
@@ -60,12 +61,12 @@ impl ComputeApi {
     }
 }
 
-/// The record after an edit, and which images it boots with that it did not before.
+/// The record after an edit, and the kernel and ramdisk that it introduces.
 fn edited(
     record: &Record,
     set: &BTreeMap<String, String>,
     remove: &[String],
-) -> Result<(Record, Vec<New>), Error> {
+) -> Result<(Record, Vec<NewBootImage>), Error> {
     let edited = edit(record, set, remove);
     check_limits(record, &edited)?;
     let named = |name: &str| set.contains_key(name) || remove.iter().any(|removed| removed == name);
@@ -77,7 +78,7 @@ fn edited(
         }
         let missing = |_| Error::NoSuchImage { usage, id: text::clip(&chosen, 100) };
         let id: Id = chosen.parse().map_err(missing)?;
-        new.push(New { usage, id });
+        new.push(NewBootImage { usage, id });
         Ok::<_, Error>(id.to_string())
     };
     let kernel_id = choose(ImageUse::KernelOfEdit, kernel, &record.kernel_id)?;
@@ -85,7 +86,7 @@ fn edited(
     Ok((Record { kernel_id, ramdisk_id, ..edited }.with_id(), new))
 }
 
-/// The limits of an image hold for a record as well. They refuse growth only.
+/// The limits of an image apply to a record as well. Only growth is refused.
 fn check_limits(before: &Record, after: &Record) -> Result<(), Error> {
     let properties = |record| image_of(record).meta.properties;
     Ok(check_growth(&properties(before), &properties(after), Some(COUNT_LIMIT))?)

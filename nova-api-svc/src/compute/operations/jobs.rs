@@ -1,5 +1,5 @@
-//! What glance-svc is asked for after a change was written: by the request that made the change, by a retry of it, or,
-//! if both die or glance-svc is away, by whichever replica finds the job.
+//! Jobs: what glance-svc has to do after a change was written. The request that made the change does them, or a retry of
+//! it, or, if both die or glance-svc is unavailable, whichever replica finds the job.
 
 use std::{
     convert::Infallible,
@@ -20,22 +20,22 @@ use crate::{
     store::{Change, Decided, DueJob, Entry, ImageAction, Job, Registration},
 };
 
-/// How often jobs that nobody does are looked for.
+/// How often a replica looks for jobs that nobody is doing.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// As many of them as are looked for at once, and as are done at a time.
+/// How many of them it reads at once, and how many it does at a time.
 const AT_ONCE: i64 = 100;
 const AT_A_TIME: usize = 8;
 
-/// How long a job rests after its first attempt, twice as long after each further one, and at most.
+/// The pause after the first attempt of a job, which doubles with each further one, and the longest pause.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// How long the database may take when a job is done, beside glance-svc.
+/// How long the database may take for a job, in addition to glance-svc.
 const WRITING: Duration = Duration::from_secs(5);
 
 impl ComputeApi {
-    /// Does jobs that nobody else does, again and again.
+    /// Does jobs that nobody else is doing, for ever.
     pub async fn do_jobs(&self) -> Infallible {
         loop {
             match self.do_due_jobs().await {
@@ -43,25 +43,24 @@ impl ComputeApi {
                 Ok(done) if i64::try_from(done).is_ok_and(|done| done >= AT_ONCE) => {}
                 Ok(_) => sleep(INTERVAL).await,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "images are left for later");
+                    tracing::warn!(error = &error as &dyn std::error::Error, "image jobs are left for later");
                     sleep(INTERVAL).await;
                 }
             }
         }
     }
 
-    /// Does jobs that nobody else does and that may be tried again, those that wait longest first; gives the number of
-    /// those that were tried.
+    /// Does jobs that nobody else is doing and whose pause is over, oldest first; returns how many were tried.
     pub async fn do_due_jobs(&self) -> Result<usize, Error> {
-        // Twice the longest that anybody writes.
+        // Twice the longest lease or pause that any replica writes.
         let longest = 2 * self.lease().max(LONGEST_PAUSE * 2);
-        JOBS.left(self.store.backlog().await?);
+        JOBS.set_backlog(self.store.backlog().await?);
         let due = self.store.due_jobs(longest, AT_ONCE).await?;
         let tried = stream::iter(due).map(|due| self.do_due_job(due)).buffer_unordered(AT_A_TIME);
         Ok(tried.filter(|tried| std::future::ready(*tried)).count().await)
     }
 
-    /// Does a job if nobody has just begun it; whether it was tried.
+    /// Does a job unless somebody else has just begun it; returns whether it was tried.
     async fn do_due_job(&self, due: DueJob) -> bool {
         match self.store.claim_job(due, self.lease()).await {
             Ok(Some(job)) => self.do_job_later(&job, None).await,
@@ -74,22 +73,22 @@ impl ComputeApi {
         true
     }
 
-    /// How long nobody else begins a job that somebody does.
+    /// How long a job that somebody has begun is left alone by others.
     pub(super) fn lease(&self) -> Duration {
         self.glance.timeout() + WRITING
     }
 
-    /// Does a job if that is possible now.
+    /// Does a job now, or leaves it for later.
     pub(super) async fn do_job_later(&self, job: &Job, deadline: Option<Deadline>) {
         if let Err(error) = self.do_job(job, deadline).await {
             let (image_id, instance_id) = (job.image_id.to_string(), job.instance_id.to_string());
             let (attempts, reason) = (job.attempts, error.describe().reason);
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(image_id, instance_id, attempts, reason, error, "an image is left for later");
+            tracing::warn!(image_id, instance_id, attempts, reason, error, "an image job is left for later");
         }
     }
 
-    /// Does a job that was claimed, and what the instance waits for; what cannot be done now is left for later.
+    /// Does a job that was claimed, and completes the task that waits for it. A job that fails for now is postponed.
     pub(super) async fn do_job(&self, job: &Job, deadline: Option<Deadline>) -> Result<Registration, Error> {
         let end = Instant::now() + Deadline::share(deadline, self.glance.timeout());
         let done = match &job.action {
@@ -99,7 +98,7 @@ impl ComputeApi {
                 Box::pin(deleted).await.map(|()| Registration::default())
             }
         };
-        JOBS.tried(&done);
+        JOBS.count(&done);
         match &done {
             Ok(_) | Err(Error::GlanceRefused { .. }) => {}
             Err(error) => {
@@ -109,13 +108,13 @@ impl ComputeApi {
         done
     }
 
-    /// Lets a job rest that could not be done.
+    /// Postpones a job that failed for now.
     async fn postpone(&self, due: DueJob, error: &Error) {
         let random = Id::random().as_uuid().as_u128() & u128::from(u16::MAX);
         let random = u16::try_from(random).unwrap_or_default();
         let pause = pause(due.attempts, random).max(error.retry_after().unwrap_or_default());
         if let Err(error) = self.store.postpone_job(due, pause).await {
-            // Then it rests until its lease ends.
+            // Then it waits until its lease expires.
             tracing::warn!(error = &error as &dyn std::error::Error, "a job was not postponed");
         }
     }
@@ -134,7 +133,7 @@ impl ComputeApi {
         Ok(registration)
     }
 
-    /// The image with the whole values of what the instance remembers in part, as far as they can be had.
+    /// The image, with whole values in place of those that the record truncated, as far as they still exist.
     async fn completed(&self, job: &Job, image: &NewImage, end: Instant) -> Result<NewImage, Error> {
         let Some((id, revision)) = image.whole_in else { return Ok(image.clone()) };
         let deadline = Deadline::earlier(None, left_until(end));
@@ -147,29 +146,29 @@ impl ComputeApi {
         Ok(completed)
     }
 
-    /// The image is there: whatever runs the instance uploads its data, or there is nobody to wait for.
+    /// The image is registered. Whatever runs the instance uploads its data; if nothing does, the task is done.
     async fn registered(&self, job: &Job, registration: &Registration) -> Result<(), Error> {
-        let nobody_waits = self.compute == Compute::Agent
-            || !self.end(job, Step::Finished, registration, Instance::finish).await?;
-        if nobody_waits {
+        let has_ended = self.compute == Compute::None
+            && self.end_task(job, Step::Finished, registration, Instance::finish).await?;
+        if !has_ended {
             self.store.end_job(job, registration).await?;
         }
         Ok(())
     }
 
-    /// There will be no image: the instance is as it was before.
+    /// There will be no image: the task has failed.
     async fn refused(&self, job: &Job, problem: &str) -> Result<(), Error> {
         let registration = Registration { problem: Some(problem.to_owned()), ..Registration::default() };
-        let give_up =
-            self.end(job, Step::Failed, &registration, |waiting| waiting.fail(waiting.record.clone()));
-        if !give_up.await? {
+        let end_task =
+            self.end_task(job, Step::Failed, &registration, |waiting| waiting.fail(waiting.record.clone()));
+        if !end_task.await? {
             self.store.end_job(job, &registration).await?;
         }
         Ok(())
     }
 
-    /// Ends what waits for an image, and the job with it; `false` if nothing does.
-    async fn end(
+    /// Ends the task that waits for an image, and the job with it; `false` if no task does.
+    async fn end_task(
         &self,
         job: &Job,
         step: Step,
@@ -209,8 +208,8 @@ impl ComputeApi {
         Ok(Decided::Change(Box::new(Change { done, ..change })))
     }
 
-    /// Deletes an image, and makes sure that it does not come into being afterwards: somebody may still be about to
-    /// register what nobody knows to be registered, and an id that was used once cannot be used again.
+    /// Deletes an image, and makes sure that it cannot be registered later: a request to register it may still be on its
+    /// way. It is therefore registered first, since an id that was used once cannot be used again.
     async fn delete_image(
         &self,
         job: &Job,
@@ -222,7 +221,7 @@ impl ComputeApi {
         let (id, caller) = (job.image_id, &job.caller);
         let instance = store.instance(job.instance_id, &Scope::internal()).await?;
         if instance.is_some_and(|instance| shelved_image(&instance.record) == Some(id)) {
-            tracing::error!(image_id = id.to_string(), "the image that an instance is put away in is kept");
+            tracing::error!(image_id = id.to_string(), "the image that an instance is shelved to is kept");
             return store.end_job(job, &Registration::default()).await;
         }
         let deleted = if if_unfinished {
@@ -241,12 +240,12 @@ impl ComputeApi {
     }
 }
 
-/// What is left of the time for a job.
+/// The time left for a job.
 fn left_until(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
 }
 
-/// How long a job rests after that many attempts: half as long as is said above, and up to as long again at random.
+/// The pause after that many attempts: half of what is said above, plus a random part of the same length.
 fn pause(attempts: i64, random: u16) -> Duration {
     let doublings = u32::try_from(attempts.clamp(1, 16) - 1).unwrap_or_default();
     let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);

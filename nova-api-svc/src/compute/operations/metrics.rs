@@ -1,4 +1,4 @@
-//! What is counted of jobs.
+//! Metrics of jobs.
 
 use std::sync::LazyLock;
 
@@ -23,13 +23,13 @@ pub(super) struct Jobs {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Attempt {
     outcome: &'static str,
-    /// Why it was not done; empty if it was.
+    /// Why it failed; empty if it did not.
     reason: &'static str,
 }
 
 impl Jobs {
     /// Counts an attempt of a job.
-    pub(super) fn tried<T>(&self, done: &Result<T, Error>) {
+    pub(super) fn count<T>(&self, done: &Result<T, Error>) {
         use chassis::status::Failure as _;
         let (outcome, reason) = match done {
             Ok(_) => ("done", ""),
@@ -39,8 +39,8 @@ impl Jobs {
         self.attempts.get_or_create(&Attempt { outcome, reason }).inc();
     }
 
-    /// Notes what there is still to be done.
-    pub(super) fn left(&self, backlog: Backlog) {
+    /// Records what is still to be done.
+    pub(super) fn set_backlog(&self, backlog: Backlog) {
         self.waiting.set(backlog.jobs);
         self.oldest.set(backlog.oldest.num_seconds().max(0));
     }

@@ -1,4 +1,4 @@
-//! Instances that get another image, or the newest revision of their own.
+//! Rebuilding an instance from another image, or from the current revision of its own.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What an instance is made from again.
+/// What an instance is rebuilt from.
 #[derive(Debug)]
 pub(super) struct Source {
     image: Arc<Image>,
@@ -22,14 +22,14 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Whether it is what an instance is to be made from, if that is `image_id`, or else its own image.
+    /// Whether it is `image_id`, or the instance's own image if that is `None`.
     fn is_of(&self, image_id: Option<Id>, before: &Instance) -> bool {
         self.image.id == image_id.unwrap_or(before.record.image_id)
     }
 }
 
 impl ComputeApi {
-    /// Asks glance-svc for what an instance is to be made from, after the checks of a create.
+    /// Asks glance-svc for the image to rebuild an instance from, and checks it as a create does.
     pub(super) async fn rebuild_source(
         &self,
         request: &ActionRequest<'_>,
@@ -46,8 +46,8 @@ impl ComputeApi {
     }
 }
 
-/// What becomes of an instance that is made from `source`, unless that is another image by now; its flavor may be another
-/// one than when that was checked.
+/// The record made from `source`; `None` if glance-svc must be asked, since the instance has another image by now. The
+/// flavor may have changed since the image was checked, so it is checked again.
 pub(super) fn plan(
     before: &Instance,
     source: Option<&super::Source>,
@@ -59,7 +59,7 @@ pub(super) fn plan(
         return Ok(None);
     }
     checks::check_requested_image(&source.image, &before.record.flavor)?;
-    // One in error may have been resized or put away: it stays what it is, and begins anew.
+    // An instance in error may be resized or shelved: it keeps the flavor it has, and starts afresh.
     let record = unshelve(&confirm_resize(&before.record));
     Ok(Some(Plan::to(rebuild(&record, &source.image, &source.boot, auto_disk_config))))
 }

@@ -44,7 +44,7 @@ pub enum Outcome {
     Failed,
 }
 
-/// The states that reports can lead to.
+/// The states that can be reported of a running instance.
 const REPORTED: [State; 5] = [State::Active, State::Stopped, State::Paused, State::Suspended, State::Error];
 
 impl ComputeApi {
@@ -89,15 +89,15 @@ fn entry(request: &ActionRequest<'_>, report: &Report, before: &Instance) -> Ent
 }
 
 impl Report {
-    /// How a task ended: one during which the instance comes to be in error has failed (Nova, `vm_state` ERROR and no
+    /// How the task ended: if the instance came to be in error meanwhile, it failed (Nova, `vm_state` ERROR and no
     /// `task_state`).
     fn outcome(&self, before: &Instance) -> Option<Outcome> {
-        let breaks = self.state == Some(State::Error) && before.state != State::Error;
-        let fails = breaks && before.task_state().is_some();
+        let is_new_error = self.state == Some(State::Error) && before.state != State::Error;
+        let fails = is_new_error && before.task_state().is_some();
         self.outcome.or(fails.then_some(Outcome::Failed))
     }
 
-    /// The instance after it, or why it cannot be.
+    /// The instance after the report, or why the report is refused.
     fn apply(&self, before: &Instance, former: Option<Arc<Record>>) -> Result<Instance, Error> {
         let (id, state, task_state) = (before.id, before.state, before.task_state());
         if (self.seen_state, self.seen_task_state) != (state, task_state) {
@@ -105,13 +105,13 @@ impl Report {
         }
         let ended = match (self.outcome(before), former) {
             (Some(_), _) if task_state.is_none() => {
-                return Err(wrong("result", "needs a task that ends, and the instance has none"));
+                return Err(invalid("result", "needs a task that ends, and the instance has none"));
             }
             (Some(Outcome::Failed), Some(former)) => before.fail(former),
             (Some(_), _) => before.finish(),
             (None, _) => before.clone(),
         };
-        let mut after = Instance { state: self.arrive(before, &ended)?, ..ended };
+        let mut after = Instance { state: self.state_after(before, &ended)?, ..ended };
         if let Some(host) = &self.host {
             after.host.clone_from(host);
         }
@@ -119,11 +119,11 @@ impl Report {
         Ok(after)
     }
 
-    /// The state after it. An instance can be in error wherever it was; what it was resized from, or put away in, is
-    /// kept, and so it only comes back to there.
-    fn arrive(&self, before: &Instance, ended: &Instance) -> Result<State, Error> {
+    /// The state after the report. ERROR can follow any state; what the instance was resized from, or shelved to, is then
+    /// preserved, and it can only return to that state.
+    fn state_after(&self, before: &Instance, ended: &Instance) -> Result<State, Error> {
         let Some(state) = self.state.filter(|state| *state != ended.state) else { return Ok(ended.state) };
-        let allowed: &[State] = match (ended.state, ended.broken()) {
+        let allowed: &[State] = match (ended.state, ended.former_state_in_error()) {
             _ if before.task_state().is_some() && self.outcome(before).is_none() => &[State::Error],
             (State::Building, _) => &[State::Active, State::Error],
             (State::Resized | State::ShelvedOffloaded, _) => &[State::Error],
@@ -136,10 +136,10 @@ impl Report {
         }
         let possible: Vec<_> = allowed.iter().map(ToString::to_string).collect();
         let problem = format!("{state} does not follow {}: {} would", ended.state, possible.join(", "));
-        Err(wrong("state", &problem))
+        Err(invalid("state", &problem))
     }
 }
 
-fn wrong(field: &str, problem: &str) -> Error {
+fn invalid(field: &str, problem: &str) -> Error {
     Violations::one(field, problem).into()
 }

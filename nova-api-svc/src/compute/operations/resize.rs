@@ -1,4 +1,4 @@
-//! Instances that get another flavor.
+//! Resizing an instance to another flavor.
 
 use std::{borrow::Cow, sync::Arc};
 

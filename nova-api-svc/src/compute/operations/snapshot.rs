@@ -1,4 +1,4 @@
-//! Images of instances: snapshots, and instances that are put away.
+//! Images made from instances: snapshots, and those of shelved instances.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,7 +32,7 @@ impl ComputeApi {
         Plan { record_change, job: Some(job), quota: None }
     }
 
-    /// What registers an image of an instance, under an id that nobody else has.
+    /// The job of registering an image made from an instance, under a new id.
     fn registration(
         &self,
         request: &ActionRequest<'_>,
@@ -56,7 +56,7 @@ impl ComputeApi {
     }
 }
 
-/// Nova's name of the image of an instance that is put away; a long name makes room for the end.
+/// Nova's name of a shelved instance's image; a long name is cut to make room for the ending.
 fn shelved_name(name: &str) -> String {
     const END: &str = "-shelved";
     name.chars().take(NAME_LIMIT - END.len()).chain(END.chars()).collect()
