@@ -38,7 +38,7 @@ pub enum Error {
     /// The request is wrong in itself.
     #[error(transparent)]
     Invalid(#[from] Violations),
-    /// Nobody knows who is calling.
+    /// The caller cannot be identified.
     #[error(transparent)]
     Caller(#[from] caller::Error),
     /// The caller may not do that.
@@ -51,7 +51,7 @@ pub enum Error {
     #[error("there is no flavor {}", quoted(.0))]
     FlavorNotFound(String),
     /// The flavor that the request names does not exist.
-    #[error("flavor_id: there is no flavor {}; ListFlavors shows which there are", quoted(.0))]
+    #[error("flavor_id: there is no flavor {}; ListFlavors lists them all", quoted(.0))]
     NoSuchFlavor(String),
     /// The id or the name of a new flavor is in use.
     #[error("a flavor with the {field} {} already exists", quoted(.value))]
@@ -205,7 +205,7 @@ fn quoted(value: &str) -> String {
     format!("{:?}", clip(value, 200))
 }
 
-/// What is being done with an instance, as a sentence says it.
+/// The task of an instance, as sentences show it.
 fn during(task_state: Option<TaskState>) -> String {
     task_state.map(|state| format!(" ({state})")).unwrap_or_default()
 }

@@ -30,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
     PROGRAM.run(start).await
 }
 
-/// Prepares the client of glance-svc, and begins to sweep and to do what was left for later.
+/// Prepares the client of glance-svc, and starts the sweeps and the jobs.
 async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     let retention = config.retention();
     let compute = ComputeApi {

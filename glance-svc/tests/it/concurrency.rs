@@ -9,10 +9,11 @@ use chassis::{on_both_databases, testing::TestDb};
 use proto::glance::v1::{
     GetImageRequest, Image, ListImagesRequest, UpdateImagePropertiesRequest, image_revision::Action,
 };
-use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::support::{DEFAULT_QUOTA, Glance, assert_error, assert_not_found, by, change_of, named, setting};
+use crate::support::{
+    DEFAULT_QUOTA, Glance, assert_error, assert_not_found, at_once, by, change_of, named, setting,
+};
 
 on_both_databases!(
     updates_of_different_keys_all_survive,
@@ -31,19 +32,6 @@ const CALLERS: usize = 64;
 
 /// So many that they queue up for a connection for a while.
 const CROWD: usize = 800;
-
-/// What `call` gives for each of `callers`, all at once.
-async fn at_once<F, T>(callers: usize, call: impl Fn(usize) -> F) -> Vec<T>
-where
-    F: Future<Output = T> + Send + 'static,
-    T: Send + 'static,
-{
-    let mut calls = JoinSet::new();
-    for number in 0..callers {
-        calls.spawn(call(number));
-    }
-    calls.join_all().await
-}
 
 async fn updates_of_different_keys_all_survive(db: TestDb) {
     let glance = Arc::new(Glance::start(db).await);

@@ -28,7 +28,7 @@ mod outcome;
 mod who;
 mod world;
 
-pub(crate) use http::{Answer, Call, Http, V20, V21, file_path, id_of, image_path, names_of};
+pub(crate) use http::{Answer, Call, Http, READ_ONLY, V20, V21, file_path, id_of, image_path, names_of};
 pub(crate) use outcome::{DONE, EDGES, Edge, over_grpc, over_http};
 pub(crate) use who::Who;
 pub(crate) use world::{MARKER, Settings, World, at_once, soon};

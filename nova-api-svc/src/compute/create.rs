@@ -29,7 +29,7 @@ pub mod provision;
 use provision::Plan;
 
 impl ComputeApi {
-    /// Creates as many instances as requested and allowed, all or none of them, or only says what it would create
+    /// Creates as many instances as requested and allowed, all or none of them, or only reports what it would create
     /// (`validate_only`). A retry with the same `request_id` is answered with what the first one created.
     pub async fn create_instances(
         &self,
@@ -42,10 +42,10 @@ impl ComputeApi {
         if let Some(before) = self.store.find_reservation(&claim, &scope).await? {
             return Ok(before);
         }
-        let asking = self.glance.image(request.image_id, caller, deadline);
+        let image = self.glance.image(request.image_id, caller, deadline);
         // Both at once; an error of the flavor goes first.
         let (flavor, image) =
-            tokio::try_join!(self.requested_flavor(&request.flavor_id), async { Ok(asking.await) })?;
+            tokio::try_join!(self.requested_flavor(&request.flavor_id), async { Ok(image.await) })?;
         let image = image?;
         checks::check_auto_disk_config(request.auto_disk_config, &image)?;
         checks::check_metadata(&request.metadata)?;

@@ -18,9 +18,6 @@ use chrono::{DateTime, Utc};
 use common::{
     id::{Id, NIL},
     image::Image,
-    system_metadata::IMAGE_PREFIX,
-    text,
-    violations::Violations,
 };
 
 use super::ComputeApi;
@@ -31,8 +28,12 @@ use crate::{
         difference::{Difference, Kind, differences},
     },
     list::DriftOrder,
-    store::{InstanceSummary, RecordFilter},
+    store::InstanceSummary,
 };
+
+mod filter;
+
+pub use filter::DriftFilter;
 
 /// Number of records that are compared at once.
 const RECORDS: i64 = 100;
@@ -48,60 +49,6 @@ const STEP: usize = 32;
 
 /// Number of them that are read for a page.
 const MOST_INSTANCES: usize = 10_000;
-
-/// Whose drift is listed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DriftFilter {
-    /// The image that instances were made from.
-    pub image_id: Option<Id>,
-    /// The property that differs, without the prefix.
-    pub property: Option<String>,
-    /// The instance's value of that property.
-    pub value: Option<String>,
-    /// The project that instances belong to.
-    pub project_id: Option<String>,
-}
-
-impl DriftFilter {
-    /// Everything that is wrong with it.
-    #[must_use]
-    pub fn violations(&self) -> Violations {
-        let mut violations = Violations::default();
-        for (field, name) in [("property", &self.property), ("project_id", &self.project_id)] {
-            violations.take(field, text::optional_name(name.as_deref().unwrap_or_default()));
-        }
-        if self.value.as_ref().is_some_and(|value| value.contains('\0')) {
-            violations.add("value", "must not contain NUL");
-        }
-        if self.value.is_some() && self.property.is_none() {
-            violations.add("property", "must be given with value");
-        }
-        violations
-    }
-
-    /// The instances that are listed for `caller`.
-    pub fn scope(&self, all_projects: bool, caller: &Caller) -> Result<Scope, Error> {
-        Scope::list(caller, all_projects, self.project_id.is_some())
-    }
-
-    /// The order of the list within `scope`.
-    #[must_use]
-    pub fn order(&self, scope: &Scope) -> &'static str {
-        if self.project(scope).is_some() { "create_time" } else { "record_id, create_time" }
-    }
-
-    /// The only project whose instances are listed; `None` for those of all.
-    fn project<'a>(&'a self, scope: &'a Scope) -> Option<&'a str> {
-        self.project_id.as_deref().or_else(|| scope.project())
-    }
-
-    /// The records that are compared.
-    fn records(&self) -> RecordFilter {
-        let key = |property| format!("{IMAGE_PREFIX}{property}");
-        let entry = self.property.as_ref().map(key).zip(self.value.clone());
-        RecordFilter { image_id: self.image_id, entry }
-    }
-}
 
 /// An instance that drifted.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,8 +112,8 @@ impl Drifted {
     }
 }
 
-/// On whose behalf glance-svc is asked, and until when.
-type Asking<'a> = (&'a Caller, Option<Deadline>);
+/// On whose behalf glance-svc is called, and until when.
+type OnBehalf<'a> = (&'a Caller, Option<Deadline>);
 
 impl ComputeApi {
     /// A page of drift within `scope` ([`DriftFilter::scope`]), in the order of [`DriftFilter::order`].
@@ -175,11 +122,11 @@ impl ComputeApi {
         filter: &DriftFilter,
         page: &Page<DriftOrder>,
         scope: &Scope,
-        asking: Asking<'_>,
+        on_behalf: OnBehalf<'_>,
     ) -> Result<Drifts, Error> {
         match filter.project(scope) {
-            Some(project_id) => self.drift_of_project(project_id, filter, page, scope, asking).await,
-            None => self.drift_of_all(filter, page, scope, asking).await,
+            Some(project_id) => self.drift_of_project(project_id, filter, page, scope, on_behalf).await,
+            None => self.drift_of_all(filter, page, scope, on_behalf).await,
         }
     }
 
@@ -189,7 +136,7 @@ impl ComputeApi {
         filter: &DriftFilter,
         page: &Page<DriftOrder>,
         scope: &Scope,
-        asking: Asking<'_>,
+        on_behalf: OnBehalf<'_>,
     ) -> Result<Drifts, Error> {
         let (mut first, mut after) = match page.after() {
             Some([Key::Id(record), Key::Micros(time), Key::Id(id)]) => (*record, Some((*time, *id))),
@@ -199,7 +146,7 @@ impl ComputeApi {
         loop {
             let records = self.store.records_from(&wanted, first, RECORDS, scope).await?;
             let Some(last) = records.last().map(|record| record.id) else { return Ok((found.drifts, None)) };
-            let drifted = self.drifted(&records, filter, asking).await?;
+            let drifted = self.drifted(&records, filter, on_behalf).await?;
             for record in &records {
                 let from = after.take().filter(|_| record.id == first);
                 let Some(drifted) = drifted.get(&record.id) else { continue };
@@ -226,7 +173,7 @@ impl ComputeApi {
         filter: &DriftFilter,
         page: &Page<DriftOrder>,
         scope: &Scope,
-        asking: Asking<'_>,
+        on_behalf: OnBehalf<'_>,
     ) -> Result<Drifts, Error> {
         let mut after = match page.after() {
             Some([Key::Micros(time), Key::Id(id)]) => Some((*time, *id)),
@@ -240,7 +187,7 @@ impl ComputeApi {
             after = Some((last.create_time, last.id));
             walked += instances.len();
             for step in instances.chunks(STEP) {
-                self.compare_records(step, filter, asking, &mut compared).await?;
+                self.compare_records(step, filter, on_behalf, &mut compared).await?;
                 for instance in step {
                     let Some(Some(drifted)) = compared.get(&instance.record_id) else { continue };
                     if !found.add(page.size, instance.clone(), drifted) {
@@ -259,7 +206,7 @@ impl ComputeApi {
         &self,
         instances: &[InstanceSummary],
         filter: &DriftFilter,
-        asking: Asking<'_>,
+        on_behalf: OnBehalf<'_>,
         compared: &mut HashMap<Id, Option<Arc<Drifted>>>,
     ) -> Result<(), Error> {
         let new: BTreeSet<_> =
@@ -270,7 +217,7 @@ impl ComputeApi {
         let records = self.store.records(new.iter().copied().collect()).await?;
         let wanted = filter.records();
         let records: Vec<_> = records.into_values().filter(|record| wanted.holds(record)).collect();
-        let mut drifted = self.drifted(&records, filter, asking).await?;
+        let mut drifted = self.drifted(&records, filter, on_behalf).await?;
         compared.extend(new.into_iter().map(|id| (id, drifted.remove(&id))));
         Ok(())
     }
@@ -280,7 +227,7 @@ impl ComputeApi {
         &self,
         records: &[Arc<Record>],
         filter: &DriftFilter,
-        (caller, deadline): Asking<'_>,
+        (caller, deadline): OnBehalf<'_>,
     ) -> Result<HashMap<Id, Arc<Drifted>>, Error> {
         let mut ids: BTreeSet<_> = records.iter().map(|record| record.image_id).collect();
         let mut drifted = HashMap::new();

@@ -35,7 +35,7 @@ pub struct NewFlavor {
 }
 
 impl NewFlavor {
-    /// The flavor, which the store gives its number, or everything that is wrong with it.
+    /// The flavor, which the store will number, or everything that is wrong with it.
     pub fn check(self) -> Result<Flavor, Violations> {
         let mut violations = Violations::default();
         let flavorid = self.id.unwrap_or_else(|| Id::random().to_string());
@@ -88,7 +88,7 @@ impl ComputeApi {
         self.store.flavor(id).await?.ok_or_else(|| Error::FlavorNotFound(id.to_owned()))
     }
 
-    /// A page of flavors. It may be one item too long, which tells that there is a next page.
+    /// A page of flavors. It may be one item too long, which shows that there is a next page.
     pub async fn list_flavors(&self, page: &Page<FlavorOrder>) -> Result<Vec<StoredFlavor>, Error> {
         self.store.list_flavors(page).await
     }

@@ -19,7 +19,7 @@ use crate::{
     store::HistoryEntry,
 };
 
-/// What an instance remembers of its image, compared with what the image says.
+/// The record of an instance, compared with its image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
     /// The image.
@@ -42,7 +42,7 @@ impl ComputeApi {
         self.store.instance(id, scope).await?.ok_or(Error::InstanceNotFound(id))
     }
 
-    /// A page of the instances within `scope` ([`InstanceFilter::scope`]). It may be one item too long, which tells
+    /// A page of the instances within `scope` ([`InstanceFilter::scope`]). It may be one item too long, which shows
     /// that there is a next page.
     pub async fn list_instances(
         &self,
@@ -54,7 +54,7 @@ impl ComputeApi {
     }
 
     /// A page of the history of an instance within `scope` ([`Scope::read`]), also after its deletion. It may be one
-    /// item too long, which tells that there is a next page.
+    /// item too long, which shows that there is a next page.
     pub async fn instance_history(
         &self,
         id: Id,

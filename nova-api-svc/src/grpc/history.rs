@@ -10,32 +10,32 @@ use crate::{
 };
 
 /// An entry of the history of an instance.
-pub(super) fn entry(instance_id: Id, past: &HistoryEntry) -> pb::InstanceHistoryEntry {
-    let entry = &past.entry;
-    let (old, new) = (past.records.0.as_deref(), past.records.1.as_deref());
+pub(super) fn entry(instance_id: Id, history: &HistoryEntry) -> pb::InstanceHistoryEntry {
+    let entry = &history.entry;
+    let (old, new) = (history.records.0.as_deref(), history.records.1.as_deref());
     let image_id =
         |record: Option<&Record>| record.map(|record| record.image_id.to_string()).unwrap_or_default();
     let image_revision = |record: Option<&Record>| record.map_or(0, |record| record.image_revision);
     let state = |state: Option<State>| state.map_or(0, |state| render::state(state).into());
     pb::InstanceHistoryEntry {
         instance_id: instance_id.to_string(),
-        revision: past.revision,
+        revision: history.revision,
         create_time: Some(timestamp(entry.time)),
         user_id: entry.actor.user_id.clone(),
         project_id: entry.actor.project_id.clone(),
         operation: operation(entry.operation).into(),
         step: step(entry.step).into(),
-        old_state: state(past.states.0),
-        new_state: state(past.states.1),
+        old_state: state(history.states.0),
+        new_state: state(history.states.1),
         old_image_id: image_id(old),
         old_image_revision: image_revision(old),
         new_image_id: image_id(new),
         new_image_revision: image_revision(new),
-        changes: past.system_metadata_changes().iter().map(change).collect(),
+        changes: history.system_metadata_changes().iter().map(change).collect(),
         message: entry.message.clone(),
         snapshot_image_id: entry.image_id.map(|id| id.to_string()).unwrap_or_default(),
         request_id: entry.request.as_ref().map(|request| request.id.clone()).unwrap_or_default(),
-        truncated_properties: past.registration.truncated.clone(),
+        truncated_properties: history.registration.truncated.clone(),
     }
 }
 

@@ -81,12 +81,12 @@ impl InstanceService for Api {
         let ((caller, _), message) = open(request)?;
         let pb::ListInstancesRequest { page_size, page_token, filter, order_by, all_projects } = message;
         let mut problems = Violations::default();
-        let wanted = problems.take("filter", InstanceFilter::parse(&filter)).unwrap_or_default();
-        let scope = wanted.scope(all_projects, &caller)?;
+        let instances = problems.take("filter", InstanceFilter::parse(&filter)).unwrap_or_default();
+        let scope = instances.scope(all_projects, &caller)?;
         let list = ["instances", &scope.binding(), &filter];
         let page = Page::parse(problems, page_size, &page_token, &order_by, &list, DEFAULT_ORDER)
             .map_err(Error::from)?;
-        let listed = self.compute.list_instances(&wanted, &page, &scope).await?;
+        let listed = self.compute.list_instances(&instances, &page, &scope).await?;
         let mut messages = render::Messages::new(pb::InstanceView::Full);
         let (instances, next_page_token) = page.finish(
             listed,
@@ -197,11 +197,11 @@ impl InstanceService for Api {
         let page =
             Page::parse(problems, page_size, &page_token, "", &list, HISTORY_ORDER).map_err(Error::from)?;
         let id = parsed.expect("a malformed id is a violation");
-        let past = self.compute.instance_history(id, &page, &scope).await?;
+        let read = self.compute.instance_history(id, &page, &scope).await?;
         let (entries, next_page_token) = page.finish(
-            past,
-            |past, _| Key::Integer(past.revision),
-            |past| history::entry(id, &past),
+            read,
+            |entry, _| Key::Integer(entry.revision),
+            |entry| history::entry(id, &entry),
             Message::encoded_len,
         );
         Ok(answer_in(room, pb::GetInstanceHistoryResponse { entries, next_page_token }))

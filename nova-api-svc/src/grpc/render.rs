@@ -15,7 +15,7 @@ use proto::{
 };
 
 use crate::{
-    instance::{Compute, Instance, Operation, PowerState, Record, Reservation, State, Task, TaskState},
+    instance::{Compute, Instance, PowerState, Record, Reservation, State, Task, TaskState},
     store::StoredFlavor,
 };
 
@@ -156,15 +156,13 @@ fn flavor(flavor: Flavor) -> pb::Flavor {
 
 /// The task of an instance, if something has to be done.
 fn task(task: &Task) -> Option<pb::InstanceTask> {
-    let target = task.target.as_deref();
-    let is_rebuilt = task.operation == Operation::Rebuild;
-    let is_resized = matches!(task.operation, Operation::Resize | Operation::RevertResize);
-    let image = target.filter(|_| is_rebuilt);
+    let image = task.rebuilt_from();
+    let target = task.target.as_ref();
     Some(pb::InstanceTask {
         state: task_state(task.state?).into(),
         image_id: image.map(|record| record.image_id.to_string()).unwrap_or_default(),
         image_revision: image.map_or(0, |record| record.image_revision),
-        flavor: target.filter(|_| is_resized).map(|record| flavor(record.flavor.clone())),
+        flavor: task.resized_to().cloned().map(flavor),
         system_metadata: target.map(|record| record.system_metadata.entries.clone()).unwrap_or_default(),
         snapshot_image_id: task.image_id.map(|id| id.to_string()).unwrap_or_default(),
         create_time: Some(timestamp(task.create_time)),

@@ -97,19 +97,23 @@ pub fn metadata_violations(metadata: &BTreeMap<String, String>) -> Violations {
         if let Err(problem) = text::name(key) {
             violations.add(&field, format!("the key {problem}"));
         }
-        let length = value.chars().count();
-        if length > NAME_LIMIT {
-            violations
-                .add(&field, format!("the value has {length} characters, at most {NAME_LIMIT} are allowed"));
-        }
-        if value.contains('\0') {
-            violations.add(&field, "the value must not contain NUL");
-        }
+        check_value(&field, value, &mut violations);
     }
     violations
 }
 
-/// Nova's `_check_requested_image`; a `root_gb` of 0 skips the disk checks, but not that of memory.
+/// Notes what is wrong with the value of an item of metadata or of an edited property.
+pub fn check_value(field: &str, value: &str, violations: &mut Violations) {
+    let length = value.chars().count();
+    if length > NAME_LIMIT {
+        violations.add(field, format!("the value has {length} characters, at most {NAME_LIMIT} are allowed"));
+    }
+    if value.contains('\0') {
+        violations.add(field, "the value must not contain NUL");
+    }
+}
+
+/// Nova's `_check_requested_image`; a `root_gb` of 0 skips the checks of the disk, but not that of memory.
 pub fn check_requested_image(image: &Image, flavor: &Flavor) -> Result<(), Error> {
     let (id, flavor_id) = (image.id, &flavor.flavorid);
     if image.status != "ACTIVE" {

@@ -71,7 +71,7 @@ pub struct CreateInstance {
 
 impl NewInstances {
     /// The request, or everything that is wrong with it. Metadata alone is checked later, where Nova checks it, after
-    /// the image ([`check_metadata`](super::checks::check_metadata)); a request that is refused here learns of it here.
+    /// the image ([`check_metadata`](super::checks::check_metadata)); a request that is refused here is told of it here.
     pub fn check(self) -> Result<CreateInstance, Violations> {
         let mut violations = Violations::default();
         let name = self.name.trim().to_owned();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chassis::caller::Caller;
 use chrono::{DateTime, Utc};
-use common::id::Id;
+use common::{flavor::Flavor, id::Id};
 
 use super::{Instance, Operation, Record, State, TaskState, transitions::shelved_image};
 use crate::error::Error;
@@ -30,12 +30,27 @@ pub struct Task {
     pub create_time: DateTime<Utc>,
 }
 
+impl Task {
+    /// The record whose image the instance is to be rebuilt from.
+    #[must_use]
+    pub fn rebuilt_from(&self) -> Option<&Record> {
+        self.target.as_deref().filter(|_| self.operation == Operation::Rebuild)
+    }
+
+    /// The flavor that the instance is to have after a resize, or after that is reverted.
+    #[must_use]
+    pub fn resized_to(&self) -> Option<&Flavor> {
+        let is_resized = matches!(self.operation, Operation::Resize | Operation::RevertResize);
+        self.target.as_ref().filter(|_| is_resized).map(|record| &record.flavor)
+    }
+}
+
 /// How an operation changes the record of an instance.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RecordChange {
-    /// The record while the operation is in progress, if it changes.
-    pub meanwhile: Option<Arc<Record>>,
-    /// The record once the operation is done, if it changes.
+    /// The record during the operation, if it differs.
+    pub during: Option<Arc<Record>>,
+    /// The record once the operation is done, if it differs.
     pub target: Option<Arc<Record>>,
     /// The image that is made from the instance, or that it is unshelved from.
     pub image_id: Option<Id>,
@@ -148,7 +163,7 @@ impl Instance {
         caller: &Caller,
         now: DateTime<Utc>,
     ) -> Self {
-        let RecordChange { meanwhile, target, image_id } = record_change;
+        let RecordChange { during, target, image_id } = record_change;
         let (former_state, former_record) = match &self.task {
             Some(resize) => (resize.former_state, resize.former_record),
             None => (self.state, self.record.id),
@@ -164,11 +179,7 @@ impl Instance {
             caller: caller.clone(),
             create_time: now,
         };
-        Self {
-            record: meanwhile.unwrap_or_else(|| Arc::clone(&self.record)),
-            task: Some(task),
-            ..self.clone()
-        }
+        Self { record: during.unwrap_or_else(|| Arc::clone(&self.record)), task: Some(task), ..self.clone() }
     }
 
     /// The instance after an operation that completes at once; a resize that waits to be confirmed keeps waiting.

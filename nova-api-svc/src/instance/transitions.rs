@@ -73,12 +73,12 @@ pub fn rebuild(record: &Record, image: &Image, boot: &Boot, auto_disk_config: Op
 /// for the new flavor from what the image itself requires, by the article's rule, which Nova omits.
 #[must_use]
 pub fn resize(record: &Record, flavor: &Flavor, state: State) -> (Record, Record) {
-    let mut meanwhile = record.clone();
-    let entries = &mut meanwhile.system_metadata.entries;
+    let mut during = record.clone();
+    let entries = &mut during.system_metadata.entries;
     entries.extend(flavor_entries(NEW, flavor));
     entries.insert(OLD_STATE.to_owned(), state.as_str().to_owned());
 
-    let mut target = meanwhile.clone();
+    let mut target = during.clone();
     let entries = &mut target.system_metadata.entries;
     entries.extend(flavor_entries(OLD, &record.flavor));
     entries.extend(flavor.system_metadata());
@@ -86,7 +86,7 @@ pub fn resize(record: &Record, flavor: &Flavor, state: State) -> (Record, Record
     let min_disk = min_disk(disk_format.as_deref(), Some(record.needs().min_disk), flavor.root_gb);
     entries.insert(format!("{IMAGE_PREFIX}min_disk"), min_disk.to_string());
     target.flavor = flavor.clone();
-    (meanwhile.with_id(), target.with_id())
+    (during.with_id(), target.with_id())
 }
 
 /// The record after a resize has been confirmed.

@@ -3,7 +3,7 @@
 use chassis::{on_both_databases, testing::TestDb};
 use serde_json::{Value, json};
 
-use crate::support::{Http, Who, World};
+use crate::support::{Http, READ_ONLY, Who, World};
 
 on_both_databases!(
     tells_every_violation_at_once,
@@ -106,27 +106,7 @@ async fn refuses_unknown_formats_and_visibilities(db: TestDb) {
 
 async fn refuses_what_only_the_service_sets(db: TestDb) {
     let http = World::start(db).await.http(Who::ADMIN);
-    for name in [
-        "status",
-        "size",
-        "virtual_size",
-        "checksum",
-        "os_hash_algo",
-        "os_hash_value",
-        "created_at",
-        "updated_at",
-        "self",
-        "file",
-        "schema",
-        "direct_url",
-        "stores",
-        "location",
-        "locations",
-        "deleted",
-        "deleted_at",
-        "os_glance_import_task",
-        "os_glance",
-    ] {
+    for name in READ_ONLY {
         for value in [json!("x"), json!(1), json!(null)] {
             let metadata = refused(&http, json!({name: value})).await.error(403, "ATTRIBUTE_READ_ONLY");
             assert_eq!(metadata["attributes"], name);

@@ -16,6 +16,30 @@ use super::{Who, World};
 pub(crate) const V20: &str = "application/openstack-images-v2.0-json-patch";
 pub(crate) const V21: &str = "application/openstack-images-v2.1-json-patch";
 
+/// What only the service sets, whether a request creates an image or changes one.
+pub(crate) const READ_ONLY: [&str; 20] = [
+    "status",
+    "size",
+    "virtual_size",
+    "checksum",
+    "os_hash_algo",
+    "os_hash_value",
+    "created_at",
+    "updated_at",
+    "self",
+    "file",
+    "schema",
+    "direct_url",
+    "stores",
+    "location",
+    "locations",
+    "deleted",
+    "deleted_at",
+    "os_glance",
+    "os_glance_import_task",
+    "os_glanceful",
+];
+
 /// A client that calls as somebody over HTTP/1.1, and reads errors as JSON.
 #[derive(Clone)]
 pub(crate) struct Http {

@@ -6,7 +6,7 @@ use chassis::{caller::Caller, deadline::Deadline};
 use common::{
     id::Id,
     image::properties::{check_name, check_reserved, check_value},
-    text::{self, NAME_LIMIT},
+    text,
     violations::Violations,
 };
 use serde::Serialize;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::Report;
 use crate::{
     error::Error,
-    instance::{Instance, Operation, Scope},
+    instance::{Instance, Operation, Scope, checks},
     store::Request,
 };
 
@@ -195,14 +195,7 @@ fn edited_properties(set: &BTreeMap<String, String>, remove: &[String]) -> Viola
     for (name, value) in set {
         let field = text::map_key("set", name);
         violations.take(&field, check_editable(name));
-        let length = value.chars().count();
-        if length > NAME_LIMIT {
-            violations
-                .add(&field, format!("the value has {length} characters, at most {NAME_LIMIT} are kept"));
-        }
-        if value.contains('\0') {
-            violations.add(&field, "the value must not contain NUL");
-        }
+        checks::check_value(&field, value, &mut violations);
         if removed.contains(name) {
             violations.add(&field, "is also to be removed; do one or the other");
         }

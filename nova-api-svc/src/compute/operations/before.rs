@@ -1,4 +1,4 @@
-//! What there is before an instance is changed: the instance, or what an earlier attempt of the request did.
+//! What is read before an instance is changed: the instance, or what an earlier attempt of the request did.
 
 use super::{ActionRequest, ActionResult};
 use crate::{

@@ -21,7 +21,7 @@ impl ComputeApi {
         let finished = self.finish_earlier(&earlier, request).await?;
         let Registration { problem, truncated } = match finished {
             Some(registration) => registration,
-            // Nothing is left to be done, perhaps only since history was read.
+            // The job is done, perhaps only since history was read.
             None => self.store.registration(instance_id, earlier.revision, scope).await?,
         };
         let image_id = earlier.entry.image_id;
@@ -32,8 +32,8 @@ impl ComputeApi {
         Ok(ActionResult { instance_id, instance, image_id, truncated })
     }
 
-    /// Does what an earlier attempt of a request left glance-svc to do, even if somebody else has begun it: whoever
-    /// repeats a request has a reason to. Returns the outcome; `None` if nothing was left.
+    /// Does the job that an earlier attempt of a request left undone, even if somebody else has begun it: whoever repeats
+    /// a request has a reason to. Returns the outcome; `None` if there is no such job.
     async fn finish_earlier(
         &self,
         earlier: &EarlierAttempt,
@@ -91,7 +91,7 @@ impl ComputeApi {
     }
 }
 
-/// Why an operation that was begun has not come to its end.
+/// Why an operation that has begun is not complete.
 fn begun(entry: &Entry, job: &Job, error: Error) -> Error {
     if !error.is_temporary() {
         return error;

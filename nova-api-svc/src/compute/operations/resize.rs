@@ -29,9 +29,9 @@ impl ComputeApi {
         }
         checks::check_root_disk(before.id, &record.flavor, &flavor)?;
         checks::check_requested_image(&image_of(record), &flavor)?;
-        let (meanwhile, target) = resize(record, &flavor, before.state);
+        let (during, target) = resize(record, &flavor, before.state);
         let plan = Plan::to(target);
-        let record_change = RecordChange { meanwhile: Some(Arc::new(meanwhile)), ..plan.record_change };
+        let record_change = RecordChange { during: Some(Arc::new(during)), ..plan.record_change };
         let quota = Some(self.quota).filter(Quota::is_limited);
         Ok(Some(Plan { record_change, quota, ..plan }))
     }

@@ -28,7 +28,7 @@ impl ComputeApi {
         let job = self.registration(request, before, shelved_name(&before.name), &BTreeMap::new());
         let target = shelve(&before.record, job.image_id, &before.host, job.create_time);
         let record_change =
-            RecordChange { target: Some(Arc::new(target)), image_id: Some(job.image_id), meanwhile: None };
+            RecordChange { target: Some(Arc::new(target)), image_id: Some(job.image_id), during: None };
         Plan { record_change, job: Some(job), quota: None }
     }
 
