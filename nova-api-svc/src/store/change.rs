@@ -1,5 +1,5 @@
-//! What changes an instance: the instance itself, its task, its history and what glance-svc is to be asked for, all in
-//! one transaction, and only if nobody else was faster.
+//! Writing a change of an instance: the instance itself, its task, its history and its image job, all in one transaction,
+//! and only if nobody else was faster.
 
 use std::collections::BTreeMap;
 
@@ -34,49 +34,49 @@ pub struct Change {
     pub before: Instance,
     /// The instance after, still with the revision of before; `None` if it is deleted.
     pub after: Option<Instance>,
-    /// What history says of it.
+    /// Its entry in the history.
     pub entry: Entry,
-    /// What glance-svc is to be asked for.
+    /// What glance-svc has to do for it.
     pub job: Option<Job>,
-    /// The job that is done with it, and what came of that.
+    /// The job that is done with it, and its outcome.
     pub done: Option<(Job, Registration)>,
-    /// What the project may use, where the change makes it use more.
+    /// The project's quota, if the instance will use more.
     pub quota: Option<Quota>,
 }
 
-/// What history says of a change, beside what it changed.
+/// What history records of a change, besides the difference.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// What was done.
     pub operation: Operation,
-    /// How far it came.
+    /// How far it has come.
     pub step: Step,
     /// Who did it.
     pub actor: Actor,
     /// When.
     pub time: DateTime<Utc>,
-    /// The image that is made of the instance, or that it comes back from.
+    /// The image made from the instance, or the one that it is unshelved from.
     pub image_id: Option<Id>,
-    /// What a report or an error said.
+    /// The message of a report or an error.
     pub message: String,
     /// The request that makes a retry safe.
     pub request: Option<Request>,
 }
 
-/// A request that a retry is told by.
+/// What identifies a retry of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Its id.
     pub id: String,
-    /// What tells it from another one with the same id.
+    /// Tells it from a different request with the same id.
     pub fingerprint: String,
 }
 
 impl Request {
-    /// A request that says `said`; `None` without an id.
+    /// A request with this content; `None` without an id.
     #[must_use]
-    pub fn new(id: String, said: &impl Serialize) -> Option<Self> {
-        let fingerprint = fingerprint(said);
+    pub fn new(id: String, content: &impl Serialize) -> Option<Self> {
+        let fingerprint = fingerprint(content);
         (!id.is_empty()).then_some(Self { id, fingerprint })
     }
 }
@@ -94,7 +94,7 @@ impl Change {
         }
     }
 
-    /// The records that the instance refers to afterwards.
+    /// The records that the instance will refer to.
     fn records(&self) -> BTreeMap<Id, &Record> {
         let after = self.after.iter();
         let targets = after.clone().filter_map(|after| after.task.as_ref()?.target.as_ref());
@@ -102,13 +102,13 @@ impl Change {
         records.map(|record| (record.id, &**record)).collect()
     }
 
-    /// The task afterwards, if it is another one than before.
+    /// The new task, if it differs from the one before.
     fn task(&self) -> Option<&Option<Task>> {
         self.after.as_ref().map(|after| &after.task).filter(|task| **task != self.before.task)
     }
 }
 
-/// The entry of the creation of an instance, which history writes down once something else is in it.
+/// The history entry of an instance's creation, which is written only together with the next one.
 pub(super) fn creation(instance: &Instance) -> Entry {
     Entry {
         operation: Operation::Create,
@@ -122,7 +122,7 @@ pub(super) fn creation(instance: &Instance) -> Entry {
 }
 
 impl Store {
-    /// Writes a change; `false`, and nothing is written, if the instance is not what it was before any more.
+    /// Writes a change; `false`, and nothing is written, if the instance has changed in the meantime.
     pub(super) async fn apply(&self, change: &Change) -> Result<bool, Error> {
         retrying(|| self.try_apply(change)).await
     }
@@ -157,7 +157,7 @@ impl Store {
     }
 }
 
-/// Writes the instance as it is after a change; whether it was what it was before.
+/// Writes the instance as it is after a change; `false` if it has changed in the meantime.
 async fn write_instance(tx: &mut Transaction, change: &Change) -> Result<bool, db::Error> {
     let Change { before, after, entry, .. } = change;
     let query = match after {
@@ -182,7 +182,7 @@ async fn write_instance(tx: &mut Transaction, change: &Change) -> Result<bool, d
     Ok(query.execute().await? == 1)
 }
 
-/// Writes what is being done with an instance.
+/// Writes the task of an instance.
 async fn write_task(tx: &mut Transaction, instance_id: Id, task: Option<&Task>) -> Result<(), db::Error> {
     tx.query("DELETE FROM instance_tasks WHERE instance_id = $1").bind(instance_id).execute().await?;
     let Some(task) = task else { return Ok(()) };

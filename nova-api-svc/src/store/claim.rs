@@ -20,7 +20,7 @@ use crate::{
     instance::{CreateInstance, Instance, Reservation, Scope},
 };
 
-/// Claims the request ids of `$1`, at a time that the database says.
+/// Claims the request ids of `$1`, with the time of the database's clock.
 const CLAIM: ByDialect = ByDialect {
     sqlite: "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, requested_count, \
          create_time) \
@@ -76,19 +76,19 @@ impl Claim {
         }
     }
 
-    /// What no two requests that create something have in common.
+    /// What is unique among requests that create something.
     pub(super) fn key(&self) -> (&str, Option<&str>) {
         (&self.project_id, self.request_id.as_deref())
     }
 
-    /// The id of the reservation to be.
+    /// The id of the reservation to be created.
     #[must_use]
     pub fn reservation_id(&self) -> &str {
         &self.reservation_id
     }
 }
 
-/// Tells a request from another one with the same id.
+/// Tells a request from a different one with the same id.
 pub(super) fn fingerprint(request: &impl Serialize) -> String {
     let json = serde_json::to_vec(request).expect("a request is plain data");
     format!("{:x}", HexBytes(&Sha256::digest(json)))
@@ -104,7 +104,7 @@ impl std::fmt::LowerHex for HexBytes<'_> {
 }
 
 impl Store {
-    /// What an earlier request with the same id created within `scope`; an error if that was another request.
+    /// What an earlier request with the same id created within `scope`; an error if that was a different request.
     pub async fn find_reservation(&self, claim: &Claim, scope: &Scope) -> Result<Option<Reservation>, Error> {
         let Some(request_id) = &claim.request_id else { return Ok(None) };
         let sql = "SELECT fingerprint, reservation_id, requested_count FROM create_requests \
@@ -138,7 +138,7 @@ impl Store {
     }
 }
 
-/// Claims request ids; gives the reservations whose claims hold.
+/// Claims request ids; returns the reservations whose claims succeeded.
 pub(super) async fn claim(
     tx: &mut Transaction,
     claims: &[ClaimRow<'_>],

@@ -1,4 +1,4 @@
-//! What creates instances. Requests in flight share a transaction, and each is written whole or not at all.
+//! Creating instances. Requests in flight share a transaction, and each is written as a whole or not at all.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -31,29 +31,29 @@ use crate::{
 /// request id or a quota may be locked by another replica.
 const LIMITS: BatchLimits = BatchLimits { name: "creates", batch: 128, patience: Duration::from_millis(20) };
 
-/// How often a request looks again whether its id is free.
+/// How often a request checks again whether its id is free.
 const TRIES: usize = 5;
 
 /// Bytes of a batch, by [`Creation`]'s size: what is made of them on the way to the database takes a few times as many.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// As many records as are remembered to be there, 16 bytes each.
+/// Number of records that are remembered to exist, 16 bytes each.
 const KNOWN_RECORDS: usize = 10_000;
 
-/// Lays out the instances of a request for a project that uses so much, or refuses.
+/// Provisions the instances of a request for a project with that usage, or refuses.
 pub type Provision = Box<dyn Fn(&Usage) -> Result<Reservation, Error> + Send + Sync>;
 
 /// A request to create instances, all of them or none.
 pub struct Creation {
     /// What it claims first.
     pub claim: Claim,
-    /// What its caller finds of what it created before.
+    /// What its caller can see of what it created before.
     pub scope: Scope,
-    /// What the project may use.
+    /// The project's quota.
     pub quota: Quota,
     /// About how many bytes are to be written.
     pub size: usize,
-    /// Lays the instances out.
+    /// Provisions the instances.
     pub provision: Provision,
 }
 
@@ -90,7 +90,7 @@ struct Writer {
     known: Arc<KnownRecords>,
 }
 
-/// Records that were there when they were last used. Only a hint: the foreign key decides.
+/// Records that existed when they were last used. Only a hint: the foreign key decides.
 #[derive(Default)]
 struct KnownRecords(Mutex<HashSet<Id>>);
 
@@ -114,9 +114,8 @@ impl KnownRecords {
 }
 
 impl Store {
-    /// Records what a request lays out. Another request with the same id that came first wins: what it created is
-    /// the answer. If that one was refused, or was so long ago that it is forgotten by now, this one is tried in its
-    /// own right.
+    /// Writes what a request creates. If another request with the same id came first, the answer is what that one
+    /// created. If that one was refused, or is so old that it was swept, this one is tried in its own right.
     pub async fn create(&self, creation: Creation) -> Result<Reservation, Error> {
         let creation = Arc::new(creation);
         for _ in 0..TRIES {
@@ -165,7 +164,7 @@ impl Writer {
             give_up_claims(&mut tx, &refused).await?;
         }
         if !heirs.is_empty() {
-            // They hold: those that were given up are this transaction's own.
+            // They succeed: the ones that were given up are this transaction's own.
             let _ = claim(&mut tx, &ClaimRow::of(heirs.into_iter())).await?;
         }
         let instances = instances_of(&outcomes);
@@ -181,7 +180,7 @@ impl Writer {
         let is_one_statement = is_one_statement(self.db.dialect(), instances.len());
         if is_one_statement && metadata.is_empty() && self.known.hold(&records) {
             let rows: Vec<_> = instances.iter().copied().map(InstanceRow::from).collect();
-            // If that fails, one of the records may just have been collected.
+            // If that fails, one of the records may just have been swept.
             self.write_rows(&rows).await.inspect_err(|_| self.known.clear())?;
         } else {
             let mut tx = self.db.begin().await?;
@@ -197,7 +196,7 @@ impl Writer {
     }
 }
 
-/// Writes instances, the metadata of their reservations, and those of their records that are not there yet.
+/// Writes instances, the metadata of their reservations, and those of their records that do not exist yet.
 async fn write(
     tx: &mut Transaction,
     instances: &[&Instance],
@@ -210,8 +209,8 @@ async fn write(
     write_instances(tx, &rows).await
 }
 
-/// Lays out every request whose claim holds, one after the other: each sees what the ones before it use. When one is
-/// refused, the next one with the same id takes its place; those that did are given as well.
+/// Provisions every request whose claim succeeded, one after the other: each sees what the ones before it use. If one is
+/// refused, the next one with the same id takes its place; those heirs are returned, too.
 fn provision_all<'a>(
     batch: &'a [Arc<Creation>],
     claimed: &HashSet<String>,

@@ -1,4 +1,4 @@
-//! Instances by the record they are made of, for those who look for drift.
+//! Instances by their records, in order to find drift.
 
 use std::sync::Arc;
 
@@ -19,16 +19,16 @@ use crate::{
     instance::{Record, Scope, State},
 };
 
-/// Which records are looked at.
+/// The records that are compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordFilter {
     /// The image they are made from.
     pub image_id: Option<Id>,
-    /// An entry of system metadata that they have.
+    /// An entry of system metadata that they must have.
     pub entry: Option<(String, String)>,
 }
 
-/// An instance, as far as a list of drift tells it.
+/// An instance as a list of drift shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InstanceSummary {
     /// Its id.
@@ -39,7 +39,7 @@ pub struct InstanceSummary {
     pub project_id: String,
     /// Its state.
     pub state: State,
-    /// The record that it is made of.
+    /// Its record.
     pub record_id: Id,
     /// When it was created.
     pub create_time: DateTime<Utc>,
@@ -67,7 +67,7 @@ impl PlaceRow {
 }
 
 impl InstanceSummary {
-    /// About how many bytes an answer needs for it, rather too many.
+    /// How many bytes an answer needs for it, estimated upwards.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.name.len() + self.project_id.len() + 256
@@ -75,7 +75,7 @@ impl InstanceSummary {
 }
 
 impl RecordFilter {
-    /// Whether a record is one of them.
+    /// Whether a record matches.
     #[must_use]
     pub fn holds(&self, record: &Record) -> bool {
         let has = |(key, value): &(String, String)| record.system_metadata.entries.get(key) == Some(value);
@@ -84,8 +84,8 @@ impl RecordFilter {
 }
 
 impl Store {
-    /// The next records from `first` on, by id, that instances within `scope` are made of, `limit` at most, or fewer if
-    /// they are large.
+    /// The next records of instances within `scope`, by id and from `first` on: at most `limit`, or fewer if they are
+    /// large.
     pub async fn records_from(
         &self,
         wanted: &RecordFilter,
@@ -111,7 +111,7 @@ impl Store {
         rows.items.into_iter().map(StoredRecord::read).collect()
     }
 
-    /// The next instances of a record within `scope` behind `after`, in the order of their creation, `limit` at most.
+    /// The next instances of a record within `scope` after `after`, in the order of their creation, at most `limit`.
     pub async fn instances_of_record(
         &self,
         record_id: Id,
@@ -122,7 +122,7 @@ impl Store {
         self.places("record_id = ", &Key::Id(record_id), after, limit, scope).await
     }
 
-    /// The next instances of a project, as far as it is within `scope`, behind `after`, in the order of their creation, `limit` at most.
+    /// The next instances of a project within `scope` after `after`, in the order of their creation, at most `limit`.
     pub async fn instances_of_project(
         &self,
         project_id: &str,

@@ -25,13 +25,13 @@ pub struct StoredFlavor {
     pub create_time: DateTime<Utc>,
 }
 
-/// As many requests as share a statement.
+/// Number of requests that share a statement.
 const LIMITS: BatchLimits = BatchLimits { name: "flavors", batch: 128, patience: Duration::from_millis(20) };
 
-/// The flavors that requests in flight ask for.
+/// Lookups of flavors by requests in flight.
 pub(super) type Flavors = Group<String, Result<Option<StoredFlavor>, db::Error>>;
 
-/// A group that reads from `db`: each flavor as it is after everybody in the group has asked.
+/// A group that reads from `db`: each flavor as it is after everybody in the group has asked for it.
 pub(super) fn flavors(db: Db) -> Flavors {
     Group::new(LIMITS, move |ids: Vec<String>| {
         let db = db.clone();

@@ -1,4 +1,4 @@
-//! What was done with instances.
+//! The history of instances.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -28,10 +28,10 @@ const ENTRY: &str = "SELECT instance_id, revision, create_time, user_id, project
      new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint, \
      image_problem, truncated_properties FROM instance_history WHERE instance_id = ";
 
-/// As many entries as have their records read at once: a record may have some 300 kB.
+/// Number of entries whose records are read at once: a record may have some 300 kB.
 const STEP: usize = 16;
 
-/// A change of an instance, as history tells it.
+/// A change of an instance as recorded in its history.
 #[derive(Debug, Clone)]
 pub struct HistoryEntry {
     /// The revision of the instance that it made.
@@ -42,11 +42,11 @@ pub struct HistoryEntry {
     pub states: (Option<State>, Option<State>),
     /// The records before and after.
     pub records: (Option<Arc<Record>>, Option<Arc<Record>>),
-    /// What came of the image that it was to make.
+    /// The outcome of the image that it was to make.
     pub registration: Registration,
 }
 
-/// What history gets of a change.
+/// A change as it is written to the history.
 pub(super) struct NewEntry<'a> {
     pub(super) instance_id: Id,
     pub(super) revision: i64,
@@ -55,7 +55,7 @@ pub(super) struct NewEntry<'a> {
     pub(super) records: (Option<Id>, Option<Id>),
 }
 
-/// What an earlier try of a request has done.
+/// What an earlier attempt of a request did.
 #[derive(Debug, Clone)]
 pub struct EarlierAttempt {
     /// The revision of the instance that it made.
@@ -113,7 +113,7 @@ impl HistoryRow {
 }
 
 impl HistoryRow {
-    /// What it tells, with its records.
+    /// The entry, with its records.
     fn past(&self, records: &HashMap<Id, Arc<Record>>) -> Result<HistoryEntry, Error> {
         let record = |id: Option<Id>| id.and_then(|id| records.get(&id).cloned());
         Ok(HistoryEntry {
@@ -127,7 +127,7 @@ impl HistoryRow {
 }
 
 impl<'a> NewEntry<'a> {
-    /// The creation of an instance, which `entry` tells of.
+    /// The creation of an instance, described by `entry`.
     pub(super) fn creation(instance: &Instance, entry: &'a Entry) -> Self {
         Self {
             instance_id: instance.id,
@@ -140,7 +140,7 @@ impl<'a> NewEntry<'a> {
 }
 
 impl HistoryEntry {
-    /// The creation of an instance that nothing was done with since.
+    /// The creation of an instance that has not been changed since.
     #[must_use]
     pub fn creation(instance: &Instance) -> Self {
         Self {
@@ -153,7 +153,7 @@ impl HistoryEntry {
     }
 }
 
-/// Adds the condition that the instance with that id is within `scope`, or was: its first entry says whose it was.
+/// Adds the condition that the instance with that id is within `scope`, or was: its first entry has its project.
 fn push_scope(query: &mut QueryBuilder, id: Id, scope: &Scope) {
     if let Some(project) = scope.project() {
         query.push(" AND ").push_bind(project.to_owned());
@@ -163,8 +163,8 @@ fn push_scope(query: &mut QueryBuilder, id: Id, scope: &Scope) {
 }
 
 impl Store {
-    /// A page of the history of an instance within `scope`; empty for one that nothing was done with. What changed is
-    /// found by reading records, and the page ends when those are as large as an answer may be.
+    /// A page of the history of an instance within `scope`; empty if it was never changed. The differences are found by
+    /// reading records, and the page ends when these reach the size limit of an answer.
     pub async fn history(
         &self,
         id: Id,
@@ -208,7 +208,7 @@ impl Store {
         row.map(|row| earlier(row).ok_or(Error::Corrupt(id))).transpose()
     }
 
-    /// What came of the image that a revision of an instance within `scope` was to make.
+    /// The outcome of the image that a revision of an instance within `scope` was to make.
     pub async fn registration(&self, id: Id, revision: i64, scope: &Scope) -> Result<Registration, Error> {
         let mut query = self.db.builder(ENTRY);
         query.push_bind(id).push(" AND revision = ").push_bind(revision);

@@ -12,7 +12,7 @@ use crate::{
     instance::{Compute, Instance, Operation, PowerState, Record, Scope, State, Task, TaskState},
 };
 
-/// An instance and what is being done with it, in one row. What it shares with others is read once for all of them
+/// An instance and its task, in one row. What it shares with others is read once for all of them
 /// ([`shared`](super::shared)): a page of instances with large metadata must not carry it a thousand times.
 pub(super) const ROWS: &str = "SELECT id, name, hostname, launch_index, reservation_id, project_id, user_id, state, create_time, update_time, \
      record_id, revision, host, power_state, compute, task_operation, task_state, former_state, former_record_id, \
@@ -22,7 +22,7 @@ pub(super) const ROWS: &str = "SELECT id, name, hostname, launch_index, reservat
      t.roles AS task_roles, t.create_time AS task_create_time \
      FROM instances i LEFT JOIN instance_tasks t ON t.instance_id = i.id) AS whole WHERE ";
 
-/// An instance as [`ROWS`] give it.
+/// An instance as [`ROWS`] returns it.
 #[derive(sqlx::FromRow)]
 pub(super) struct InstanceRow {
     pub(super) id: Id,
@@ -46,7 +46,7 @@ pub(super) struct InstanceRow {
     task: TaskRow,
 }
 
-/// What stands in `instance_tasks`, if anything does.
+/// The row of `instance_tasks`, if there is one.
 #[derive(sqlx::FromRow)]
 struct TaskRow {
     task_operation: Option<String>,
@@ -67,7 +67,7 @@ impl InstanceRow {
         [Some(self.record_id), self.task.target_record_id].into_iter().flatten()
     }
 
-    /// The instance; `None` if its record is not there any more, and so neither is the instance.
+    /// The instance; `None` if its record does not exist any more, and so neither does the instance.
     pub(super) fn instance(self, shared: &Shared) -> Result<Option<Instance>, Error> {
         let Some(record) = shared.records.get(&self.record_id).map(Arc::clone) else { return Ok(None) };
         let metadata = shared.metadata.get(&self.reservation_id);
@@ -137,7 +137,7 @@ pub(super) fn push_scope(query: &mut QueryBuilder, scope: &Scope) {
 }
 
 impl Store {
-    /// The instance with that id, if it is within `scope`; an error if nothing may be done with it there.
+    /// The instance with that id, if it is within `scope`; an error if the caller may not do with it what it requests.
     pub async fn instance(&self, id: Id, scope: &Scope) -> Result<Option<Instance>, Error> {
         let mut query = self.db.builder(ROWS);
         query.push("id = ").push_bind(id);
@@ -148,7 +148,7 @@ impl Store {
         Ok(instance)
     }
 
-    /// Whether the instance is there, and may be changed within `scope`.
+    /// Whether the instance exists, and may be changed within `scope`.
     pub(super) async fn may_change(&self, id: Id, scope: &Scope) -> Result<bool, Error> {
         let Some(allowed) = scope.allowed() else { return Ok(false) };
         let mut query = self.db.builder("SELECT 1 FROM instances WHERE id = ");

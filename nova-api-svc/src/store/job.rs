@@ -12,28 +12,28 @@ pub(super) const CREATE: &str = "create";
 const DELETE: &str = "delete";
 const DELETE_UNFINISHED: &str = "delete_unfinished";
 
-/// Something that glance-svc is to be asked for.
+/// Something that glance-svc has to do.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// The image that it is about.
     pub image_id: Id,
-    /// The instance that it is, or was made of.
+    /// The instance that the image is, or was, made from.
     pub instance_id: Id,
-    /// The revision of the instance whose change needs it; known once that is written.
+    /// The revision of the instance whose change requires it, once that is written.
     pub revision: i64,
     /// What is to be done with it.
     pub action: ImageAction,
-    /// For whom.
+    /// On whose behalf.
     pub caller: Caller,
     /// When it became necessary.
     pub create_time: DateTime<Utc>,
-    /// How often it was begun; by whoever writes it, once.
+    /// How often it was begun, including by whoever writes it.
     pub attempts: i64,
-    /// How long nobody else begins it after it was written.
+    /// How long others leave it alone after it was written.
     pub lease: Duration,
 }
 
-/// A job that nobody does.
+/// A job that nobody is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct DueJob {
     /// The image that it is about.
@@ -42,10 +42,10 @@ pub struct DueJob {
     pub attempts: i64,
 }
 
-/// What there is still to be done.
+/// The jobs that are still to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
-    /// Jobs, whoever does them.
+    /// Number of jobs, including those in progress.
     pub jobs: i64,
     /// How long the oldest one has been necessary.
     pub oldest: TimeDelta,
@@ -60,17 +60,17 @@ pub enum ImageAction {
     Delete {
         /// Only as long as it has no data.
         if_unfinished: bool,
-        /// What nobody knows to be registered, if that is so.
+        /// The image, if it is uncertain whether it was registered.
         unregistered: Option<Box<NewImage>>,
     },
 }
 
-/// What came of registering an image.
+/// The outcome of registering an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registration {
     /// Why glance-svc refused, if it did.
     pub problem: Option<String>,
-    /// Properties that have but the beginning of their values, because the whole values could not be had.
+    /// Properties that have only the beginning of their values, since the whole values no longer exist.
     pub truncated: Vec<String>,
 }
 
@@ -131,8 +131,7 @@ impl ImageAction {
     }
 }
 
-/// Whoever wanted something, as glance-svc is told again. An earlier release kept no role for a member whose proxy told
-/// none.
+/// On whose behalf glance-svc is called. Earlier releases stored no role for a member whose proxy named none.
 pub(super) fn caller(user_id: String, project_id: String, roles: &str) -> Caller {
     let roles = if roles.is_empty() && !project_id.is_empty() { "member" } else { roles };
     let roles = roles.split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect();

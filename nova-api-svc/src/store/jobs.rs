@@ -1,9 +1,9 @@
-//! What glance-svc is still to be asked for. A job is written together with the change that needs it and goes once it
-//! is done, so that neither a crash nor a catalogue that is away can lose it.
+//! What glance-svc still has to do. A job is written together with the change that requires it, and removed once it is
+//! done, so that neither a crash nor an unavailable catalogue can lose it.
 //!
-//! Whoever does a job has claimed it by counting an attempt, if nobody else has meanwhile. Until `next_try`, nobody does
-//! it unasked. That is a time by the database's clock; a time further away than any pause is was written before
-//! the clock was set back, and counts as past.
+//! Whoever does a job claims it first by counting an attempt, unless somebody else has done so in the meantime. Until
+//! `next_try`, only a retry of its request does it. That is a time by the database's clock; a time further away than the
+//! longest pause was written before the clock was set back, and counts as past.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::error::Error;
 
-/// A statement with the present, by the database's clock, between its pieces.
+/// A statement with the current time, by the database's clock, between its pieces.
 macro_rules! with_now {
     ($first:expr $(, $next:expr)+) => {
         ByDialect {
@@ -35,7 +35,7 @@ macro_rules! columns {
     };
 }
 
-/// Adds a job, in place of one for the same image; the image that was to be registered is kept.
+/// Adds a job, in place of one for the same image; the image that was to be registered stays with it.
 const INSERT: ByDialect = with_now!(
     "INSERT INTO image_jobs (image_id, instance_id, action, image, user_id, project_id, roles, create_time, \
      revision, attempts, next_try) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 + ",
@@ -57,7 +57,7 @@ const CLAIM: ByDialect = with_now!(
     concat!(" WHERE image_id = $1 AND attempts = $2 RETURNING ", columns!())
 );
 
-/// Lets a job rest.
+/// Postpones a job.
 const POSTPONE: ByDialect =
     with_now!("UPDATE image_jobs SET next_try = $3 + ", " WHERE image_id = $1 AND attempts = $2");
 
@@ -70,7 +70,7 @@ impl Store {
         row.map(JobRow::job).transpose()
     }
 
-    /// What there is still to be done, by the database's clock.
+    /// The jobs that are still to be done, by the database's clock.
     pub async fn backlog(&self) -> Result<Backlog, Error> {
         let all = "SELECT COUNT(*), MIN(create_time) FROM image_jobs";
         let (jobs, first): (i64, Option<DateTime<Utc>>) =
@@ -82,15 +82,15 @@ impl Store {
         Ok(Backlog { jobs, oldest })
     }
 
-    /// Jobs that nobody does and that may be tried again, those that wait longest first, `limit` at most. No pause is
-    /// longer than `longest`.
+    /// Jobs that nobody is doing and whose pause is over, oldest first, at most `limit`. No pause is longer than
+    /// `longest`.
     pub async fn due_jobs(&self, longest: Duration, limit: i64) -> Result<Vec<DueJob>, Error> {
         let mut connection = self.db.reader().await?;
         Ok(connection.query_as(DUE).bind(micros(longest)).bind(limit).fetch_all().await?)
     }
 
-    /// Begins a job, which nobody else begins for `lease` unless asked to; `None` if somebody has just begun it, or it
-    /// is done.
+    /// Begins a job, which only a retry of its request can begin again within `lease`; `None` if somebody has just begun
+    /// it, or it is done.
     pub async fn claim_job(
         &self,
         DueJob { image_id, attempts }: DueJob,
@@ -103,7 +103,7 @@ impl Store {
         row.map(JobRow::job).transpose()
     }
 
-    /// Lets a job that was begun for the `attempts`th time rest for a while.
+    /// Postpones a job after that many attempts.
     pub async fn postpone_job(
         &self,
         DueJob { image_id, attempts }: DueJob,
@@ -116,8 +116,8 @@ impl Store {
         Ok(())
     }
 
-    /// Notes what is to be registered in place of what was, so that every attempt registers the same.
-    pub async fn settle_job(&self, job: &Job, image: &NewImage) -> Result<(), Error> {
+    /// Replaces the image that is to be registered, so that every attempt registers the same one.
+    pub async fn replace_image(&self, job: &Job, image: &NewImage) -> Result<(), Error> {
         let image = serde_json::to_string(image).expect("an image is plain data");
         let sql = "UPDATE image_jobs SET image = $3 WHERE image_id = $1 AND action = $2";
         self.db
@@ -126,7 +126,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a job that is done, unless another one has taken its place, and notes what came of it.
+    /// Removes a job that is done, unless another one has taken its place, and records its outcome.
     pub async fn end_job(&self, job: &Job, registration: &Registration) -> Result<(), Error> {
         let mut tx = self.db.begin().await?;
         end_job(&mut tx, job, registration).await?;
@@ -134,7 +134,7 @@ impl Store {
     }
 }
 
-/// Adds a job, in place of one for the same image; the image that was to be registered is kept.
+/// Adds a job, in place of one for the same image; the image that was to be registered stays with it.
 pub(super) async fn insert_job(tx: &mut Transaction, job: &Job, revision: i64) -> Result<(), db::Error> {
     let (action, image) = job.action.columns();
     tx.query(INSERT)
@@ -154,7 +154,7 @@ pub(super) async fn insert_job(tx: &mut Transaction, job: &Job, revision: i64) -
     Ok(())
 }
 
-/// Removes a job that is done, unless another one has taken its place, and tells the history what came of it.
+/// Removes a job that is done, unless another one has taken its place, and records its outcome in the history.
 pub(super) async fn end_job(
     tx: &mut Transaction,
     job: &Job,

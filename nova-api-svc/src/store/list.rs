@@ -1,7 +1,7 @@
 //! Lists of instances. A page costs the same however many instances there are.
 //!
-//! Instances that share a record lie in the index `instances_by_record` in the order of their creation. What an
-//! instance was made of is asked of the records; the page is then merged from the records that match.
+//! Instances that share a record are in the index `instances_by_record` in the order of their creation. Conditions on what
+//! an instance was made from are checked on the records; the page is then merged from the records that match.
 
 use chassis::{
     db::{self, ByDialect, QueryBuilder},
@@ -18,13 +18,13 @@ use crate::{
     list::{InstanceFilter, InstanceOrder},
 };
 
-/// How many instances are looked at, in the order of the list, before the records are asked: a filter that many
-/// instances pass is answered by them.
+/// How many instances are read, in the order of the list, before the records are: if many instances match the filter,
+/// these are enough.
 const WALK: i64 = 1000;
 
 impl Store {
-    /// A page of instances within `scope`, read as far as it fits into an answer: one statement, or a second one where the
-    /// first finds too few, and what they share.
+    /// A page of instances within `scope`, as far as it fits into an answer: one statement, or a second one if the first
+    /// finds too few, plus what they share.
     pub async fn list_instances(
         &self,
         filter: &InstanceFilter,
@@ -44,14 +44,14 @@ impl Store {
         self.complete_page(rows).await
     }
 
-    /// The page as an index of `instances` has it.
+    /// The page in the order of an index of `instances`.
     async fn list_plainly(
         &self,
         filter: &InstanceFilter,
         page: &Page<InstanceOrder>,
         scope: &Scope,
     ) -> Result<Vec<InstanceRow>, db::Error> {
-        // The page is found by its ids, so that records and metadata are read for its instances alone.
+        // The page is found by its ids, so that records and metadata are read only for its instances.
         let mut query = self.db.builder(ROWS);
         query.push("id IN (SELECT id FROM instances WHERE ");
         push_conditions(&mut query, filter, page, scope);
@@ -78,7 +78,7 @@ impl Store {
         push_conditions(&mut query, filter, page, scope);
         page.push_order(&mut query);
         query.push(" LIMIT ").push_bind(WALK).push(") AS walked WHERE TRUE");
-        // Each record is looked at by its key: there may be too many that match to list them.
+        // Each record is looked up by its key: too many may match to list them.
         for (condition, value) in &filter.record_columns {
             query.push(" AND EXISTS (SELECT 1 FROM records WHERE records.id = record_id AND ");
             value.push_bind(query.push(condition));
@@ -129,14 +129,14 @@ impl Store {
     }
 }
 
-/// Whether the page is made from the records that match, which know the order of creation alone.
+/// Whether the page is merged from the records that match, which is possible only in the order of creation.
 fn is_merged(filter: &InstanceFilter, page: &Page<InstanceOrder>, scope: &Scope) -> bool {
     let by_time = page.order.keys().first().is_some_and(|(key, _)| *key == InstanceOrder::CreateTime);
     let by_id = page.order.keys().get(1).is_some_and(|(key, _)| *key == InstanceOrder::Id);
     by_time && by_id && filter.is_about_records() && !filter.names_a_group() && scope.project().is_none()
 }
 
-/// Adds the conditions on instances: behind the page before, and those of the filter.
+/// Adds the conditions on instances: that they come after the previous page, and those of the filter.
 fn push_conditions(
     query: &mut QueryBuilder,
     filter: &InstanceFilter,

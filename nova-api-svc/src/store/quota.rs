@@ -18,8 +18,8 @@ const LOCK: ByDialect = ByDialect {
          ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id",
 };
 
-/// What the project `$1` uses. Of an instance that is resized, from the beginning until that is confirmed or reverted, the
-/// larger of both flavors: it must be possible to go on as well as back.
+/// What the project `$1` uses. From the beginning of a resize until it is confirmed or reverted, the larger of both
+/// flavors counts, since either may be needed.
 const USAGE: &str = "SELECT COUNT(*) AS instances, \
      CAST(COALESCE(SUM(CASE WHEN other.vcpus > own.vcpus THEN other.vcpus ELSE own.vcpus END), 0) AS BIGINT) \
      AS cores, CAST(COALESCE(SUM(CASE WHEN other.memory_mb > own.memory_mb THEN other.memory_mb \

@@ -25,7 +25,7 @@ macro_rules! columns {
     };
 }
 
-/// Records that fulfil a condition.
+/// Records that satisfy a condition.
 pub(super) const RECORDS: &str = columns!();
 
 /// The records `$1`.
@@ -66,7 +66,7 @@ impl StoredRecord {
         self.record().map(Arc::new).ok_or(Error::Corrupt(id))
     }
 
-    /// The record; `None` if it makes no sense.
+    /// The record; `None` if its row cannot be understood.
     fn record(self) -> Option<Record> {
         let entries: BTreeMap<String, String> = serde_json::from_str(self.system_metadata.get()).ok()?;
         let truncated: BTreeSet<String> = serde_json::from_str(self.truncated_keys.get()).ok()?;
@@ -91,7 +91,7 @@ impl StoredRecord {
 }
 
 impl Store {
-    /// Those of these records that are there.
+    /// Those of these records that exist.
     pub async fn records(&self, ids: Vec<Id>) -> Result<HashMap<Id, Arc<Record>>, Error> {
         if ids.is_empty() {
             return Ok(HashMap::new());

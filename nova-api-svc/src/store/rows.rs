@@ -1,4 +1,4 @@
-//! Rows to be written, all of a statement as one JSON text.
+//! Rows to be written: all rows of a statement are one JSON text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,7 +96,7 @@ pub(super) struct EntryRow<'a> {
 }
 
 impl<'a> EntryRow<'a> {
-    /// The system metadata of a record, an entry a row.
+    /// The system metadata of a record, one row for each entry.
     pub(super) fn of(record: &'a Record) -> impl Iterator<Item = Self> {
         let system_metadata = &record.system_metadata;
         system_metadata.entries.iter().map(|(key, value)| Self {
@@ -154,7 +154,7 @@ pub(super) struct MetadataRow<'a> {
 }
 
 impl<'a> MetadataRow<'a> {
-    /// The caller's metadata of what a request creates, if there is any: all its instances have the same.
+    /// The caller's metadata of what a request creates, if there is any: it is the same for all its instances.
     pub(super) fn of(reservation: &'a Reservation) -> Option<Self> {
         let metadata = &*reservation.instances.first()?.metadata;
         (!metadata.is_empty()).then_some(Self { reservation_id: &reservation.id, metadata })

@@ -19,11 +19,11 @@ use crate::{
     instance::{Instance, Record},
 };
 
-/// As many instances as have what they share read at once. Each may have another record and other metadata, of some
+/// Number of instances for which this is read at once. Each may have a different record and different metadata, of some
 /// 170 and 260 kB.
 const STEP: usize = 32;
 
-/// The metadata of the reservations `$1`, and that which earlier releases wrote for each of the instances `$2`.
+/// The metadata of the reservations `$1`, and what earlier releases wrote for each of the instances `$2`.
 const METADATA: ByDialect = ByDialect {
     sqlite: "SELECT reservation_id, metadata FROM reservation_metadata \
          WHERE reservation_id IN (SELECT value FROM json_each($1)) \
@@ -45,7 +45,7 @@ pub(super) struct Shared {
 }
 
 impl Store {
-    /// The instances of these rows. One that was deleted meanwhile, record and all, is left out.
+    /// The instances of these rows, except those that were deleted in the meantime together with their records.
     pub(super) async fn complete(&self, rows: Vec<InstanceRow>) -> Result<Vec<Instance>, Error> {
         Ok(self.complete_to(rows, usize::MAX).await?.items)
     }
@@ -73,7 +73,7 @@ impl Store {
         Ok(instances.into())
     }
 
-    /// Reads what these rows share and is not known yet.
+    /// Reads what these rows share and was not read yet.
     async fn load(&self, rows: &[InstanceRow], shared: &mut Shared) -> Result<(), Error> {
         let records: BTreeSet<_> = rows
             .iter()
@@ -91,7 +91,7 @@ impl Store {
         Ok(())
     }
 
-    /// The metadata of these reservations, and that which earlier releases wrote for each of these instances.
+    /// The metadata of these reservations, and what earlier releases wrote for each of these instances.
     async fn metadata(
         &self,
         reservations: Vec<String>,

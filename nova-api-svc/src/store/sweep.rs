@@ -1,5 +1,5 @@
-//! Collects records that no instance is made of any more, and what is older than it is to be kept, without stopping
-//! whoever creates instances.
+//! Sweeps records that nothing refers to any more, and whatever is older than the retention allows, without blocking the
+//! creation of instances.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -10,22 +10,22 @@ use tokio::time::sleep;
 
 use super::Store;
 
-/// How often records are looked through.
+/// How often records are swept.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// As many records as are looked at in one statement, and removed in one transaction.
+/// Number of records that are read in one statement, and removed in one transaction.
 const STEP: i64 = 500;
 
-/// How long what nothing needs any more is kept.
+/// How long data that nothing needs any more is retained.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
     /// The history of deleted instances.
     pub deleted_history: TimeDelta,
-    /// What requests with an id have created: as long, a retry answers with that.
+    /// What requests with an id have created: for that long, a retry is answered with it.
     pub requests: TimeDelta,
 }
 
-/// Whether an instance, what is being done with one, or history refers to a record.
+/// Whether an instance, a task or the history refers to a record.
 macro_rules! is_used {
     () => {
         "(EXISTS (SELECT 1 FROM instances WHERE record_id = records.id) \
@@ -52,25 +52,24 @@ const REMOVE_METADATA: ByDialect = ByDialect {
 };
 
 impl Store {
-    /// Removes what is older than `kept` says, and records that nothing refers to, again and again.
-    pub async fn sweep(&self, kept: Retention) -> Infallible {
+    /// Sweeps what is older than `retention` allows, and records that nothing refers to, for ever.
+    pub async fn sweep(&self, retention: Retention) -> Infallible {
         loop {
             sleep(INTERVAL).await;
-            if let Err(error) = self.sweep_old(kept).await {
+            if let Err(error) = self.sweep_old(retention).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what is old is left for later");
             }
         }
     }
 
-    /// Does that once; what is old is decided by the clock of the database.
-    pub async fn sweep_old(&self, kept: Retention) -> Result<(), db::Error> {
+    /// Sweeps once; ages are measured by the database's clock.
+    pub async fn sweep_old(&self, retention: Retention) -> Result<(), db::Error> {
         let now = self.db.now().await?;
-        self.forget_requests(now - kept.requests).await?;
-        self.sweep_once(now - kept.deleted_history).await.map(drop)
+        self.forget_requests(now - retention.requests).await?;
+        self.sweep_once(now - retention.deleted_history).await.map(drop)
     }
 
-    /// Removes what is known of requests from before `time`: a retry of one of these is a new request. Gives their
-    /// number.
+    /// Removes request ids used before `time`, whose retries become new requests; returns their number.
     pub async fn forget_requests(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
         let sql = "DELETE FROM create_requests WHERE (project_id, request_id) IN (SELECT project_id, request_id \
                    FROM create_requests WHERE create_time <= $1 ORDER BY create_time LIMIT $2)";
@@ -90,11 +89,11 @@ impl Store {
     }
 
     /// Removes the history of instances that were deleted before `time`, then metadata of reservations whose instances
-    /// are all gone, then the records that nothing refers to; gives the number of records.
+    /// are all gone, then the records that nothing refers to; returns the number of records.
     ///
-    /// An instance may be made of such a record at the same moment: either it is committed first, and the foreign key
-    /// keeps the record, or the record goes first, and the foreign key has the instance written again, record and
-    /// all.
+    /// An instance may be created from such a record at the same moment. Either it is committed first, and the foreign key
+    /// protects the record, or the record is removed first, and because of the foreign key the instance is written again,
+    /// together with the record.
     pub async fn sweep_once(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
         self.forget_deleted(time).await?;
         self.sweep_metadata().await?;
@@ -140,7 +139,7 @@ impl Store {
         self.db.reader().await?.query_as(RECORDS).bind(last).bind(STEP).fetch_all().await
     }
 
-    /// Removes these records, or the metadata of these reservations; gives the number of rows.
+    /// Removes these records, or the metadata of these reservations; returns the number of rows.
     async fn remove<'v>(&self, sql: ByDialect, these: impl Value<'v> + Copy) -> Result<u64, db::Error> {
         self.db.execute(|connection| connection.query(sql).bind(these)).await
     }

@@ -1,5 +1,5 @@
-//! How an instance is changed by many at once: within a process they take turns, so that each decides about what the one
-//! before it left; another replica that was faster is noticed by the revision that a change names.
+//! Many changes of one instance at once: within a process they take turns, so that each is decided on top of the one
+//! before; if another replica was faster, the revision that a change names shows that.
 
 use std::{
     collections::HashMap,
@@ -17,23 +17,22 @@ use tokio::{
 use super::{Change, Store};
 use crate::{error::Error, instance::Scope};
 
-/// How long a change waits, jittered, when another replica was faster: so that each of several has its turn.
+/// How long a change waits, jittered, if another replica was faster, so that each of several gets its turn.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 
 /// How often a change is decided again.
 const RETRIES: usize = 30;
 
-/// What comes of looking at an instance that is to be changed.
+/// What was decided about an instance that is to be changed.
 #[derive(Debug)]
 pub enum Decided<T> {
-    /// It is to be changed, or was.
+    /// It is to be changed, or has been.
     Change(Box<Change>),
-    /// It is not, for that reason.
+    /// It is not changed, for that reason.
     Nothing(T),
 }
 
-/// The queues of those who change instances, each in the order of arrival. There is one for each instance that a
-/// request in flight is about, and none for others.
+/// The queues of changes, one for each instance that requests in flight are about, each in the order of arrival.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turns(Arc<Mutex<HashMap<Id, Weak<Queue<()>>>>>);
 
@@ -65,7 +64,7 @@ impl Turns {
 }
 
 impl Drop for Place {
-    /// Whoever leaves a queue last removes it.
+    /// The last one to leave a queue removes it.
     fn drop(&mut self) {
         let mut queues = self.turns.0.lock().unwrap_or_else(PoisonError::into_inner);
         self.queue = None;
@@ -76,10 +75,10 @@ impl Drop for Place {
 }
 
 impl Store {
-    /// Changes an instance as `decide` says, which reads it. Any number of changes queue up here, and each is decided
-    /// about what the one before it made; meanwhile nobody may be asked who can be slow. Whoever may not change the
-    /// instance within `scope`, or changes one that is gone, keeps nobody waiting and waits for nobody. A change that is
-    /// given back has been written.
+    /// Changes an instance as decided by `decide`, which reads it. Any number of changes queue up here, and each is decided
+    /// on top of the one before; `decide` must not wait for anything slow, such as glance-svc. Callers who may not change
+    /// the instance within `scope`, or change one that does not exist, neither wait nor make others wait. A change that is
+    /// returned has been written.
     pub async fn change<T, F>(
         &self,
         id: Id,

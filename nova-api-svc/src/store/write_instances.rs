@@ -1,11 +1,11 @@
-//! The statement that every create waits for: it writes the rows of all instances of a batch. For each database in the
-//! form that this one reads fastest, so that the two have little in common.
+//! The statement that every create waits for: it writes the rows of all instances of a batch, for each database in the
+//! form that it reads fastest, so that the two have little in common.
 
 use chassis::db::{self, ByDialect, Connection, Dialect, Many, Micros, Transaction, json};
 
 use super::rows::{InstanceRow, MetadataRow};
 
-/// Rows of one statement of SQLite that takes each value by itself: 12 of 32,766 values a row.
+/// Rows of one SQLite statement that binds each value by itself: 12 of 32,766 values a row.
 const ROWS: usize = 64;
 
 /// Rows for SQLite that arrive as one JSON text, so that the statement stays prepared however many there are.
@@ -50,7 +50,7 @@ pub(super) async fn write_instances(
     if rows.len() < ROWS {
         return write_few(connection, rows).await;
     }
-    // Taking JSON apart takes as long as all the rest; a statement of one length stays prepared.
+    // Parsing JSON takes as long as all the rest; a statement of one length stays prepared.
     let chunks = rows.chunks_exact(ROWS);
     let rest = chunks.remainder();
     for chunk in chunks {

@@ -8,13 +8,13 @@ use common::id::Id;
 use super::rows::{EntryRow, RecordRow};
 use crate::instance::Record;
 
-/// Which of the records `$1` are there.
+/// Which of the records `$1` exist.
 const KNOWN: ByDialect = ByDialect {
     sqlite: "SELECT id FROM records WHERE id IN (SELECT value FROM json_each($1))",
     postgres: "SELECT id FROM records WHERE id = ANY($1)",
 };
 
-/// Writes the records of `$1` that are not there yet; gives their ids.
+/// Writes the records of `$1` that do not exist yet; returns their ids.
 const RECORDS: ByDialect = ByDialect {
     sqlite: "INSERT INTO records (id, image_id, image_revision, memory_mb, vcpus, kernel_id, ramdisk_id, os_type, \
          architecture, vm_mode, root_device_name, auto_disk_config, system_metadata, truncated_keys, image_min_disk, image_size) \
@@ -44,7 +44,7 @@ const ENTRIES: ByDialect = ByDialect {
          AS entry (record_id uuid, key text, value text, truncated boolean)",
 };
 
-/// Writes those of the records that are not there yet, with their entries.
+/// Writes those of the records that do not exist yet, with their entries.
 pub(super) async fn write_records(
     tx: &mut Transaction,
     mut records: BTreeMap<Id, &Record>,
@@ -58,7 +58,7 @@ pub(super) async fn write_records(
         return Ok(());
     }
     let rows: Vec<_> = records.values().map(|record| RecordRow::from(*record)).collect();
-    // Another replica may write the same ones: whoever is first writes the entries, too.
+    // Another replica may write the same records: the first one writes the entries, too.
     let written: Vec<Id> = tx.query_scalar(RECORDS).bind(json(&rows)).fetch_all().await?;
     let written = written.iter().filter_map(|id| records.get(id));
     let entries: Vec<_> = written.flat_map(|record| EntryRow::of(record)).collect();

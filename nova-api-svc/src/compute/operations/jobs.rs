@@ -142,7 +142,7 @@ impl ComputeApi {
             Err(glance::Error::NotFound(_)) => completed(image.clone(), &[].into()),
             Err(error) => return Err(error.into()),
         };
-        self.store.settle_job(job, &completed).await?;
+        self.store.replace_image(job, &completed).await?;
         Ok(completed)
     }
 
