@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 
 use crate::{
     deadline::Deadline,
-    http::{self as openstack, ErrorBody, Problem},
+    http::{self as openstack, Conventions, ErrorBody, Problem},
     status::{Code, Description},
     telemetry,
 };
@@ -90,12 +90,11 @@ struct Shared {
 }
 
 impl Edge {
-    /// An edge whose errors have reasons of `domain` and over HTTP this body, in front of the gRPC services with these
-    /// full `names`, and of their and other `methods`; its large messages and answers share `memory`.
+    /// An edge whose errors follow these conventions, in front of the gRPC services with these full `names`, and of their
+    /// and other `methods`; its large messages and answers share `memory`.
     #[must_use]
     pub fn new(
-        domain: &'static str,
-        error_body: ErrorBody,
+        conventions: Conventions,
         names: &'static [&'static str],
         methods: Methods,
         limits: &Limits,
@@ -103,6 +102,7 @@ impl Edge {
         is_transfer: IsTransfer,
     ) -> Self {
         let admission = Admission::new(limits);
+        let Conventions { domain, error_body, .. } = conventions;
         let Limits { deadline, stall, message, headers, .. } = *limits;
         Self(Arc::new(Shared {
             domain,

@@ -1,8 +1,8 @@
 //! The HTTP edge of an OpenStack API, without what is one service's own: request ids, errors in the form that clients
 //! read, versions, bodies, conditions, ranges and queries.
 //!
-//! A service has a router of handlers that return [`Problem`]s, behind the layer [`Edge`]. What differs between
-//! Glance, Nova and Cinder are parameters of [`Edge`], and whether there are [`microversion`]s.
+//! A service has a router of handlers that return [`Problem`]s, behind the layer [`Conventions`]. What differs between
+//! Glance, Nova and Cinder are parameters of [`Conventions`], and whether there are [`microversion`]s.
 
 use axum::{
     http::StatusCode,
@@ -11,21 +11,23 @@ use axum::{
 
 pub mod body;
 pub mod conditions;
-mod edge;
+mod conventions;
 mod endpoint;
 mod error_body;
 pub mod microversion;
 mod problem;
 pub mod query;
 pub mod range;
+mod router;
 pub mod versions;
 
-pub use edge::{Edge, EdgeService, ResponseFuture};
+pub use conventions::{Conventions, ConventionsService, ResponseFuture};
 pub use endpoint::Endpoint;
 pub use error_body::ErrorBody;
 pub use problem::Problem;
+pub use router::{Authenticated, beside, unknown};
 
-pub(crate) use edge::is_grpc;
+pub(crate) use conventions::is_grpc;
 pub(crate) use error_body::Form;
 pub(crate) use problem::render;
 

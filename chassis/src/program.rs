@@ -8,7 +8,7 @@ use crate::{
     caller::Identity,
     db::{Db, Migrations},
     keystone::KeystoneArgs,
-    server::{self, Listeners, Options, ServerArgs, Service},
+    server::{self, Base, Listeners, ServerArgs, Service},
     telemetry::{self, TelemetryArgs},
 };
 
@@ -23,17 +23,6 @@ pub struct Program {
     pub database_url: &'static str,
     /// The schema of its database.
     pub migrations: &'static Migrations,
-}
-
-/// What every service is built on.
-#[derive(Debug)]
-pub struct Base {
-    /// Its database, migrated unless that is away.
-    pub db: Db,
-    /// Where its callers' identities come from.
-    pub identity: Identity,
-    /// How it listens, and its limits.
-    pub options: Options,
 }
 
 impl Program {
@@ -61,7 +50,7 @@ impl Program {
         let shutdown = server::shutdown_signal()?;
         let listeners = Listeners::bind(&common.listen, common.server.admin_listen.as_deref()).await?;
         common.identity.check(listeners.public.local_addr()?, common.server.allow_remote_development)?;
-        let base = Base { db, identity: common.identity, options };
+        let base = Base { program: self.name, db, identity: common.identity, options };
         let service = start(own, &base).await?;
         listeners.announce(self.name)?;
         server::serve(listeners, service, base.options, shutdown).await?;

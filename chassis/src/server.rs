@@ -17,7 +17,7 @@ use crate::{
     caller::{self, Identity},
     db::Db,
     edge::{Edge, IsTransfer, Memory},
-    http::ErrorBody,
+    http::Conventions,
     identity::{IdentityLayer, Source},
     keystone, metrics,
 };
@@ -51,14 +51,25 @@ const MOST_WINDOW: u32 = (1 << 31) - 1;
 /// library's limit of 20, they ended everybody's calls.
 const RESETS: usize = 1024;
 
+/// What every service is built on.
+#[derive(Debug)]
+pub struct Base {
+    /// Its program.
+    pub program: &'static str,
+    /// Its database, migrated unless that is away.
+    pub db: Db,
+    /// Where its callers' identities come from.
+    pub identity: Identity,
+    /// How it listens, and its limits.
+    pub options: Options,
+}
+
 /// What a service serves.
 pub struct Service {
     /// Its program.
     pub program: &'static str,
-    /// Domain of its error reasons.
-    pub domain: &'static str,
-    /// What its errors look like over HTTP.
-    pub error_body: ErrorBody,
+    /// What its errors look like, and what else its calls have in common.
+    pub conventions: Conventions,
     /// Its encoded descriptors, for reflection.
     pub descriptors: &'static [u8],
     /// Full names of its gRPC services, for health.
@@ -101,8 +112,7 @@ pub async fn serve(
     let (mut health, health_service) = Health::new(service.names, service.db.clone()).await;
     let methods = reflection::methods(service.descriptors)?;
     let (limits, memory) = (&options.limits, service.memory.clone());
-    let Service { domain, error_body, names, is_transfer, .. } = service;
-    let edge = Edge::new(domain, error_body, names, methods, limits, memory, is_transfer);
+    let edge = Edge::new(service.conventions, service.names, methods, limits, memory, service.is_transfer);
     let heartbeat = tokio::spawn(health.clone().heartbeat(edge.clone()));
     let (stopping, ended) = (CancellationToken::new(), CancellationToken::new());
     if let Some(listener) = listeners.admin {
@@ -158,7 +168,40 @@ pub async fn serve(
     Ok(served?)
 }
 
+impl Base {
+    /// What a program with default options is built on.
+    #[must_use]
+    pub fn new(program: &'static str, db: Db, identity: Identity) -> Self {
+        Self { program, db, identity, options: Options::default() }
+    }
+}
+
 impl Service {
+    /// A service of `routes` on `base`, without transfers of data and without metrics of its own; `names` are the full
+    /// names of its gRPC services, which `descriptors` describe.
+    #[must_use]
+    pub fn new(
+        base: &Base,
+        conventions: Conventions,
+        descriptors: &'static [u8],
+        names: &'static [&'static str],
+        routes: Routes,
+    ) -> Self {
+        Self {
+            program: base.program,
+            conventions,
+            descriptors,
+            names,
+            routes,
+            db: base.db.clone(),
+            identity: base.identity,
+            is_transfer: |_| false,
+            path: |_| None,
+            memory: base.options.limits.memory(),
+            metrics: |_| {},
+        }
+    }
+
     /// Its metrics, for the listener of its operators.
     fn registry(&self) -> Registry {
         metrics::registry(self.program, env!("CARGO_PKG_VERSION"), |registry| {

@@ -2,7 +2,7 @@
 
 use chassis::{
     caller, db, error_conversions,
-    http::{Problem, conditions, range},
+    http::{conditions, range},
     status::{Code, Description, Detail, Failure, RETRY_AFTER, StatusCode},
 };
 use common::{id::Id, image::properties::Excess, violations::Violations};
@@ -225,12 +225,6 @@ impl Failure for Error {
             Self::Database(error) => error.describe(),
             Self::Corrupt(_) => new(Code::Internal, "INTERNAL"),
         }
-    }
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        Self::of(&error)
     }
 }
 

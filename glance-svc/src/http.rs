@@ -4,24 +4,23 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, Method, request::Parts},
+    extract::{Request, State},
+    http::{HeaderMap, Method},
     routing::{MethodRouter, any, delete, get, patch as on_patch, post, put},
 };
 use chassis::{
-    caller::Caller,
     http::{
-        Edge, Endpoint, ErrorBody, Problem,
+        self, Authenticated, Conventions, Endpoint, ErrorBody, Problem,
         body::{self, JSON, Limits},
         conditions::{self, Stale},
     },
-    identity,
+    server::Base,
     status::{Code, Description},
 };
 use common::id::Id;
 use serde_json::Value;
 
-use crate::{EdgeOptions, error::Error, images::Images};
+use crate::{error::Error, images::Images};
 
 mod absent;
 mod attribute;
@@ -37,7 +36,8 @@ mod tags;
 pub use discovery::path;
 
 /// What is Glance's about the edge.
-const EDGE: Edge = Edge { domain: "glance", error_body: ErrorBody::ByAccept, compute_request_id: false };
+pub const CONVENTIONS: Conventions =
+    Conventions { domain: "glance", error_body: ErrorBody::ByAccept, compute_request_id: false };
 
 /// What every handler needs.
 #[derive(Debug)]
@@ -55,9 +55,9 @@ type Route = (Method, &'static str, MethodRouter<Arc<Api>>);
 impl Api {
     /// The API on `images`; version discovery points to the public endpoint, or to the host a request names.
     #[must_use]
-    pub fn new(images: Images, options: EdgeOptions<'_>) -> Self {
-        let EdgeOptions { public_endpoint, message, identity } = options;
-        Self { images, endpoint: Endpoint::new(public_endpoint, identity), message }
+    pub fn new(images: Images, public_endpoint: Option<&str>, base: &Base) -> Self {
+        let endpoint = Endpoint::new(public_endpoint, base.identity);
+        Self { images, endpoint, message: base.options.limits.message }
     }
 
     /// Everything the API answers; `grpc` gets what is called as gRPC.
@@ -66,9 +66,9 @@ impl Api {
         for (_, path, handler) in routes() {
             router = router.route(path, handler);
         }
-        let (api, edge) = (Arc::new(self), EDGE);
-        let unknown = any(discovery::unknown).with_state(Arc::clone(&api)).layer(edge);
-        grpc.merge(router.with_state(api).layer(edge)).fallback_service(unknown)
+        let api = Arc::new(self);
+        let unknown = any(discovery::unknown).with_state(Arc::clone(&api));
+        http::beside(grpc, router.with_state(api), unknown, CONVENTIONS)
     }
 }
 
@@ -119,17 +119,6 @@ fn routes() -> Vec<Route> {
         (M::GET, "/v2/info/usage", get(absent::usage)),
         (M::DELETE, "/v2/stores/{store_id}/{image_id}", delete(absent::stores)),
     ]
-}
-
-/// Who is calling.
-struct Authenticated(Arc<Caller>);
-
-impl FromRequestParts<Arc<Api>> for Authenticated {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
-        Ok(Self(identity::caller(&parts.extensions).map_err(Error::from)?))
-    }
 }
 
 /// The image that a path names; a text that is no id names none.

@@ -3,7 +3,7 @@
 //! `grpc` and `http` (the edges) → `images` (use cases) → `store` (SQL) and `data` (object store); `image` has the rules
 //! and depends on none of them.
 
-use chassis::{caller::Identity, db::Db, http::ErrorBody, server};
+use chassis::server::{Base, Service};
 use proto::glance::v1::image_service_server::SERVICE_NAME;
 use tonic::service::Routes;
 
@@ -19,17 +19,6 @@ pub mod images;
 pub mod list;
 pub mod store;
 
-/// Configuration of the edges.
-#[derive(Debug, Clone, Copy)]
-pub struct EdgeOptions<'config> {
-    /// How callers are identified.
-    pub identity: Identity,
-    /// The URL at which callers reach this service, if it is not the host that their requests name.
-    pub public_endpoint: Option<&'config str>,
-    /// Maximum size of a message, or of a body over HTTP, in bytes.
-    pub message: usize,
-}
-
 /// Whether a path is one of image data, over either edge.
 fn is_transfer(path: &str) -> bool {
     let data = path.strip_prefix("/v2/images/").and_then(|path| path.strip_suffix("/file"));
@@ -38,25 +27,20 @@ fn is_transfer(path: &str) -> bool {
         || matches!(method, Some("/UploadImageData" | "/DownloadImageData"))
 }
 
-/// Everything glance-svc serves: both edges on `images`, on one port.
+/// Everything glance-svc serves on `base`: both edges on `images`, on one port. `public_endpoint` is the URL at which
+/// callers reach it, if that is not the host that their requests name.
 #[must_use]
-pub fn service(images: Images, options: EdgeOptions<'_>, db: Db) -> server::Service {
+pub fn service(images: Images, public_endpoint: Option<&str>, base: &Base) -> Service {
     let memory = images.memory().clone();
-    let grpc = grpc::image_service(images.clone()).max_decoding_message_size(options.message);
-    let router = http::Api::new(images, options).beside(Routes::new(grpc).into_axum_router());
-    server::Service {
-        program: "glance-svc",
-        identity: options.identity,
+    let grpc = grpc::image_service(images.clone()).max_decoding_message_size(base.options.limits.message);
+    let api = http::Api::new(images, public_endpoint, base);
+    let routes = Routes::from(api.beside(Routes::new(grpc).into_axum_router()));
+    Service {
         is_transfer: |request| is_transfer(request.uri().path()),
         path: http::path,
         memory,
         metrics: images::register_metrics,
-        domain: "glance",
-        error_body: ErrorBody::ByAccept,
-        descriptors: proto::glance::DESCRIPTORS,
-        names: &[SERVICE_NAME],
-        routes: Routes::from(router),
-        db,
+        ..Service::new(base, http::CONVENTIONS, proto::glance::DESCRIPTORS, &[SERVICE_NAME], routes)
     }
 }
 

@@ -3,11 +3,10 @@
 use anyhow::Context as _;
 use chassis::{
     background,
-    program::{Base, Program},
-    server::Service,
+    program::Program,
+    server::{Base, Service},
 };
 use glance_svc::{
-    EdgeOptions,
     config::Config,
     data::DataStore,
     image::properties::Quota,
@@ -40,10 +39,5 @@ async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     let images = Images::new(store, data, limits).with_memory(base.options.limits.memory());
     let sweeping = images.clone();
     tokio::spawn(async move { background::keep("sweep", || sweeping.sweep()).await });
-    let edge = EdgeOptions {
-        identity: base.identity,
-        public_endpoint: config.public_endpoint.as_deref(),
-        message: base.options.limits.message,
-    };
-    Ok(glance_svc::service(images, edge, base.db.clone()))
+    Ok(glance_svc::service(images, config.public_endpoint.as_deref(), base))
 }

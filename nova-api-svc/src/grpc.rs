@@ -2,23 +2,13 @@
 
 use std::sync::Arc;
 
-use chassis::{
-    caller::{Caller, Identity},
-    db::Db,
-    edge::{Limits, Room},
-    http::ErrorBody,
-    identity, server,
-};
+use chassis::{caller::Caller, edge::Room, identity};
 use proto::nova::v1::{
-    flavor_service_server::{self, FlavorServiceServer},
-    instance_service_server::{self, InstanceServiceServer},
+    flavor_service_server::FlavorServiceServer, instance_service_server::InstanceServiceServer,
 };
 use tonic::{Request, service::Routes};
 
-use crate::{
-    compute::{ComputeApi, operations},
-    error::Error,
-};
+use crate::{compute::ComputeApi, error::Error};
 
 mod drift;
 mod flavor;
@@ -27,30 +17,13 @@ mod instance;
 mod parse;
 mod render;
 
-/// The gRPC services of nova-api-svc, with messages up to the size of `limits`.
+/// `nova.v1.FlavorService` and `nova.v1.InstanceService` on `compute`, whose messages have `message` bytes at most.
 #[must_use]
-pub fn service(compute: ComputeApi, identity: Identity, limits: &Limits, db: Db) -> server::Service {
-    let flavors = FlavorServiceServer::new(flavor::Api { compute: compute.clone() })
-        .max_decoding_message_size(limits.message);
-    let instances =
-        InstanceServiceServer::new(instance::Api { compute }).max_decoding_message_size(limits.message);
-    server::Service {
-        program: "nova-api-svc",
-        identity,
-        is_transfer: |_| false,
-        path: |_| None,
-        memory: limits.memory(),
-        metrics: |registry| {
-            peers::glance::register_metrics(registry);
-            operations::register_metrics(registry);
-        },
-        domain: "nova",
-        error_body: ErrorBody::ByAccept,
-        descriptors: proto::nova::DESCRIPTORS,
-        names: &[flavor_service_server::SERVICE_NAME, instance_service_server::SERVICE_NAME],
-        routes: Routes::new(flavors).add_service(instances),
-        db,
-    }
+pub fn routes(compute: ComputeApi, message: usize) -> Routes {
+    let flavors = FlavorServiceServer::new(flavor::Api { compute: compute.clone() });
+    let instances = InstanceServiceServer::new(instance::Api { compute });
+    Routes::new(flavors.max_decoding_message_size(message))
+        .add_service(instances.max_decoding_message_size(message))
 }
 
 /// Room for an answer that takes about that many `bytes` to make.

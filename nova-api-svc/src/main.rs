@@ -3,14 +3,13 @@
 use anyhow::Context as _;
 use chassis::{
     background,
-    program::{Base, Program},
-    server::Service,
+    program::Program,
+    server::{Base, Service},
 };
 use mimalloc::MiMalloc;
 use nova_api_svc::{
     compute::ComputeApi,
     config::Config,
-    grpc,
     store::{MIGRATIONS, Store},
 };
 
@@ -45,5 +44,5 @@ async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     tokio::spawn(async move { background::keep("sweep", || store.sweep(retention)).await });
     let jobs = compute.clone();
     tokio::spawn(async move { background::keep("jobs", || jobs.do_jobs()).await });
-    Ok(grpc::service(compute, base.identity, &base.options.limits, base.db.clone()))
+    Ok(nova_api_svc::service(compute, base))
 }

@@ -26,8 +26,7 @@ where
     F: Future<Output = Result<Response, Infallible>> + Send + 'static,
 {
     let edge = Edge::new(
-        "glance",
-        ErrorBody::ByAccept,
+        Conventions { domain: "glance", error_body: ErrorBody::ByAccept, compute_request_id: false },
         &["glance.v1.ImageService"],
         Methods::default(),
         &Limits::default(),

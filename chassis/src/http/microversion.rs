@@ -169,7 +169,7 @@ fn entries<'headers>(headers: &'headers HeaderMap, name: &HeaderName) -> impl It
 }
 
 /// Determines the version of each request, which handlers take as [`Microversion`], and labels its answer with it. For a
-/// router, inside of its [`super::Edge`]:
+/// router, inside of its [`super::Conventions`]:
 /// `router.layer(middleware::from_fn_with_state(Arc::new(microversions), negotiate)).layer(edge)`.
 pub async fn negotiate(
     State(microversions): State<Arc<Microversions>>,

@@ -72,6 +72,12 @@ impl Problem {
     }
 }
 
+impl<F: Failure> From<F> for Problem {
+    fn from(failure: F) -> Self {
+        Self::of(&failure)
+    }
+}
+
 impl From<Violations> for Problem {
     fn from(violations: Violations) -> Self {
         Self::new(violations.to_string(), Description::invalid(&violations))

@@ -5,9 +5,8 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use chassis::{caller::Identity, db::Db, edge, identity::IdentityLayer};
+use chassis::{caller::Identity, db::Db, identity::IdentityLayer, server::Base};
 use glance_svc::{
-    EdgeOptions,
     data::{DataStore, DataUrl},
     image::properties::Quota,
     images::{ImageLimits, Images},
@@ -77,9 +76,8 @@ async fn serve(folder: &TempDir) -> Router {
     let data = DataStore::open(&data).expect("the folder of data can be made");
     let limits = ImageLimits { properties: Quota(4), size: SIZE_CAP };
     let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits);
-    let message = edge::Limits::default().message;
-    let edge = EdgeOptions { identity: Identity::Development, public_endpoint: None, message };
-    let service = glance_svc::service(images, edge, db);
+    let base = Base::new("glance-svc", db, Identity::Development);
+    let service = glance_svc::service(images, None, &base);
     service.routes.into_axum_router().layer(IdentityLayer::new(service.identity))
 }
 

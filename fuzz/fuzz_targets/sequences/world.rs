@@ -5,17 +5,15 @@ use std::{future::pending, sync::Arc, time::Duration};
 use chassis::{
     caller::Identity,
     db::Db,
-    edge,
-    server::{Listeners, Options, Service, serve},
+    server::{Base, Listeners, Options, Service, serve},
 };
 use glance_svc::{
-    EdgeOptions,
     data::{DataStore, DataUrl},
     image::properties::Quota as PropertyQuota,
     images::{ImageLimits, Images},
     store::CACHE_BYTES,
 };
-use nova_api_svc::{compute::ComputeApi, grpc, instance::Compute, quota::Quota, store::Store};
+use nova_api_svc::{compute::ComputeApi, instance::Compute, quota::Quota, store::Store};
 use peers::glance::Glance;
 use proto::glance::v1::{
     CreateImageRequest, Image, UploadImageDataRequest, image::Visibility,
@@ -93,9 +91,8 @@ async fn serve_glance(folder: &TempDir) -> (Channel, String) {
     let data = DataStore::open(&data).expect("the folder of data can be made");
     let limits = ImageLimits { properties: PropertyQuota(128), size: 1 << 20 };
     let images = Images::new(glance_svc::store::Store::new(db.clone(), CACHE_BYTES), data, limits);
-    let message = edge::Limits::default().message;
-    let edge = EdgeOptions { identity: Identity::Development, public_endpoint: None, message };
-    served(glance_svc::service(images, edge, db)).await
+    let base = Base::new("glance-svc", db, Identity::Development);
+    served(glance_svc::service(images, None, &base)).await
 }
 
 async fn serve_nova(folder: &TempDir, name: &str, glance: &str, compute: Compute) -> [Channel; 2] {
@@ -112,8 +109,8 @@ async fn serve_nova(folder: &TempDir, name: &str, glance: &str, compute: Compute
         };
         let jobs = api.clone();
         tokio::spawn(async move { jobs.do_jobs().await });
-        let limits = edge::Limits::default();
-        replicas.push(served(grpc::service(api, Identity::Development, &limits, db)).await.0);
+        let base = Base::new("nova-api-svc", db, Identity::Development);
+        replicas.push(served(nova_api_svc::service(api, &base)).await.0);
     }
     replicas.try_into().expect("there are two")
 }

@@ -4,11 +4,10 @@ use std::{collections::HashMap, future::pending, net::SocketAddr, path::Path};
 
 pub(crate) use chassis::testing::{assert_violation, connect, fields, made_by, violations};
 use chassis::{
-    edge,
+    server::Base,
     testing::{self, TestDb},
 };
 use glance_svc::{
-    EdgeOptions,
     data::{DataStore, DataUrl},
     image::properties::Quota,
     images::{ImageLimits, Images},
@@ -156,8 +155,8 @@ pub(crate) async fn serve_with(url: &str, settings: &Settings, folder: &Path) ->
     let limits = ImageLimits { properties: Quota(settings.quota), size: settings.size };
     let images = Images::new(Store::new(db.clone(), CACHE_BYTES), data, limits).with_leases(settings.leases);
     let Settings { identity, public_endpoint, .. } = *settings;
-    let edge = EdgeOptions { identity, public_endpoint, message: edge::Limits::default().message };
-    let address = testing::serve(glance_svc::service(images.clone(), edge, db)).await;
+    let base = Base::new("glance-svc", db, identity);
+    let address = testing::serve(glance_svc::service(images.clone(), public_endpoint, &base)).await;
     (address, images)
 }
 

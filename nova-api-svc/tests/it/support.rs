@@ -8,12 +8,11 @@ pub(crate) use chassis::testing::{
 use chassis::{
     caller::Identity,
     db::Db,
-    edge,
+    server::Base,
     testing::{self, TestDb},
 };
 use nova_api_svc::{
     compute::ComputeApi,
-    grpc,
     instance::Compute,
     quota::Quota,
     store::{MIGRATIONS, Store},
@@ -197,7 +196,8 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
         let jobs = compute.clone();
         tokio::spawn(async move { jobs.do_jobs().await });
     }
-    testing::serve(grpc::service(compute, Identity::Development, &edge::Limits::default(), db)).await
+    let base = Base::new("nova-api-svc", db, Identity::Development);
+    testing::serve(nova_api_svc::service(compute, &base)).await
 }
 
 /// The compute API on a database.

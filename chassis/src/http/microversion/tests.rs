@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::http::{Edge, ErrorBody};
+use crate::http::{Conventions, ErrorBody};
 
 fn compute() -> Microversions {
     Microversions {
@@ -76,7 +76,7 @@ async fn serve() -> String {
         version.require(Range::since(Microversion::new(2, 26)))?;
         Ok(version.to_string())
     }
-    let edge = Edge {
+    let edge = Conventions {
         domain: "nova",
         error_body: ErrorBody::Faults { over_quota: StatusCode::FORBIDDEN },
         compute_request_id: true,

@@ -31,7 +31,7 @@ const COMPUTE_REQUEST_ID: HeaderName = HeaderName::from_static("x-compute-reques
 ///
 /// A service instead of a function (`from_fn`), which would box the future of each request.
 #[derive(Debug, Clone, Copy)]
-pub struct Edge {
+pub struct Conventions {
     /// Domain of the reasons.
     pub domain: &'static str,
     /// What errors look like.
@@ -40,22 +40,24 @@ pub struct Edge {
     pub compute_request_id: bool,
 }
 
-/// A service with its [`Edge`].
+/// A service with its [`Conventions`].
 #[derive(Debug, Clone)]
-pub struct EdgeService<S> {
+pub struct ConventionsService<S> {
     inner: S,
-    edge: Edge,
+    conventions: Conventions,
 }
 
-impl<S> Layer<S> for Edge {
-    type Service = EdgeService<S>;
+impl<S> Layer<S> for Conventions {
+    type Service = ConventionsService<S>;
 
-    fn layer(&self, inner: S) -> EdgeService<S> {
-        EdgeService { inner, edge: *self }
+    fn layer(&self, inner: S) -> ConventionsService<S> {
+        ConventionsService { inner, conventions: *self }
     }
 }
 
-impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for EdgeService<S> {
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request>
+    for ConventionsService<S>
+{
     type Response = Response;
     type Error = Infallible;
     type Future = ResponseFuture<S::Future>;
@@ -67,10 +69,10 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
     fn call(&mut self, request: Request) -> ResponseFuture<S::Future> {
         let headers = request.headers();
         let (id, is_grpc) = (request_id(headers), is_grpc(headers));
-        let form = self.edge.error_body.form(headers);
+        let form = self.conventions.error_body.form(headers);
         let path = request.extensions().get::<MatchedPath>().cloned();
         let inner = (!is_grpc).then(|| self.inner.call(request));
-        ResponseFuture { inner, id, path, form, edge: self.edge }
+        ResponseFuture { inner, id, path, form, conventions: self.conventions }
     }
 }
 
@@ -84,7 +86,7 @@ pin_project! {
         id: Option<HeaderValue>,
         path: Option<MatchedPath>,
         form: Form,
-        edge: Edge,
+        conventions: Conventions,
     }
 }
 
@@ -98,10 +100,10 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ResponseFuture
         };
         let Ok(mut response) = ready!(answer.poll(context));
         if response.status().is_client_error() || response.status().is_server_error() {
-            response = render(response, this.edge.domain, *this.form);
+            response = render(response, this.conventions.domain, *this.form);
         }
         if let Some(id) = this.id.take() {
-            if this.edge.compute_request_id {
+            if this.conventions.compute_request_id {
                 response.headers_mut().insert(COMPUTE_REQUEST_ID, id.clone());
             }
             response.headers_mut().insert(OPENSTACK_REQUEST_ID, id);
