@@ -1,6 +1,6 @@
 //! A running service: its API, health and reflection, from its first request to its last.
 
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, io, pin::Pin, time::Duration};
 
 use axum::{body::Body, http};
 use prometheus_client::registry::Registry;
@@ -109,7 +109,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     options.fit_open_files();
-    let (mut health, health_service) = Health::new(service.names, service.db.clone()).await;
+    let (health, health_service) = Health::new(service.names, service.db.clone()).await;
     let methods = reflection::methods(service.descriptors)?;
     let (limits, memory) = (&options.limits, service.memory.clone());
     let edge = Edge::new(service.conventions, service.names, methods, limits, memory, service.is_transfer);
@@ -146,26 +146,36 @@ pub async fn serve(
     let served = tokio::select! {
         served = &mut serving => served,
         () = shutdown => {
-            tracing::info!("shutting down");
             heartbeat.abort();
-            // Readiness turns first: probes and watchers take us out before we stop accepting.
-            health.stop().await;
-            // Whoever was not told yet may still send requests; they are answered as before.
-            let ended = timeout(options.drain_delay, &mut serving).await;
-            stopping.cancel();
-            health.end_watches().await;
-            match ended {
-                Ok(ended) => ended,
-                Err(_) => timeout(options.grace, serving).await.unwrap_or_else(|_| {
-                    tracing::warn!("requests are still open after {:?}; leaving them", options.grace);
-                    Ok(())
-                }),
-            }
+            drain(serving, health, &options, &stopping).await
         }
     };
     ended.cancel();
     service.db.close().await;
     Ok(served?)
+}
+
+/// Lets open requests finish: as before for as long as others need to notice, then for the time of grace.
+async fn drain(
+    mut serving: Pin<&mut impl Future<Output = Result<(), transport::Error>>>,
+    mut health: Health,
+    options: &Options,
+    stopping: &CancellationToken,
+) -> Result<(), transport::Error> {
+    tracing::info!("shutting down");
+    // Readiness turns first: probes and watchers take us out before we stop accepting.
+    health.stop().await;
+    // Whoever was not told yet may still send requests; they are answered as before.
+    let ended = timeout(options.drain_delay, &mut serving).await;
+    stopping.cancel();
+    health.end_watches().await;
+    if let Ok(ended) = ended {
+        return ended;
+    }
+    timeout(options.grace, serving).await.unwrap_or_else(|_| {
+        tracing::warn!("requests are still open after {:?}; leaving them", options.grace);
+        Ok(())
+    })
 }
 
 impl Base {
