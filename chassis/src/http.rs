@@ -1,5 +1,5 @@
 //! The HTTP edge of an OpenStack API, without what is one service's own: request ids, errors in the form that clients
-//! read, versions, bodies, conditions, ranges and queries.
+//! read, versions, bodies, conditions, ranges and queries, and the description of the API for programs.
 //!
 //! A service has a router of handlers that return [`Problem`]s, behind the layer [`Conventions`]. What differs between
 //! Glance, Nova and Cinder are parameters of [`Conventions`], and whether there are [`microversion`]s.
@@ -15,6 +15,7 @@ mod conventions;
 mod endpoint;
 mod error_body;
 pub mod microversion;
+pub mod openapi;
 mod problem;
 pub mod query;
 pub mod range;

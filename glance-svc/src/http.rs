@@ -4,21 +4,25 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    body::Bytes,
     extract::{Request, State},
     http::{HeaderMap, Method},
-    routing::{MethodRouter, any, delete, get, patch as on_patch, post, put},
+    routing::any,
 };
 use chassis::{
     http::{
         self, Authenticated, Conventions, Endpoint, ErrorBody, Problem,
         body::{self, JSON, Limits},
         conditions::{self, Stale},
+        openapi::{alias, calls as described_calls},
     },
     server::Base,
     status::{Code, Description},
 };
 use common::id::Id;
 use serde_json::Value;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{error::Error, images::Images};
 
@@ -27,13 +31,17 @@ mod attribute;
 mod data;
 mod discovery;
 mod images;
+mod list;
 mod members;
+mod openapi;
 pub mod patch;
 pub mod query;
 mod render;
 mod tags;
 
 pub use discovery::path;
+use openapi::Frame;
+pub use openapi::document;
 
 /// What is Glance's about the edge.
 pub const CONVENTIONS: Conventions =
@@ -47,78 +55,63 @@ pub struct Api {
     endpoint: Endpoint,
     /// Largest body that is no data of an image, bytes.
     message: usize,
+    /// The description of the API for programs, as JSON.
+    openapi: Bytes,
 }
-
-/// A call of the API: its method, its path, and what answers it.
-type Route = (Method, &'static str, MethodRouter<Arc<Api>>);
 
 impl Api {
     /// The API on `images`; version discovery points to the public endpoint, or to the host a request names.
     #[must_use]
     pub fn new(images: Images, public_endpoint: Option<&str>, base: &Base) -> Self {
         let endpoint = Endpoint::new(public_endpoint, base.identity);
-        Self { images, endpoint, message: base.options.limits.message }
+        let openapi = Bytes::from(document().to_string());
+        Self { images, endpoint, message: base.options.limits.message, openapi }
     }
 
     /// Everything the API answers; `grpc` gets what is called as gRPC.
     pub fn beside(self, grpc: Router) -> Router {
-        let mut router = Router::new();
-        for (_, path, handler) in routes() {
-            router = router.route(path, handler);
-        }
-        let api = Arc::new(self);
+        let (router, api) = (Router::from(routes()), Arc::new(self));
         let unknown = any(discovery::unknown).with_state(Arc::clone(&api));
         http::beside(grpc, router.with_state(api), unknown, CONVENTIONS)
     }
 }
 
 /// The calls of the API, as method and path.
-pub fn calls() -> impl Iterator<Item = (Method, &'static str)> {
-    routes().into_iter().map(|(method, path, _)| (method, path))
+#[must_use]
+pub fn calls() -> Vec<(Method, String)> {
+    described_calls(&routes().into_openapi())
 }
 
-fn routes() -> Vec<Route> {
-    use Method as M;
-    vec![
-        (M::GET, "/", get(discovery::choices)),
-        (M::GET, "/versions", get(discovery::versions)),
-        (M::GET, "/versions/", get(discovery::versions)),
-        (M::GET, "/v2", get(discovery::versions)),
-        (M::GET, "/v2/", get(discovery::versions)),
-        (M::GET, "/healthcheck", get(discovery::health)),
-        (M::GET, "/openapi.json", get(discovery::openapi)),
-        (M::GET, "/v2/schemas/{name}", get(discovery::schema)),
-        (M::GET, "/v2/images", get(images::list)),
-        (M::POST, "/v2/images", post(images::create)),
-        (M::GET, "/v2/images/{image_id}", get(images::show)),
-        (M::PATCH, "/v2/images/{image_id}", on_patch(images::update)),
-        (M::DELETE, "/v2/images/{image_id}", delete(images::delete)),
-        (M::POST, "/v2/images/{image_id}/actions/deactivate", post(images::deactivate)),
-        (M::POST, "/v2/images/{image_id}/actions/reactivate", post(images::reactivate)),
-        (M::GET, "/v2/images/{image_id}/file", get(data::download)),
-        (M::PUT, "/v2/images/{image_id}/file", put(data::upload)),
-        (M::PUT, "/v2/images/{image_id}/tags/{tag}", put(tags::add)),
-        (M::DELETE, "/v2/images/{image_id}/tags/{tag}", delete(tags::remove)),
-        (M::GET, "/v2/images/{image_id}/members", get(members::list)),
-        (M::POST, "/v2/images/{image_id}/members", post(members::add)),
-        (M::GET, "/v2/images/{image_id}/members/{member_id}", get(members::show)),
-        (M::PUT, "/v2/images/{image_id}/members/{member_id}", put(members::update)),
-        (M::DELETE, "/v2/images/{image_id}/members/{member_id}", delete(members::remove)),
-        (M::GET, "/v2/images/{image_id}/locations", get(absent::locations)),
-        (M::POST, "/v2/images/{image_id}/locations", post(absent::locations)),
-        (M::PUT, "/v2/images/{image_id}/stage", put(absent::stage)),
-        (M::POST, "/v2/images/{image_id}/import", post(absent::import)),
-        (M::GET, "/v2/images/{image_id}/tasks", get(absent::image_tasks)),
-        (M::GET, "/v2/tasks", get(absent::tasks)),
-        (M::POST, "/v2/tasks", post(absent::create_task)),
-        (M::GET, "/v2/tasks/{task_id}", get(absent::task)),
-        (M::DELETE, "/v2/tasks/{task_id}", delete(absent::task)),
-        (M::GET, "/v2/info/import", get(absent::import_methods)),
-        (M::GET, "/v2/info/stores", get(absent::stores)),
-        (M::GET, "/v2/info/stores/detail", get(absent::stores)),
-        (M::GET, "/v2/info/usage", get(absent::usage)),
-        (M::DELETE, "/v2/stores/{store_id}/{image_id}", delete(absent::stores)),
-    ]
+/// Every call of the API: its description, which has its method and its path, and what answers it.
+fn routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(Frame::openapi())
+        .routes(routes!(discovery::choices))
+        .routes(routes!(discovery::versions))
+        .routes(alias("/versions/", "listVersionsSlash", routes!(discovery::versions)))
+        .routes(alias("/v2", "listVersionsV2", routes!(discovery::versions)))
+        .routes(alias("/v2/", "listVersionsV2Slash", routes!(discovery::versions)))
+        .routes(routes!(discovery::health))
+        .routes(routes!(discovery::openapi))
+        .routes(routes!(discovery::schema))
+        .routes(routes!(list::list, images::create))
+        .routes(routes!(images::show, images::update, images::delete))
+        .routes(routes!(images::deactivate))
+        .routes(routes!(images::reactivate))
+        .routes(routes!(data::download, data::upload))
+        .routes(routes!(tags::add, tags::remove))
+        .routes(routes!(members::list, members::add))
+        .routes(routes!(members::show, members::update, members::remove))
+        .routes(routes!(absent::locations, absent::add_location))
+        .routes(routes!(absent::stage))
+        .routes(routes!(absent::import))
+        .routes(routes!(absent::image_tasks))
+        .routes(routes!(absent::tasks, absent::create_task))
+        .routes(routes!(absent::task, absent::delete_task))
+        .routes(routes!(absent::import_methods))
+        .routes(routes!(absent::stores))
+        .routes(alias("/v2/info/stores/detail", "listStoresDetail", routes!(absent::stores)))
+        .routes(routes!(absent::delete_from_store))
+        .routes(routes!(absent::usage))
 }
 
 /// The image that a path names; a text that is no id names none.
@@ -164,7 +157,8 @@ mod tests {
 
     #[test]
     fn every_call_is_documented_and_every_documented_call_exists() {
-        let calls: BTreeSet<_> = super::calls().map(|(method, path)| format!("{method} {path}")).collect();
+        let calls: BTreeSet<_> =
+            super::calls().iter().map(|(method, path)| format!("{method} {path}")).collect();
         let rows = COMPATIBILITY.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
         let is_known =
             |kind: &str| ["supported ", "accepted ", "refused "].iter().any(|known| kind.starts_with(known));

@@ -8,6 +8,7 @@
 //! | Cinder | 300 `{"versions": […]}` | 200, a list of that one; 302 without the slash | as in Nova |
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::microversion::Microversions;
 
@@ -27,7 +28,8 @@ pub struct Version {
 }
 
 /// Whether to use a version of an API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = VersionStatus)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// The newest one.
@@ -39,27 +41,37 @@ pub enum Status {
 }
 
 /// Versions as clients read them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+// For its description: there are no other members.
+#[serde(deny_unknown_fields)]
 pub struct Versions {
     versions: Vec<Described>,
 }
 
 /// A version as clients read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Version)]
 pub struct Described {
+    #[schema(examples("v2.17"))]
     id: &'static str,
     links: Vec<Link>,
+    /// The oldest microversion, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     min_version: Option<String>,
     status: Status,
+    /// When the version last changed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     updated: Option<&'static str>,
+    /// The newest microversion, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     version: Option<String>,
 }
 
 /// A link to a resource, or to another page of a list: `{"rel": "next", "href": "…"}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Link {
     /// Its URL.
     pub href: String,

@@ -16,7 +16,7 @@ use crate::document::Document;
 const OCTETS: &str = "application/octet-stream";
 
 /// The calls of the API.
-static CALLS: LazyLock<Vec<(Method, &str)>> = LazyLock::new(|| calls().collect());
+static CALLS: LazyLock<Vec<(Method, String)>> = LazyLock::new(calls);
 
 /// A call.
 #[derive(Debug, Arbitrary)]
@@ -112,7 +112,8 @@ impl Target<'_> {
     /// The method and the path of a call of the API.
     pub(crate) fn known(&self) -> Option<(Method, &'static str)> {
         let Self::Known(number) = self else { return None };
-        Some(CALLS[usize::from(*number) % CALLS.len()].clone())
+        let (method, path) = &CALLS[usize::from(*number) % CALLS.len()];
+        Some((method.clone(), path))
     }
 }
 

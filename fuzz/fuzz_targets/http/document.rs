@@ -1,6 +1,6 @@
 //! The OpenAPI document, and the words in it.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use axum::http::Method;
 use serde_json::Value;
@@ -26,12 +26,14 @@ impl Document {
     }
 
     fn read() -> Self {
-        let document: Value =
-            serde_json::from_str(include_str!("../../../glance-svc/openapi.json")).expect("it is JSON");
-        let parameters = || document["components"]["parameters"].as_object().into_iter().flatten();
+        let document = glance_svc::http::document();
         let names = |place: &str| {
-            let those = parameters().filter(|(_, parameter)| parameter["in"] == place);
-            those.filter_map(|(_, parameter)| Some(parameter["name"].as_str()?.to_owned())).collect()
+            let paths = document["paths"].as_object().into_iter().flatten();
+            let calls = paths.flat_map(|(_, item)| item.as_object().into_iter().flatten());
+            let parameters = calls.flat_map(|(_, call)| call["parameters"].as_array().into_iter().flatten());
+            let those = parameters.filter(|parameter| parameter["in"] == place);
+            let names: BTreeSet<_> = those.filter_map(|parameter| parameter["name"].as_str()).collect();
+            names.into_iter().map(str::to_owned).collect()
         };
         let (filters, mut headers): (_, Vec<_>) = (names("query"), names("header"));
         let others =

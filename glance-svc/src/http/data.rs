@@ -8,15 +8,41 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
-use chassis::http::{Problem, body, conditions, no_content, range};
+use chassis::http::{Problem, body, conditions, no_content, openapi::Refused, range};
 use common::{text::clip, violations::Violations};
 
-use super::{ApiState, Authenticated, check_read, image_id};
+use super::{
+    ApiState, Authenticated, check_read, image_id,
+    openapi::{
+        DATA,
+        parameters::{
+            IfMatch, IfMatchShown, IfNoneMatch, IfNoneMatchNew, IfRange, ImageId, ImageSize,
+            Range as RangeHeader,
+        },
+        schema::{Bytes, Checksum, ContentRange, Data, Etag},
+    },
+};
 use crate::{error::Error, image::Image, images::Upload};
 
 /// The only type that data have.
 const OCTETS: &str = "application/octet-stream";
 
+/// Upload the data of an image
+///
+/// The image must be queued, with both formats set. It is `saving` meanwhile and `active` afterwards; when the upload
+/// fails, it is queued again and nothing is kept.
+#[utoipa::path(
+    put,
+    path = "/v2/images/{image_id}/file",
+    operation_id = "uploadData",
+    tag = DATA,
+    params(ImageId, ImageSize, IfMatch, IfNoneMatchNew),
+    request_body(content = inline(Data), content_type = OCTETS),
+    responses(
+        (status = 204, description = "The image has its data."),
+        Refused::<403>, Refused::<404>, Refused::<409>, Refused::<410>, Refused::<412>,
+    ),
+)]
 pub(super) async fn upload(
     api: ApiState,
     Authenticated(caller): Authenticated,
@@ -97,6 +123,35 @@ impl Selection {
     }
 }
 
+/// Download the data of an image
+///
+/// Data that somebody else keeps are not served.
+#[utoipa::path(
+    get,
+    path = "/v2/images/{image_id}/file",
+    operation_id = "downloadData",
+    tag = DATA,
+    params(ImageId, RangeHeader, IfRange, IfMatchShown, IfNoneMatch),
+    responses(
+        (
+            status = 200, description = "The data.", body = inline(Data), content_type = OCTETS,
+            headers(
+                ("ETag" = inline(Etag)), ("Content-MD5" = inline(Checksum)), ("Accept-Ranges" = inline(Bytes)),
+            ),
+        ),
+        (status = 204, description = "The image has no data here."),
+        (
+            status = 206, description = "The part of the data that `Range` asks for.",
+            body = inline(Data), content_type = OCTETS,
+            headers(
+                ("ETag" = inline(Etag)), ("Content-MD5" = inline(Checksum)), ("Accept-Ranges" = inline(Bytes)),
+                ("Content-Range" = inline(ContentRange)),
+            ),
+        ),
+        (status = 304, description = "The data are as the caller knows them.", headers(("ETag" = inline(Etag)))),
+        Refused::<403>, Refused::<404>, Refused::<412>, Refused::<416>,
+    ),
+)]
 pub(super) async fn download(
     api: ApiState,
     Authenticated(caller): Authenticated,

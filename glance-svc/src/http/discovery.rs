@@ -8,11 +8,19 @@ use axum::{
 };
 use chassis::http::{
     Problem,
+    openapi::Refused,
     versions::{self, Version, Versions},
 };
 use serde_json::{Value, json};
 
-use super::{Api, ApiState, Authenticated};
+use super::{
+    Api, ApiState, Authenticated,
+    openapi::{
+        self,
+        parameters::SchemaName,
+        schema::{Health, JsonSchema},
+    },
+};
 
 /// The minor versions of a Glance without several stores and without a cache; the first one is the current one.
 const VERSIONS: [Version; 11] = [
@@ -43,30 +51,84 @@ pub fn path(path: &str) -> Option<String> {
     (is_known && meant != path).then_some(meant)
 }
 
-/// The description of this API for programs.
-const OPENAPI: &str = include_str!("../../openapi.json");
-
 /// What images, members and tasks look like, as clients ask for it (warlock's draft of JSON Schema).
 const IMAGE: &str = include_str!("schemas/image.json");
 const MEMBER: &str = include_str!("schemas/member.json");
 const TASK: &str = include_str!("schemas/task.json");
 
+/// List the versions of the API
+///
+/// For clients that look for the API at the root of the service. Needs no token.
+#[utoipa::path(
+    get,
+    path = "/",
+    operation_id = "chooseVersion",
+    tag = openapi::VERSIONS,
+    security(()),
+    responses((status = 300, description = "The versions to choose from.", body = Versions)),
+)]
 pub(super) async fn choices(api: ApiState, request: Request) -> Response {
     (StatusCode::MULTIPLE_CHOICES, document(&api, &request)).into_response()
 }
 
+/// List the versions of the API
+///
+/// Needs no token.
+#[utoipa::path(
+    get,
+    path = "/versions",
+    operation_id = "listVersions",
+    tag = openapi::VERSIONS,
+    security(()),
+    responses((status = 200, description = "The versions.", body = Versions)),
+)]
 pub(super) async fn versions(api: ApiState, request: Request) -> Json<Versions> {
     document(&api, &request)
 }
 
+/// Ask whether the service runs
+///
+/// Needs no token.
+#[utoipa::path(
+    get,
+    path = "/healthcheck",
+    operation_id = "checkHealth",
+    tag = openapi::VERSIONS,
+    security(()),
+    responses((status = 200, description = "It runs.", body = inline(Health), content_type = "text/plain")),
+)]
 pub(super) async fn health() -> &'static str {
     "OK"
 }
 
-pub(super) async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+/// Get this document
+///
+/// Needs no token.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "getOpenapi",
+    tag = openapi::VERSIONS,
+    security(()),
+    responses(
+        (status = 200, description = "This document.", body = Object, content_type = "application/json"),
+    ),
+)]
+pub(super) async fn openapi(api: ApiState) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], api.openapi.clone()).into_response()
 }
 
+/// Get a JSON Schema
+///
+/// What images, members and tasks look like, for clients that build their models from it.
+#[utoipa::path(
+    get,
+    path = "/v2/schemas/{name}",
+    operation_id = "getSchema",
+    tag = openapi::VERSIONS,
+    params(SchemaName),
+    responses((status = 200, description = "The schema.", body = inline(JsonSchema)), Refused::<404>),
+)]
 pub(super) async fn schema(
     Authenticated(_): Authenticated,
     Path(name): Path<String>,

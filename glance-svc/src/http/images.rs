@@ -1,105 +1,51 @@
 //! Images over HTTP.
 
-use std::sync::Arc;
-
 use axum::{
-    Json,
-    body::{Body, Bytes, HttpBody as _},
-    extract::{Path, RawQuery, Request},
-    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    body::{Body, Bytes},
+    extract::{Path, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use chassis::{
-    edge::Room,
-    http::{Problem, body, conditions, no_content},
-    page::{MAX_BYTES, Page},
-};
+use chassis::http::{Problem, body, conditions, no_content, openapi::Refused};
 use common::{clock, id::Id, violations::Violations};
-use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use super::{
-    Api, ApiState, Authenticated,
+    ApiState, Authenticated,
     attribute::{self, Name},
     check_read, image_id,
+    openapi::{
+        IMAGES,
+        parameters::{IfMatch, IfMatchShown, IfNoneMatch, ImageId},
+        schema::{self, Etag, NewImage, Patch20, Patch21},
+    },
     patch::{self, Format},
-    query::{self, ListImages},
     render,
 };
 use crate::{
     error::Error,
-    image::{Image, Status, cached::CachedImage, listed::ListedImage},
-    list::ImageOrder,
+    image::{Image, Status, cached::CachedImage},
 };
 
-/// A page of images.
-#[derive(Serialize)]
-struct ImageList {
-    images: Vec<Box<RawValue>>,
-    first: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-    schema: &'static str,
-}
-
-/// Bytes for a page: what is read for it, the values that are made of that, the JSON of each image, and of all.
-const PAGE: usize = 5 * MAX_BYTES;
-
-pub(super) async fn list(
-    api: ApiState,
-    Authenticated(caller): Authenticated,
-    RawQuery(query): RawQuery,
-    request: Extensions,
-) -> Result<Response, Problem> {
-    let room = Room::of(&request, PAGE).await;
-    let list = query::parse(&query.unwrap_or_default())?;
-    let behind = match &list.marker {
-        None => None,
-        Some(marker) => Some(marker_image(&api, marker, &caller).await?),
-    };
-    let key = behind.as_ref().map(|image| |order: ImageOrder| order.key(image));
-    let page = Page::behind(list.limit, list.order.clone(), key);
-    let listed = api.images.list(&list.filter, &page, &caller).await?.try_map(ListedImage::image)?;
-    let (images, next) =
-        page.finish(listed, |image, by| by.key(image), render_item, |(_, json)| json.get().len());
-    let mut answer = Json(page_of(&list, images, !next.is_empty())).into_response();
-    if let Some(room) = room {
-        let bytes = answer.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
-        room.keep(answer.extensions_mut(), bytes.unwrap_or(PAGE));
-    }
-    Ok(answer)
-}
-
-/// The last image of the page before.
-async fn marker_image(
-    api: &Api,
-    marker: &str,
-    caller: &chassis::caller::Caller,
-) -> Result<Arc<CachedImage>, Problem> {
-    let no_marker = || Violations::one("marker", "names no image that you can see");
-    let id: Id = marker.parse().map_err(|_| no_marker())?;
-    match api.images.attributes(id, caller).await {
-        Err(Error::NotFound(_)) => Err(no_marker().into()),
-        found => Ok(found?),
-    }
-}
-
-fn render_item(image: Image) -> (Id, Box<RawValue>) {
-    let id = image.id;
-    let json = serde_json::value::to_raw_value(&render::image(image)).expect("an image is plain data");
-    (id, json)
-}
-
-fn page_of(list: &ListImages, images: Vec<(Id, Box<RawValue>)>, has_next: bool) -> ImageList {
-    let marker = images.last().map(|(id, _)| *id).filter(|_| has_next);
-    ImageList {
-        images: images.into_iter().map(|(_, json)| json).collect(),
-        first: list.link(None),
-        next: marker.map(|id| list.link(Some(id))),
-        schema: "/v2/schemas/images",
-    }
-}
-
+/// Register an image
+///
+/// The new image is `queued`: it waits for its data. Names that are no base attributes become properties.
+#[utoipa::path(
+    post,
+    path = "/v2/images",
+    operation_id = "createImage",
+    tag = IMAGES,
+    request_body(content = NewImage, example = json!({
+        "name": "ubuntu", "disk_format": "qcow2", "container_format": "bare", "tags": ["lts"], "os_distro": "ubuntu",
+    })),
+    responses(
+        (
+            status = 201, description = "The image.", body = schema::Image,
+            headers(("ETag" = inline(Etag)), ("Location" = String, description = "URL of the new image.")),
+        ),
+        Refused::<403>, Refused::<409>,
+    ),
+)]
 pub(super) async fn create(
     api: ApiState,
     Authenticated(caller): Authenticated,
@@ -149,6 +95,19 @@ fn new_image(body: &Value, caller: &chassis::caller::Caller) -> Result<(Image, V
     Err(Error::ReadOnly(read_only).into())
 }
 
+/// Show an image
+#[utoipa::path(
+    get,
+    path = "/v2/images/{image_id}",
+    operation_id = "showImage",
+    tag = IMAGES,
+    params(ImageId, IfMatchShown, IfNoneMatch),
+    responses(
+        (status = 200, description = "The image.", body = schema::Image, headers(("ETag" = inline(Etag)))),
+        (status = 304, description = "The image is as the caller knows it.", headers(("ETag" = inline(Etag)))),
+        Refused::<404>, Refused::<412>,
+    ),
+)]
 pub(super) async fn show(
     api: ApiState,
     Authenticated(caller): Authenticated,
@@ -162,6 +121,37 @@ pub(super) async fn show(
     Ok(answer(&image))
 }
 
+/// Change an image
+///
+/// All changes are made, or none. The media type of version 2.1 is JSON Patch with add, replace and remove alone;
+/// there, add also replaces. In that of version 2.0 the operation's name holds the path, and add is refused where the
+/// property exists. Base attributes cannot be removed: replace them by null.
+#[utoipa::path(
+    patch,
+    path = "/v2/images/{image_id}",
+    operation_id = "updateImage",
+    tag = IMAGES,
+    params(ImageId, IfMatch),
+    request_body(content(
+        (Patch21 = "application/openstack-images-v2.1-json-patch", example = json!([
+            {"op": "add", "path": "/hw_disk_bus", "value": "virtio"},
+            {"op": "replace", "path": "/min_ram", "value": 512},
+            {"op": "remove", "path": "/os_distro"},
+        ])),
+        (Patch20 = "application/openstack-images-v2.0-json-patch", example = json!([
+            {"add": "/hw_disk_bus", "value": "virtio"},
+            {"replace": "/min_ram", "value": 512},
+            {"remove": "/os_distro"},
+        ])),
+    )),
+    responses(
+        (
+            status = 200, description = "The image as it is now.", body = schema::Image,
+            headers(("ETag" = inline(Etag))),
+        ),
+        Refused::<403>, Refused::<404>, Refused::<409>, Refused::<412>,
+    ),
+)]
 pub(super) async fn update(
     api: ApiState,
     Authenticated(caller): Authenticated,
@@ -183,6 +173,20 @@ fn wrong_patch(given: &str) -> Problem {
     body::unsupported_media_type(given, &accepted).with_header(HeaderName::from_static("accept-patch"), value)
 }
 
+/// Delete an image and its data
+///
+/// A protected image cannot be deleted.
+#[utoipa::path(
+    delete,
+    path = "/v2/images/{image_id}",
+    operation_id = "deleteImage",
+    tag = IMAGES,
+    params(ImageId, IfMatch),
+    responses(
+        (status = 204, description = "The image is deleted."),
+        Refused::<403>, Refused::<404>, Refused::<412>,
+    ),
+)]
 pub(super) async fn delete(
     api: ApiState,
     Authenticated(caller): Authenticated,
@@ -193,6 +197,18 @@ pub(super) async fn delete(
     Ok(no_content())
 }
 
+/// Deactivate an image
+///
+/// Nobody but operators can read the data of an image that is deactivated. Only an active image can be deactivated;
+/// doing so again changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v2/images/{image_id}/actions/deactivate",
+    operation_id = "deactivateImage",
+    tag = IMAGES,
+    params(ImageId, IfMatch),
+    responses((status = 204, description = "Done."), Refused::<403>, Refused::<404>, Refused::<412>),
+)]
 pub(super) async fn deactivate(
     api: ApiState,
     Authenticated(caller): Authenticated,
@@ -204,6 +220,17 @@ pub(super) async fn deactivate(
     Ok(no_content())
 }
 
+/// Reactivate an image
+///
+/// Makes the data readable again. Only a deactivated image can be reactivated; doing so again changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v2/images/{image_id}/actions/reactivate",
+    operation_id = "reactivateImage",
+    tag = IMAGES,
+    params(ImageId, IfMatch),
+    responses((status = 204, description = "Done."), Refused::<403>, Refused::<404>, Refused::<412>),
+)]
 pub(super) async fn reactivate(
     api: ApiState,
     Authenticated(caller): Authenticated,

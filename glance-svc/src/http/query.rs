@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod condition;
+mod parameters;
 mod values;
 
 use condition::{condition, replaces, values};

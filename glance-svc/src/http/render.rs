@@ -1,9 +1,13 @@
 //! From images and members to JSON, as Glance shows them.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use common::id::Id;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
-use crate::image::{Image, member::Member};
+use super::openapi::schema;
+use crate::image::{Image, member};
 
 /// An image: its properties beside its base attributes.
 pub(super) fn image(image: Image) -> Value {
@@ -40,16 +44,48 @@ pub(super) fn image(image: Image) -> Value {
     Value::Object(shown)
 }
 
-/// A member.
-pub(super) fn member(member: &Member) -> Value {
-    json!({
-        "member_id": member.member_id,
-        "image_id": member.image_id,
-        "status": member.status.as_str(),
-        "created_at": time(member.create_time),
-        "updated_at": time(member.update_time),
-        "schema": "/v2/schemas/member",
-    })
+/// A project that an image is shared with.
+#[derive(Serialize, ToSchema)]
+// For its description: there are no other members.
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the API names them so")]
+pub(super) struct Member {
+    /// When it was shared.
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(value_type = schema::ImageId)]
+    image_id: Id,
+    #[schema(value_type = schema::MemberId)]
+    member_id: String,
+    /// Path of the schema of members.
+    schema: &'static str,
+    #[schema(value_type = schema::MemberStatus)]
+    status: &'static str,
+    /// When the status last changed.
+    #[schema(format = DateTime)]
+    updated_at: String,
+}
+
+/// The projects that an image is shared with.
+#[derive(Serialize, ToSchema)]
+// For its description: there are no other members.
+#[serde(deny_unknown_fields)]
+pub(super) struct Members {
+    pub(super) members: Vec<Member>,
+    /// Path of the schema of lists.
+    pub(super) schema: &'static str,
+}
+
+/// A member, as it is shown.
+pub(super) fn member(member: &member::Member) -> Member {
+    Member {
+        created_at: time(member.create_time),
+        image_id: member.image_id,
+        member_id: member.member_id.clone(),
+        schema: "/v2/schemas/member",
+        status: member.status.as_str(),
+        updated_at: time(member.update_time),
+    }
 }
 
 fn or_null(text: String) -> Value {

@@ -5,12 +5,33 @@ use chassis::http::{
     Problem,
     conditions::{self, Unmet},
     no_content,
+    openapi::Refused,
 };
 use common::{text, violations::Violations};
 
-use super::{ApiState, Authenticated, image_id};
+use super::{
+    ApiState, Authenticated, image_id,
+    openapi::{
+        TAGS,
+        parameters::{IfMatch, IfNoneMatchNew, ImageId, Tag},
+    },
+};
 use crate::error::Error;
 
+/// Add a tag
+///
+/// A tag that is there already stays as it is.
+#[utoipa::path(
+    put,
+    path = "/v2/images/{image_id}/tags/{tag}",
+    operation_id = "addTag",
+    tag = TAGS,
+    params(ImageId, Tag, IfMatch, IfNoneMatchNew),
+    responses(
+        (status = 204, description = "The image has the tag."),
+        Refused::<403>, Refused::<404>, Refused::<412>, Refused::<413>,
+    ),
+)]
 pub(super) async fn add(
     api: ApiState,
     Authenticated(caller): Authenticated,
@@ -25,6 +46,18 @@ pub(super) async fn add(
     Ok(no_content())
 }
 
+/// Remove a tag
+#[utoipa::path(
+    delete,
+    path = "/v2/images/{image_id}/tags/{tag}",
+    operation_id = "removeTag",
+    tag = TAGS,
+    params(ImageId, Tag, IfMatch),
+    responses(
+        (status = 204, description = "The image has the tag no longer."),
+        Refused::<403>, Refused::<404>, Refused::<412>,
+    ),
+)]
 pub(super) async fn remove(
     api: ApiState,
     Authenticated(caller): Authenticated,

@@ -94,7 +94,7 @@ async fn documented(glance: &Service) -> BTreeSet<String> {
     let methods = |(path, calls): (&String, &Value)| {
         let path = path.clone();
         let names: Vec<_> = calls.as_object().unwrap().keys().map(|name| name.to_uppercase()).collect();
-        names.into_iter().filter(|name| name != "PARAMETERS").map(move |name| format!("{name} {path}"))
+        names.into_iter().map(move |name| format!("{name} {path}"))
     };
     paths.iter().flat_map(methods).collect()
 }

@@ -8,7 +8,7 @@ use super::{flag, values::one_of};
 use crate::list::{Comparison, Condition, NumberColumn, TextColumn, TimeColumn};
 
 /// Columns that can be one of several values.
-const WITH_OPERATOR: [(&str, TextColumn); 4] = [
+pub(super) const WITH_OPERATOR: [(&str, TextColumn); 4] = [
     ("name", TextColumn::Name),
     ("status", TextColumn::Status),
     ("container_format", TextColumn::ContainerFormat),

@@ -164,7 +164,7 @@ async fn describes_itself_to_programs(db: TestDb) {
     let document = http.get("/openapi.json").await.is(200).json();
     assert!(document["openapi"].as_str().unwrap().starts_with("3."), "{}", document["openapi"]);
     for (method, path) in glance_svc::http::calls() {
-        let operation = &document["paths"][path][method.as_str().to_lowercase()];
+        let operation = &document["paths"][&path][method.as_str().to_lowercase()];
         assert!(operation["responses"].is_object(), "{method} {path} is not described");
     }
 }
