@@ -39,8 +39,17 @@ pub(super) fn name(name: &str) -> Name {
     }
 }
 
+/// What a request sets by this name and value; none if only the service sets it.
+pub(super) fn target(name: &str, value: &Value) -> Option<Result<Target, &'static str>> {
+    match self::name(name) {
+        Name::Attribute(attribute) => Some(self::attribute(attribute, value)),
+        Name::Property => Some(property(name, value)),
+        Name::ReadOnly => None,
+    }
+}
+
 /// A base attribute with a value.
-pub(super) fn attribute(attribute: Attribute, value: &Value) -> Result<Target, &'static str> {
+fn attribute(attribute: Attribute, value: &Value) -> Result<Target, &'static str> {
     let read = match attribute {
         Attribute::MinDisk | Attribute::MinRam => integer(value),
         Attribute::Protected | Attribute::OsHidden => flag(value),
@@ -58,7 +67,7 @@ pub(super) fn attribute(attribute: Attribute, value: &Value) -> Result<Target, &
 }
 
 /// A property with a value.
-pub(super) fn property(name: &str, value: &Value) -> Result<Target, &'static str> {
+fn property(name: &str, value: &Value) -> Result<Target, &'static str> {
     let value = value.as_str().ok_or("must be a string: properties have no other values")?;
     Ok(Target::Property(name.to_owned(), value.to_owned()))
 }

@@ -11,9 +11,7 @@ use common::{clock, id::Id, violations::Violations};
 use serde_json::Value;
 
 use super::{
-    ApiState, Authenticated,
-    attribute::{self, Name},
-    check_read, image_id,
+    ApiState, Authenticated, attribute, check_read, image_id,
     openapi::{
         IMAGES,
         parameters::{IfMatch, IfMatchShown, IfNoneMatch, ImageId},
@@ -73,13 +71,9 @@ fn new_image(body: &Value, caller: &chassis::caller::Caller) -> Result<(Image, V
     image.owner.clone_from(&caller.actor.project_id);
     let (blank, mut read_only, mut values) = (image.clone(), Vec::new(), Violations::default());
     for (name, value) in body.iter().filter(|(name, _)| *name != "id") {
-        let target = match attribute::name(name) {
-            Name::ReadOnly => {
-                read_only.push(name.clone());
-                continue;
-            }
-            Name::Attribute(attribute) => attribute::attribute(attribute, value),
-            Name::Property => attribute::property(name, value),
+        let Some(target) = attribute::target(name, value) else {
+            read_only.push(name.clone());
+            continue;
         };
         if let Some(target) = problems.take(name, target) {
             target.check(&blank, &mut values);

@@ -86,9 +86,8 @@ impl Reader {
         };
         let (verb, path) = self.violations.take(&field, verb_and_path(format, change))?;
         let name = self.violations.take(&format!("{field}.path"), pointer(path))?;
-        let kind = attribute::name(&name);
         if verb == "remove" {
-            return match kind {
+            return match attribute::name(&name) {
                 Name::Property => Some(Operation::Remove(name)),
                 Name::Attribute(_) | Name::ReadOnly => self.refuse(name),
             };
@@ -97,11 +96,7 @@ impl Reader {
             self.violations.add(name, "has no value: the operation needs one");
             return None;
         };
-        let target = match kind {
-            Name::ReadOnly => return self.refuse(name),
-            Name::Attribute(attribute) => attribute::attribute(attribute, value),
-            Name::Property => attribute::property(&name, value),
-        };
+        let Some(target) = attribute::target(&name, value) else { return self.refuse(name) };
         let target = self.violations.take(&name, target)?;
         target.check(&self.blank, &mut self.violations);
         Some(match (verb, format) {
