@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
 
+pub mod change;
 pub mod properties;
+pub mod update;
 
 /// Free-form properties of an image, by name.
 pub type Properties = BTreeMap<String, String>;

@@ -104,19 +104,17 @@ impl From<Revision> for pb::ImageRevision {
             user_id: revision.actor.user_id,
             project_id: revision.actor.project_id,
             action: action(revision.action).into(),
-            changes: revision.changes.into_iter().map(Into::into).collect(),
+            changes: revision.changes.into_iter().map(change).collect(),
         }
     }
 }
 
-impl From<Change> for pb::ImageChange {
-    fn from(change: Change) -> Self {
-        let subject = match change.subject {
-            Subject::Attribute(name) => image_change::Subject::Attribute(name),
-            Subject::Property(name) => image_change::Subject::Property(name),
-        };
-        Self { subject: Some(subject), old_value: change.old, new_value: change.new }
-    }
+fn change(change: Change) -> pb::ImageChange {
+    let subject = match change.subject {
+        Subject::Attribute(name) => image_change::Subject::Attribute(name),
+        Subject::Property(name) => image_change::Subject::Property(name),
+    };
+    pb::ImageChange { subject: Some(subject), old_value: change.old, new_value: change.new }
 }
 
 fn status(status: Status) -> pb::image::Status {

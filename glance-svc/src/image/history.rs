@@ -2,8 +2,11 @@
 
 use chassis::caller::Actor;
 use chrono::{DateTime, Utc};
-use common::id::Id;
-use serde::{Deserialize, Serialize};
+pub use common::image::change::{Change, Subject};
+use common::{
+    id::Id,
+    image::{Properties, change::property_changes},
+};
 
 use super::{Attribute, Image, Status};
 
@@ -44,30 +47,6 @@ pub struct Entry {
     pub owner_before: String,
 }
 
-/// The change of one attribute or property, as stored in history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// What changed.
-    #[serde(flatten)]
-    pub subject: Subject,
-    /// The value before, if there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub old: Option<String>,
-    /// The value after, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new: Option<String>,
-}
-
-/// What changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Subject {
-    /// A base attribute, by its name.
-    Attribute(String),
-    /// A property.
-    Property(String),
-}
-
 impl Action {
     /// Its name in the database.
     #[must_use]
@@ -98,51 +77,26 @@ impl Revision {
     }
 }
 
-impl Change {
-    /// The deletion of an image.
-    #[must_use]
-    pub fn deletion(status: Status) -> Self {
-        Self {
-            subject: Subject::Attribute(Attribute::Status.name().to_owned()),
-            old: Some(status.to_string()),
-            new: Some(Status::Deleted.to_string()),
-        }
-    }
-
-    /// The name of the property, if it is the change of one.
-    #[must_use]
-    pub const fn property(&self) -> Option<&String> {
-        match &self.subject {
-            Subject::Property(name) => Some(name),
-            Subject::Attribute(_) => None,
-        }
+/// The deletion of an image.
+#[must_use]
+pub fn deletion(status: Status) -> Change {
+    Change {
+        subject: Subject::Attribute(Attribute::Status.name().to_owned()),
+        old: Some(status.to_string()),
+        new: Some(Status::Deleted.to_string()),
     }
 }
 
 /// The changes from `image`, or from nothing, to `next`: attributes, then properties, each sorted by name.
 #[must_use]
 pub fn changes(image: Option<&Image>, next: &Image) -> Vec<Change> {
-    let attributes = Attribute::ALL.into_iter().map(|attribute| {
+    let attributes = Attribute::ALL.into_iter().filter_map(|attribute| {
         let old = image.and_then(|image| attribute.read(image));
-        (Subject::Attribute(attribute.name().to_owned()), old, attribute.read(next))
+        Change::of_attribute(attribute.name(), old, attribute.read(next))
     });
-    let kept = next.properties.iter().map(|(name, value)| {
-        let old = image.and_then(|image| image.properties.get(name).cloned());
-        (name, old, Some(value.clone()))
-    });
-    let before = image.into_iter().flat_map(|image| &image.properties);
-    let removed = before
-        .filter(|(name, _)| !next.properties.contains_key(*name))
-        .map(|(name, value)| (name, Some(value.clone()), None));
-    let mut properties: Vec<_> = kept.chain(removed).collect();
-    properties.sort_unstable_by_key(|(name, _, _)| *name);
-    let properties =
-        properties.into_iter().map(|(name, old, new)| (Subject::Property(name.clone()), old, new));
-    attributes
-        .chain(properties)
-        .filter(|(_, old, new)| old != new)
-        .map(|(subject, old, new)| Change { subject, old, new })
-        .collect()
+    let none = Properties::new();
+    let before = image.map_or(&none, |image| &image.properties);
+    attributes.chain(property_changes(before, &next.properties)).collect()
 }
 
 /// Applies `revision` to the image `before` it, which is `None` for the first revision. Returns `None` if a change is

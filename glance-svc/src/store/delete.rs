@@ -10,7 +10,7 @@ use common::id::Id;
 use super::{ATTRIBUTES, Store, VisibleImage, history::insert_revision, rows::SeenRow};
 use crate::{
     error::Error,
-    image::history::{Action, Change, Revision},
+    image::history::{Action, Revision, deletion},
 };
 
 impl Store {
@@ -45,7 +45,7 @@ impl Store {
             create_time: image.update_time,
             actor: actor.clone(),
             action: Action::Delete,
-            changes: vec![Change::deletion(image.status)],
+            changes: vec![deletion(image.status)],
         };
         insert_revision(&mut tx, &last).await?;
         Ok(tx.commit().await?)
