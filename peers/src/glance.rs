@@ -254,20 +254,25 @@ fn image(id: Id, answer: pb::Image) -> Option<Image> {
         Ok(pb::image::Status::Unspecified) | Err(_) => return None,
         Ok(status) => status.as_str_name(),
     };
-    let text = |format: String| (!format.is_empty()).then_some(format);
+    let text = |text: String| (!text.is_empty()).then_some(text);
     let usable = answer.id.parse() == Ok(id)
         && answer.revision >= 1
         && answer.min_ram >= 0
         && answer.min_disk >= 0
         && answer.size.unwrap_or(0) >= 0
+        && answer.virtual_size.unwrap_or(0) >= 0
+        && [&answer.name, &answer.checksum].into_iter().all(|text| is_short(text))
         && is_short(&answer.disk_format)
         && is_short(&answer.container_format)
         && answer.properties.iter().all(|(name, value)| is_short(name) && !value.contains('\0'));
     usable.then(|| Image {
         id,
         revision: answer.revision,
+        name: answer.name,
         status,
         size: answer.size,
+        virtual_size: answer.virtual_size,
+        checksum: text(answer.checksum),
         meta: ImageMeta {
             properties: answer.properties,
             min_ram: Some(answer.min_ram),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use common::{
     flavor::Flavor,
     id::Id,
-    image::Image,
+    image::{GIB, Image},
     text::{self, NAME_LIMIT},
     violations::Violations,
 };
@@ -17,9 +17,6 @@ pub const METADATA_LIMIT: usize = 128;
 
 /// The kernel id that stands for neither kernel nor ramdisk (Nova, `null_kernel`).
 pub const NULL_KERNEL: &str = "nokernel";
-
-/// Bytes of a GiB.
-const GIB: i64 = 1024 * 1024 * 1024;
 
 /// Kernel and ramdisk that a request names.
 pub type Requested<'a> = (Option<&'a str>, Option<&'a str>);

@@ -43,8 +43,11 @@ pub fn image_of(record: &Record) -> Image {
     Image {
         id: record.image_id,
         revision: record.image_revision,
+        name: String::new(),
         status: "ACTIVE",
         size,
+        virtual_size: None,
+        checksum: None,
         meta: ImageMeta { min_disk: Some(min_disk), ..meta },
     }
 }
