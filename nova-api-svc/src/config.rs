@@ -33,7 +33,8 @@ pub struct Config {
     pub compute: Compute,
 
     /// Properties that images made from instances do not inherit, separated by commas; a trailing `*` stands
-    /// for any ending. `img_signature*`, `cinder_encryption_key_*` and `os_glance*` are never inherited.
+    /// for any ending. `img_signature*`, `signature_verified`, `cinder_encryption_key_*`, `os_glance*` and what describes
+    /// the devices of the original image are never inherited.
     #[arg(
         long,
         env = "NON_INHERITABLE_IMAGE_PROPERTIES",

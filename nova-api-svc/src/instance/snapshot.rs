@@ -4,21 +4,9 @@ use std::{collections::BTreeMap, convert::Infallible, str::FromStr};
 
 use super::Instance;
 use common::{
-    image::{ImageMeta, NewImage, Properties},
+    image::{ImageMeta, NewImage, Properties, inheritance::left_out},
     system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, first_characters, image_from_system_metadata},
 };
-
-/// Properties that no image inherits; `*` matches any suffix: Nova's `NON_INHERITABLE_IMAGE_PROPERTIES`, and its
-/// `SM_SKIP_KEYS` (2015, 26b1f71), which describe the devices of the image's own first boot and no others.
-const NEVER: [&str; 7] = [
-    "img_signature*",
-    "cinder_encryption_key_*",
-    "os_glance*",
-    "mappings",
-    "img_mappings",
-    "block_device_mapping",
-    "img_block_device_mapping",
-];
 
 /// An image to be registered, with truncated values replaced by the whole ones where `whole` has them.
 #[must_use]
@@ -35,8 +23,8 @@ pub fn completed(mut image: NewImage, whole: &Properties) -> NewImage {
     image
 }
 
-/// Properties that images of instances do not inherit, in addition to those that none inherits: names separated by commas, in
-/// which a final `*` matches any suffix (Nova, `non_inheritable_image_properties`).
+/// Properties that images of instances do not inherit, in addition to those that [`left_out`] names: names separated by
+/// commas, in which a final `*` matches any suffix (Nova, `non_inheritable_image_properties`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NonInheritable(Vec<String>);
 
@@ -51,8 +39,7 @@ impl FromStr for NonInheritable {
 
 impl NonInheritable {
     fn matches(&self, property: &str) -> bool {
-        let mut patterns = self.0.iter().map(String::as_str).chain(NEVER);
-        patterns.any(|pattern| match pattern.strip_suffix('*') {
+        self.0.iter().any(|pattern| match pattern.strip_suffix('*') {
             Some(beginning) => property.starts_with(beginning),
             None => property == pattern,
         })
@@ -72,7 +59,7 @@ pub fn image_of(
     let record = &instance.record;
     let ImageMeta { mut properties, min_ram, min_disk, disk_format, container_format } =
         image_from_system_metadata(&record.system_metadata.entries);
-    properties.retain(|name, _| !non_inheritable.matches(name));
+    properties.retain(|name, value| !non_inheritable.matches(name) && left_out(name, value).is_none());
     // As libvirt's driver did in Icehouse: whoever asked, the image is the owner's. What nobody owns, everybody sees.
     let owner = if instance.project_id.is_empty() { project_id } else { &instance.project_id };
     let base = record.system_metadata.entries.get(BASE_IMAGE_REF).cloned();

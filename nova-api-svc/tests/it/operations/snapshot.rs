@@ -23,8 +23,12 @@ async fn a_snapshot_is_made_of_the_record(db: TestDb) {
             ("bittorrent", "yes"),
             ("img_signature", "s"),
             ("img_signature_hash_method", "s"),
+            ("signature_verified", "True"),
+            ("signature_verified_by", "carol"),
             ("cinder_encryption_key_id", "k"),
             ("os_glance_import", "x"),
+            ("visibility", "public"),
+            ("a\nb", "v"),
             ("base_image_ref", "another"),
             ("user_id", "bob"),
         ]),
@@ -44,6 +48,7 @@ async fn a_snapshot_is_made_of_the_record(db: TestDb) {
         ("os_distro", "ubuntu"),
         ("owner_id", "demo"),
         ("purpose", "backup"),
+        ("signature_verified_by", "carol"),
         ("user_id", "alice"),
     ]);
     assert_eq!(made.properties, expected);
