@@ -18,7 +18,24 @@ struct Service {
 }
 
 /// A service shows only its own files through reflection.
-const SERVICES: [Service; 2] = [
+const SERVICES: [Service; 3] = [
+    Service {
+        name: "cinder",
+        files: &[
+            "cinder/v1/attachment.proto",
+            "cinder/v1/drift.proto",
+            "cinder/v1/history.proto",
+            "cinder/v1/quota.proto",
+            "cinder/v1/snapshot.proto",
+            "cinder/v1/transfer.proto",
+            "cinder/v1/volume.proto",
+            "cinder/v1/volume_data.proto",
+            "cinder/v1/volume_operation.proto",
+            "cinder/v1/volume_service.proto",
+            "cinder/v1/volume_type.proto",
+        ],
+        encoded: &[("ListVolumesResponse", "EncodedVolumes")],
+    },
     Service {
         name: "glance",
         files: &["glance/v1/image.proto"],

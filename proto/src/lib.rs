@@ -1,10 +1,32 @@
-//! The contract: generated messages, clients and servers of `glance.v1` and `nova.v1`.
+//! The contract: generated messages, clients and servers of `cinder.v1`, `glance.v1` and `nova.v1`.
 
 mod bounded;
 mod encoded;
 
 pub use bounded::{Bounded, Counting, FIELDS_HEADER, MOST_FIELDS, Shape, Shaped};
 pub use encoded::{Encoded, encoded_page, put_entry, put_message};
+
+/// `cinder.v1`: volumes, and what they remember of the image that their data came from.
+pub mod cinder {
+    /// A page of volumes as it is sent.
+    pub type EncodedVolumes = crate::Encoded<v1::ListVolumesResponse>;
+
+    #[expect(
+        missing_docs,
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        reason = "generated code"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("cinder.v1");
+        include!(concat!(env!("OUT_DIR"), "/server/cinder.v1.rs"));
+        include!(concat!(env!("OUT_DIR"), "/shapes/cinder.v1.rs"));
+    }
+
+    /// The encoded `FileDescriptorSet` of this package and what it imports, for gRPC reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cinder.bin"));
+}
 
 /// `glance.v1`: images, their properties and their history.
 pub mod glance {
