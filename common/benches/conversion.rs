@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, hint::black_box};
 
 use common::{
-    image::{ImageMeta, Properties},
+    id::{Id, NIL},
+    image::{Image, ImageMeta, Properties},
     system_metadata::{image_from_system_metadata, system_metadata_from_image},
+    volume_image_metadata::{VolumeImageMetadata, volume_image_metadata_from_image},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -17,6 +19,19 @@ fn image(count: usize) -> ImageMeta {
         min_disk: Some(10),
         disk_format: Some("qcow2".into()),
         container_format: Some("bare".into()),
+    }
+}
+
+fn whole(meta: &ImageMeta) -> Image {
+    Image {
+        id: Id::from(NIL),
+        revision: 1,
+        name: "jammy".into(),
+        status: "ACTIVE",
+        size: Some(1 << 30),
+        virtual_size: None,
+        checksum: Some("ea0c2a3b".into()),
+        meta: meta.clone(),
     }
 }
 
@@ -35,6 +50,18 @@ fn conversion(criterion: &mut Criterion) {
         });
         group.bench_function("system metadata to image", |bencher| {
             bencher.iter(|| image_from_system_metadata(black_box(&entries)));
+        });
+        let image = whole(&image);
+        let flat = volume_image_metadata_from_image(&image).flat().entries;
+        group.bench_function("image to volume", |bencher| {
+            bencher.iter(|| volume_image_metadata_from_image(black_box(&image)));
+        });
+        group.bench_function("volume to flat list", |bencher| {
+            let volume = volume_image_metadata_from_image(&image);
+            bencher.iter(|| black_box(&volume).flat());
+        });
+        group.bench_function("flat list to volume", |bencher| {
+            bencher.iter(|| VolumeImageMetadata::from_flat(black_box(&flat), 1));
         });
         group.finish();
     }
