@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::Id;
 
 pub mod change;
+pub mod devices;
 pub mod inheritance;
 pub mod properties;
 pub mod update;
