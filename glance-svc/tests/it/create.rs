@@ -253,7 +253,7 @@ async fn takes_the_extremes(db: TestDb) {
 async fn an_unknown_status_is_one_violation(db: TestDb) {
     let glance = Glance::start(db).await;
     let image = Image { status: 77, size: Some(1), ..named("cirros") };
-    assert_violation(&glance.create(image).await.unwrap_err(), "image.status", "77 is no status");
+    assert_violation(&glance.create(image).await.unwrap_err(), "image.status", "77 is not a status");
 }
 
 async fn a_missing_image_needs_a_name(db: TestDb) {
