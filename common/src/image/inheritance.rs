@@ -36,14 +36,19 @@ const LEFT_OUT: [(&str, LeftOut); 7] = [
     ("img_block_device_mapping", LeftOut::DeviceMapping),
 ];
 
+/// Whether a name is the one of `pattern`, in which a final `*` matches any suffix.
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == pattern,
+    }
+}
+
 /// Why a property is not inherited; `None` if it is.
 #[must_use]
 pub fn left_out(name: &str, value: &str) -> Option<LeftOut> {
-    let is_named = |pattern: &str| match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == pattern,
-    };
-    if let Some((_, reason)) = LEFT_OUT.iter().find(|(pattern, _)| is_named(pattern)) {
+    if let Some((_, reason)) = LEFT_OUT.iter().find(|(pattern, _)| matches(pattern, name)) {
         return Some(*reason);
     }
     if check_reserved(name).is_err() {

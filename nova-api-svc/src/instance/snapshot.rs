@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, convert::Infallible, str::FromStr};
 
 use super::Instance;
 use common::{
-    image::{ImageMeta, NewImage, Properties, inheritance::left_out},
+    image::{
+        ImageMeta, NewImage, Properties,
+        inheritance::{self, left_out},
+    },
     system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, first_characters, image_from_system_metadata},
 };
 
@@ -39,10 +42,7 @@ impl FromStr for NonInheritable {
 
 impl NonInheritable {
     fn matches(&self, property: &str) -> bool {
-        self.0.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(beginning) => property.starts_with(beginning),
-            None => property == pattern,
-        })
+        self.0.iter().any(|pattern| inheritance::matches(pattern, property))
     }
 }
 
