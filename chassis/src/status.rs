@@ -137,24 +137,21 @@ impl Description {
 
 /// Turns a failure into a status.
 pub fn to_status<F: Failure>(failure: &F) -> Status {
-    let (sentence, description) = tell(failure);
-    status(F::DOMAIN, &sentence, description)
+    let description = failure.describe();
+    status(F::DOMAIN, &tell(failure, &description), description)
 }
 
-/// What a caller is told about a failure. Internal failures are logged here, once, and answered with a fixed
-/// sentence, so that no driver's text leaves the process.
-pub fn tell<F: Failure>(failure: &F) -> (String, Description) {
-    let description = failure.describe();
-    let sentence = if description.code == Code::Internal {
-        tracing::error!(error = failure as &dyn std::error::Error, "request failed");
-        "internal error; the service's log says more".to_owned()
-    } else {
-        failure.to_string()
-    };
+/// What a caller is told about an error that looks so. Internal failures are logged here, once, and answered with a
+/// fixed sentence, so that no driver's text leaves the process.
+pub fn tell(error: &(dyn std::error::Error + 'static), description: &Description) -> String {
     if description.code == Code::Unavailable {
-        tracing::warn!(error = failure as &dyn std::error::Error, "request failed for now");
+        tracing::warn!(error, "request failed for now");
     }
-    (sentence, description)
+    if description.code == Code::Internal {
+        tracing::error!(error, "request failed");
+        return "internal error; the service's log says more".to_owned();
+    }
+    error.to_string()
 }
 
 /// Builds the status of a description.

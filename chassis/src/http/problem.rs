@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::Form;
 use crate::{
-    caller::AUTH_URL,
+    caller::{self, AUTH_URL},
     status::{self, Code, Description, Failure, tell},
 };
 use common::violations::Violations;
@@ -45,8 +45,8 @@ impl Problem {
 
     /// What a caller is told about a failure.
     pub fn of<F: Failure>(failure: &F) -> Self {
-        let (sentence, description) = tell(failure);
-        Self::new(sentence, description)
+        let description = failure.describe();
+        Self::new(tell(failure, &description), description)
     }
 
     /// The same error with another HTTP status.
@@ -75,6 +75,13 @@ impl Problem {
 impl<F: Failure> From<F> for Problem {
     fn from(failure: F) -> Self {
         Self::of(&failure)
+    }
+}
+
+impl From<caller::Error> for Problem {
+    fn from(error: caller::Error) -> Self {
+        let description = error.describe();
+        Self::new(tell(&error, &description), description)
     }
 }
 

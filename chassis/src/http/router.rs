@@ -15,8 +15,7 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let caller = identity::caller(&parts.extensions);
-        caller.map(Self).map_err(|error| Problem::new(error.to_string(), error.describe()))
+        Ok(Self(identity::caller(&parts.extensions)?))
     }
 }
 

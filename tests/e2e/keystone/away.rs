@@ -21,6 +21,8 @@ fn known_tokens_go_on_and_nobody_else_is_let_in() {
         assert_eq!(code, 503, "{answer}");
         assert!(answer.contains("retry-after: 1") && answer.contains("KEYSTONE_UNAVAILABLE"), "{answer}");
     }
+    // Whoever runs the service learns of it, over either edge.
+    assert!(cloud.glance.log().contains("request failed for now"), "{}", cloud.glance.log());
     let header = format!("x-auth-token: {new}");
     let output = grpcurl_with(&[&header], &cloud.glance, "glance.v1.ImageService/ListImages", &json!({}));
     let said = String::from_utf8(output.stderr).unwrap();
