@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod page;
 pub mod peer;
 pub mod program;
+pub mod scope;
 pub mod server;
 pub mod status;
 pub mod telemetry;

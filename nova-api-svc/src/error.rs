@@ -1,6 +1,6 @@
 //! Everything that can go wrong in this service, named for what the caller may do about it.
 
-use chassis::{caller, db, error_conversions, status::Failure as _};
+use chassis::{caller, db, error_conversions, scope::NotPermitted, status::Failure as _};
 use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
 use peers::glance;
 use tonic::Status as GrpcStatus;
@@ -42,8 +42,8 @@ pub enum Error {
     #[error(transparent)]
     Caller(#[from] caller::Error),
     /// The caller may not do that.
-    #[error("not permitted to {action}: that needs {needs}")]
-    NotPermitted { action: String, needs: &'static str },
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     /// There is no such instance, or the caller must not see it.
     #[error("there is no instance {0}")]
     InstanceNotFound(Id),

@@ -20,7 +20,8 @@ pub mod snapshot;
 mod task;
 pub mod transitions;
 
-pub use access::Scope;
+pub use access::INSTANCES;
+pub use chassis::scope::Scope;
 pub use operation::{Operation, Step, TaskState};
 pub use record::{Inherited, Needs, Record};
 pub use request::{COUNT_LIMIT, CreateInstance, NewInstances};

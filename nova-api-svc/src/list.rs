@@ -14,7 +14,7 @@ use common::{
 
 use crate::{
     error::Error,
-    instance::{Instance, Scope, State},
+    instance::{INSTANCES, Instance, Scope, State},
 };
 
 /// The default order: newest first.
@@ -192,7 +192,7 @@ impl InstanceFilter {
 
     /// The instances that are listed for `caller`.
     pub fn scope(&self, all_projects: bool, caller: &Caller) -> Result<Scope, Error> {
-        Scope::list(caller, all_projects, self.names_a_project())
+        Ok(Scope::list(caller, INSTANCES, all_projects, self.names_a_project())?)
     }
 
     /// Whether it has conditions on records.

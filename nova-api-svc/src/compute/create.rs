@@ -19,7 +19,7 @@ use peers::glance;
 use super::ComputeApi;
 use crate::{
     error::Error,
-    instance::{CreateInstance, Reservation, Scope, checks},
+    instance::{CreateInstance, INSTANCES, Reservation, Scope, checks},
     store::{Claim, Creation, Provision},
 };
 
@@ -37,7 +37,7 @@ impl ComputeApi {
         caller: &Caller,
         deadline: Option<Deadline>,
     ) -> Result<Reservation, Error> {
-        let scope = Scope::create(caller)?;
+        let scope = Scope::create(caller, INSTANCES)?;
         let claim = Claim::new(&request, &caller.actor, Id::random());
         if let Some(before) = self.store.find_reservation(&claim, &scope).await? {
             return Ok(before);

@@ -12,7 +12,7 @@ use super::ComputeApi;
 use crate::{
     error::Error,
     instance::{
-        Instance, Scope,
+        INSTANCES, Instance, Scope,
         difference::{Difference, EntryChange, differences, entry_changes},
     },
     list::{HistoryOrder, InstanceFilter, InstanceOrder},
@@ -35,7 +35,7 @@ pub struct Comparison {
 impl ComputeApi {
     /// The instance with that id.
     pub async fn get_instance(&self, id: Id, caller: &Caller) -> Result<Instance, Error> {
-        self.instance(id, &Scope::read(caller)?).await
+        self.instance(id, &Scope::read(caller, INSTANCES)?).await
     }
 
     pub(super) async fn instance(&self, id: Id, scope: &Scope) -> Result<Instance, Error> {

@@ -25,7 +25,7 @@ impl Failure for Error {
         match self {
             Self::Invalid(violations) => Description::invalid(violations),
             Self::Caller(error) => error.describe(),
-            Self::NotPermitted { action, needs } => Description::not_permitted(action, needs),
+            Self::NotPermitted(refused) => Description::not_permitted(&refused.action, refused.needs),
             Self::InstanceNotFound(id) => {
                 Description::not_found("INSTANCE_NOT_FOUND", INSTANCE, "instance_id", id)
             }

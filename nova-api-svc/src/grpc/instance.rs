@@ -27,7 +27,7 @@ use crate::{
         operations::{Action, ActionRequest, ActionResult},
     },
     error::Error,
-    instance::Scope,
+    instance::{INSTANCES, Scope},
     list::{DEFAULT_ORDER, HISTORY_ORDER, InstanceFilter},
 };
 
@@ -190,7 +190,7 @@ impl InstanceService for Api {
         let room = room(&request, PAGE).await;
         let ((caller, _), message) = open(request)?;
         let pb::GetInstanceHistoryRequest { id, page_size, page_token } = message;
-        let scope = Scope::read(&caller)?;
+        let scope = Scope::read(&caller, INSTANCES).map_err(Error::from)?;
         let mut problems = Violations::default();
         let parsed = problems.take("id", id.parse::<Id>());
         let list = ["history", &scope.binding(), &id];

@@ -144,7 +144,7 @@ impl Store {
         push_scope(&mut query, scope);
         let row: Option<InstanceRow> = self.db.reader().await?.query_as(query).fetch_optional().await?;
         let instance = self.complete(row.into_iter().collect()).await?.pop();
-        instance.as_ref().map_or(Ok(()), |instance| scope.check(instance))?;
+        instance.as_ref().map_or(Ok(()), |instance| scope.check(instance.id, &instance.project_id))?;
         Ok(instance)
     }
 

@@ -3,7 +3,11 @@
 use chassis::caller::Caller;
 use common::{id::Id, system_metadata::IMAGE_PREFIX, text, violations::Violations};
 
-use crate::{error::Error, instance::Scope, store::RecordFilter};
+use crate::{
+    error::Error,
+    instance::{INSTANCES, Scope},
+    store::RecordFilter,
+};
 
 /// Whose drift is listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,7 +41,7 @@ impl DriftFilter {
 
     /// The instances that are listed for `caller`.
     pub fn scope(&self, all_projects: bool, caller: &Caller) -> Result<Scope, Error> {
-        Scope::list(caller, all_projects, self.project_id.is_some())
+        Ok(Scope::list(caller, INSTANCES, all_projects, self.project_id.is_some())?)
     }
 
     /// The order of the list within `scope`.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::Report;
 use crate::{
     error::Error,
-    instance::{Instance, Operation, Scope, checks},
+    instance::{INSTANCES, Instance, Operation, Scope, checks},
     store::Request,
 };
 
@@ -145,8 +145,8 @@ impl Action {
     /// The instances that `caller` may do this with.
     pub(super) fn scope(&self, caller: &Caller) -> Result<Scope, Error> {
         match self {
-            Self::ReportState(_) => Scope::report(caller),
-            _ => Scope::change(caller),
+            Self::ReportState(_) => Ok(Scope::report(caller, INSTANCES)?),
+            _ => Ok(Scope::change(caller, INSTANCES)?),
         }
     }
 

@@ -16,7 +16,7 @@ use super::metrics::JOBS;
 use crate::{
     compute::ComputeApi,
     error::Error,
-    instance::{Compute, Instance, Scope, Step, snapshot::completed, transitions::shelved_image},
+    instance::{Compute, INSTANCES, Instance, Scope, Step, snapshot::completed, transitions::shelved_image},
     store::{Change, Decided, DueJob, Entry, ImageAction, Job, Registration},
 };
 
@@ -176,7 +176,7 @@ impl ComputeApi {
         end: fn(&Instance) -> Instance,
     ) -> Result<bool, Error> {
         let decide = || self.decide_end(job, step, registration, end);
-        let decided = self.store.change(job.instance_id, &Scope::internal(), decide).await?;
+        let decided = self.store.change(job.instance_id, &Scope::internal(INSTANCES), decide).await?;
         Ok(matches!(decided, Decided::Change(_)))
     }
 
@@ -187,7 +187,7 @@ impl ComputeApi {
         registration: &Registration,
         end: fn(&Instance) -> Instance,
     ) -> Result<Decided<()>, Error> {
-        let Some(before) = self.store.instance(job.instance_id, &Scope::internal()).await? else {
+        let Some(before) = self.store.instance(job.instance_id, &Scope::internal(INSTANCES)).await? else {
             return Ok(Decided::Nothing(()));
         };
         let waiting = before.task.as_ref().filter(|task| task.image_id == Some(job.image_id));
@@ -219,7 +219,7 @@ impl ComputeApi {
     ) -> Result<(), Error> {
         let (glance, store) = (&self.glance, &self.store);
         let (id, caller) = (job.image_id, &job.caller);
-        let instance = store.instance(job.instance_id, &Scope::internal()).await?;
+        let instance = store.instance(job.instance_id, &Scope::internal(INSTANCES)).await?;
         if instance.is_some_and(|instance| shelved_image(&instance.record) == Some(id)) {
             tracing::error!(image_id = id.to_string(), "the image that an instance is shelved to is kept");
             return store.end_job(job, &Registration::default()).await;

@@ -7,7 +7,7 @@ use common::{id::Id, violations::Violations};
 use nova_api_svc::{
     compute::operations::{Action, ActionRequest},
     error::Error,
-    instance::Scope,
+    instance::{INSTANCES, Scope},
     store::Decided,
 };
 use proto::nova::v1::instance_service_client::InstanceServiceClient;
@@ -174,7 +174,7 @@ async fn who_may_not_change_an_instance_takes_no_turn(db: TestDb) {
     let id: Id = instance.id.parse().unwrap();
     let compute = Worker::of(&nova, Compute::Agent).await.compute;
     let (begun, store) = (Arc::new(Notify::new()), compute.store.clone());
-    let scope = Scope::change(&caller("alice:demo:member")).unwrap();
+    let scope = Scope::change(&caller("alice:demo:member"), INSTANCES).unwrap();
     let turn = tokio::spawn({
         let begun = Arc::clone(&begun);
         async move {
