@@ -1,6 +1,9 @@
 //! Every SQL statement of the service, a file for each resource.
 
-use chassis::db::{Db, Migrations};
+use chassis::{
+    db::{Db, Migrations},
+    turns::Turns,
+};
 
 mod change;
 mod claim;
@@ -17,11 +20,10 @@ mod record;
 mod rows;
 mod shared;
 mod sweep;
-mod turns;
 mod write_instances;
 mod write_records;
 
-pub use change::{Change, Entry, Request};
+pub use change::{Change, Decided, Entry, Request};
 pub use claim::Claim;
 pub use create::{Creation, Provision};
 pub use drift::{InstanceSummary, RecordFilter};
@@ -29,7 +31,6 @@ pub use flavor::StoredFlavor;
 pub use history::{EarlierAttempt, HistoryEntry};
 pub use job::{Backlog, DueJob, ImageAction, Job, Registration};
 pub use sweep::Retention;
-pub use turns::Decided;
 
 /// The schema.
 pub static MIGRATIONS: Migrations = Migrations {
@@ -43,7 +44,7 @@ pub struct Store {
     db: Db,
     creations: create::Creations,
     flavors: flavor::Flavors,
-    turns: turns::Turns,
+    turns: Turns,
 }
 
 impl Store {
@@ -51,6 +52,6 @@ impl Store {
     #[must_use]
     pub fn new(db: Db) -> Self {
         let (creations, flavors) = (create::creations(db.clone()), flavor::flavors(db.clone()));
-        Self { creations, flavors, turns: turns::Turns::default(), db }
+        Self { creations, flavors, turns: Turns::default(), db }
     }
 }

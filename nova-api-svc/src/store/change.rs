@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use chassis::{
     caller::Actor,
     db::{self, Micros, Transaction, retrying},
+    turns,
 };
 use chrono::{DateTime, Utc};
 use common::id::Id;
@@ -23,9 +24,12 @@ use super::{
 };
 use crate::{
     error::Error,
-    instance::{Instance, Operation, Record, Step, Task, TaskState},
+    instance::{Instance, Operation, Record, Scope, Step, Task, TaskState},
     quota::Quota,
 };
+
+/// What was decided about an instance that is to be changed.
+pub type Decided<T> = turns::Decided<Change, T>;
 
 /// One change of an instance.
 #[derive(Debug, Clone)]
@@ -122,8 +126,31 @@ pub(super) fn creation(instance: &Instance) -> Entry {
 }
 
 impl Store {
+    /// Changes an instance as decided by `decide`, which reads it. Any number of changes queue up here, and each is decided
+    /// on top of the one before; `decide` must not wait for anything slow, such as glance-svc. Callers who may not change
+    /// the instance within `scope`, or change one that does not exist, neither wait nor make others wait. A change that is
+    /// returned has been written.
+    pub async fn change<T, F>(
+        &self,
+        id: Id,
+        scope: &Scope,
+        decide: impl Fn() -> F,
+    ) -> Result<Decided<T>, Error>
+    where
+        F: Future<Output = Result<Decided<T>, Error>>,
+    {
+        let may_change = || self.may_change(id, scope);
+        let attempt = || async {
+            match decide().await? {
+                Decided::Change(change) if !self.apply(&change).await? => Ok(None),
+                decided => Ok(Some(decided)),
+            }
+        };
+        self.turns.change(id, may_change, attempt).await?.ok_or(Error::Contended(id))
+    }
+
     /// Writes a change; `false`, and nothing is written, if the instance has changed in the meantime.
-    pub(super) async fn apply(&self, change: &Change) -> Result<bool, Error> {
+    async fn apply(&self, change: &Change) -> Result<bool, Error> {
         retrying(|| self.try_apply(change)).await
     }
 
