@@ -3,6 +3,7 @@
 //! network.
 
 pub mod clock;
+pub mod content;
 pub mod flavor;
 pub mod id;
 pub mod image;

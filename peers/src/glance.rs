@@ -33,6 +33,7 @@ mod args;
 mod batch;
 mod change;
 mod credentials;
+mod describe;
 
 pub use args::{CannotCall, GlanceArgs};
 pub use change::Deleted;

@@ -1,0 +1,116 @@
+//! The flags of cinder-svc alone, each with its environment variable.
+
+use chrono::TimeDelta;
+use clap::Args;
+use peers::glance::GlanceArgs;
+
+use crate::{quota::Quota, store::Retention, volume::Storage};
+
+/// The volume service of Imprint: creates volumes from images and keeps the image's properties with them.
+#[derive(Debug, Args)]
+#[command(after_help = "Try it:  grpcurl -plaintext 127.0.0.1:8776 list")]
+pub struct Config {
+    /// The image catalogue.
+    #[command(flatten)]
+    pub glance: GlanceArgs,
+
+    /// Who keeps the data of volumes: `agent` means whatever runs the backend, with `ReportVolumeState`; `none` is for a
+    /// machine where nothing does, and each operation completes at once.
+    #[arg(long, env = "STORAGE", value_enum, default_value_t, value_name = "WHO")]
+    pub storage: Storage,
+
+    /// Name or id of the volume type of volumes for which neither the request, nor their source or image, names one.
+    #[arg(long, env = "DEFAULT_VOLUME_TYPE", default_value = "__DEFAULT__", value_name = "TYPE")]
+    pub default_volume_type: String,
+
+    /// Availability zones, separated by commas; the first one is the default.
+    #[arg(
+        long,
+        env = "AVAILABILITY_ZONES",
+        default_value = "nova",
+        value_delimiter = ',',
+        value_name = "ZONES"
+    )]
+    pub availability_zones: Vec<String>,
+
+    /// How long the history of deleted volumes is kept, in days.
+    #[arg(long, env = "DELETED_HISTORY_DAYS", default_value_t = 90, value_name = "DAYS",
+          value_parser = clap::value_parser!(u16).range(0..=36_500))]
+    pub deleted_history_days: u16,
+
+    /// How long the request ids of creates are kept, in hours; a later retry creates another volume.
+    #[arg(long, env = "REQUEST_ID_RETENTION_HOURS", default_value_t = 24, value_name = "HOURS",
+          value_parser = clap::value_parser!(u32).range(1..=876_000))]
+    pub request_id_retention_hours: u32,
+
+    /// What each project may use.
+    #[command(flatten)]
+    pub quota: QuotaArgs,
+}
+
+/// What each project may use, unless `UpdateQuota` says otherwise.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct QuotaArgs {
+    /// Maximum number of volumes per project; negative for no limit.
+    #[arg(
+        long,
+        env = "QUOTA_VOLUMES",
+        default_value_t = -1,
+        allow_negative_numbers = true,
+        value_name = "COUNT"
+    )]
+    pub quota_volumes: i64,
+
+    /// Maximum number of snapshots per project; negative for no limit.
+    #[arg(
+        long,
+        env = "QUOTA_SNAPSHOTS",
+        default_value_t = -1,
+        allow_negative_numbers = true,
+        value_name = "COUNT"
+    )]
+    pub quota_snapshots: i64,
+
+    /// Maximum size of all volumes and snapshots of a project, in GiB; negative for no limit.
+    #[arg(
+        long,
+        env = "QUOTA_GIGABYTES",
+        default_value_t = -1,
+        allow_negative_numbers = true,
+        value_name = "GIB"
+    )]
+    pub quota_gigabytes: i64,
+
+    /// Maximum size of one volume, in GiB; negative for no limit.
+    #[arg(
+        long,
+        env = "QUOTA_PER_VOLUME_GIGABYTES",
+        default_value_t = -1,
+        allow_negative_numbers = true,
+        value_name = "GIB"
+    )]
+    pub quota_per_volume_gigabytes: i64,
+}
+
+impl Config {
+    /// How long records that are no longer needed are kept.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        Retention {
+            deleted_history: TimeDelta::days(self.deleted_history_days.into()),
+            requests: TimeDelta::hours(self.request_id_retention_hours.into()),
+        }
+    }
+}
+
+impl From<QuotaArgs> for Quota {
+    fn from(args: QuotaArgs) -> Self {
+        let limit = |value: i64| (value >= 0).then_some(value);
+        Self {
+            volumes: limit(args.quota_volumes),
+            snapshots: limit(args.quota_snapshots),
+            gigabytes: limit(args.quota_gigabytes),
+            per_volume_gigabytes: limit(args.quota_per_volume_gigabytes),
+        }
+    }
+}

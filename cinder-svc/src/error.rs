@@ -1,0 +1,214 @@
+//! Everything that can go wrong in this service, named for what the caller may do about it.
+
+use chassis::{caller, db, error_conversions, scope::NotPermitted};
+use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
+use peers::glance;
+
+use crate::{
+    quota::Shortage,
+    volume::{Operation, SnapshotStatus, Status, TaskState},
+};
+
+mod describe;
+
+/// Why a request failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are the values of the sentence")]
+pub enum Error {
+    /// The request is wrong in itself.
+    #[error(transparent)]
+    Invalid(#[from] Violations),
+    /// The caller cannot be identified.
+    #[error(transparent)]
+    Caller(#[from] caller::Error),
+    /// The caller may not do that.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
+    /// There is no such volume, or the caller must not see it.
+    #[error("there is no volume {0}")]
+    VolumeNotFound(Id),
+    /// The volume had no such revision.
+    #[error("volume {id} has no revision {revision}")]
+    RevisionNotFound { id: Id, revision: i64 },
+    /// There is no such snapshot, or the caller must not see it.
+    #[error("there is no snapshot {0}")]
+    SnapshotNotFound(Id),
+    /// There is no such volume type, or the caller's project may not use it.
+    #[error("there is no volume type {}", quoted(.0))]
+    VolumeTypeNotFound(String),
+    /// The volume type that the request names does not exist.
+    #[error("volume_type: there is no volume type {}; ListVolumeTypes lists them all", quoted(.0))]
+    NoSuchVolumeType(String),
+    /// The volume type that the image asks for does not exist.
+    #[error(
+        "image {image_id} asks for volume type {} (property cinder_img_volume_type), which does not exist; name another \
+         one in volume_type",
+        quoted(.volume_type)
+    )]
+    NoVolumeTypeOfImage { image_id: Id, volume_type: String },
+    /// The image does not exist, or the caller must not see it.
+    #[error("image_id: there is no image {0}")]
+    NoSuchImage(Id),
+    /// The image had no such revision.
+    #[error("image_revision: image {id} has no revision {revision}")]
+    NoSuchImageRevision { id: Id, revision: i64 },
+    /// The snapshot that a volume is to be made from does not exist.
+    #[error("snapshot_id: there is no snapshot {0}")]
+    NoSuchSnapshot(Id),
+    /// The volume that a volume is to be made from does not exist.
+    #[error("source_volume_id: there is no volume {0}")]
+    NoSuchSourceVolume(Id),
+    /// The availability zone is not one of the configured ones.
+    #[error("availability_zone: there is no zone {}; there are {}", quoted(.zone), .zones.join(", "))]
+    NoSuchAvailabilityZone { zone: String, zones: Vec<String> },
+    /// The image has no data, or must not be used.
+    #[error("image {id} must be ACTIVE, but is {status}")]
+    ImageNotActive { id: Id, status: &'static str },
+    /// The image's data is encrypted with a key that a volume cannot have.
+    #[error("image {0} has a cinder_encryption_key_id: encrypted images are not supported")]
+    ImageEncrypted(Id),
+    /// The data does not fit.
+    #[error("image {id} has {needed} bytes of data, which do not fit on a volume of {size_gib} GiB")]
+    VolumeSmallerThanImage { id: Id, needed: i64, size_gib: i32 },
+    /// The volume is smaller than the image says it must be.
+    #[error("image {id} requires a disk of {needed} GiB, the volume would have {size_gib} GiB")]
+    VolumeSmallerThanMinDisk { id: Id, needed: i64, size_gib: i32 },
+    /// The disk that the data describes does not fit.
+    #[error(
+        "image {id} describes a disk of {needed} bytes, which does not fit on a volume of {size_gib} GiB"
+    )]
+    VolumeSmallerThanVirtualSize { id: Id, needed: i64, size_gib: i32 },
+    /// The volume is smaller than its source.
+    #[error("size_gib: {size_gib} GiB is smaller than the source, which has {needed} GiB")]
+    VolumeSmallerThanSource { needed: i32, size_gib: i32 },
+    /// The volume type does not allow that size.
+    #[error(
+        "volume type {} does not allow {size_gib} GiB, only {}",
+        quoted(.volume_type), range(*.minimum, *.maximum)
+    )]
+    VolumeTypeSize { volume_type: String, size_gib: i32, minimum: Option<i32>, maximum: Option<i32> },
+    /// The snapshot has no data that could be copied.
+    #[error("snapshot {id} must be AVAILABLE, but is {status}")]
+    SnapshotNotAvailable { id: Id, status: SnapshotStatus },
+    /// The volume has no data that could be copied now.
+    #[error("volume {id} must be AVAILABLE or IN_USE to be copied, but is {status}{}", during(*.task_state))]
+    SourceNotAvailable { id: Id, status: Status, task_state: Option<TaskState> },
+    /// The project would use more than it may.
+    #[error(
+        "quota of {} exceeded: {} requested, {} of {} already used",
+        .0.resource, .0.requested, .0.used, .0.limit
+    )]
+    QuotaExceeded(Box<Shortage>),
+    /// The id of the request was used for a different one.
+    #[error("request_id {} was used for a different request; each request needs an id of its own", quoted(.0))]
+    RequestIdTaken(String),
+    /// glance-svc gave no usable answer.
+    #[error("{0}; nothing was written, try again")]
+    Glance(#[source] glance::Error),
+    /// glance-svc will not do what an operation needs.
+    #[error("glance-svc refused image {id}: {}; nothing was changed", clip(.problem, 600))]
+    GlanceRefused { id: Id, problem: String },
+    /// The status of the volume does not allow the operation, or another one is in progress.
+    #[error(
+        "volume {id} is {status}{}, but {} needs {}; allowed now: {}",
+        during(*.task_state), .operation.name(), statuses(.needed), operations(.allowed)
+    )]
+    WrongState {
+        id: Id,
+        operation: Operation,
+        status: Status,
+        task_state: Option<TaskState>,
+        needed: &'static [Status],
+        allowed: Vec<Operation>,
+    },
+    /// The volume has changed since the caller read it.
+    #[error("{kind} {id} has changed: its etag is {current} now, not {}; read it again", quoted(.given))]
+    StaleEtag { kind: &'static str, id: Id, given: String, current: String },
+    /// A report is about a status that the volume is not in.
+    #[error("volume {id} is {status}{}, which is not what the report saw; read it again", during(*.task_state))]
+    StateChanged { id: Id, status: Status, task_state: Option<TaskState> },
+    /// The volume still has snapshots.
+    #[error("volume {id} has {count} snapshots; delete them first, or set cascade")]
+    VolumeHasSnapshots { id: Id, count: i64 },
+    /// The volume is being copied.
+    #[error("volume {0} is being copied; wait until that is done")]
+    VolumeBeingCopied(Id),
+    /// A volume can only become larger.
+    #[error("size_gib: volume {id} has {size_gib} GiB, and can only become larger; not {requested} GiB")]
+    NotLarger { id: Id, size_gib: i32, requested: i32 },
+    /// The volume already has that type.
+    #[error("volume_type: volume {id} already has volume type {}", quoted(.volume_type))]
+    SameVolumeType { id: Id, volume_type: String },
+    /// Only the latest snapshot of a volume can be restored.
+    #[error("snapshot_id: snapshot {snapshot_id} is not the latest one of volume {id}, which is {latest}")]
+    NotLatestSnapshot { id: Id, snapshot_id: Id, latest: Id },
+    /// The volume has been made larger since the snapshot was taken.
+    #[error(
+        "snapshot {snapshot_id} has {snapshot_gib} GiB, volume {id} has {size_gib} GiB; they must be equal"
+    )]
+    SnapshotSize { id: Id, snapshot_id: Id, snapshot_gib: i32, size_gib: i32 },
+    /// A volume would have more properties than an image may have.
+    #[error("{} {} are too many; a volume may have at most {}", .0.attempted, .0.resource, .0.maximum)]
+    PropertyLimit(Excess),
+    /// Other requests keep changing it.
+    #[error("{kind} {id} keeps being changed by other requests; try again")]
+    Contended { kind: &'static str, id: Id },
+    /// Other requests with the same id keep being begun and refused.
+    #[error("request_id {} keeps being used by other requests; try again", quoted(.0))]
+    RequestContended(String),
+    /// The database failed or is unavailable.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// What the database holds makes no sense.
+    #[error("{0} is stored in a form that this service does not understand")]
+    Corrupt(Id),
+}
+
+error_conversions!(Error);
+
+impl From<glance::Error> for Error {
+    fn from(error: glance::Error) -> Self {
+        match error {
+            glance::Error::NotFound(id) => Self::NoSuchImage(id),
+            glance::Error::Refused { id, problem } => Self::GlanceRefused { id, problem },
+            glance::Error::Caller(error) => Self::Caller(error),
+            glance::Error::Lost(lost) => Self::Database(lost.into()),
+            error => Self::Glance(error),
+        }
+    }
+}
+
+impl From<Excess> for Error {
+    fn from(excess: Excess) -> Self {
+        Self::PropertyLimit(excess)
+    }
+}
+
+/// A value as a sentence shows it: sentences travel in headers, of which many clients accept 8 KiB. The whole
+/// value stands in the metadata.
+fn quoted(value: &str) -> String {
+    format!("{:?}", clip(value, 200))
+}
+
+/// The task of a volume, as sentences show it.
+fn during(task_state: Option<TaskState>) -> String {
+    task_state.map(|state| format!(" ({state})")).unwrap_or_default()
+}
+
+fn statuses(statuses: &[Status]) -> String {
+    statuses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn operations(operations: &[Operation]) -> String {
+    operations.iter().map(|operation| operation.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// A range of sizes, of which at least one end is limited.
+fn range(minimum: Option<i32>, maximum: Option<i32>) -> String {
+    match (minimum, maximum) {
+        (Some(least), Some(most)) => format!("{least} to {most} GiB"),
+        (Some(least), None) => format!("{least} GiB and more"),
+        (None, Some(most)) => format!("{most} GiB and less"),
+        (None, None) => "any size".to_owned(),
+    }
+}

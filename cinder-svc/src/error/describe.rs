@@ -1,0 +1,196 @@
+//! How each error looks to a caller: its code, its reason and every value of its sentence.
+
+use chassis::status::{Code, Description, Detail, Failure, RETRY_AFTER};
+use common::{id::Id, image::properties::Excess, violations::Violation};
+
+use super::{Error, operations, statuses};
+use crate::{quota::Shortage, volume::TaskState};
+
+/// Types of resources.
+const SNAPSHOT: &str = "cinder.v1.Snapshot";
+const VOLUME: &str = "cinder.v1.Volume";
+const VOLUME_TYPE: &str = "cinder.v1.VolumeType";
+const REQUEST: &str = "cinder.v1.CreateVolumeRequest";
+
+impl Failure for Error {
+    const DOMAIN: &'static str = "cinder";
+
+    #[expect(clippy::too_many_lines, reason = "a table: one row for each error")]
+    fn describe(&self) -> Description {
+        match self {
+            Self::Invalid(violations) => Description::invalid(violations),
+            Self::Caller(error) => error.describe(),
+            Self::NotPermitted(refused) => Description::not_permitted(&refused.action, refused.needs),
+            Self::VolumeNotFound(id) => Description::not_found("VOLUME_NOT_FOUND", VOLUME, "volume_id", id),
+            Self::RevisionNotFound { id, revision } => {
+                Description::not_found("REVISION_NOT_FOUND", VOLUME, "volume_id", id)
+                    .with("revision", revision)
+            }
+            Self::SnapshotNotFound(id) => {
+                Description::not_found("SNAPSHOT_NOT_FOUND", SNAPSHOT, "snapshot_id", id)
+            }
+            Self::VolumeTypeNotFound(name) => {
+                Description::not_found("VOLUME_TYPE_NOT_FOUND", VOLUME_TYPE, "volume_type", name)
+            }
+            Self::NoSuchVolumeType(name) => {
+                self.bad_field("VOLUME_TYPE_NOT_FOUND", "volume_type").with("volume_type", name)
+            }
+            Self::NoVolumeTypeOfImage { image_id, volume_type } => {
+                image("VOLUME_TYPE_NOT_FOUND", image_id).with("volume_type", volume_type)
+            }
+            Self::NoSuchImage(id) => self.bad_field("IMAGE_NOT_FOUND", "image_id").with("image_id", id),
+            Self::NoSuchImageRevision { id, revision } => self
+                .bad_field("IMAGE_REVISION_NOT_FOUND", "image_revision")
+                .with("image_id", id)
+                .with("image_revision", revision),
+            Self::NoSuchSnapshot(id) => {
+                self.bad_field("SNAPSHOT_NOT_FOUND", "snapshot_id").with("snapshot_id", id)
+            }
+            Self::NoSuchSourceVolume(id) => {
+                self.bad_field("VOLUME_NOT_FOUND", "source_volume_id").with("volume_id", id)
+            }
+            Self::NoSuchAvailabilityZone { zone, zones } => self
+                .bad_field("AVAILABILITY_ZONE_NOT_FOUND", "availability_zone")
+                .with("availability_zone", zone)
+                .with("zones", zones.join(", ")),
+            Self::ImageNotActive { id, status } => {
+                image("IMAGE_NOT_ACTIVE", id).with("status", status).with("needed", "ACTIVE")
+            }
+            Self::ImageEncrypted(id) => image("IMAGE_ENCRYPTED", id),
+            Self::VolumeSmallerThanImage { id, needed, size_gib } => {
+                image("VOLUME_SMALLER_THAN_IMAGE", id).with("needed_bytes", needed).with("size_gib", size_gib)
+            }
+            Self::VolumeSmallerThanMinDisk { id, needed, size_gib } => {
+                image("VOLUME_SMALLER_THAN_MIN_DISK", id)
+                    .with("needed_gib", needed)
+                    .with("size_gib", size_gib)
+            }
+            Self::VolumeSmallerThanVirtualSize { id, needed, size_gib } => {
+                image("VOLUME_SMALLER_THAN_VIRTUAL_SIZE", id)
+                    .with("needed_bytes", needed)
+                    .with("size_gib", size_gib)
+            }
+            Self::VolumeSmallerThanSource { needed, size_gib } => self
+                .bad_field("VOLUME_SMALLER_THAN_SOURCE", "size_gib")
+                .with("needed_gib", needed)
+                .with("size_gib", size_gib),
+            Self::VolumeTypeSize { volume_type, size_gib, minimum, maximum } => self
+                .bad_field("VOLUME_TYPE_SIZE", "size_gib")
+                .with("volume_type", volume_type)
+                .with("size_gib", size_gib)
+                .with("minimum_gib", limit(*minimum))
+                .with("maximum_gib", limit(*maximum)),
+            Self::SnapshotNotAvailable { id, status } => {
+                snapshot("SNAPSHOT_NOT_AVAILABLE", id).with("status", status)
+            }
+            Self::SourceNotAvailable { id, status, task_state } => {
+                volume("SOURCE_NOT_AVAILABLE", id).with("status", status).with("task", name_of(*task_state))
+            }
+            Self::QuotaExceeded(shortage) => shortage.describe(),
+            Self::RequestIdTaken(id) => {
+                Description::already_exists("REQUEST_ID_TAKEN", REQUEST, "request_id", id)
+            }
+            Self::Glance(error) => error.describe(),
+            Self::GlanceRefused { id, problem } => image("IMAGE_REFUSED", id).with("problem", problem),
+            Self::WrongState { id, operation, status, task_state, needed, allowed } => {
+                volume("WRONG_STATE", id)
+                    .with("operation", operation.name())
+                    .with("status", status)
+                    .with("task", name_of(*task_state))
+                    .with("needed", statuses(needed))
+                    .with("allowed", operations(allowed))
+            }
+            Self::StaleEtag { kind, id, given, current } => {
+                Description::stale_etag(id_of(kind), id, given, current)
+            }
+            Self::StateChanged { id, status, task_state } => Description::new(Code::Aborted, "STATE_CHANGED")
+                .with("volume_id", id)
+                .with("status", status)
+                .with("task", name_of(*task_state)),
+            Self::VolumeHasSnapshots { id, count } => {
+                volume("VOLUME_HAS_SNAPSHOTS", id).with("snapshots", count)
+            }
+            Self::VolumeBeingCopied(id) => volume("VOLUME_BEING_COPIED", id),
+            Self::NotLarger { id, size_gib, requested } => self
+                .bad_field("NOT_LARGER", "size_gib")
+                .with("volume_id", id)
+                .with("size_gib", size_gib)
+                .with("requested_gib", requested),
+            Self::SameVolumeType { id, volume_type } => self
+                .bad_field("SAME_VOLUME_TYPE", "volume_type")
+                .with("volume_id", id)
+                .with("volume_type", volume_type),
+            Self::NotLatestSnapshot { id, snapshot_id, latest } => volume("NOT_LATEST_SNAPSHOT", id)
+                .with("snapshot_id", snapshot_id)
+                .with("latest_snapshot_id", latest),
+            Self::SnapshotSize { id, snapshot_id, snapshot_gib, size_gib } => volume("SNAPSHOT_SIZE", id)
+                .with("snapshot_id", snapshot_id)
+                .with("snapshot_gib", snapshot_gib)
+                .with("size_gib", size_gib),
+            Self::PropertyLimit(Excess { resource, attempted, maximum }) => {
+                let (reason, subject) = ("PROPERTY_LIMIT_EXCEEDED", "volume image properties");
+                Description::limit_exceeded(reason, subject, *attempted, *maximum).with("resource", resource)
+            }
+            Self::Contended { kind, id } => contended().with(id_of(kind), id),
+            Self::RequestContended(id) => contended().with("request_id", id),
+            Self::Database(error) => error.describe(),
+            Self::Corrupt(_) => Description::new(Code::Internal, "INTERNAL"),
+        }
+    }
+}
+
+impl Error {
+    /// The whole error as the problem of one field.
+    fn bad_field(&self, reason: &'static str, field: &str) -> Description {
+        let violation = Violation { field: field.to_owned(), problem: self.to_string() };
+        Description::new(Code::InvalidArgument, reason).detail(Detail::BadRequest(vec![violation]))
+    }
+}
+
+impl Shortage {
+    fn describe(&self) -> Description {
+        Description::new(Code::ResourceExhausted, "QUOTA_EXCEEDED")
+            .with("resource", &self.resource)
+            .with("requested", self.requested)
+            .with("used", self.used)
+            .with("limit", self.limit)
+            .detail(Detail::Quota { subject: format!("project {}", self.resource) })
+    }
+}
+
+/// The name of the id of a resource of that kind.
+fn id_of(kind: &str) -> &'static str {
+    match kind {
+        "snapshot" => "snapshot_id",
+        "attachment" => "attachment_id",
+        "volume type" => "volume_type_id",
+        _ => "volume_id",
+    }
+}
+
+/// The volume does not allow it.
+fn volume(reason: &'static str, id: &Id) -> Description {
+    Description::precondition(reason, reason, "volume_id", id)
+}
+
+/// The snapshot does not allow it.
+fn snapshot(reason: &'static str, id: &Id) -> Description {
+    Description::precondition(reason, reason, "snapshot_id", id)
+}
+
+/// The image does not allow it.
+fn image(reason: &'static str, id: &Id) -> Description {
+    Description::precondition(reason, reason, "image_id", id)
+}
+
+fn contended() -> Description {
+    Description::retry(Code::Aborted, "CONTENDED", RETRY_AFTER)
+}
+
+fn limit(size: Option<i32>) -> String {
+    size.map(|size| size.to_string()).unwrap_or_default()
+}
+
+fn name_of(task_state: Option<TaskState>) -> String {
+    task_state.map(|state| state.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,46 @@
+//! cinder-svc: volumes.
+
+use anyhow::Context as _;
+use chassis::{
+    background,
+    program::Program,
+    server::{Base, Service},
+};
+use cinder_svc::{
+    config::Config,
+    store::{MIGRATIONS, Store},
+    volumes::VolumeApi,
+};
+use mimalloc::MiMalloc;
+
+/// As in nova-api-svc: a quarter of the time of a page went into the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+const PROGRAM: Program = Program {
+    name: "cinder-svc",
+    listen: "127.0.0.1:8776",
+    database_url: "sqlite:cinder.sqlite",
+    migrations: &MIGRATIONS,
+};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    PROGRAM.run(start).await
+}
+
+/// Prepares the client of glance-svc, and starts the sweep.
+async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
+    let retention = config.retention();
+    let volumes = VolumeApi {
+        store: Store::new(base.db.clone()),
+        glance: config.glance.client(base.options.keystone.clone()).context("glance-svc")?,
+        quota: config.quota.into(),
+        default_volume_type: config.default_volume_type,
+        availability_zones: config.availability_zones,
+        storage: config.storage,
+    };
+    let store = volumes.store.clone();
+    tokio::spawn(async move { background::keep("sweep", || store.sweep(retention)).await });
+    Ok(cinder_svc::service(volumes, base))
+}

@@ -1,0 +1,27 @@
+//! Every SQL statement of the service, a file for each resource.
+
+use chassis::db::{Db, Migrations};
+
+mod sweep;
+
+pub use sweep::Retention;
+
+/// The schema.
+pub static MIGRATIONS: Migrations = Migrations {
+    sqlite: sqlx::migrate!("migrations/sqlite"),
+    postgres: sqlx::migrate!("migrations/postgres"),
+};
+
+/// Volumes and what belongs to them in the database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    db: Db,
+}
+
+impl Store {
+    /// A store in `db`.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+}
