@@ -1,13 +1,13 @@
 //! What an instance was made from: a value that all instances made from the same things share.
 
 use common::{
+    content::id_of,
     flavor::Flavor,
     id::Id,
     image::Image,
     system_metadata::{SystemMetadata, image_from_system_metadata},
 };
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 /// What an instance was made from: a pure function of an image's revision, a flavor, and what the request overrides.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,13 +73,10 @@ impl Record {
             (&self.inherited, &self.system_metadata.entries, &self.system_metadata.truncated),
         );
         // What earlier releases did not record is not part of the id if it is missing, so that their records keep their ids.
-        let json = match &self.needs {
-            None => serde_json::to_vec(&content),
-            Some(needs) => serde_json::to_vec(&(content, needs)),
+        let id = match &self.needs {
+            None => id_of(&content),
+            Some(needs) => id_of(&(content, needs)),
         };
-        let json = json.expect("a record is plain data");
-        let hash = Sha256::digest(json);
-        let id = Id::from_hash(hash.first_chunk().expect("SHA-256 has 32 bytes"));
         Self { id, ..self }
     }
 

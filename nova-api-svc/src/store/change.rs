@@ -9,13 +9,12 @@ use chassis::{
     turns,
 };
 use chrono::{DateTime, Utc};
-use common::id::Id;
+use common::{content::fingerprint, id::Id};
 
 use serde::Serialize;
 
 use super::{
     Store,
-    claim::fingerprint,
     history::{NewEntry, insert_history},
     job::{Job, Registration},
     jobs::{end_job, insert_job},

@@ -6,9 +6,7 @@ use chassis::{
     caller::Actor,
     db::{self, ByDialect, Transaction, json},
 };
-use common::id::Id;
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+use common::{content::fingerprint, id::Id};
 
 use super::{
     Store,
@@ -85,21 +83,6 @@ impl Claim {
     #[must_use]
     pub fn reservation_id(&self) -> &str {
         &self.reservation_id
-    }
-}
-
-/// Tells a request from a different one with the same id.
-pub(super) fn fingerprint(request: &impl Serialize) -> String {
-    let json = serde_json::to_vec(request).expect("a request is plain data");
-    format!("{:x}", HexBytes(&Sha256::digest(json)))
-}
-
-/// Bytes that format as hexadecimal digits.
-struct HexBytes<'a>(&'a [u8]);
-
-impl std::fmt::LowerHex for HexBytes<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 
