@@ -4,12 +4,12 @@
 use std::{
     io::{ErrorKind, SeekFrom},
     ops::Range,
-    path::{Path as FilePath, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
+use chassis::data::Folder;
 use common::id::Id;
 use futures_util::{
     StreamExt as _, TryStreamExt as _,
@@ -26,7 +26,6 @@ use object_store::{
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
-mod marker;
 mod resumed;
 mod url;
 
@@ -49,7 +48,7 @@ pub struct DataStore(Arc<Backend>);
 #[derive(Debug)]
 enum Backend {
     /// Each image's data in a folder of its own, so that nothing of an upload that broke off is overlooked.
-    Folder { files: LocalFileSystem, root: PathBuf, prefix: Path },
+    Folder { files: LocalFileSystem, folder: Folder, prefix: Path },
     /// Each image's data in an object.
     Bucket { objects: AmazonS3, prefix: Path },
 }
@@ -67,10 +66,10 @@ impl DataStore {
     /// `AWS_` environment variables.
     pub fn open(url: &DataUrl) -> anyhow::Result<Self> {
         let backend = match url {
-            DataUrl::Folder(folder) => {
-                let root = std::path::absolute(folder)?;
-                let prefix = Path::from_absolute_path(&root)?;
-                Backend::Folder { files: LocalFileSystem::new().with_fsync(true), root, prefix }
+            DataUrl::Folder(path) => {
+                let folder = Folder::new(path)?;
+                let prefix = Path::from_absolute_path(folder.path())?;
+                Backend::Folder { files: LocalFileSystem::new().with_fsync(true), folder, prefix }
             }
             DataUrl::Bucket { bucket, prefix } => {
                 // Fails if there is one already, which will do as well.
@@ -83,27 +82,12 @@ impl DataStore {
         Ok(Self(Arc::new(backend)))
     }
 
-    /// The marker of the folder, if it has one; `None` for a bucket.
-    pub async fn marker(&self) -> Result<Option<Option<Id>>> {
+    /// The folder; `None` for a bucket.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Folder> {
         match &*self.0 {
-            Backend::Folder { root, .. } => marker::read(root).await.map(Some).map_err(generic),
-            Backend::Bucket { .. } => Ok(None),
-        }
-    }
-
-    /// Marks the folder, which is created if it is missing; a marked one keeps its id.
-    pub async fn mark(&self, id: Id) -> Result<()> {
-        match &*self.0 {
-            Backend::Folder { root, .. } => marker::write(root, id).await.map_err(generic),
-            Backend::Bucket { .. } => Ok(()),
-        }
-    }
-
-    /// Whether the folder has this data.
-    pub async fn holds(&self, data: Id) -> bool {
-        match &*self.0 {
-            Backend::Folder { root, .. } => tokio::fs::metadata(root.join(data.to_string())).await.is_ok(),
-            Backend::Bucket { .. } => false,
+            Backend::Folder { folder, .. } => Some(folder),
+            Backend::Bucket { .. } => None,
         }
     }
 
@@ -147,7 +131,7 @@ impl DataStore {
     /// since the data may be elsewhere.
     pub async fn remove(&self, data: Id, upload_id: &MultipartId) -> Result<bool> {
         match &*self.0 {
-            Backend::Folder { root, .. } => remove_folder(&root.join(data.to_string())).await,
+            Backend::Folder { folder, .. } => folder.remove(data).await.map_err(generic),
             Backend::Bucket { objects, .. } => {
                 let path = self.path(data);
                 if !upload_id.is_empty() {
@@ -231,14 +215,6 @@ fn object_part(number: usize) -> usize {
     sizes.into_iter().find(|(below, _)| number < *below).map_or(FILE_PART, |(_, size)| *size)
 }
 
-async fn remove_folder(folder: &FilePath) -> Result<bool> {
-    match tokio::fs::remove_dir_all(folder).await {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(generic(error)),
-    }
-}
-
 fn missing_is_fine(done: Result<()>) -> Result<()> {
     match done {
         Err(Error::NotFound { .. }) => Ok(()),
@@ -246,7 +222,7 @@ fn missing_is_fine(done: Result<()>) -> Result<()> {
     }
 }
 
-fn generic(error: std::io::Error) -> Error {
+pub(crate) fn generic(error: std::io::Error) -> Error {
     Error::Generic { store: "data", source: Box::new(error) }
 }
 

@@ -1,13 +1,16 @@
 //! Everything that can go wrong in this service, named for what the caller can do about it.
 
 use chassis::{
-    caller, db, error_conversions,
+    caller, data, db, error_conversions,
     http::{conditions, range},
     status::{Code, Description, Detail, Failure, RETRY_AFTER, StatusCode},
 };
 use common::{id::Id, image::properties::Excess, violations::Violations};
 
-use crate::image::{Attribute, Status};
+use crate::{
+    data::generic,
+    image::{Attribute, Status},
+};
 
 /// The type of an image in `google.rpc.ResourceInfo`.
 const KIND: &str = "glance.v1.Image";
@@ -130,6 +133,16 @@ impl Error {
 }
 
 error_conversions!(Error);
+
+impl From<data::Error> for Error {
+    fn from(error: data::Error) -> Self {
+        match error {
+            data::Error::Away { expected } => Self::DataAway { expected },
+            data::Error::Folder(error) => Self::DataStore(generic(error)),
+            data::Error::Database(error) => Self::Database(error),
+        }
+    }
+}
 
 impl From<Excess> for Error {
     fn from(Excess { resource, attempted, maximum }: Excess) -> Self {

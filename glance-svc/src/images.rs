@@ -18,6 +18,7 @@ use crate::{
 };
 use chassis::{
     caller::Caller,
+    data::{Leases, Place},
     edge::Memory,
     page::{Page, Read},
 };
@@ -26,15 +27,11 @@ use common::{clock, id::Id, text::clip, violations::Violations};
 mod download;
 mod large;
 mod members;
-mod place;
 mod sweep;
 mod upload;
 
-use place::Place;
-
 pub use download::Download;
-pub use place::register_metrics;
-pub use upload::{Leases, Processors, Upload};
+pub use upload::{Processors, Upload};
 
 /// The image catalogue.
 #[derive(Debug, Clone)]
@@ -65,7 +62,8 @@ impl Images {
     #[must_use]
     pub fn new(store: Store, data: DataStore, limits: ImageLimits) -> Self {
         let (leases, processors) = (Leases::default(), Processors::default());
-        let (memory, place) = (Memory::default(), Place::default());
+        let memory = Memory::default();
+        let place = Place::new(store.db().clone(), "image_data", data.folder().cloned());
         Self { store, data, limits, leases, processors, memory, place }
     }
 
@@ -79,6 +77,12 @@ impl Images {
     #[must_use]
     pub fn with_memory(self, memory: Memory) -> Self {
         Self { memory, ..self }
+    }
+
+    /// Checks that the data is where it should be. If it is not, no data is read, written, removed or forgotten; everything
+    /// that needs no data keeps working.
+    async fn check_place(&self) -> Result<(), Error> {
+        Ok(self.place.check().await?)
     }
 
     /// The memory that large images share.

@@ -39,7 +39,7 @@ pub fn service(images: Images, public_endpoint: Option<&str>, base: &Base) -> Se
         is_transfer: |request| is_transfer(request.uri().path()),
         path: http::path,
         memory,
-        metrics: images::register_metrics,
+        metrics: chassis::data::register_metrics,
         ..Service::new(base, http::CONVENTIONS, proto::glance::DESCRIPTORS, &[SERVICE_NAME], routes)
     }
 }

@@ -104,6 +104,12 @@ impl Store {
         Self { current: current(db.clone(), memory), edits: edits(db.clone()), db }
     }
 
+    /// The database.
+    #[must_use]
+    pub const fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// The image as it is now: every change that was answered before the call is in it, whichever process made it.
     pub async fn current(&self, id: Id) -> Result<Option<Found>, Error> {
         self.current.submit(id).await.map_err(db::Error::from)?

@@ -1,9 +1,9 @@
 //! Removes orphaned data: of failed uploads, and of deleted images.
 
-use std::time::Duration;
-
-use chassis::caller::Actor;
-use chrono::TimeDelta;
+use chassis::{
+    caller::Actor,
+    data::{SWEEP, pause_after},
+};
 use common::{clock, id::Id};
 use tokio::time::MissedTickBehavior;
 
@@ -14,9 +14,6 @@ use crate::{
     image::Status,
     store::{DataStep, Edit, OrphanedData, VisibleImage},
 };
-
-/// How often to look for orphaned data.
-const SWEEP: Duration = Duration::from_secs(2);
 
 impl Images {
     /// Makes an image QUEUED again after a failed upload, and removes what was written. If that cannot be done now, it is done
@@ -124,16 +121,11 @@ impl Images {
                 self.store.forget_data(orphaned.id).await
             }
             Err(error) => {
-                self.store.postpone(orphaned.id, wait(orphaned.attempts)).await?;
+                self.store.postpone(orphaned.id, pause_after(orphaned.attempts)).await?;
                 Err(Error::DataStore(error))
             }
         }
     }
-}
-
-/// How long to wait after this many failed removals: 4 s at first, then twice as long each time, up to 17 min.
-fn wait(attempts: i64) -> TimeDelta {
-    TimeDelta::seconds(1 << (attempts.clamp(0, 8) + 2))
 }
 
 /// The error for a caller when the data store fails.

@@ -7,7 +7,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chassis::caller::{Actor, Caller};
+use chassis::{
+    caller::{Actor, Caller},
+    data::Lease,
+};
 use common::{clock, id::Id, violations::Violations};
 use futures_util::{Stream, StreamExt as _};
 
@@ -19,13 +22,10 @@ use crate::{
 };
 
 mod digest;
-mod lease;
 mod sink;
 
 use digest::Digest;
 pub use digest::Processors;
-use lease::Lease;
-pub use lease::Leases;
 use sink::Sink;
 
 /// How long an upload may send nothing.
@@ -68,7 +68,7 @@ impl Images {
             unfinished.actor = None;
             return Err(refused);
         }
-        let mut lease = Lease::keep(self, id, data);
+        let mut lease = self.keep_lease(data);
         let received = tokio::select! {
             received = self.receive(id, data, upload) => received,
             () = lease.lost() => Err(Error::UploadLost(id)),
@@ -94,6 +94,21 @@ impl Images {
     async fn check_upload(&self, id: Id, caller: &Caller) -> Result<(), Error> {
         let image = self.attributes(id, caller).await?;
         access::check_change(caller, &image)
+    }
+
+    /// Renews the lease of an upload until the value is dropped.
+    fn keep_lease(&self, data: Id) -> Lease {
+        let images = self.clone();
+        Lease::keep(data, self.leases, move || {
+            let images = images.clone();
+            async move { images.renewed(data).await }
+        })
+    }
+
+    /// Renews the lease of an upload; `false` if it is lost.
+    async fn renewed(&self, data: Id) -> Result<bool, Error> {
+        let lease = self.store.end_of_lease(self.leases.length).await?;
+        self.store.renew_lease(data, lease).await
     }
 
     /// Writes the data to the data store as it arrives.

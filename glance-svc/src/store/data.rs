@@ -81,39 +81,6 @@ async fn discard(tx: &mut Transaction, data: Id) -> Result<(), db::Error> {
 }
 
 impl Store {
-    /// The id of the place of the data, if it is known.
-    pub async fn data_store(&self) -> Result<Option<Id>, Error> {
-        let sql = "SELECT id FROM data_store WHERE place = 1";
-        Ok(self.db.reader().await?.query_scalar(sql).fetch_optional().await?)
-    }
-
-    /// Notes the id of the place of the data, unless there is one; gives the one there is then.
-    pub async fn begin_data_store(&self, id: Id) -> Result<Id, Error> {
-        let sql = "INSERT INTO data_store (place, id) VALUES (1, $1) ON CONFLICT (place) DO NOTHING";
-        self.db.execute(|connection| connection.query(sql).bind(id)).await?;
-        Ok(self.data_store().await?.unwrap_or(id))
-    }
-
-    /// Notes the id of the place of the data, also in place of another one.
-    pub async fn record_data_store(&self, id: Id) -> Result<(), Error> {
-        let sql = "INSERT INTO data_store (place, id) VALUES (1, $1) \
-                   ON CONFLICT (place) DO UPDATE SET id = excluded.id";
-        self.db.execute(|connection| connection.query(sql).bind(id)).await?;
-        Ok(())
-    }
-
-    /// Whether there are data, may be, or are to be removed.
-    pub async fn has_data(&self) -> Result<bool, Error> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM image_data)";
-        Ok(self.db.reader().await?.query_scalar(sql).fetch_one().await?)
-    }
-
-    /// Some of the data that images have.
-    pub async fn stored_data(&self) -> Result<Vec<Id>, Error> {
-        let stored = "SELECT id FROM image_data WHERE state = 'stored' ORDER BY id LIMIT 1000";
-        Ok(self.db.reader().await?.query_scalar(stored).fetch_all().await?)
-    }
-
     /// Notes the data store's own id of an upload, by which it can be given up; `false` if it is lost.
     pub async fn record_upload(&self, data: Id, upload_id: &str) -> Result<bool, Error> {
         let sql = "UPDATE image_data SET upload_id = $2 WHERE id = $1";

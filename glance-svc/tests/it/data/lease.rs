@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use chassis::{
+    data::Leases,
     db::{Db, Pools},
     on_both_databases,
     testing::TestDb,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{clock, id::Id};
-use glance_svc::images::Leases;
 use proto::glance::v1::image::Status;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinHandle;

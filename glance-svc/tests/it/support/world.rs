@@ -2,8 +2,9 @@
 
 use std::{future::Future, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
+use chassis::data::Leases;
 use chassis::{caller::Identity, testing::TestDb};
-use glance_svc::images::{Images, Leases};
+use glance_svc::images::Images;
 use proto::glance::v1::image_service_client::ImageServiceClient;
 use serde_json::json;
 use tempfile::TempDir;

@@ -13,10 +13,10 @@ use tokio::{
 };
 
 /// The name of the file, which no data can have: data is named by ids.
-pub(super) const NAME: &str = "imprint-data-store";
+const NAME: &str = "imprint-data-store";
 
 /// What the file tells whoever finds it, after the id.
-const NOTE: &str = "is the id by which glance-svc recognizes this folder. Keep this file with the data.";
+const NOTE: &str = "is the id by which the service recognizes this folder. Keep this file with the data.";
 
 /// The id of the folder; `None` if it has none or does not exist. A malformed file is an error.
 pub(super) async fn read(root: &Path) -> io::Result<Option<Id>> {
