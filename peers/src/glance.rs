@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, LazyLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chassis::{
@@ -13,32 +13,31 @@ use chassis::{
     group::{BatchLimits, Group, Lost},
     keystone::Keystone,
     peer::BadEndpoint,
-    telemetry,
     tls::{self, Reloaded},
 };
 use common::{
     id::Id,
     image::{Image, ImageMeta},
-    text::NAME_LIMIT,
 };
 use futures_util::future::join_all;
 use prometheus_client::registry::Registry;
 use proto::glance::v1::{self as pb, image_service_client::ImageServiceClient};
-use tonic::{Code, Request, Status, TimeoutExpired, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
 
-use crate::{Calls, Failure, Kind, Replicas};
-use credentials::{Credentials, credentials};
+use crate::{
+    Calls, Kind, Replicas,
+    client::{Client, Unanswered, is_short},
+};
 
 mod args;
 mod batch;
 mod change;
-mod credentials;
 mod describe;
 
-pub use args::{CannotCall, GlanceArgs};
+pub use args::GlanceArgs;
 pub use change::Deleted;
 
-type Client = ImageServiceClient<Channel>;
+type Images = ImageServiceClient<Channel>;
 
 /// The catalogue's name, and the domain of its reasons.
 const NAME: &str = "glance";
@@ -92,10 +91,9 @@ const LIMITS: BatchLimits = BatchLimits { name: "images", batch: 256, patience: 
 /// them have arrived: each gets the image as it is after it asked.
 #[derive(Debug, Clone)]
 pub struct Glance {
-    replicas: Replicas<Client>,
+    client: Client<Images>,
     questions: Group<Question, ImageResult>,
     timeout: Duration,
-    keystone: Option<Keystone>,
 }
 
 /// Who wants which image, and how long they will wait.
@@ -118,13 +116,12 @@ impl Glance {
         tls: Option<&Arc<Reloaded<tls::Client>>>,
         keystone: Option<Keystone>,
     ) -> Result<Self, BadEndpoint> {
-        let client = |channel| Client::new(channel).max_decoding_message_size(MAX_ANSWER);
-        let kind = Kind { name: NAME, client, calls: &CALLS };
-        let replicas = Replicas::new(kind, endpoint, tls)?;
-        let (peers, identity) = (replicas.clone(), keystone.clone());
-        let answers = move |questions| answer_all(peers.clone(), identity.clone(), questions);
-        let questions = Group::new(LIMITS, answers);
-        Ok(Self { replicas, questions, timeout, keystone })
+        let images = |channel| Images::new(channel).max_decoding_message_size(MAX_ANSWER);
+        let kind = Kind { name: NAME, client: images, calls: &CALLS };
+        let client = Client::new(Replicas::new(kind, endpoint, tls)?, keystone);
+        let asking = client.clone();
+        let questions = Group::new(LIMITS, move |questions| answer_all(asking.clone(), questions));
+        Ok(Self { client, questions, timeout })
     }
 
     /// The image as it is now, within its share of the caller's deadline.
@@ -148,12 +145,7 @@ impl Glance {
         deadline: Option<Deadline>,
     ) -> ImageResult {
         let timeout = Deadline::share(deadline, self.timeout);
-        ask_at(&self.replicas, id, revision, &self.credentials(caller, timeout).await?, timeout).await
-    }
-
-    /// The headers that identify a caller to the catalogue.
-    async fn credentials(&self, caller: &Caller, timeout: Duration) -> Result<Credentials, Error> {
-        credentials(caller, self.keystone.as_ref(), timeout).await
+        ask(&self.client, (id, revision), caller, timeout).await
     }
 
     /// The longest that a call may take.
@@ -165,11 +157,7 @@ impl Glance {
 
 /// Asks once per image and project; the answer depends on the project and the roles, not on the user. With Keystone, once
 /// per token, since one may be valid and another not.
-async fn answer_all(
-    replicas: Replicas<Client>,
-    keystone: Option<Keystone>,
-    questions: Vec<Question>,
-) -> Vec<ImageResult> {
+async fn answer_all(client: Client<Images>, questions: Vec<Question>) -> Vec<ImageResult> {
     let mut calls = BTreeMap::new();
     for question in &questions {
         let key = question.key();
@@ -177,7 +165,7 @@ async fn answer_all(
         *timeout = question.timeout.max(*timeout);
     }
     let asking = calls.into_iter().map(|(key, (question, timeout))| {
-        let asking = ask(&replicas, keystone.as_ref(), question, timeout);
+        let asking = ask(&client, (question.id, 0), &question.caller, timeout);
         async move { (key, asking.await) }
     });
     let answers: BTreeMap<_, _> = join_all(asking).await.into_iter().collect();
@@ -193,60 +181,31 @@ impl Question {
 }
 
 async fn ask(
-    replicas: &Replicas<Client>,
-    keystone: Option<&Keystone>,
-    question: &Question,
+    client: &Client<Images>,
+    (id, revision): (Id, i64),
+    caller: &Caller,
     timeout: Duration,
 ) -> ImageResult {
-    let credentials = credentials(&question.caller, keystone, timeout).await?;
-    ask_at(replicas, question.id, 0, &credentials, timeout).await
+    let message = pb::GetImageRequest { id: id.to_string(), revision };
+    let method = |mut images: Images, request| async move { images.get_image(request).await };
+    let answer = client.call(message, caller, timeout, method).await;
+    image(id, answer.map_err(|unanswered| of_image(id, unanswered))?).map(Arc::new).ok_or(Error::Answer(None))
 }
 
-async fn ask_at(
-    replicas: &Replicas<Client>,
-    id: Id,
-    revision: i64,
-    credentials: &Credentials,
-    timeout: Duration,
-) -> ImageResult {
-    let started = Instant::now();
-    let call = |mut client: Client, timeout| {
-        let request = request(pb::GetImageRequest { id: id.to_string(), revision }, credentials, timeout);
-        async move { client.get_image(request).await }
-    };
-    match replicas.call(timeout, call).await {
-        Err(Failure::Timeout) => Err(Error::Timeout(timeout.as_millis())),
-        Err(Failure::Status(status)) => {
-            Err(credentials.refusal(&status).unwrap_or_else(|| peer_error(id, status, started.elapsed())))
+/// Why there is no answer about the image with that id.
+fn of_image(id: Id, unanswered: Unanswered) -> Error {
+    if unanswered.code() == Some(Code::NotFound) { Error::NotFound(id) } else { unanswered.into() }
+}
+
+impl From<Unanswered> for Error {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered.of_the_call() {
+            Unanswered::Unavailable(status) => Self::Unavailable(status),
+            Unanswered::Timeout(milliseconds) => Self::Timeout(milliseconds),
+            Unanswered::Caller(error) => Self::Caller(error),
+            Unanswered::Status(status, _) => Self::Answer(Some(status)),
         }
-        Ok(answer) => image(id, answer).map(Arc::new).ok_or(Error::Answer(None)),
     }
-}
-
-/// A request that says who is asking, and how long they will wait.
-fn request<T>(message: T, credentials: &Credentials, timeout: Duration) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(timeout);
-    telemetry::hand_on(request.metadata_mut());
-    credentials.add_to(request.metadata_mut());
-    request
-}
-
-/// A peer's status is not ours: this decides what it means for our caller.
-fn peer_error(id: Id, status: Status, elapsed: Duration) -> Error {
-    match status.code() {
-        Code::NotFound => Error::NotFound(id),
-        Code::DeadlineExceeded => Error::Timeout(elapsed.as_millis()),
-        Code::Cancelled if is_timeout(&status) => Error::Timeout(elapsed.as_millis()),
-        code if change::is_passing(code) => Error::Unavailable(Some(status)),
-        _ => Error::Answer(Some(status)),
-    }
-}
-
-/// The transport reports its own timeout as a cancellation, and broken connections too.
-fn is_timeout(status: &Status) -> bool {
-    let source = std::error::Error::source(status);
-    std::iter::successors(source, |error| error.source()).any(<dyn std::error::Error>::is::<TimeoutExpired>)
 }
 
 /// The image of an answer; `None` when it cannot be the image that was asked for.
@@ -282,8 +241,4 @@ fn image(id: Id, answer: pb::Image) -> Option<Image> {
             container_format: text(answer.container_format),
         },
     })
-}
-
-fn is_short(text: &str) -> bool {
-    text.chars().count() <= NAME_LIMIT && !text.contains('\0')
 }

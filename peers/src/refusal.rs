@@ -11,6 +11,7 @@ const RATE_LIMITED: &str = "RATE_LIMITED";
 /// The codes that mean that a change will never be made.
 pub(crate) const OF_A_CHANGE: &[Code] = &[
     Code::InvalidArgument,
+    Code::AlreadyExists,
     Code::PermissionDenied,
     Code::FailedPrecondition,
     Code::ResourceExhausted,
@@ -20,13 +21,23 @@ pub(crate) const OF_A_CHANGE: &[Code] = &[
 /// The codes that mean that an image is protected from deletion, or belongs to another owner.
 pub(crate) const OF_A_DELETION: &[Code] = &[Code::PermissionDenied, Code::FailedPrecondition];
 
-/// Why the peer whose reasons belong to `domain` refuses for good, in its own words: the error comes from the peer
-/// itself (a proxy in between does not name its domain), has one of `codes`, and does not say when to retry.
-pub(crate) fn refusal(status: &Status, domain: &str, codes: &[Code]) -> Option<String> {
+/// Why a peer refuses for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Its reason.
+    pub(crate) reason: String,
+    /// What is wrong, in its own words.
+    pub(crate) problem: String,
+}
+
+/// Why the peer whose reasons belong to `domain` refuses for good: the error comes from the peer itself (a proxy in
+/// between does not name its domain), has one of `codes`, and does not say when to retry.
+pub(crate) fn refusal(status: &Status, domain: &str, codes: &[Code]) -> Option<Refusal> {
     let info = status.get_details_error_info().filter(|info| info.domain == domain)?;
     let may_pass = info.reason == RATE_LIMITED || retry_after(status).is_some();
     let is_final = codes.contains(&status.code()) && !may_pass;
-    is_final.then(|| status.message().replace('\0', "\u{fffd}"))
+    let text = |text: &str| text.replace('\0', "\u{fffd}");
+    is_final.then(|| Refusal { reason: text(&info.reason), problem: text(status.message()) })
 }
 
 /// When to ask again, if the status says so.
@@ -59,7 +70,8 @@ mod tests {
         assert!(!exhausted("envoy", "IMAGE_QUOTA_EXCEEDED", None));
         assert_eq!(refusal(&Status::resource_exhausted("a proxy's"), "glance", OF_A_CHANGE), None);
         let invalid = status(Code::InvalidArgument, "glance", "INVALID_REQUEST", None);
-        assert_eq!(refusal(&invalid, "glance", OF_A_CHANGE).as_deref(), Some("the quota is used up"));
+        let (reason, problem) = ("INVALID_REQUEST".to_owned(), "the quota is used up".to_owned());
+        assert_eq!(refusal(&invalid, "glance", OF_A_CHANGE), Some(Refusal { reason, problem }));
         assert_eq!(refusal(&invalid, "glance", OF_A_DELETION), None);
         let late = status(Code::DeadlineExceeded, "glance", "DEADLINE_EXCEEDED", None);
         assert_eq!(refusal(&late, "glance", OF_A_CHANGE), None);

@@ -2,14 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use chassis::{
-    keystone::Keystone,
-    peer::BadEndpoint,
-    tls::{self, Identity, Reloaded},
-};
+use chassis::keystone::Keystone;
 use clap::Args;
 
 use super::Glance;
+use crate::args::{CannotCall, tls};
 
 /// Where glance-svc is.
 #[derive(Debug, Clone, Args)]
@@ -43,26 +40,12 @@ pub struct GlanceArgs {
     pub glance_timeout_ms: u64,
 }
 
-/// Why there is no client of glance-svc.
-#[derive(Debug, thiserror::Error)]
-pub enum CannotCall {
-    /// The endpoint is wrong, or does not fit the TLS files.
-    #[error("glance endpoint {0:?}")]
-    Endpoint(String, #[source] BadEndpoint),
-    /// The TLS files cannot be used.
-    #[error(transparent)]
-    Tls(#[from] tls::Error),
-}
-
 impl GlanceArgs {
     /// The client; the files of its TLS are read. It authenticates at Keystone, if there is one.
     pub fn client(&self, keystone: Option<Keystone>) -> Result<Glance, CannotCall> {
-        let tls = self.glance_ca.clone().map(|ca| {
-            let identity = Identity::of(self.glance_cert.clone(), self.glance_key.clone())?;
-            Reloaded::new(tls::Client { ca, identity })
-        });
+        let tls = tls(self.glance_ca.clone(), self.glance_cert.clone(), self.glance_key.clone())?;
         let (endpoint, timeout) = (&self.glance_endpoint, Duration::from_millis(self.glance_timeout_ms));
-        Glance::new(endpoint, timeout, tls.transpose()?.as_ref(), keystone)
+        Glance::new(endpoint, timeout, tls.as_ref(), keystone)
             .map_err(|error| CannotCall::Endpoint(endpoint.clone(), error))
     }
 }

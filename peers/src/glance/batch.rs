@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Instant,
 };
 
 use chassis::{caller::Caller, deadline::Deadline};
@@ -11,8 +10,7 @@ use common::{id::Id, image::Image};
 use proto::glance::v1 as pb;
 use tonic::Code;
 
-use super::{Client, Error, Glance, image, peer_error, request};
-use crate::Failure;
+use super::{Error, Glance, Images, image, of_image};
 
 /// How many images one call may ask for.
 const MOST: usize = 1000;
@@ -30,23 +28,16 @@ impl Glance {
         deadline: Option<Deadline>,
     ) -> Result<Found, Error> {
         let Some(first) = ids.first() else { return Ok(Found::default()) };
-        let (timeout, started) = (Deadline::share(deadline, self.timeout), Instant::now());
-        let credentials = self.credentials(caller, timeout).await?;
-        let asked: Vec<_> = ids.iter().take(MOST).map(Id::to_string).collect();
-        let call = |mut client: Client, timeout| {
-            let request = request(pb::GetImagesRequest { ids: asked.clone() }, &credentials, timeout);
-            async move { client.get_images(request).await }
-        };
-        match self.replicas.call(timeout, call).await {
+        let timeout = Deadline::share(deadline, self.timeout);
+        let asked = pb::GetImagesRequest { ids: ids.iter().take(MOST).map(Id::to_string).collect() };
+        let method = |mut images: Images, request| async move { images.get_images(request).await };
+        match self.client.call(asked, caller, timeout, method).await {
             Ok(answer) => read(ids, answer).ok_or(Error::Answer(None)),
-            Err(Failure::Timeout) => Err(Error::Timeout(timeout.as_millis())),
             // A release before this one.
-            Err(Failure::Status(status)) if status.code() == Code::Unimplemented => {
+            Err(unanswered) if unanswered.code() == Some(Code::Unimplemented) => {
                 self.one_image(*first, ids, caller, deadline).await
             }
-            Err(Failure::Status(status)) => Err(credentials
-                .refusal(&status)
-                .unwrap_or_else(|| peer_error(*first, status, started.elapsed()))),
+            Err(unanswered) => Err(of_image(*first, unanswered)),
         }
     }
 

@@ -7,9 +7,9 @@ use common::{id::Id, image::NewImage};
 use proto::glance::v1 as pb;
 use tonic::Code;
 
-use super::{Client, Error, Glance, NAME, is_timeout, request};
+use super::{Error, Glance, Images, NAME};
 use crate::{
-    Failure,
+    client::Unanswered,
     refusal::{OF_A_CHANGE, OF_A_DELETION, refusal},
 };
 
@@ -33,19 +33,14 @@ impl Glance {
         caller: &Caller,
         timeout: Duration,
     ) -> Result<(), Error> {
-        let credentials = self.credentials(caller, timeout).await?;
         let message = pb::CreateImageRequest { image: Some(new_image(id, image)) };
-        let call = |mut client: Client, timeout| {
-            let request = request(message.clone(), &credentials, timeout);
-            async move { client.create_image(request).await }
-        };
-        let started = Instant::now();
-        match self.replicas.call(timeout, call).await {
+        let method = |mut images: Images, request| async move { images.create_image(request).await };
+        match self.client.call(message, caller, timeout, method).await {
             Ok(_) => Ok(()),
-            Err(Failure::Status(status)) if status.code() == Code::AlreadyExists => Ok(()),
-            Err(failure) => match refused(&failure, OF_A_CHANGE) {
+            Err(unanswered) if unanswered.code() == Some(Code::AlreadyExists) => Ok(()),
+            Err(unanswered) => match refused(&unanswered, OF_A_CHANGE) {
                 Some(problem) => Err(Error::Refused { id, problem }),
-                None => Err(for_now(failure, started.elapsed())),
+                None => Err(unanswered.into()),
             },
         }
     }
@@ -63,20 +58,16 @@ impl Glance {
         timeout: Duration,
     ) -> Result<Deleted, Error> {
         let started = Instant::now();
-        let credentials = self.credentials(caller, timeout).await?;
         let message = pb::GetImageRequest { id: id.to_string(), revision: 0 };
-        let call = |mut client: Client, timeout| {
-            let request = request(message.clone(), &credentials, timeout);
-            async move { client.get_image(request).await }
-        };
-        match self.replicas.call(timeout, call).await {
+        let method = |mut images: Images, request| async move { images.get_image(request).await };
+        match self.client.call(message, caller, timeout, method).await {
             Ok(image) if matches!(image.status(), pb::image::Status::Queued | pb::image::Status::Saving) => {
                 let left = timeout.saturating_sub(started.elapsed());
                 self.delete_at(id, image.etag, caller, left).await
             }
             Ok(_) => Ok(Deleted::LeftAlone),
-            Err(Failure::Status(status)) if status.code() == Code::NotFound => Ok(Deleted::WasNotThere),
-            Err(failure) => Err(for_now(failure, started.elapsed())),
+            Err(unanswered) if unanswered.code() == Some(Code::NotFound) => Ok(Deleted::WasNotThere),
+            Err(unanswered) => Err(unanswered.into()),
         }
     }
 
@@ -88,46 +79,19 @@ impl Glance {
         caller: &Caller,
         timeout: Duration,
     ) -> Result<Deleted, Error> {
-        let credentials = self.credentials(caller, timeout).await?;
         let message = pb::DeleteImageRequest { id: id.to_string(), etag };
-        let call = |mut client: Client, timeout| {
-            let request = request(message.clone(), &credentials, timeout);
-            async move { client.delete_image(request).await }
-        };
-        let started = Instant::now();
-        match self.replicas.call(timeout, call).await {
+        let method = |mut images: Images, request| async move { images.delete_image(request).await };
+        match self.client.call(message, caller, timeout, method).await {
             Ok(()) => Ok(Deleted::Yes),
-            Err(Failure::Status(status)) if status.code() == Code::NotFound => Ok(Deleted::WasNotThere),
-            Err(failure) if refused(&failure, OF_A_DELETION).is_some() => Ok(Deleted::LeftAlone),
-            Err(failure) => Err(for_now(failure, started.elapsed())),
+            Err(unanswered) if unanswered.code() == Some(Code::NotFound) => Ok(Deleted::WasNotThere),
+            Err(unanswered) if refused(&unanswered, OF_A_DELETION).is_some() => Ok(Deleted::LeftAlone),
+            Err(unanswered) => Err(unanswered.into()),
         }
     }
 }
 
-fn refused(failure: &Failure, codes: &[Code]) -> Option<String> {
-    match failure {
-        Failure::Timeout => None,
-        Failure::Status(status) => refusal(status, NAME, codes),
-    }
-}
-
-/// Why a change failed that may well succeed later.
-fn for_now(failure: Failure, elapsed: Duration) -> Error {
-    let status = match failure {
-        Failure::Timeout => return Error::Timeout(elapsed.as_millis()),
-        Failure::Status(status) => status,
-    };
-    match status.code() {
-        Code::DeadlineExceeded => Error::Timeout(elapsed.as_millis()),
-        Code::Cancelled if is_timeout(&status) => Error::Timeout(elapsed.as_millis()),
-        code if is_passing(code) => Error::Unavailable(Some(status)),
-        _ => Error::Answer(Some(status)),
-    }
-}
-
-/// Whether a code is about load or the connection, and not about the request itself.
-pub(super) const fn is_passing(code: Code) -> bool {
-    matches!(code, Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::Cancelled)
+fn refused(unanswered: &Unanswered, codes: &[Code]) -> Option<String> {
+    Some(refusal(unanswered.status()?, NAME, codes)?.problem)
 }
 
 fn new_image(id: Id, image: &NewImage) -> pb::Image {

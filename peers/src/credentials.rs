@@ -1,4 +1,4 @@
-//! The caller's identity as it is passed on to the catalogue, which identifies callers the same way as this service.
+//! The caller's identity as it is passed on to a peer, which identifies callers the same way as this service.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use tonic::{
     metadata::{AsciiMetadataValue, MetadataMap},
 };
 
-use super::Error;
+use crate::client::Unanswered;
 
 /// The identity headers of a call.
 pub(super) struct Credentials {
     metadata: Metadata,
-    /// What it means if the catalogue rejects the caller: the token was revoked in the meantime.
+    /// What it means if the peer rejects the caller: the token was revoked in the meantime.
     revoked: Option<caller::Error>,
 }
 
@@ -30,9 +30,9 @@ impl Credentials {
     }
 
     /// The error for our caller, if this status rejects its token.
-    pub(super) fn refusal(&self, status: &Status) -> Option<Error> {
+    pub(super) fn rejection(&self, status: &Status) -> Option<Unanswered> {
         let revoked = self.revoked.clone().filter(|_| status.code() == Code::Unauthenticated);
-        revoked.map(Error::Caller)
+        revoked.map(Unanswered::Caller)
     }
 }
 
@@ -42,12 +42,14 @@ pub(super) async fn credentials(
     caller: &Caller,
     keystone: Option<&Keystone>,
     timeout: Duration,
-) -> Result<Credentials, Error> {
+) -> Result<Credentials, Unanswered> {
     let Some(keystone) = keystone else {
         return Ok(Credentials { metadata: names(caller, IDENTITY_HEADERS), revoked: None });
     };
     let own = tokio::time::timeout(timeout, keystone.own_token()).await;
-    let own = own.map_err(|_| Error::Timeout(timeout.as_millis()))?.map_err(|_| Error::Unavailable(None))?;
+    let own = own
+        .map_err(|_| Unanswered::Timeout(timeout.as_millis()))?
+        .map_err(|_| Unanswered::Unavailable(None))?;
     let Some(token) = &caller.token else {
         let mut metadata = names(caller, ON_BEHALF_OF);
         metadata.push(secret(AUTH_TOKEN, own.as_bytes())?);
@@ -57,8 +59,8 @@ pub(super) async fn credentials(
     Ok(Credentials { metadata, revoked: Some(keystone.revoked()) })
 }
 
-fn secret(name: &'static str, value: &[u8]) -> Result<(&'static str, AsciiMetadataValue), Error> {
-    let mut value = AsciiMetadataValue::try_from(value).map_err(|_| Error::Unavailable(None))?;
+fn secret(name: &'static str, value: &[u8]) -> Result<(&'static str, AsciiMetadataValue), Unanswered> {
+    let mut value = AsciiMetadataValue::try_from(value).map_err(|_| Unanswered::Unavailable(None))?;
     value.set_sensitive(true);
     Ok((name, value))
 }
