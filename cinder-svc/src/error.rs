@@ -36,6 +36,13 @@ pub enum Error {
     /// There is no such volume type, or the caller's project may not use it.
     #[error("there is no volume type {}", quoted(.0))]
     VolumeTypeNotFound(String),
+    /// Nobody names a volume type, and the default does not exist, or the caller's project may not use it.
+    #[error(
+        "volume type {}, which is the default, does not exist or is not for this project; name another one in \
+         volume_type",
+        quoted(.0)
+    )]
+    DefaultVolumeTypeNotFound(String),
     /// The volume type that the request names does not exist.
     #[error("volume_type: there is no volume type {}; ListVolumeTypes lists them all", quoted(.0))]
     NoSuchVolumeType(String),

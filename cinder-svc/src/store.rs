@@ -3,6 +3,7 @@
 use chassis::db::{Db, Migrations};
 
 mod sweep;
+mod volume_type;
 
 pub use sweep::Retention;
 
@@ -16,12 +17,13 @@ pub static MIGRATIONS: Migrations = Migrations {
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Db,
+    volume_types: volume_type::VolumeTypes,
 }
 
 impl Store {
     /// A store in `db`.
     #[must_use]
     pub fn new(db: Db) -> Self {
-        Self { db }
+        Self { volume_types: volume_type::volume_types(db.clone()), db }
     }
 }

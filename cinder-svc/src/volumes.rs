@@ -8,6 +8,8 @@ use peers::glance::Glance;
 
 use crate::{quota::Quota, store::Store, volume::Storage};
 
+mod volume_types;
+
 /// The volume API: where volumes are stored, where their images come from, and the operator's settings. Clones share
 /// all of it.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ CREATE TABLE volume_types (
     name        TEXT NOT NULL UNIQUE,
     description TEXT NOT NULL,
     is_public   BOOLEAN NOT NULL,
+    project_ids TEXT NOT NULL,    -- who may use it if it is not public
     extra_specs TEXT NOT NULL,
     revision    INTEGER NOT NULL,
     create_time INTEGER NOT NULL,
@@ -11,16 +12,10 @@ CREATE TABLE volume_types (
 ) WITHOUT ROWID;
 CREATE INDEX volume_types_by_create_time ON volume_types (create_time, id);
 
--- Who may use a type that is not public.
-CREATE TABLE volume_type_projects (
-    volume_type_id TEXT NOT NULL REFERENCES volume_types (id) ON DELETE CASCADE,
-    project_id     TEXT NOT NULL,
-    PRIMARY KEY (volume_type_id, project_id)
-) WITHOUT ROWID;
-
 -- The type of volumes for which nobody names one (Cinder, Train).
-INSERT INTO volume_types (id, name, description, is_public, extra_specs, revision, create_time, update_time)
-VALUES ('00000000-0000-4000-8000-000000000001', '__DEFAULT__', 'Default Volume Type', TRUE, '{}', 1,
+INSERT INTO volume_types (id, name, description, is_public, project_ids, extra_specs, revision, create_time,
+                          update_time)
+VALUES ('00000000-0000-4000-8000-000000000001', '__DEFAULT__', 'Default Volume Type', TRUE, '[]', '{}', 1,
         1767225600000000, 1767225600000000);
 
 -- What volumes and snapshots remember of the image that their data came from, once for all that remember the same. The

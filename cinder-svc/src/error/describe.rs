@@ -32,6 +32,10 @@ impl Failure for Error {
             Self::VolumeTypeNotFound(name) => {
                 Description::not_found("VOLUME_TYPE_NOT_FOUND", VOLUME_TYPE, "volume_type", name)
             }
+            Self::DefaultVolumeTypeNotFound(name) => {
+                let reason = "DEFAULT_VOLUME_TYPE_NOT_FOUND";
+                Description::precondition(reason, reason, "volume_type", name)
+            }
             Self::NoSuchVolumeType(name) => {
                 self.bad_field("VOLUME_TYPE_NOT_FOUND", "volume_type").with("volume_type", name)
             }

@@ -1,7 +1,8 @@
 //! Volume types: kinds of volumes, and what is required of whoever keeps their data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::caller::Caller;
 use chrono::{DateTime, Utc};
 use common::id::Id;
 
@@ -17,7 +18,7 @@ pub struct VolumeType {
     /// Whether every project may use it.
     pub is_public: bool,
     /// The projects that may use it if it is not public.
-    pub project_ids: Vec<String>,
+    pub project_ids: BTreeSet<String>,
     /// What is required of whoever keeps the data.
     pub extra_specs: BTreeMap<String, String>,
     /// Starts at 1; each change adds 1.
@@ -49,9 +50,10 @@ impl VolumeType {
         (size("provisioning:min_vol_size"), size("provisioning:max_vol_size"))
     }
 
-    /// Whether a project may use it.
+    /// Whether the caller sees it, and its project may use it.
     #[must_use]
-    pub fn may_be_used_by(&self, project_id: &str) -> bool {
-        self.is_public || self.project_ids.iter().any(|id| id == project_id)
+    pub fn is_usable_by(&self, caller: &Caller) -> bool {
+        let is_listed = |project| self.project_ids.contains(project);
+        self.is_public || caller.is_admin || caller.project().is_some_and(is_listed)
     }
 }
