@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod page;
 pub mod peer;
 pub mod program;
+pub mod quota;
 pub mod scope;
 pub mod server;
 pub mod status;

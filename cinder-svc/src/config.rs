@@ -1,5 +1,6 @@
 //! The flags of cinder-svc alone, each with its environment variable.
 
+use chassis::quota::limit;
 use chrono::TimeDelta;
 use clap::Args;
 use peers::glance::GlanceArgs;
@@ -105,7 +106,6 @@ impl Config {
 
 impl From<QuotaArgs> for Quota {
     fn from(args: QuotaArgs) -> Self {
-        let limit = |value: i64| (value >= 0).then_some(value);
         Self {
             volumes: limit(args.quota_volumes),
             snapshots: limit(args.quota_snapshots),

@@ -1,13 +1,10 @@
 //! Everything that can go wrong in this service, named for what the caller may do about it.
 
-use chassis::{caller, db, error_conversions, scope::NotPermitted};
+use chassis::{caller, db, error_conversions, quota::Shortage, scope::NotPermitted};
 use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
 use peers::glance;
 
-use crate::{
-    quota::Shortage,
-    volume::{Operation, SnapshotStatus, Status, TaskState},
-};
+use crate::volume::{Operation, SnapshotStatus, Status, TaskState};
 
 mod describe;
 
@@ -101,11 +98,8 @@ pub enum Error {
     #[error("volume {id} must be AVAILABLE or IN_USE to be copied, but is {status}{}", during(*.task_state))]
     SourceNotAvailable { id: Id, status: Status, task_state: Option<TaskState> },
     /// The project would use more than it may.
-    #[error(
-        "quota of {} exceeded: {} requested, {} of {} already used",
-        .0.resource, .0.requested, .0.used, .0.limit
-    )]
-    QuotaExceeded(Box<Shortage>),
+    #[error(transparent)]
+    QuotaExceeded(#[from] Shortage),
     /// The id of the request was used for a different one.
     #[error("request_id {} was used for a different request; each request needs an id of its own", quoted(.0))]
     RequestIdTaken(String),

@@ -1,5 +1,6 @@
 //! The flags of nova-api-svc alone, each with its environment variable.
 
+use chassis::quota::limit;
 use chrono::TimeDelta;
 use clap::Args;
 use peers::glance::GlanceArgs;
@@ -105,7 +106,6 @@ impl Config {
 
 impl From<QuotaArgs> for Quota {
     fn from(args: QuotaArgs) -> Self {
-        let limit = |value: i64| (value >= 0).then_some(value);
         Self {
             instances: limit(args.quota_instances),
             cores: limit(args.quota_cores),

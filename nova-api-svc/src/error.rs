@@ -1,14 +1,11 @@
 //! Everything that can go wrong in this service, named for what the caller may do about it.
 
-use chassis::{caller, db, error_conversions, scope::NotPermitted, status::Failure as _};
+use chassis::{caller, db, error_conversions, quota::Shortage, scope::NotPermitted, status::Failure as _};
 use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
 use peers::glance;
 use tonic::Status as GrpcStatus;
 
-use crate::{
-    instance::{Operation, State, TaskState},
-    quota::Shortage,
-};
+use crate::instance::{Operation, State, TaskState};
 
 mod describe;
 
@@ -78,11 +75,8 @@ pub enum Error {
     #[error("{attempted} items of metadata are too many; at most {maximum} are allowed")]
     MetadataLimit { attempted: usize, maximum: usize },
     /// The project would use more than it may.
-    #[error(
-        "quota of {} exceeded: {} requested, {} of {} already used",
-        .0.resource, .0.requested, .0.used, .0.limit
-    )]
-    QuotaExceeded(Shortage),
+    #[error(transparent)]
+    QuotaExceeded(#[from] Shortage),
     /// The id of the request was used for a different one.
     #[error("request_id {} was used for a different request; each request needs an id of its own", quoted(.0))]
     RequestIdTaken(String),

@@ -1,5 +1,7 @@
 //! Quotas: how much a project may use.
 
+use chassis::quota::{self, Shortage};
+
 use crate::{error::Error, instance::Instance};
 
 /// Limits of a project; `None` is unlimited.
@@ -22,19 +24,6 @@ pub struct Usage {
     pub cores: i64,
     /// Memory, in MiB.
     pub ram_mb: i64,
-}
-
-/// A request that exceeds the quota, and by which resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shortage {
-    /// `instances`, `cores` or `ram_mb`.
-    pub resource: &'static str,
-    /// How much the request needs, at least.
-    pub requested: i64,
-    /// How much the project uses.
-    pub used: i64,
-    /// How much it may use.
-    pub limit: i64,
 }
 
 impl Usage {
@@ -74,10 +63,7 @@ impl Quota {
             ("ram_mb", self.ram_mb, usage.ram_mb, new.memory_mb - old.memory_mb),
         ];
         for (resource, limit, used, more) in resources {
-            let requested = i64::from(more);
-            if let Some(limit) = limit.filter(|limit| requested > 0 && used + requested > *limit) {
-                return Err(Error::QuotaExceeded(Shortage { resource, requested, used, limit }));
-            }
+            quota::check(resource, limit, used, i64::from(more))?;
         }
         Ok(())
     }
@@ -101,7 +87,7 @@ impl Quota {
             let room = usize::try_from((limit - used).max(0) / each.max(1)).unwrap_or(usize::MAX);
             if room < min {
                 let requested = each.saturating_mul(i64::try_from(min).unwrap_or(i64::MAX));
-                return Err(Error::QuotaExceeded(Shortage { resource, requested, used, limit }));
+                return Err(Shortage { resource: resource.into(), requested, used, limit }.into());
             }
             allowed = allowed.min(room);
         }
@@ -136,7 +122,7 @@ mod tests {
         let Err(Error::QuotaExceeded(shortage)) = quota.allow(&USAGE, (4, 5), (1, 1)) else {
             panic!("four cores are not there");
         };
-        assert_eq!(shortage, Shortage { resource: "cores", requested: 4, used: 3, limit: 6 });
+        assert_eq!(shortage, Shortage { resource: "cores".into(), requested: 4, used: 3, limit: 6 });
         let below = Quota { instances: Some(0), ..Quota::default() };
         assert!(below.allow(&USAGE, (1, 1), (1, 1)).is_err());
     }

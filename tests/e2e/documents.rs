@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use harness::workspace;
 
 /// The files that define reasons of errors.
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 18] = [
     "chassis/src/caller.rs",
     "chassis/src/db/error.rs",
     "chassis/src/edge.rs",
@@ -17,6 +17,7 @@ const SOURCES: [&str; 17] = [
     "chassis/src/http/conditions.rs",
     "chassis/src/http/microversion.rs",
     "chassis/src/http/problem.rs",
+    "chassis/src/quota.rs",
     "chassis/src/status.rs",
     "chassis/src/status/shared.rs",
     "glance-svc/src/error.rs",

@@ -4,7 +4,7 @@ use chassis::status::{Code, Description, Detail, Failure, RETRY_AFTER};
 use common::{id::Id, image::properties::Excess, violations::Violation};
 
 use super::{Error, operations, statuses};
-use crate::{quota::Shortage, volume::TaskState};
+use crate::volume::TaskState;
 
 /// Types of resources.
 const SNAPSHOT: &str = "cinder.v1.Snapshot";
@@ -148,17 +148,6 @@ impl Error {
     fn bad_field(&self, reason: &'static str, field: &str) -> Description {
         let violation = Violation { field: field.to_owned(), problem: self.to_string() };
         Description::new(Code::InvalidArgument, reason).detail(Detail::BadRequest(vec![violation]))
-    }
-}
-
-impl Shortage {
-    fn describe(&self) -> Description {
-        Description::new(Code::ResourceExhausted, "QUOTA_EXCEEDED")
-            .with("resource", &self.resource)
-            .with("requested", self.requested)
-            .with("used", self.used)
-            .with("limit", self.limit)
-            .detail(Detail::Quota { subject: format!("project {}", self.resource) })
     }
 }
 

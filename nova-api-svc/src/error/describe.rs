@@ -8,7 +8,7 @@ use peers::retry_after;
 use tonic::Status as GrpcStatus;
 
 use super::{Error, ImageUse, operations, states};
-use crate::{instance::TaskState, quota::Shortage};
+use crate::instance::TaskState;
 
 /// The longest time that a caller is told to wait, whatever glance-svc says.
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
@@ -144,17 +144,6 @@ impl Error {
     fn bad_field(&self, reason: &'static str, field: &str) -> Description {
         let violation = Violation { field: field.to_owned(), problem: self.to_string() };
         Description::new(Code::InvalidArgument, reason).detail(Detail::BadRequest(vec![violation]))
-    }
-}
-
-impl Shortage {
-    fn describe(&self) -> Description {
-        Description::new(Code::ResourceExhausted, "QUOTA_EXCEEDED")
-            .with("resource", self.resource)
-            .with("requested", self.requested)
-            .with("used", self.used)
-            .with("limit", self.limit)
-            .detail(Detail::Quota { subject: format!("project {}", self.resource) })
     }
 }
 

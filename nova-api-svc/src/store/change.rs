@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use chassis::{
     caller::Actor,
     db::{self, Micros, Transaction, retrying},
+    quota::lock_projects,
     turns,
 };
 use chrono::{DateTime, Utc};
@@ -18,7 +19,7 @@ use super::{
     history::{NewEntry, insert_history},
     job::{Job, Registration},
     jobs::{end_job, insert_job},
-    quota::{lock_projects, usage},
+    quota::usage,
     write_records::write_records,
 };
 use crate::{

@@ -10,13 +10,14 @@ use std::{
 use chassis::{
     db::{self, Db, Transaction, all_or_each},
     group::{BatchLimits, Group},
+    quota::lock_projects,
 };
 use common::id::Id;
 
 use super::{
     Store,
     claim::{Claim, claim, give_up_claims},
-    quota::{lock_projects, usage},
+    quota::usage,
     rows::{ClaimRow, InstanceRow, MetadataRow},
     write_instances::{is_one_statement, write_instances, write_metadata},
     write_records::write_records,

@@ -1,21 +1,11 @@
-//! What projects use, and the locks of those that have a quota.
+//! What projects use.
 
-use std::collections::BTreeSet;
-
-use chassis::db::{self, ByDialect, Connection, Transaction, json};
+use chassis::db::{self, Connection};
 
 use super::Store;
 use crate::{
     error::Error,
     quota::{Quota, Usage},
-};
-
-/// Locks the projects of the JSON array `$1`.
-const LOCK: ByDialect = ByDialect {
-    sqlite: "INSERT INTO quota_projects (project_id) SELECT value FROM json_each($1) WHERE TRUE \
-         ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id",
-    postgres: "INSERT INTO quota_projects (project_id) SELECT value FROM json_array_elements_text($1::json) \
-         ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id",
 };
 
 /// What the project `$1` uses. From the beginning of a resize until it is confirmed or reverted, the larger of both
@@ -43,10 +33,4 @@ impl Store {
 /// What a project uses.
 pub(super) async fn usage(connection: &mut Connection, project_id: &str) -> Result<Usage, db::Error> {
     connection.query_as(USAGE).bind(project_id).fetch_one().await
-}
-
-/// Locks projects that have a quota, in the order of their names.
-pub(super) async fn lock_projects(tx: &mut Transaction, projects: &BTreeSet<&str>) -> Result<(), db::Error> {
-    tx.query(LOCK).bind(json(projects)).execute().await?;
-    Ok(())
 }
