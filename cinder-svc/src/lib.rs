@@ -14,6 +14,7 @@ use volumes::VolumeApi;
 pub mod config;
 pub mod error;
 pub mod grpc;
+pub mod list;
 pub mod quota;
 pub mod store;
 pub mod volume;

@@ -1,10 +1,25 @@
 //! Every SQL statement of the service, a file for each resource.
 
-use chassis::db::{Db, Migrations};
+use chassis::{
+    db::{Db, Migrations},
+    turns::Turns,
+};
 
+mod attachment;
+mod change;
+mod claim;
+mod create;
+mod history;
+mod list;
+mod record;
 mod sweep;
+mod volume;
 mod volume_type;
 
+pub use change::{Change, Entry, Request};
+pub use claim::Claim;
+pub use create::Creation;
+pub use history::{EarlierAttempt, HistoryEntry};
 pub use sweep::Retention;
 
 /// The schema.
@@ -17,6 +32,8 @@ pub static MIGRATIONS: Migrations = Migrations {
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Db,
+    creations: create::Creations,
+    turns: Turns,
     volume_types: volume_type::VolumeTypes,
 }
 
@@ -24,6 +41,11 @@ impl Store {
     /// A store in `db`.
     #[must_use]
     pub fn new(db: Db) -> Self {
-        Self { volume_types: volume_type::volume_types(db.clone()), db }
+        Self {
+            creations: create::creations(db.clone()),
+            turns: Turns::default(),
+            volume_types: volume_type::volume_types(db.clone()),
+            db,
+        }
     }
 }

@@ -175,8 +175,8 @@ CREATE TABLE attachments (
     mode            TEXT COLLATE "C" NOT NULL,
     host            TEXT COLLATE "C" NOT NULL,
     mountpoint      TEXT NOT NULL,
-    connector       JSON,
-    connection_info JSON,
+    connector       TEXT,
+    connection_info TEXT,
     user_id         TEXT COLLATE "C" NOT NULL,
     project_id      TEXT COLLATE "C" NOT NULL,
     lease_micros    BIGINT NOT NULL,            -- how long a reservation lasts

@@ -1,0 +1,282 @@
+//! Writing a change of a volume: the volume itself, its task, its metadata and its history, all in one transaction, and
+//! only if nobody else was faster.
+
+use std::collections::BTreeMap;
+
+use chassis::{
+    caller::Actor,
+    db::{self, ByDialect, Micros, Transaction, json, retrying},
+    scope::Scope,
+    turns::Decided,
+};
+use chrono::{DateTime, Utc};
+use common::{content, id::Id};
+use serde::Serialize;
+
+use super::{Store, history::insert_history, record::write_records};
+use crate::{
+    error::Error,
+    volume::{Operation, Record, Step, Task, Volume},
+};
+
+const UPDATE: ByDialect = ByDialect {
+    sqlite: "UPDATE volumes SET revision = revision + 1, name = $3, description = $4, project_id = $5, user_id = $6, \
+         size_gib = $7, volume_type_id = $8, status = $9, record_id = $10, bootable = $11, multiattach = $12, \
+         read_only = $13, host = $14, data_id = $15, failure = $16, update_time = $17 \
+         WHERE id = $1 AND revision = $2",
+    postgres: "UPDATE volumes SET revision = revision + 1, name = $3, description = $4, project_id = $5, user_id = $6, \
+         size_gib = $7, volume_type_id = $8, status = $9, record_id = $10, bootable = $11, multiattach = $12, \
+         read_only = $13, host = $14, data_id = $15, failure = $16::json, update_time = $17 \
+         WHERE id = $1 AND revision = $2",
+};
+
+const INSERT_TASK: &str = "INSERT INTO volume_tasks (volume_id, task_state, former_status, target_record_id, \
+     target_bootable, target_size_gib, target_type_id, target_multiattach, target_data_id, image_id, image_revision, \
+     snapshot_id, source_volume_id, user_id, project_id, roles, owner, create_time) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, '', $17)";
+
+/// One change of a volume.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The volume before.
+    pub before: Volume,
+    /// The volume after, still with the revision of before; `None` if it is gone.
+    pub after: Option<Volume>,
+    /// Its entry in the history.
+    pub entry: Entry,
+}
+
+/// What history records of a change, besides the difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What was done.
+    pub operation: Operation,
+    /// How far it has come.
+    pub step: Step,
+    /// Who did it.
+    pub actor: Actor,
+    /// When.
+    pub time: DateTime<Utc>,
+    /// The image made from the volume.
+    pub image_id: Option<Id>,
+    /// Why glance-svc refused that image.
+    pub image_problem: Option<String>,
+    /// Names of the properties which that image does not have.
+    pub left_out: Vec<String>,
+    /// The message of a report or an error.
+    pub message: String,
+    /// The request that makes a retry safe.
+    pub request: Option<Request>,
+}
+
+/// What identifies a retry of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its id.
+    pub id: String,
+    /// Tells it from a different request with the same id.
+    pub fingerprint: String,
+}
+
+impl Request {
+    /// A request with this content; `None` without an id.
+    #[must_use]
+    pub fn new(id: &str, content: &impl Serialize) -> Option<Self> {
+        (!id.is_empty()).then(|| Self { id: id.to_owned(), fingerprint: content::fingerprint(content) })
+    }
+}
+
+impl Entry {
+    /// An entry without an image and a message.
+    #[must_use]
+    pub const fn new(operation: Operation, step: Step, actor: Actor, time: DateTime<Utc>) -> Self {
+        Self {
+            operation,
+            step,
+            actor,
+            time,
+            image_id: None,
+            image_problem: None,
+            left_out: Vec::new(),
+            message: String::new(),
+            request: None,
+        }
+    }
+
+    /// The entry of a volume's creation, which is written only together with the next one.
+    #[must_use]
+    pub fn creation(volume: &Volume) -> Self {
+        let actor = Actor { user_id: volume.user_id.clone(), project_id: volume.project_id.clone() };
+        let step = if volume.task.is_some() { Step::Started } else { Step::Finished };
+        Self::new(Operation::Create, step, actor, volume.create_time)
+    }
+}
+
+impl Change {
+    /// The records that the volume will refer to.
+    fn records(&self) -> BTreeMap<Id, &Record> {
+        let after = self.after.iter();
+        let targets = after.clone().filter_map(|after| after.task.as_ref()?.target.record.as_ref());
+        let records = after.map(|after| &after.record).chain(targets);
+        records.map(|record| (record.id, &**record)).collect()
+    }
+
+    /// The new task, if it differs from the one before.
+    fn task(&self) -> Option<&Option<Task>> {
+        self.after.as_ref().map(|after| &after.task).filter(|task| **task != self.before.task)
+    }
+
+    /// The new metadata, if they differ from those before.
+    fn metadata(&self) -> Option<&BTreeMap<String, String>> {
+        let metadata = self.after.as_ref().map(|after| &after.metadata);
+        metadata.filter(|metadata| **metadata != self.before.metadata)
+    }
+}
+
+impl Store {
+    /// Changes a volume as decided by `decide`, which reads it ([`chassis::turns`]). A change that is returned has been
+    /// written.
+    pub async fn change<T, F>(
+        &self,
+        id: Id,
+        scope: &Scope,
+        decide: impl Fn() -> F,
+    ) -> Result<Decided<Change, T>, Error>
+    where
+        F: Future<Output = Result<Decided<Change, T>, Error>>,
+    {
+        let attempt = async || match decide().await? {
+            Decided::Change(change) if !self.apply(&change).await? => Ok(None),
+            decided => Ok::<_, Error>(Some(decided)),
+        };
+        let decided = self.turns.change(id, || self.may_change(id, scope), attempt).await?;
+        decided.ok_or(Error::Contended { kind: "volume", id })
+    }
+
+    /// Writes a change; `false`, and nothing is written, if the volume has changed in the meantime.
+    async fn apply(&self, change: &Change) -> Result<bool, Error> {
+        retrying(|| self.try_apply(change)).await
+    }
+
+    async fn try_apply(&self, change: &Change) -> Result<bool, Error> {
+        let Change { before, after, entry } = change;
+        let mut tx = self.db.begin().await?;
+        write_records(&mut tx, change.records()).await?;
+        if before.revision == 1 {
+            insert_history(&mut tx, before, (1, Some(before.status)), &Entry::creation(before)).await?;
+        }
+        let shown = after.as_ref().unwrap_or(before);
+        let status = after.as_ref().map(|after| after.status);
+        if !write_volume(&mut tx, change).await? {
+            return Ok(false);
+        }
+        insert_history(&mut tx, shown, (before.revision + 1, status), entry).await?;
+        if let Some(task) = change.task() {
+            write_task(&mut tx, before.id, task.as_ref()).await?;
+        }
+        if let Some(metadata) = change.metadata() {
+            tx.query("DELETE FROM volume_metadata WHERE volume_id = $1").bind(before.id).execute().await?;
+            write_metadata(&mut tx, &[(before.id, metadata)]).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Writes the volume as it is after a change; `false` if it has changed in the meantime.
+async fn write_volume(tx: &mut Transaction, change: &Change) -> Result<bool, db::Error> {
+    let Change { before, after, entry } = change;
+    let query = match after {
+        None => tx
+            .query("DELETE FROM volumes WHERE id = $1 AND revision = $2")
+            .bind(before.id)
+            .bind(before.revision),
+        Some(after) => tx
+            .query(UPDATE)
+            .bind(before.id)
+            .bind(before.revision)
+            .bind(&after.name)
+            .bind(&after.description)
+            .bind(&after.project_id)
+            .bind(&after.user_id)
+            .bind(after.size_gib)
+            .bind(after.volume_type_id)
+            .bind(after.status.as_str())
+            .bind(after.record.id)
+            .bind(after.bootable)
+            .bind(after.multiattach)
+            .bind(after.read_only)
+            .bind(&after.host)
+            .bind(after.data_id)
+            .bind(after.last_failure.as_ref().map(json))
+            .bind(Micros(entry.time)),
+    };
+    Ok(query.execute().await? == 1)
+}
+
+/// Writes the task of a volume.
+pub(super) async fn write_task(
+    tx: &mut Transaction,
+    volume_id: Id,
+    task: Option<&Task>,
+) -> Result<(), db::Error> {
+    tx.query("DELETE FROM volume_tasks WHERE volume_id = $1").bind(volume_id).execute().await?;
+    let Some(task) = task else { return Ok(()) };
+    tx.query(INSERT_TASK)
+        .bind(volume_id)
+        .bind(task.state.as_str())
+        .bind(task.former_status.as_str())
+        .bind(task.target.record.as_ref().map(|record| record.id))
+        .bind(task.target.bootable)
+        .bind(task.target.size_gib)
+        .bind(task.target.volume_type.as_ref().map(|(id, _)| *id))
+        .bind(task.target.multiattach)
+        .bind(task.target.data_id)
+        .bind(task.image.map(|(id, _)| id))
+        .bind(task.image.map(|(_, revision)| revision))
+        .bind(task.snapshot_id)
+        .bind(task.source_volume_id)
+        .bind(&task.caller.actor.user_id)
+        .bind(&task.caller.actor.project_id)
+        .bind(task.caller.roles.join(","))
+        .bind(Micros(task.create_time))
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Writes the metadata of volumes.
+const METADATA: ByDialect = ByDialect {
+    sqlite: "INSERT INTO volume_metadata (volume_id, key, value) \
+         SELECT value ->> 'volume_id', value ->> 'key', value ->> 'value' FROM json_each($1)",
+    postgres: "INSERT INTO volume_metadata (volume_id, key, value) \
+         SELECT volume_id, key, value FROM json_to_recordset($1::json) \
+         AS entry (volume_id uuid, key text, value text)",
+};
+
+/// A row of `volume_metadata`.
+#[derive(Debug, Serialize)]
+struct MetadataRow<'a> {
+    volume_id: Id,
+    key: &'a str,
+    value: &'a str,
+}
+
+impl<'a> MetadataRow<'a> {
+    /// The metadata of a volume, one row for each item.
+    fn of(volume_id: Id, metadata: &'a BTreeMap<String, String>) -> impl Iterator<Item = Self> {
+        metadata.iter().map(move |(key, value)| Self { volume_id, key, value })
+    }
+}
+
+/// Writes the metadata of volumes, which have none yet.
+pub(super) async fn write_metadata(
+    tx: &mut Transaction,
+    volumes: &[(Id, &BTreeMap<String, String>)],
+) -> Result<(), db::Error> {
+    let rows: Vec<_> = volumes.iter().flat_map(|(id, metadata)| MetadataRow::of(*id, metadata)).collect();
+    if !rows.is_empty() {
+        tx.query(METADATA).bind(json(&rows)).execute().await?;
+    }
+    Ok(())
+}
