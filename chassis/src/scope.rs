@@ -167,6 +167,14 @@ pub fn check_admin(caller: &Caller, action: impl Into<String>) -> Result<(), Not
     Err(NotPermitted { action: action.into(), needs: ADMIN })
 }
 
+/// Refuses a caller that is neither an operator nor a service.
+pub fn check_service(caller: &Caller, action: impl Into<String>) -> Result<(), NotPermitted> {
+    if sees_all(caller) {
+        return Ok(());
+    }
+    Err(NotPermitted { action: action.into(), needs: SERVICE })
+}
+
 /// Whether `caller` sees the resources of all projects: it is an operator or a service.
 #[must_use]
 pub fn sees_all(caller: &Caller) -> bool {

@@ -4,7 +4,9 @@ use chassis::{caller, db, error_conversions, quota::Shortage, scope::NotPermitte
 use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
 use peers::glance;
 
-use crate::volume::{Operation, SnapshotStatus, Status, TaskState};
+use crate::volume::{
+    AttachmentStatus, Operation, SnapshotStatus, Status, TaskState, attachment::ATTACHMENT_LIMIT,
+};
 
 mod describe;
 
@@ -30,6 +32,12 @@ pub enum Error {
     /// There is no such snapshot, or the caller must not see it.
     #[error("there is no snapshot {0}")]
     SnapshotNotFound(Id),
+    /// There is no such attachment, or the caller must not see it.
+    #[error("there is no attachment {0}")]
+    AttachmentNotFound(Id),
+    /// There is no such transfer, or the caller must not see it.
+    #[error("there is no transfer {0}")]
+    TransferNotFound(Id),
     /// There is no such volume type, or the caller's project may not use it.
     #[error("there is no volume type {}", quoted(.0))]
     VolumeTypeNotFound(String),
@@ -128,6 +136,32 @@ pub enum Error {
     /// A report is about a status that the volume is not in.
     #[error("volume {id} is {status}{}, which is not what the report saw; read it again", during(*.task_state))]
     StateChanged { id: Id, status: Status, task_state: Option<TaskState> },
+    /// The volume is reserved for another instance, and is not for several.
+    #[error(
+        "volume {id} is reserved for {} by attachment {attachment_id}, and is not multiattach",
+        user(*.instance_id)
+    )]
+    VolumeReserved { id: Id, attachment_id: Id, instance_id: Option<Id> },
+    /// The volume is used by another instance, and is not for several.
+    #[error(
+        "volume {id} is in use by {} with attachment {attachment_id}, and is not multiattach",
+        user(*.instance_id)
+    )]
+    VolumeInUse { id: Id, attachment_id: Id, instance_id: Option<Id> },
+    /// The volume must not be written.
+    #[error("volume {0} is read-only: only attachments with the mode READ_ONLY are possible")]
+    VolumeReadOnly(Id),
+    /// The volume has as many attachments as one may have.
+    #[error("volume {0} has {ATTACHMENT_LIMIT} attachments, and cannot have more")]
+    AttachmentLimit(Id),
+    /// The status of the attachment does not allow what is to be done with it.
+    #[error("attachment {id} is {status}, but {operation} needs {needed}")]
+    WrongAttachmentStatus {
+        id: Id,
+        operation: &'static str,
+        status: AttachmentStatus,
+        needed: AttachmentStatus,
+    },
     /// The volume still has snapshots.
     #[error("volume {id} has {count} snapshots; delete them first, or set cascade")]
     VolumeHasSnapshots { id: Id, count: i64 },
@@ -194,6 +228,11 @@ fn quoted(value: &str) -> String {
 /// The task of a volume, as sentences show it.
 fn during(task_state: Option<TaskState>) -> String {
     task_state.map(|state| format!(" ({state})")).unwrap_or_default()
+}
+
+/// Whoever has an attachment.
+fn user(instance_id: Option<Id>) -> String {
+    instance_id.map_or_else(|| "something else".to_owned(), |id| format!("instance {id}"))
 }
 
 fn statuses(statuses: &[Status]) -> String {

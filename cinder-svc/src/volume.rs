@@ -8,7 +8,7 @@ use common::{id::Id, named};
 use serde::{Deserialize, Serialize};
 
 pub mod access;
-mod attachment;
+pub mod attachment;
 pub mod checks;
 pub mod history;
 mod operation;
@@ -18,7 +18,7 @@ mod snapshot;
 mod task;
 mod volume_type;
 
-pub use attachment::{Attachment, AttachmentStatus, Mode};
+pub use attachment::{Attachment, AttachmentStatus, Connection, Mode};
 pub use operation::{Operation, Step, TaskState};
 pub use record::Record;
 pub use request::{CreateVolume, NewVolume, Source};
@@ -125,8 +125,8 @@ pub struct Volume {
 /// An operation that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeFailure {
-    /// The kind of operation.
-    pub task_state: TaskState,
+    /// The kind of operation; `None` for an attachment.
+    pub task_state: Option<TaskState>,
     /// Why, as the reason of an error.
     pub reason: String,
     /// Why, as a sentence, or the message of a report.

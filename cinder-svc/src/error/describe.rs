@@ -4,10 +4,12 @@ use chassis::status::{Code, Description, Detail, Failure, RETRY_AFTER};
 use common::{id::Id, image::properties::Excess, violations::Violation};
 
 use super::{Error, operations, statuses};
-use crate::volume::TaskState;
+use crate::volume::{TaskState, attachment::ATTACHMENT_LIMIT};
 
 /// Types of resources.
+const ATTACHMENT: &str = "cinder.v1.Attachment";
 const SNAPSHOT: &str = "cinder.v1.Snapshot";
+const TRANSFER: &str = "cinder.v1.Transfer";
 const VOLUME: &str = "cinder.v1.Volume";
 const VOLUME_TYPE: &str = "cinder.v1.VolumeType";
 const REQUEST: &str = "cinder.v1.CreateVolumeRequest";
@@ -28,6 +30,12 @@ impl Failure for Error {
             }
             Self::SnapshotNotFound(id) => {
                 Description::not_found("SNAPSHOT_NOT_FOUND", SNAPSHOT, "snapshot_id", id)
+            }
+            Self::AttachmentNotFound(id) => {
+                Description::not_found("ATTACHMENT_NOT_FOUND", ATTACHMENT, "attachment_id", id)
+            }
+            Self::TransferNotFound(id) => {
+                Description::not_found("TRANSFER_NOT_FOUND", TRANSFER, "transfer_id", id)
             }
             Self::VolumeTypeNotFound(name) => {
                 Description::not_found("VOLUME_TYPE_NOT_FOUND", VOLUME_TYPE, "volume_type", name)
@@ -111,6 +119,25 @@ impl Failure for Error {
                 .with("volume_id", id)
                 .with("status", status)
                 .with("task", name_of(*task_state)),
+            Self::VolumeReserved { id, attachment_id, instance_id } => {
+                held("VOLUME_RESERVED", id, attachment_id, *instance_id)
+            }
+            Self::VolumeInUse { id, attachment_id, instance_id } => {
+                held("VOLUME_IN_USE", id, attachment_id, *instance_id)
+            }
+            Self::VolumeReadOnly(id) => volume("VOLUME_READ_ONLY", id),
+            Self::AttachmentLimit(id) => {
+                let (subject, maximum) = (format!("volume/{id}"), ATTACHMENT_LIMIT);
+                Description::limit_exceeded("ATTACHMENT_LIMIT_EXCEEDED", subject, maximum + 1, maximum)
+                    .with("volume_id", id)
+            }
+            Self::WrongAttachmentStatus { id, operation, status, needed } => {
+                let reason = "WRONG_ATTACHMENT_STATUS";
+                Description::precondition(reason, reason, "attachment_id", id)
+                    .with("operation", operation)
+                    .with("status", status)
+                    .with("needed", needed)
+            }
             Self::VolumeHasSnapshots { id, count } => {
                 volume("VOLUME_HAS_SNAPSHOTS", id).with("snapshots", count)
             }
@@ -156,6 +183,7 @@ fn id_of(kind: &str) -> &'static str {
     match kind {
         "snapshot" => "snapshot_id",
         "attachment" => "attachment_id",
+        "transfer" => "transfer_id",
         "volume type" => "volume_type_id",
         _ => "volume_id",
     }
@@ -164,6 +192,12 @@ fn id_of(kind: &str) -> &'static str {
 /// The volume does not allow it.
 fn volume(reason: &'static str, id: &Id) -> Description {
     Description::precondition(reason, reason, "volume_id", id)
+}
+
+/// Somebody else has the volume.
+fn held(reason: &'static str, id: &Id, attachment_id: &Id, instance_id: Option<Id>) -> Description {
+    let instance_id = instance_id.map(|id| id.to_string()).unwrap_or_default();
+    volume(reason, id).with("attachment_id", attachment_id).with("instance_id", instance_id)
 }
 
 /// The snapshot does not allow it.

@@ -13,7 +13,7 @@ use crate::{
 macro_rules! columns {
     () => {
         "SELECT id, volume_id, instance_id, status, mode, host, mountpoint, user_id, project_id, lease_micros, \
-         lease_time, connector, connection_info, revision, create_time, attach_time FROM attachments WHERE "
+         lease_time, revision, create_time, attach_time FROM attachments WHERE "
     };
 }
 
@@ -40,8 +40,6 @@ pub(super) struct AttachmentRow {
     project_id: String,
     lease_micros: i64,
     lease_time: Option<Micros>,
-    connector: Option<String>,
-    connection_info: Option<String>,
     revision: i64,
     #[sqlx(try_from = "Micros")]
     create_time: DateTime<Utc>,
@@ -73,8 +71,6 @@ impl AttachmentRow {
             project_id: self.project_id,
             lease_micros: self.lease_micros,
             lease_time: self.lease_time.map(DateTime::from),
-            connector: self.connector,
-            connection_info: self.connection_info,
             revision: self.revision,
             create_time: self.create_time,
             attach_time: self.attach_time.map(DateTime::from),

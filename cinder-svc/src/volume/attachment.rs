@@ -1,10 +1,22 @@
 //! Attachments: who uses a volume, from the reservation to the end (docs/decisions/0011).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::{id::Id, named};
 use serde::{Deserialize, Serialize};
 
-use super::Status;
+use crate::error::Error;
+
+mod of_volume;
+mod request;
+
+pub(super) use of_volume::status_of;
+pub use request::{AttachmentReport, AttachmentUpdate, CreateAttachment, NewAttachment};
+
+/// Maximum number of attachments of a volume, all of which are read with it.
+pub const ATTACHMENT_LIMIT: usize = 128;
+
+/// How long a reservation lasts unless the caller says otherwise.
+pub const DEFAULT_LEASE: TimeDelta = TimeDelta::minutes(10);
 
 named! {
     /// How far an attachment is.
@@ -57,10 +69,6 @@ pub struct Attachment {
     pub lease_micros: i64,
     /// When a reservation ends by itself, by the database's clock; `None` once it is confirmed or used.
     pub lease_time: Option<DateTime<Utc>>,
-    /// What the host says of itself: a JSON object.
-    pub connector: Option<String>,
-    /// How the host reaches the data: a JSON object.
-    pub connection_info: Option<String>,
     /// Starts at 1; each change adds 1.
     pub revision: i64,
     /// When it was created.
@@ -69,24 +77,134 @@ pub struct Attachment {
     pub attach_time: Option<DateTime<Utc>>,
 }
 
+/// How a host and the data of a volume are connected, each side a JSON object of at most 64 KiB. A volume is read without
+/// that of its attachments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// What the host says of itself (os-brick's connector).
+    pub connector: Option<String>,
+    /// How it reaches the data.
+    pub connection_info: Option<String>,
+}
+
+/// What is done with an attachment that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
+    /// Its host is named. RESERVED.
+    Connect {
+        /// The host.
+        host: String,
+        /// The device of the instance; unchanged if empty.
+        mountpoint: String,
+    },
+    /// The reservation lasts for so long from now on. RESERVED.
+    Renew(TimeDelta),
+    /// The instance exists: the reservation no longer ends by itself. RESERVED; in any other status it does not anyway.
+    Confirm,
+    /// The instance uses the volume. ATTACHING.
+    Complete {
+        /// The device of the instance; unchanged if empty.
+        mountpoint: String,
+    },
+    /// The instance is about to stop using it. ATTACHED.
+    BeginDetaching,
+    /// It does not stop after all. DETACHING.
+    RollDetaching,
+    /// Whatever runs the backend has exported the data. ATTACHING.
+    Export,
+    /// It could not. ATTACHING.
+    Fail,
+}
+
+use AttachmentStatus::{Attached, Attaching, Detaching, Reserved};
+
+impl Move {
+    /// The name of the RPC.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } | Self::Renew(_) | Self::Confirm => "UpdateAttachment",
+            Self::Complete { .. } => "CompleteAttachment",
+            Self::BeginDetaching => "BeginDetaching",
+            Self::RollDetaching => "RollDetaching",
+            Self::Export | Self::Fail => "ReportAttachment",
+        }
+    }
+
+    /// The one status that it is allowed in.
+    const fn from(&self) -> AttachmentStatus {
+        match self {
+            Self::Connect { .. } | Self::Renew(_) | Self::Confirm => Reserved,
+            Self::Complete { .. } | Self::Export | Self::Fail => Attaching,
+            Self::BeginDetaching => Attached,
+            Self::RollDetaching => Detaching,
+        }
+    }
+
+    /// Whether it is refused while the volume has a task, because somebody begins or ends to use its data.
+    #[must_use]
+    pub const fn needs_no_task(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Complete { .. } | Self::BeginDetaching | Self::RollDetaching
+        )
+    }
+}
+
 impl Attachment {
     /// The etag of this revision, for preconditions (AIP-154).
     #[must_use]
     pub fn etag(&self) -> String {
         format!("{:x}-{}", self.id.as_uuid().as_u64_pair().1, self.revision)
     }
-}
 
-/// The status of a volume with these attachments, if it has data: used, only reserved, or neither.
-#[must_use]
-pub(super) fn status_of(attachments: &[Attachment]) -> Status {
-    use AttachmentStatus::{Attached, Detaching};
-    let is_used = |attachment: &Attachment| matches!(attachment.status, Attached | Detaching);
-    if attachments.iter().any(is_used) {
-        Status::InUse
-    } else if attachments.is_empty() {
-        Status::Available
-    } else {
-        Status::Reserved
+    /// Whether its reservation is over.
+    #[must_use]
+    pub fn is_lapsed(&self, now: DateTime<Utc>) -> bool {
+        self.lease_time.is_some_and(|end| end <= now)
+    }
+
+    /// The attachment after a move, or why its status does not allow that; with the same revision if nothing changes.
+    /// `now` is the time by the database's clock.
+    pub fn moved(&self, change: &Move, now: DateTime<Utc>) -> Result<Self, Error> {
+        let needed = change.from();
+        if self.status != needed && *change != Move::Confirm {
+            let (id, operation, status) = (self.id, change.name(), self.status);
+            return Err(Error::WrongAttachmentStatus { id, operation, status, needed });
+        }
+        let mut after = self.after(change, now);
+        if after != *self || *change == Move::Export {
+            after.revision += 1;
+        }
+        Ok(after)
+    }
+
+    fn after(&self, change: &Move, now: DateTime<Utc>) -> Self {
+        let mut after = self.clone();
+        match change {
+            Move::Connect { host, .. } => {
+                (after.status, after.lease_time) = (Attaching, None);
+                after.host.clone_from(host);
+            }
+            Move::Renew(lease) => after.lease_time = self.lease_time.map(|_| now + *lease),
+            Move::Confirm => after.lease_time = None,
+            Move::Complete { .. } => (after.status, after.attach_time) = (Attached, Some(now)),
+            Move::BeginDetaching => after.status = Detaching,
+            Move::RollDetaching => after.status = Attached,
+            Move::Export => {}
+            Move::Fail => {
+                (after.status, after.host) = (Reserved, String::new());
+                after.lease_time = Some(now + TimeDelta::microseconds(self.lease_micros));
+            }
+        }
+        if let Move::Connect { mountpoint, .. } | Move::Complete { mountpoint } = change
+            && !mountpoint.is_empty()
+        {
+            after.mountpoint.clone_from(mountpoint);
+        }
+        after
     }
 }
+
+#[cfg(test)]
+mod tests;

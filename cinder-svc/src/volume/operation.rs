@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 named! {
     /// What was done with a volume.
-    #[expect(missing_docs, reason = "each is the RPC with that name")]
+    #[expect(missing_docs, reason = "each is the RPC, or the service, with that name")]
     Operation {
         Create = "create",
         Update = "update",
@@ -52,7 +52,7 @@ named! {
 }
 
 impl Operation {
-    /// The name of the RPC.
+    /// The name of the RPC, or of the service.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Operation {
             Self::UpdateImageProperties => "UpdateVolumeImageProperties",
             Self::UploadToImage => "UploadVolumeToImage",
             Self::WriteData => "WriteVolumeData",
-            Self::Attachment => "CreateAttachment",
+            Self::Attachment => "AttachmentService",
             Self::Transfer => "CreateTransfer",
             Self::ReportState => "ReportVolumeState",
             Self::Delete => "DeleteVolume",

@@ -60,7 +60,7 @@ struct Rule {
 
 use Status::{Available, AwaitingTransfer, Creating, Deleting, Error as Failed, InUse, Reserved};
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 11] = [
     rule(Operation::Update, &[Creating, Available, Reserved, InUse, AwaitingTransfer, Failed], true, None),
     rule(
         Operation::UpdateImageProperties,
@@ -74,6 +74,8 @@ const RULES: [Rule; 9] = [
     rule(Operation::Revert, &[Available], false, Some(TaskState::Reverting)),
     rule(Operation::WriteData, &[Available], false, Some(TaskState::Writing)),
     rule(Operation::UploadToImage, &[Available], false, Some(TaskState::Uploading)),
+    rule(Operation::Attachment, &[Available, Reserved, InUse], false, None),
+    rule(Operation::Transfer, &[Available], false, None),
     rule(Operation::Delete, &[Available, Failed], false, Some(TaskState::Deleting)),
 ];
 
