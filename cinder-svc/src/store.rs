@@ -11,6 +11,7 @@ mod claim;
 mod create;
 mod history;
 mod list;
+mod quota;
 mod record;
 mod sweep;
 mod volume;
@@ -20,6 +21,7 @@ pub use change::{Change, Entry, Request};
 pub use claim::Claim;
 pub use create::Creation;
 pub use history::{EarlierAttempt, HistoryEntry};
+pub use quota::Quotas;
 pub use sweep::Retention;
 
 /// The schema.
