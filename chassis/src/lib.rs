@@ -3,6 +3,7 @@
 
 pub mod background;
 pub mod caller;
+pub mod claims;
 pub mod data;
 pub mod db;
 pub mod deadline;

@@ -1,55 +1,60 @@
 //! What a request claims before it creates anything, and what an earlier request with the same id created.
 
-use std::collections::HashSet;
-
-use chassis::{
-    caller::Actor,
-    db::{self, ByDialect, Transaction, json},
-};
+use chassis::{caller::Actor, claims, db::ByDialect};
 use common::{content::fingerprint, id::Id};
+use serde::Serialize;
 
 use super::{
     Store,
     instance::{InstanceRow, ROWS, push_scope},
-    rows::ClaimRow,
 };
 use crate::{
     error::Error,
     instance::{CreateInstance, Instance, Reservation, Scope},
 };
 
-/// Claims the request ids of `$1`, with the time of the database's clock.
-const CLAIM: ByDialect = ByDialect {
-    sqlite: "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, requested_count, \
-         create_time) \
-         SELECT value ->> 'project_id', value ->> 'request_id', value ->> 'fingerprint', \
-         value ->> 'reservation_id', value ->> 'requested_count', \
-         strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now') FROM json_each($1) WHERE TRUE \
-         ON CONFLICT (project_id, request_id) DO NOTHING RETURNING reservation_id",
-    postgres: "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, requested_count, \
-         create_time) \
-         SELECT project_id, request_id, fingerprint, reservation_id, requested_count, now() \
-         FROM json_to_recordset($1::json) AS claim (project_id text, request_id text, fingerprint text, \
-         reservation_id text, requested_count integer) \
-         ON CONFLICT (project_id, request_id) DO NOTHING RETURNING reservation_id",
-};
-
-/// Gives up the claims of `$1`.
-const GIVE_UP: ByDialect = ByDialect {
-    sqlite: "DELETE FROM create_requests WHERE (project_id, request_id) IN \
-         (SELECT value ->> 'project_id', value ->> 'request_id' FROM json_each($1))",
-    postgres: "DELETE FROM create_requests WHERE (project_id, request_id) IN (SELECT project_id, request_id \
-         FROM json_to_recordset($1::json) AS claim (project_id text, request_id text))",
-};
-
 /// What a request claims before it creates anything: its reservation and, if it has one, its request id.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Claim {
     pub(super) project_id: String,
     pub(super) request_id: Option<String>,
-    pub(super) fingerprint: String,
-    pub(super) reservation_id: String,
-    pub(super) requested: usize,
+    fingerprint: String,
+    reservation_id: String,
+    requested_count: usize,
+}
+
+impl claims::Claim for Claim {
+    type CreatedId = String;
+
+    const CLAIM: ByDialect = ByDialect {
+        sqlite: "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, requested_count, \
+             create_time) \
+             SELECT value ->> 'project_id', value ->> 'request_id', value ->> 'fingerprint', \
+             value ->> 'reservation_id', value ->> 'requested_count', \
+             strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now') FROM json_each($1) WHERE TRUE \
+             ON CONFLICT (project_id, request_id) DO NOTHING RETURNING reservation_id",
+        postgres: "INSERT INTO create_requests (project_id, request_id, fingerprint, reservation_id, \
+             requested_count, create_time) \
+             SELECT project_id, request_id, fingerprint, reservation_id, requested_count, now() \
+             FROM json_to_recordset($1::json) AS claim (project_id text, request_id text, fingerprint text, \
+             reservation_id text, requested_count integer) \
+             ON CONFLICT (project_id, request_id) DO NOTHING RETURNING reservation_id",
+    };
+
+    const GIVE_UP: ByDialect = ByDialect {
+        sqlite: "DELETE FROM create_requests WHERE (project_id, request_id) IN \
+             (SELECT value ->> 'project_id', value ->> 'request_id' FROM json_each($1))",
+        postgres: "DELETE FROM create_requests WHERE (project_id, request_id) IN (SELECT project_id, request_id \
+             FROM json_to_recordset($1::json) AS claim (project_id text, request_id text))",
+    };
+
+    fn key(&self) -> Option<(&str, &str)> {
+        Some((&self.project_id, self.request_id.as_deref()?))
+    }
+
+    fn created_id(&self) -> String {
+        self.reservation_id.clone()
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -70,13 +75,8 @@ impl Claim {
             request_id: request.request_id.clone(),
             fingerprint,
             reservation_id: format!("r-{}", &random[..16]),
-            requested: request.max_count,
+            requested_count: request.max_count,
         }
-    }
-
-    /// What is unique among requests that create something.
-    pub(super) fn key(&self) -> (&str, Option<&str>) {
-        (&self.project_id, self.request_id.as_deref())
     }
 
     /// The id of the reservation to be created.
@@ -119,19 +119,4 @@ impl Store {
         let rows: Vec<InstanceRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         self.complete(rows).await
     }
-}
-
-/// Claims request ids; returns the reservations whose claims succeeded.
-pub(super) async fn claim(
-    tx: &mut Transaction,
-    claims: &[ClaimRow<'_>],
-) -> Result<HashSet<String>, db::Error> {
-    let claimed: Vec<String> = tx.query_scalar(CLAIM).bind(json(claims)).fetch_all().await?;
-    Ok(claimed.into_iter().collect())
-}
-
-/// Gives up claims whose requests were refused.
-pub(super) async fn give_up_claims(tx: &mut Transaction, claims: &[ClaimRow<'_>]) -> Result<(), db::Error> {
-    tx.query(GIVE_UP).bind(json(claims)).execute().await?;
-    Ok(())
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use chassis::{
+    claims::{Claims, create_once},
     db::{self, Db, Transaction, all_or_each},
     group::{BatchLimits, Group},
     quota::lock_projects,
@@ -16,9 +17,9 @@ use common::id::Id;
 
 use super::{
     Store,
-    claim::{Claim, claim, give_up_claims},
+    claim::Claim,
     quota::usage,
-    rows::{ClaimRow, InstanceRow, MetadataRow},
+    rows::{InstanceRow, MetadataRow},
     write_instances::{is_one_statement, write_instances, write_metadata},
     write_records::write_records,
 };
@@ -31,9 +32,6 @@ use crate::{
 /// As many requests as share a transaction, and how long the next transaction waits for the one before it: a
 /// request id or a quota may be locked by another replica.
 const LIMITS: BatchLimits = BatchLimits { name: "creates", batch: 128, patience: Duration::from_millis(20) };
-
-/// How often a request checks again whether its id is free.
-const TRIES: usize = 5;
 
 /// Bytes of a batch, by [`Creation`]'s size: what is made of them on the way to the database takes a few times as many.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -119,35 +117,31 @@ impl Store {
     /// created. If that one was refused, or is so old that it was swept, this one is tried in its own right.
     pub async fn create(&self, creation: Creation) -> Result<Reservation, Error> {
         let creation = Arc::new(creation);
-        for _ in 0..TRIES {
-            let outcome = self.creations.submit(Arc::clone(&creation)).await.map_err(db::Error::from)?;
-            if let Some(reservation) = outcome? {
-                return Ok(reservation);
-            }
-            if let Some(before) = self.find_reservation(&creation.claim, &creation.scope).await? {
-                return Ok(before);
-            }
-        }
-        Err(Error::RequestContended(creation.claim.request_id.clone().unwrap_or_default()))
+        let create =
+            || async { self.creations.submit(Arc::clone(&creation)).await.map_err(db::Error::from)? };
+        let find = || self.find_reservation(&creation.claim, &creation.scope);
+        let reservation = create_once(create, find).await?;
+        reservation
+            .ok_or_else(|| Error::RequestContended(creation.claim.request_id.clone().unwrap_or_default()))
     }
 }
 
 impl Writer {
     /// Writes all of a batch in one transaction.
     async fn create_all(&self, batch: &[Arc<Creation>]) -> Result<Vec<Outcome>, db::Error> {
-        let claims = ClaimRow::of(batch.iter().map(|creation| &**creation));
+        let mut claims = Claims::of(batch, |creation| &creation.claim);
         let limited: BTreeSet<&str> = batch
             .iter()
             .filter(|creation| creation.quota.is_limited())
             .map(|creation| creation.claim.project_id.as_str())
             .collect();
         if claims.is_empty() && limited.is_empty() {
-            let (outcomes, _) = provision_all(batch, &HashSet::new(), &mut BTreeMap::new());
+            let outcomes = claims.decide(|creation| provision(creation, &mut BTreeMap::new()));
             self.write_all(&outcomes).await?;
             return Ok(outcomes);
         }
         let mut tx = self.db.begin().await?;
-        let claimed = if claims.is_empty() { HashSet::new() } else { claim(&mut tx, &claims).await? };
+        claims.take(&mut tx).await?;
         let mut usages = BTreeMap::new();
         if !limited.is_empty() {
             lock_projects(&mut tx, &limited).await?;
@@ -155,19 +149,12 @@ impl Writer {
         for project_id in &limited {
             usages.insert(*project_id, usage(&mut tx, project_id).await?);
         }
-        let (outcomes, heirs) = provision_all(batch, &claimed, &mut usages);
+        let outcomes = claims.decide(|creation| provision(creation, &mut usages));
         if !outcomes.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
             // Nothing is created: what was claimed and locked for it is rolled back.
             return Ok(outcomes);
         }
-        let refused = ClaimRow::of(refused(batch, &outcomes));
-        if !refused.is_empty() {
-            give_up_claims(&mut tx, &refused).await?;
-        }
-        if !heirs.is_empty() {
-            // They succeed: the ones that were given up are this transaction's own.
-            let _ = claim(&mut tx, &ClaimRow::of(heirs.into_iter())).await?;
-        }
+        claims.settle(&mut tx).await?;
         let instances = instances_of(&outcomes);
         write(&mut tx, &instances, &metadata_of(&outcomes), records_of(&instances)).await?;
         tx.commit().await?;
@@ -210,33 +197,8 @@ async fn write(
     write_instances(tx, &rows).await
 }
 
-/// Provisions every request whose claim succeeded, one after the other: each sees what the ones before it use. If one is
-/// refused, the next one with the same id takes its place; those heirs are returned, too.
-fn provision_all<'a>(
-    batch: &'a [Arc<Creation>],
-    claimed: &HashSet<String>,
-    usages: &mut BTreeMap<&str, Usage>,
-) -> (Vec<Outcome>, Vec<&'a Creation>) {
-    let (mut outcomes, mut heirs, mut free) = (Vec::with_capacity(batch.len()), Vec::new(), HashSet::new());
-    for creation in batch {
-        let (claim, key) = (&creation.claim, creation.claim.key());
-        let is_first = claim.request_id.is_none() || claimed.contains(&claim.reservation_id);
-        if !is_first && !free.contains(&key) {
-            outcomes.push(Ok(None));
-            continue;
-        }
-        let outcome = provision_one(creation, usages);
-        if outcome.is_err() {
-            free.insert(key);
-        } else if free.remove(&key) {
-            heirs.push(&**creation);
-        }
-        outcomes.push(outcome.map(Some));
-    }
-    (outcomes, heirs)
-}
-
-fn provision_one(creation: &Creation, usages: &mut BTreeMap<&str, Usage>) -> Result<Reservation, Error> {
+/// Provisions a request, on top of what the ones before it use.
+fn provision(creation: &Creation, usages: &mut BTreeMap<&str, Usage>) -> Result<Reservation, Error> {
     let project_id = creation.claim.project_id.as_str();
     let usage = usages.get_mut(project_id).filter(|_| creation.quota.is_limited());
     let reservation = (creation.provision)(usage.as_deref().unwrap_or(&Usage::default()))?;
@@ -244,11 +206,6 @@ fn provision_one(creation: &Creation, usages: &mut BTreeMap<&str, Usage>) -> Res
         usage.add(&reservation.instances);
     }
     Ok(reservation)
-}
-
-/// The requests that were refused after they had claimed what they need.
-fn refused<'a>(batch: &'a [Arc<Creation>], outcomes: &'a [Outcome]) -> impl Iterator<Item = &'a Creation> {
-    batch.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_err()).map(|(creation, _)| &**creation)
 }
 
 /// The reservations that are to be written.

@@ -7,39 +7,7 @@ use chrono::{DateTime, Utc};
 use common::id::Id;
 use serde::Serialize;
 
-use super::Creation;
 use crate::instance::{Instance, Record, Reservation};
-
-/// A row of `create_requests`.
-#[derive(Debug, Serialize)]
-pub(super) struct ClaimRow<'a> {
-    project_id: &'a str,
-    request_id: &'a str,
-    fingerprint: &'a str,
-    reservation_id: &'a str,
-    requested_count: usize,
-}
-
-impl<'a> ClaimRow<'a> {
-    /// The rows of those requests that have an id, in an order that is the same for every replica: two that claim the
-    /// same ids must not wait for each other.
-    pub(super) fn of(requests: impl Iterator<Item = &'a Creation>) -> Vec<Self> {
-        let mut rows: Vec<_> = requests
-            .filter_map(|creation| {
-                let claim = &creation.claim;
-                Some(Self {
-                    project_id: &claim.project_id,
-                    request_id: claim.request_id.as_deref()?,
-                    fingerprint: &claim.fingerprint,
-                    reservation_id: &claim.reservation_id,
-                    requested_count: claim.requested,
-                })
-            })
-            .collect();
-        rows.sort_by_key(|row| (row.project_id, row.request_id));
-        rows
-    }
-}
 
 /// A row of `records`.
 #[derive(Debug, Serialize)]
