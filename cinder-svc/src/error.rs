@@ -174,6 +174,12 @@ pub enum Error {
     /// The volume already has that type.
     #[error("volume_type: volume {id} already has volume type {}", quoted(.volume_type))]
     SameVolumeType { id: Id, volume_type: String },
+    /// Something uses the volume as its present type allows, and the new type does not.
+    #[error(
+        "volume_type: volume {id} is attached, and volume type {} differs in whether several instances may use it",
+        quoted(.volume_type)
+    )]
+    MultiattachInUse { id: Id, volume_type: String },
     /// Only the latest snapshot of a volume can be restored.
     #[error("snapshot_id: snapshot {snapshot_id} is not the latest one of volume {id}, which is {latest}")]
     NotLatestSnapshot { id: Id, snapshot_id: Id, latest: Id },

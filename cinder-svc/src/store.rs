@@ -17,7 +17,7 @@ mod sweep;
 mod volume;
 mod volume_type;
 
-pub use change::{Change, Entry, Request};
+pub use change::{Change, Deletion, Entry, Request};
 pub use claim::Claim;
 pub use create::Creation;
 pub use history::{EarlierAttempt, HistoryEntry};

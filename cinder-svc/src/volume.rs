@@ -7,13 +7,15 @@ use clap::ValueEnum;
 use common::{id::Id, named};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+
 pub mod access;
 pub mod attachment;
 pub mod checks;
 pub mod history;
 mod operation;
 mod record;
-mod request;
+pub(crate) mod request;
 mod snapshot;
 mod task;
 mod volume_type;
@@ -152,6 +154,17 @@ impl Volume {
     #[must_use]
     pub fn task_state(&self) -> Option<TaskState> {
         self.task.as_ref().map(|task| task.state)
+    }
+
+    /// Refuses a volume whose data cannot be copied now: there are none, or they are being replaced.
+    pub(crate) fn check_copied(&self) -> Result<(), Error> {
+        use TaskState::{Reimaging, Reverting, Writing};
+        let has_data = matches!(self.status, Status::Available | Status::InUse);
+        let is_replaced = matches!(self.task_state(), Some(Reimaging | Reverting | Writing));
+        if has_data && !is_replaced {
+            return Ok(());
+        }
+        Err(Error::SourceNotAvailable { id: self.id, status: self.status, task_state: self.task_state() })
     }
 
     /// What its status is by its attachments alone: [`Status::Available`], [`Status::Reserved`] or [`Status::InUse`].

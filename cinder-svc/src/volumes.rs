@@ -8,7 +8,12 @@ use peers::glance::Glance;
 
 use crate::{quota::Quota, store::Store, volume::Storage};
 
+mod create;
+pub mod operations;
+mod reads;
 mod volume_types;
+
+pub use reads::Comparison;
 
 /// The volume API: where volumes are stored, where their images come from, and the operator's settings. Clones share
 /// all of it.

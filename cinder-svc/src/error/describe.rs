@@ -151,6 +151,9 @@ impl Failure for Error {
                 .bad_field("SAME_VOLUME_TYPE", "volume_type")
                 .with("volume_id", id)
                 .with("volume_type", volume_type),
+            Self::MultiattachInUse { id, volume_type } => {
+                volume("MULTIATTACH_IN_USE", id).with("volume_type", volume_type)
+            }
             Self::NotLatestSnapshot { id, snapshot_id, latest } => volume("NOT_LATEST_SNAPSHOT", id)
                 .with("snapshot_id", snapshot_id)
                 .with("latest_snapshot_id", latest),

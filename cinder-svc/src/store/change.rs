@@ -13,9 +13,10 @@ use chrono::{DateTime, Utc};
 use common::{content, id::Id};
 use serde::Serialize;
 
-use super::{Store, history::insert_history, record::write_records};
+use super::{Store, history::insert_history, quota::Quotas, record::write_records};
 use crate::{
     error::Error,
+    quota::{Growth, Quota},
     volume::{Operation, Record, Step, Task, Volume},
 };
 
@@ -29,6 +30,10 @@ const UPDATE: ByDialect = ByDialect {
          read_only = $13, host = $14, data_id = $15, failure = $16::json, update_time = $17 \
          WHERE id = $1 AND revision = $2",
 };
+
+/// Whether the volume `$1`, or a snapshot of it, is being copied.
+const IS_COPIED: &str = "SELECT EXISTS (SELECT 1 FROM volume_tasks WHERE source_volume_id = $1) \
+     OR EXISTS (SELECT 1 FROM volume_tasks t JOIN snapshots s ON s.id = t.snapshot_id WHERE s.volume_id = $1)";
 
 const INSERT_TASK: &str = "INSERT INTO volume_tasks (volume_id, task_state, former_status, target_record_id, \
      target_bootable, target_size_gib, target_type_id, target_multiattach, target_data_id, image_id, image_revision, \
@@ -44,6 +49,17 @@ pub struct Change {
     pub after: Option<Volume>,
     /// Its entry in the history.
     pub entry: Entry,
+    /// On which conditions it is being deleted, if that begins.
+    pub deletion: Option<Deletion>,
+    /// What more its project will use, and the configured limits.
+    pub growth: Option<(Quota, Growth)>,
+}
+
+/// On which conditions a volume is deleted; it never is while it is being copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deletion {
+    /// Whether its snapshots go as well.
+    pub cascade: bool,
 }
 
 /// What history records of a change, besides the difference.
@@ -159,16 +175,25 @@ impl Store {
     }
 
     async fn try_apply(&self, change: &Change) -> Result<bool, Error> {
-        let Change { before, after, entry } = change;
+        let Change { before, after, entry, deletion, growth } = change;
         let mut tx = self.db.begin().await?;
+        if let Some((quota, growth)) = growth {
+            Quotas::check(&mut tx, quota, &before.project_id, growth).await?;
+        }
         write_records(&mut tx, change.records()).await?;
         if before.revision == 1 {
             insert_history(&mut tx, before, (1, Some(before.status)), &Entry::creation(before)).await?;
         }
         let shown = after.as_ref().unwrap_or(before);
         let status = after.as_ref().map(|after| after.status);
-        if !write_volume(&mut tx, change).await? {
+        if !update_volume(&mut tx, change).await? {
             return Ok(false);
+        }
+        if let Some(deletion) = deletion {
+            check_deletion(&mut tx, before.id, *deletion).await?;
+        }
+        if after.is_none() {
+            delete_volume(&mut tx, before.id).await?;
         }
         insert_history(&mut tx, shown, (before.revision + 1, status), entry).await?;
         if let Some(task) = change.task() {
@@ -183,35 +208,59 @@ impl Store {
     }
 }
 
-/// Writes the volume as it is after a change; `false` if it has changed in the meantime.
-async fn write_volume(tx: &mut Transaction, change: &Change) -> Result<bool, db::Error> {
-    let Change { before, after, entry } = change;
-    let query = match after {
-        None => tx
-            .query("DELETE FROM volumes WHERE id = $1 AND revision = $2")
-            .bind(before.id)
-            .bind(before.revision),
-        Some(after) => tx
-            .query(UPDATE)
-            .bind(before.id)
-            .bind(before.revision)
-            .bind(&after.name)
-            .bind(&after.description)
-            .bind(&after.project_id)
-            .bind(&after.user_id)
-            .bind(after.size_gib)
-            .bind(after.volume_type_id)
-            .bind(after.status.as_str())
-            .bind(after.record.id)
-            .bind(after.bootable)
-            .bind(after.multiattach)
-            .bind(after.read_only)
-            .bind(&after.host)
-            .bind(after.data_id)
-            .bind(after.last_failure.as_ref().map(json))
-            .bind(Micros(entry.time)),
-    };
-    Ok(query.execute().await? == 1)
+/// Updates the row of a volume as it is after a change, or as it was before it goes; `false` if it has changed in the
+/// meantime. Whoever is about to take a snapshot of it or to copy it locks the row as well.
+async fn update_volume(tx: &mut Transaction, change: &Change) -> Result<bool, db::Error> {
+    let Change { before, after, entry, .. } = change;
+    let written = after.as_ref().unwrap_or(before);
+    let updated = tx
+        .query(UPDATE)
+        .bind(before.id)
+        .bind(before.revision)
+        .bind(&written.name)
+        .bind(&written.description)
+        .bind(&written.project_id)
+        .bind(&written.user_id)
+        .bind(written.size_gib)
+        .bind(written.volume_type_id)
+        .bind(written.status.as_str())
+        .bind(written.record.id)
+        .bind(written.bootable)
+        .bind(written.multiattach)
+        .bind(written.read_only)
+        .bind(&written.host)
+        .bind(written.data_id)
+        .bind(written.last_failure.as_ref().map(json))
+        .bind(Micros(entry.time))
+        .execute()
+        .await?;
+    Ok(updated == 1)
+}
+
+/// Refuses to delete a volume that has snapshots, unless they go as well, or that is being copied.
+async fn check_deletion(tx: &mut Transaction, id: Id, deletion: Deletion) -> Result<(), Error> {
+    let is_copied: bool = tx.query_scalar(IS_COPIED).bind(id).fetch_one().await?;
+    if is_copied {
+        return Err(Error::VolumeBeingCopied(id));
+    }
+    let sql = "SELECT COUNT(*) FROM snapshots WHERE volume_id = $1";
+    let count: i64 = tx.query_scalar(sql).bind(id).fetch_one().await?;
+    if count > 0 && !deletion.cascade {
+        return Err(Error::VolumeHasSnapshots { id, count });
+    }
+    Ok(())
+}
+
+/// Removes a volume with its attachments, and with those snapshots that were to go with it.
+async fn delete_volume(tx: &mut Transaction, id: Id) -> Result<(), db::Error> {
+    for sql in [
+        "DELETE FROM attachments WHERE volume_id = $1",
+        "DELETE FROM snapshots WHERE volume_id = $1",
+        "DELETE FROM volumes WHERE id = $1",
+    ] {
+        tx.query(sql).bind(id).execute().await?;
+    }
+    Ok(())
 }
 
 /// Writes the task of a volume.

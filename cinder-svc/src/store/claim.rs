@@ -25,6 +25,15 @@ const CLAIM: ByDialect = ByDialect {
          ON CONFLICT (project_id, resource, request_id) DO NOTHING RETURNING resource_id",
 };
 
+/// Gives up the claims of `$1`.
+const GIVE_UP: ByDialect = ByDialect {
+    sqlite: "DELETE FROM create_requests WHERE (project_id, resource, request_id) IN \
+         (SELECT value ->> 'project_id', value ->> 'resource', value ->> 'request_id' FROM json_each($1))",
+    postgres: "DELETE FROM create_requests WHERE (project_id, resource, request_id) IN \
+         (SELECT project_id, resource, request_id FROM json_to_recordset($1::json) \
+         AS claim (project_id text, resource text, request_id text))",
+};
+
 /// What a request with an id is to create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Claim {
@@ -95,4 +104,16 @@ pub(super) async fn claim<'a>(
     });
     let claimed: Vec<Id> = tx.query_scalar(CLAIM).bind(json(&claims)).fetch_all().await?;
     Ok(claimed.into_iter().collect())
+}
+
+/// Gives up claims of requests that were refused.
+pub(super) async fn give_up<'a>(
+    tx: &mut Transaction,
+    claims: impl Iterator<Item = &'a Claim>,
+) -> Result<(), db::Error> {
+    let claims: Vec<_> = claims.collect();
+    if !claims.is_empty() {
+        tx.query(GIVE_UP).bind(json(&claims)).execute().await?;
+    }
+    Ok(())
 }

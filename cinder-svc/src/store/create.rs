@@ -1,7 +1,7 @@
 //! Creating volumes. Requests in flight share a transaction, and each is written as a whole or not at all.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,11 +18,13 @@ use serde::Serialize;
 use super::{
     Store,
     change::{write_metadata, write_task},
-    claim::{Claim, claim},
+    claim::{Claim, claim, give_up},
+    quota::{Quotas, has_limits},
     record::write_records,
 };
 use crate::{
     error::Error,
+    quota::{Growth, Quota},
     volume::{Record, Volume},
 };
 
@@ -72,10 +74,14 @@ pub struct Creation {
     pub size: usize,
     /// The volume.
     pub volume: Volume,
+    /// The configured limits of its project.
+    pub quota: Quota,
+    /// What more its project will use.
+    pub growth: Growth,
 }
 
 /// What became of a request: `false` if its request id is taken.
-type Outcome = Result<bool, Error>;
+pub(super) type Outcome = Result<bool, Error>;
 
 /// The requests that wait to be written.
 pub(super) type Creations = Group<Arc<Creation>, Outcome>;
@@ -152,7 +158,10 @@ impl Writer {
             let Volume { metadata, task, .. } = &creation.volume;
             creation.claim.is_none() && metadata.is_empty() && task.is_none()
         };
-        if batch.iter().all(is_plain) && self.known.hold(&records) {
+        let projects: BTreeSet<_> = volumes.iter().map(|volume| volume.project_id.as_str()).collect();
+        let Some(quota) = batch.first().map(|creation| creation.quota) else { return Ok(Vec::new()) };
+        let is_limited = has_limits(&self.db, &quota, &projects).await?;
+        if !is_limited && batch.iter().all(is_plain) && self.known.hold(&records) {
             // If that fails, one of the records may just have been swept.
             let mut connection = self.db.writer().await?;
             write_rows(&mut connection, &volumes).await.inspect_err(|_| self.known.clear())?;
@@ -160,14 +169,25 @@ impl Writer {
         }
         let mut tx = self.db.begin().await?;
         let claimed = claim(&mut tx, batch.iter().filter_map(|creation| creation.claim.as_ref())).await?;
-        let is_free = |creation: &Creation| creation.claim.is_none() || claimed.contains(&creation.volume.id);
-        let outcomes: Vec<_> = batch.iter().map(|creation| is_free(creation)).collect();
-        let created = batch.iter().zip(&outcomes).filter(|(_, is_free)| **is_free);
+        let mut quotas = Quotas::lock(&mut tx, &quota, &projects).await?;
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(batch.len());
+        for creation in batch {
+            let Creation { claim, volume, growth, .. } = &**creation;
+            let is_free = claim.is_none() || claimed.contains(&volume.id);
+            outcomes.push(if is_free {
+                quotas.grow(&volume.project_id, growth).map(|()| true)
+            } else {
+                Ok(false)
+            });
+        }
+        let refused = batch.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_err());
+        give_up(&mut tx, refused.filter_map(|(creation, _)| creation.claim.as_ref())).await?;
+        let created = batch.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Ok(true)));
         let volumes: Vec<_> = created.map(|(creation, _)| &creation.volume).collect();
         write(&mut tx, &volumes).await?;
         tx.commit().await?;
         self.known.add(&records_of(&volumes));
-        Ok(outcomes.into_iter().map(Ok).collect())
+        Ok(outcomes)
     }
 }
 
@@ -245,10 +265,6 @@ async fn write_rows(connection: &mut Connection, volumes: &[&Volume]) -> Result<
         connection.query(FEW).bind(json(&rows)).execute().await?;
         return Ok(());
     }
-    /// The values of a column.
-    fn column<'a, T>(volumes: &[&'a Volume], value: impl Fn(&'a Volume) -> T) -> Many<T> {
-        Many(volumes.iter().copied().map(value).collect())
-    }
     connection
         .query(COLUMNS)
         .bind(column(volumes, |volume| volume.id))
@@ -270,4 +286,9 @@ async fn write_rows(connection: &mut Connection, volumes: &[&Volume]) -> Result<
         .execute()
         .await?;
     Ok(())
+}
+
+/// The values of a column.
+fn column<'a, T>(volumes: &[&'a Volume], value: impl Fn(&'a Volume) -> T) -> Many<T> {
+    Many(volumes.iter().copied().map(value).collect())
 }

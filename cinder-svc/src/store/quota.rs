@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::{
-    db::{self, ByDialect, Connection, Many, Transaction, retrying},
+    db::{self, ByDialect, Connection, Db, Many, Transaction, retrying},
     quota::lock_projects,
 };
 
@@ -85,6 +85,19 @@ impl Quotas {
     ) -> Result<(), Error> {
         Self::lock(tx, configured, &[project_id].into()).await?.grow(project_id, growth)
     }
+}
+
+/// Whether any of these projects has a limit.
+pub(super) async fn has_limits(
+    db: &Db,
+    configured: &Quota,
+    projects: &BTreeSet<&str>,
+) -> Result<bool, db::Error> {
+    if Limits::from(*configured).is_limited() {
+        return Ok(true);
+    }
+    let limits = limits(&mut db.reader().await?, configured, projects).await?;
+    Ok(limits.values().any(Limits::is_limited))
 }
 
 /// The limits of each of these projects.
