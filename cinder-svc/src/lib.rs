@@ -16,6 +16,7 @@ pub mod error;
 pub mod grpc;
 pub mod list;
 pub mod quota;
+pub mod storage;
 pub mod store;
 pub mod volume;
 pub mod volumes;

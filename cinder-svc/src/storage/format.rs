@@ -1,0 +1,94 @@
+//! The format of data by its first bytes (oslo.utils, `format_inspector`): what an image says of itself is not trusted.
+
+use super::Unusable;
+
+/// How many bytes at the beginning tell the format.
+pub(super) const HEAD: usize = 512;
+
+/// Formats of disks that are not raw: their name, and where which bytes are.
+const MAGICS: [(&str, usize, &[u8]); 11] = [
+    ("qcow2", 0, b"QFI\xfb"),
+    ("vmdk", 0, b"KDMV"),
+    ("vmdk", 0, b"COWD"),
+    ("vmdk", 0, b"# Disk DescriptorFile"),
+    ("vhd", 0, b"conectix"),
+    ("vhdx", 0, b"vhdxfile"),
+    ("vdi", 0x40, &[0x7f, 0x10, 0xda, 0xbe]),
+    ("qed", 0, b"QED\0"),
+    ("ploop", 0, b"WithoutFreeSpace"),
+    ("ploop", 0, b"WithouFreSpacExt"),
+    ("luks", 0, b"LUKS\xba\xbe"),
+];
+
+/// A format that can become the data of a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// The bytes of the disk; an iso image is one, too.
+    Raw,
+    /// QEMU's format.
+    Qcow2,
+}
+
+impl Format {
+    /// The format that an image says it has.
+    pub(super) fn stated(disk_format: &str, container_format: &str) -> Result<Self, Unusable> {
+        match (disk_format, container_format) {
+            ("raw" | "iso", "bare") => Ok(Self::Raw),
+            ("qcow2", "bare") => Ok(Self::Qcow2),
+            _ => Err(Unusable::Format {
+                disk_format: disk_format.to_owned(),
+                container_format: container_format.to_owned(),
+            }),
+        }
+    }
+
+    /// Refuses data that is in another format, by its first [`HEAD`] bytes.
+    pub(super) fn check(self, head: &[u8]) -> Result<(), Unusable> {
+        let found =
+            MAGICS.iter().find(|(_, at, magic)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
+        let found = found.map_or("raw", |(name, ..)| name);
+        let stated = match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        };
+        match found {
+            "luks" => Err(Unusable::Encrypted),
+            found if found == stated => Ok(()),
+            found => Err(Unusable::Mismatch { stated, found }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_formats_are_not_taken_for_raw() {
+        for (name, at, magic) in MAGICS {
+            let mut head = vec![0; HEAD];
+            head[at..at + magic.len()].copy_from_slice(magic);
+            let refused = Format::Raw.check(&head).unwrap_err();
+            let expected = match name {
+                "luks" => Unusable::Encrypted,
+                found => Unusable::Mismatch { stated: "raw", found },
+            };
+            assert_eq!(refused, expected);
+            assert_eq!(Format::Qcow2.check(&head).is_ok(), name == "qcow2");
+        }
+        for head in [&b""[..], b"Q", &[0; HEAD], b"\x7fELF"] {
+            assert_eq!(Format::Raw.check(head), Ok(()));
+            assert_eq!(Format::Qcow2.check(head).unwrap_err().reason(), "IMAGE_FORMAT_MISMATCH");
+        }
+    }
+
+    #[test]
+    fn an_image_must_be_in_a_format_that_is_known_here() {
+        assert_eq!(Format::stated("raw", "bare"), Ok(Format::Raw));
+        assert_eq!(Format::stated("iso", "bare"), Ok(Format::Raw));
+        assert_eq!(Format::stated("qcow2", "bare"), Ok(Format::Qcow2));
+        for (disk, container) in [("vmdk", "bare"), ("raw", "ovf"), ("qcow2", "compressed"), ("", "")] {
+            assert_eq!(Format::stated(disk, container).unwrap_err().reason(), "IMAGE_FORMAT_UNSUPPORTED");
+        }
+    }
+}
