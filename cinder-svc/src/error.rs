@@ -225,6 +225,15 @@ impl From<Excess> for Error {
     }
 }
 
+/// Refuses a request about the resource `id`, such as a `volume`, with the etag `given` if that is not the `current` one;
+/// without an etag, it is about any revision.
+pub(crate) fn check_etag(kind: &'static str, id: Id, given: &str, current: String) -> Result<(), Error> {
+    if given.is_empty() || given == current {
+        return Ok(());
+    }
+    Err(Error::StaleEtag { kind, id, given: given.to_owned(), current })
+}
+
 /// A value as a sentence shows it: sentences travel in headers, of which many clients accept 8 KiB. The whole
 /// value stands in the metadata.
 fn quoted(value: &str) -> String {

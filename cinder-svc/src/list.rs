@@ -10,6 +10,7 @@ use chassis::{
 };
 use common::{
     id::{self, Id, NotAnId},
+    named::Named,
     text::{boolean, clip},
 };
 
@@ -17,6 +18,10 @@ use crate::{
     error::Error,
     volume::{Status, TaskState, access::VOLUMES},
 };
+
+mod attachment;
+
+pub use attachment::{ATTACHMENT_ORDER, AttachmentFilter, AttachmentOrder};
 
 /// The default order: newest first.
 pub const DEFAULT_ORDER: (VolumeOrder, Direction) = (VolumeOrder::CreateTime, Direction::Descending);
@@ -132,7 +137,7 @@ impl VolumeFilter {
             "size_gib" => column("size_gib = ", Key::Integer(number(field, &value)?)),
             "snapshot_id" => column("snapshot_id = ", Key::Id(id(field, &value)?)),
             "source_volume_id" => column("source_volume_id = ", Key::Id(id(field, &value)?)),
-            "status" => column("status = ", Key::Text(status(&value)?.as_str().to_owned())),
+            "status" => column("status = ", Key::Text(status::<Status>(&value)?.as_str().to_owned())),
             "image_id" => self.record_columns.push((IMAGE, Key::Id(id(field, &value)?))),
             "image_revision" => {
                 self.record_columns.push(("image_revision = ", Key::Integer(number(field, &value)?)));
@@ -186,10 +191,10 @@ fn number(field: &str, value: &str) -> Result<i64, String> {
     value.parse().map_err(|_| format!("{field} {:?} is not a number", clip(value, 60)))
 }
 
-fn status(value: &str) -> Result<Status, String> {
-    let statuses = || Status::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+fn status<S: Named>(value: &str) -> Result<S, String> {
+    let statuses = || S::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let problem = || format!("status must be one of {}, not {:?}", statuses(), clip(value, 60));
-    Status::from_name(value).ok_or_else(problem)
+    S::from_name(value).ok_or_else(problem)
 }
 
 fn task_state(value: &str) -> Result<Option<TaskState>, String> {

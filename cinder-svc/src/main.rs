@@ -29,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
     PROGRAM.run(start).await
 }
 
-/// Prepares the client of glance-svc, and starts the sweep.
+/// Prepares the client of glance-svc, and starts the work in the background.
 async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     let retention = config.retention();
     let volumes = VolumeApi {
@@ -42,5 +42,7 @@ async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     };
     let store = volumes.store.clone();
     tokio::spawn(async move { background::keep("sweep", || store.sweep(retention)).await });
+    let leases = volumes.clone();
+    tokio::spawn(async move { background::keep("leases", || leases.end_lapsed_reservations()).await });
     Ok(cinder_svc::service(volumes, base))
 }

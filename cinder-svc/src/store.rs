@@ -1,9 +1,10 @@
 //! Every SQL statement of the service, a file for each resource.
 
 use chassis::{
-    db::{Db, Migrations},
+    db::{self, Db, Migrations},
     turns::Turns,
 };
+use chrono::{DateTime, Utc};
 
 mod attachment;
 mod change;
@@ -49,5 +50,10 @@ impl Store {
             volume_types: volume_type::volume_types(db.clone()),
             db,
         }
+    }
+
+    /// The current time by the database's clock, with which leases are measured.
+    pub async fn now(&self) -> Result<DateTime<Utc>, db::Error> {
+        self.db.now().await
     }
 }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use common::{id::Id, named};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, check_etag};
 
 pub mod access;
 pub mod attachment;
@@ -142,6 +142,11 @@ impl Volume {
     #[must_use]
     pub fn etag(&self) -> String {
         format!("{:x}-{}", self.id.as_uuid().as_u64_pair().1, self.revision)
+    }
+
+    /// Refuses a request that is about another revision.
+    pub fn check_etag(&self, given: &str) -> Result<(), Error> {
+        check_etag("volume", self.id, given, self.etag())
     }
 
     /// The time of a change made `now`: never before the last change, which a machine whose clock is ahead may have made.

@@ -8,6 +8,7 @@ use peers::glance::Glance;
 
 use crate::{quota::Quota, store::Store, volume::Storage};
 
+pub mod attachments;
 mod create;
 pub mod operations;
 mod reads;

@@ -107,6 +107,7 @@ fn outcome(number: i32) -> Result<Option<Outcome>, String> {
     })
 }
 
-fn unknown(number: i32) -> String {
+/// The problem with a number that is no value of its enum.
+pub(super) fn unknown(number: i32) -> String {
     format!("{number} is no value of it")
 }

@@ -13,11 +13,18 @@ use chrono::{DateTime, Utc};
 use common::{content, id::Id};
 use serde::Serialize;
 
-use super::{Store, history::insert_history, quota::Quotas, record::write_records};
+use super::{
+    Store,
+    attachment::{write_attachments, write_connection},
+    claim::{Claim, claim},
+    history::insert_history,
+    quota::Quotas,
+    record::write_records,
+};
 use crate::{
     error::Error,
     quota::{Growth, Quota},
-    volume::{Operation, Record, Step, Task, Volume},
+    volume::{Connection, Operation, Record, Step, Task, Volume},
 };
 
 const UPDATE: ByDialect = ByDialect {
@@ -53,6 +60,10 @@ pub struct Change {
     pub deletion: Option<Deletion>,
     /// What more its project will use, and the configured limits.
     pub growth: Option<(Quota, Growth)>,
+    /// What the request claims, if it creates something and has an id.
+    pub claim: Option<Claim>,
+    /// How the host of an attachment and the data are connected now.
+    pub connection: Option<(Id, Connection)>,
 }
 
 /// On which conditions a volume is deleted; it never is while it is being copied.
@@ -129,6 +140,12 @@ impl Entry {
 }
 
 impl Change {
+    /// A change of the volume alone.
+    #[must_use]
+    pub const fn new(before: Volume, after: Option<Volume>, entry: Entry) -> Self {
+        Self { before, after, entry, deletion: None, growth: None, claim: None, connection: None }
+    }
+
     /// The records that the volume will refer to.
     fn records(&self) -> BTreeMap<Id, &Record> {
         let after = self.after.iter();
@@ -169,14 +186,20 @@ impl Store {
         decided.ok_or(Error::Contended { kind: "volume", id })
     }
 
-    /// Writes a change; `false`, and nothing is written, if the volume has changed in the meantime.
+    /// Writes a change; `false`, and nothing is written, if the volume has changed in the meantime, or an earlier
+    /// attempt of the request has claimed its id.
     async fn apply(&self, change: &Change) -> Result<bool, Error> {
         retrying(|| self.try_apply(change)).await
     }
 
     async fn try_apply(&self, change: &Change) -> Result<bool, Error> {
-        let Change { before, after, entry, deletion, growth } = change;
+        let Change { before, after, entry, deletion, growth, .. } = change;
         let mut tx = self.db.begin().await?;
+        if let Some(wanted) = &change.claim
+            && claim(&mut tx, [wanted].into_iter()).await?.is_empty()
+        {
+            return Ok(false);
+        }
         if let Some((quota, growth)) = growth {
             Quotas::check(&mut tx, quota, &before.project_id, growth).await?;
         }
@@ -196,6 +219,12 @@ impl Store {
             delete_volume(&mut tx, before.id).await?;
         }
         insert_history(&mut tx, shown, (before.revision + 1, status), entry).await?;
+        if let Some(after) = after {
+            write_attachments(&mut tx, &before.attachments, &after.attachments).await?;
+        }
+        if let Some((id, connection)) = &change.connection {
+            write_connection(&mut tx, *id, connection).await?;
+        }
         if let Some(task) = change.task() {
             write_task(&mut tx, before.id, task.as_ref()).await?;
         }

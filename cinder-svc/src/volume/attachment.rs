@@ -4,13 +4,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::{id::Id, named};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, check_etag};
 
 mod of_volume;
 mod request;
 
 pub(super) use of_volume::status_of;
-pub use request::{AttachmentReport, AttachmentUpdate, CreateAttachment, NewAttachment};
+pub use request::{AttachmentReport, AttachmentUpdate, Connector, CreateAttachment, NewAttachment};
 
 /// Maximum number of attachments of a volume, all of which are read with it.
 pub const ATTACHMENT_LIMIT: usize = 128;
@@ -87,13 +87,21 @@ pub struct Connection {
     pub connection_info: Option<String>,
 }
 
+impl Connection {
+    /// That of a host which is not told yet how it reaches the data.
+    #[must_use]
+    pub fn of(connector: &Connector) -> Self {
+        Self { connector: Some(connector.json.clone()), connection_info: None }
+    }
+}
+
 /// What is done with an attachment that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Move {
     /// Its host is named. RESERVED.
     Connect {
         /// The host.
-        host: String,
+        connector: Connector,
         /// The device of the instance; unchanged if empty.
         mountpoint: String,
     },
@@ -111,9 +119,15 @@ pub enum Move {
     /// It does not stop after all. DETACHING.
     RollDetaching,
     /// Whatever runs the backend has exported the data. ATTACHING.
-    Export,
+    Export {
+        /// How the host reaches them: a JSON object.
+        connection_info: String,
+    },
     /// It could not. ATTACHING.
-    Fail,
+    Fail {
+        /// Why.
+        message: String,
+    },
 }
 
 use AttachmentStatus::{Attached, Attaching, Detaching, Reserved};
@@ -127,7 +141,7 @@ impl Move {
             Self::Complete { .. } => "CompleteAttachment",
             Self::BeginDetaching => "BeginDetaching",
             Self::RollDetaching => "RollDetaching",
-            Self::Export | Self::Fail => "ReportAttachment",
+            Self::Export { .. } | Self::Fail { .. } => "ReportAttachment",
         }
     }
 
@@ -135,7 +149,7 @@ impl Move {
     const fn from(&self) -> AttachmentStatus {
         match self {
             Self::Connect { .. } | Self::Renew(_) | Self::Confirm => Reserved,
-            Self::Complete { .. } | Self::Export | Self::Fail => Attaching,
+            Self::Complete { .. } | Self::Export { .. } | Self::Fail { .. } => Attaching,
             Self::BeginDetaching => Attached,
             Self::RollDetaching => Detaching,
         }
@@ -158,6 +172,11 @@ impl Attachment {
         format!("{:x}-{}", self.id.as_uuid().as_u64_pair().1, self.revision)
     }
 
+    /// Refuses a request that is about another revision.
+    pub fn check_etag(&self, given: &str) -> Result<(), Error> {
+        check_etag("attachment", self.id, given, self.etag())
+    }
+
     /// Whether its reservation is over.
     #[must_use]
     pub fn is_lapsed(&self, now: DateTime<Utc>) -> bool {
@@ -173,7 +192,7 @@ impl Attachment {
             return Err(Error::WrongAttachmentStatus { id, operation, status, needed });
         }
         let mut after = self.after(change, now);
-        if after != *self || *change == Move::Export {
+        if after != *self || matches!(change, Move::Export { .. }) {
             after.revision += 1;
         }
         Ok(after)
@@ -182,17 +201,17 @@ impl Attachment {
     fn after(&self, change: &Move, now: DateTime<Utc>) -> Self {
         let mut after = self.clone();
         match change {
-            Move::Connect { host, .. } => {
+            Move::Connect { connector, .. } => {
                 (after.status, after.lease_time) = (Attaching, None);
-                after.host.clone_from(host);
+                after.host.clone_from(&connector.host);
             }
             Move::Renew(lease) => after.lease_time = self.lease_time.map(|_| now + *lease),
             Move::Confirm => after.lease_time = None,
             Move::Complete { .. } => (after.status, after.attach_time) = (Attached, Some(now)),
             Move::BeginDetaching => after.status = Detaching,
             Move::RollDetaching => after.status = Attached,
-            Move::Export => {}
-            Move::Fail => {
+            Move::Export { .. } => {}
+            Move::Fail { .. } => {
                 (after.status, after.host) = (Reserved, String::new());
                 after.lease_time = Some(now + TimeDelta::microseconds(self.lease_micros));
             }

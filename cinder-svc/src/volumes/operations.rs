@@ -192,7 +192,7 @@ impl VolumeApi {
             Action::Delete { cascade, .. } => Some(Deletion { cascade: *cascade }),
             _ => None,
         };
-        Change { before, after, entry, deletion, growth: None }
+        Change { deletion, ..Change::new(before, after, entry) }
     }
 
     /// The volume, if it has the etag that the request names, or what an earlier attempt of the request did.
@@ -275,16 +275,5 @@ impl Action {
             }
             _ => self.operation().check(before, None),
         }
-    }
-}
-
-impl Volume {
-    /// Refuses an etag that is not the current one; an empty one is any.
-    pub(super) fn check_etag(&self, given: &str) -> Result<(), Error> {
-        let current = self.etag();
-        if given.is_empty() || given == current {
-            return Ok(());
-        }
-        Err(Error::StaleEtag { kind: "volume", id: self.id, given: given.to_owned(), current })
     }
 }

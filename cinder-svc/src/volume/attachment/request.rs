@@ -115,9 +115,8 @@ impl NewAttachment {
 }
 
 impl AttachmentUpdate {
-    /// The move that is requested, with the connector if there is one; or everything that is wrong, in addition to
-    /// `problems` that were found before.
-    pub fn check(self, problems: Violations) -> Result<(Move, Option<String>), Violations> {
+    /// The move that is requested, or everything that is wrong with it, in addition to `problems` that were found before.
+    pub fn check(self, problems: Violations) -> Result<Move, Violations> {
         let mut violations = problems;
         let given = [!self.connector.is_empty(), self.lease.is_some(), self.confirm];
         if given.into_iter().filter(|is_given| *is_given).count() != 1 {
@@ -134,19 +133,28 @@ impl AttachmentUpdate {
         }
         violations.check()?;
         Ok(match (connector, self.lease) {
-            (Some(Connector { host, json }), _) => {
-                (Move::Connect { host, mountpoint: self.mountpoint }, Some(json))
-            }
-            (None, Some(lease)) => (Move::Renew(lease), None),
-            (None, None) => (Move::Confirm, None),
+            (Some(connector), _) => Move::Connect { connector, mountpoint: self.mountpoint },
+            (None, Some(lease)) => Move::Renew(lease),
+            (None, None) => Move::Confirm,
         })
+    }
+}
+
+impl Move {
+    /// The completion of an attachment, or everything that is wrong with its request, in addition to `problems` that were
+    /// found before.
+    pub fn complete(mountpoint: String, problems: Violations) -> Result<Self, Violations> {
+        let mut violations = problems;
+        violations.take("mountpoint", text::optional_name(&mountpoint));
+        violations.check()?;
+        Ok(Self::Complete { mountpoint })
     }
 }
 
 impl AttachmentReport {
     /// The move that is reported, or everything that is wrong with the report, in addition to `problems` that were found
     /// before.
-    pub fn check(&self, problems: Violations) -> Result<Move, Violations> {
+    pub fn check(self, problems: Violations) -> Result<Move, Violations> {
         let mut violations = problems;
         if violations.is_empty() && self.seen_status != Some(AttachmentStatus::Attaching) {
             violations.add("seen_status", "must be ATTACHING: the status that the report is about");
@@ -159,7 +167,8 @@ impl AttachmentReport {
         }
         violations.take("failure", text::optional_name(&self.failure));
         violations.check()?;
-        Ok(if self.failure.is_empty() { Move::Export } else { Move::Fail })
+        let Self { connection_info, failure: message, .. } = self;
+        Ok(if message.is_empty() { Move::Export { connection_info } } else { Move::Fail { message } })
     }
 }
 

@@ -64,15 +64,16 @@ fn volume(attachments: Vec<Attachment>) -> Volume {
 
 fn moves() -> [Move; 8] {
     let mountpoint = "/dev/vdb".to_owned();
+    let connector = Connector { host: "c1".to_owned(), json: r#"{"host": "c1"}"#.to_owned() };
     [
-        Move::Connect { host: "c1".to_owned(), mountpoint: mountpoint.clone() },
+        Move::Connect { connector, mountpoint: mountpoint.clone() },
         Move::Renew(TimeDelta::seconds(5)),
         Move::Confirm,
         Move::Complete { mountpoint },
         Move::BeginDetaching,
         Move::RollDetaching,
-        Move::Export,
-        Move::Fail,
+        Move::Export { connection_info: "{}".to_owned() },
+        Move::Fail { message: "no target".to_owned() },
     ]
 }
 
