@@ -31,6 +31,7 @@ fn whole(meta: &ImageMeta) -> Image {
         size: Some(1 << 30),
         virtual_size: None,
         checksum: Some("ea0c2a3b".into()),
+        hash: None,
         meta: meta.clone(),
     }
 }

@@ -4,13 +4,29 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::Id;
+use crate::{id::Id, named};
 
 pub mod change;
 pub mod devices;
 pub mod inheritance;
 pub mod properties;
 pub mod update;
+
+named! {
+    /// Who may see an image.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    Visibility {
+        /// Everybody.
+        Public = "public",
+        /// The owner.
+        Private = "private",
+        /// The owner and the members.
+        Shared = "shared",
+        /// Everybody who asks for it by id.
+        Community = "community",
+    }
+}
 
 /// Free-form properties of an image, by name.
 pub type Properties = BTreeMap<String, String>;
@@ -49,8 +65,19 @@ pub struct Image {
     pub virtual_size: Option<i64>,
     /// MD5 of the data, where it is known.
     pub checksum: Option<String>,
+    /// A better hash of the data, where it is known.
+    pub hash: Option<DataHash>,
     /// What goes into system metadata.
     pub meta: ImageMeta,
+}
+
+/// A hash of an image's data (Glance, `os_hash_algo` and `os_hash_value`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataHash {
+    /// The algorithm, such as `sha512`.
+    pub algorithm: String,
+    /// The hash, in hexadecimal.
+    pub value: String,
 }
 
 impl Image {
@@ -80,6 +107,12 @@ pub struct NewImage {
     pub name: String,
     /// The project that owns it.
     pub owner: String,
+    /// Who may see it.
+    #[serde(default = "private")]
+    pub visibility: Visibility,
+    /// Whether it is protected from deletion.
+    #[serde(default)]
+    pub protected: bool,
     /// Memory that an instance needs, in MiB.
     pub min_ram: i64,
     /// Root disk that an instance needs, in GiB.
@@ -96,6 +129,11 @@ pub struct NewImage {
     /// The image and revision that have the whole values; `None` once they have been fetched.
     #[serde(default)]
     pub whole_in: Option<(Id, i64)>,
+}
+
+/// The visibility of images that were to be registered when they had none.
+const fn private() -> Visibility {
+    Visibility::Private
 }
 
 #[cfg(test)]
@@ -121,9 +159,21 @@ mod tests {
                 size,
                 virtual_size,
                 checksum: None,
+                hash: None,
                 meta: ImageMeta { min_disk, ..ImageMeta::default() },
             };
             assert_eq!(image.min_volume_gib(), expected, "{size:?} {virtual_size:?} {min_disk:?}");
         }
+    }
+
+    #[test]
+    fn an_image_to_be_registered_is_read_as_earlier_releases_wrote_it() {
+        let written = r#"{"name":"a","owner":"p","min_ram":1,"min_disk":2,"disk_format":"raw","container_format":"bare","properties":{}}"#;
+        let image: NewImage = serde_json::from_str(written).unwrap();
+        assert_eq!((image.visibility, image.protected), (Visibility::Private, false));
+        let public = NewImage { visibility: Visibility::Public, protected: true, ..image };
+        let written = serde_json::to_string(&public).unwrap();
+        assert!(written.contains(r#""visibility":"public","protected":true"#), "{written}");
+        assert_eq!(serde_json::from_str::<NewImage>(&written).unwrap(), public);
     }
 }

@@ -17,7 +17,8 @@ pub mod status;
 pub mod update;
 
 pub use attribute::Attribute;
-pub use status::{Status, Visibility};
+pub use common::image::Visibility;
+pub use status::Status;
 
 /// Disk formats (Glance, current release).
 pub const DISK_FORMATS: [&str; 11] =

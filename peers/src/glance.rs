@@ -17,7 +17,7 @@ use chassis::{
 };
 use common::{
     id::Id,
-    image::{Image, ImageMeta},
+    image::{DataHash, Image, ImageMeta},
 };
 use futures_util::future::join_all;
 use prometheus_client::registry::Registry;
@@ -215,13 +215,16 @@ fn image(id: Id, answer: pb::Image) -> Option<Image> {
         Ok(status) => status.as_str_name(),
     };
     let text = |text: String| (!text.is_empty()).then_some(text);
+    let hash = text(answer.os_hash_algo.clone()).zip(text(answer.os_hash_value.clone()));
     let usable = answer.id.parse() == Ok(id)
         && answer.revision >= 1
         && answer.min_ram >= 0
         && answer.min_disk >= 0
         && answer.size.unwrap_or(0) >= 0
         && answer.virtual_size.unwrap_or(0) >= 0
-        && [&answer.name, &answer.checksum].into_iter().all(|text| is_short(text))
+        && [&answer.name, &answer.checksum, &answer.os_hash_algo, &answer.os_hash_value]
+            .into_iter()
+            .all(|text| is_short(text))
         && is_short(&answer.disk_format)
         && is_short(&answer.container_format)
         && answer.properties.iter().all(|(name, value)| is_short(name) && !value.contains('\0'));
@@ -233,6 +236,7 @@ fn image(id: Id, answer: pb::Image) -> Option<Image> {
         size: answer.size,
         virtual_size: answer.virtual_size,
         checksum: text(answer.checksum),
+        hash: hash.map(|(algorithm, value)| DataHash { algorithm, value }),
         meta: ImageMeta {
             properties: answer.properties,
             min_ram: Some(answer.min_ram),

@@ -22,6 +22,7 @@ fn image(entries: &[(&str, &str)]) -> Image {
         size: Some(1024),
         virtual_size: Some(4096),
         checksum: Some("ea0c2a3b".into()),
+        hash: None,
         meta: ImageMeta {
             properties: properties(entries),
             min_ram: Some(512),

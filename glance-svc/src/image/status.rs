@@ -1,4 +1,4 @@
-//! The status and the visibility of an image.
+//! The status of an image.
 
 use common::named;
 
@@ -23,20 +23,6 @@ named! {
         PendingDelete = "pending_delete",
         /// Deleted; appears only in history.
         Deleted = "deleted",
-    }
-}
-
-named! {
-    /// Who may see an image.
-    Visibility {
-        /// Everybody.
-        Public = "public",
-        /// The owner.
-        Private = "private",
-        /// The owner and the members.
-        Shared = "shared",
-        /// Everybody who asks for it by id.
-        Community = "community",
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, convert::Infallible, str::FromStr};
 use super::Instance;
 use common::{
     image::{
-        ImageMeta, NewImage, Properties,
+        ImageMeta, NewImage, Properties, Visibility,
         inheritance::{self, left_out},
     },
     system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, first_characters, image_from_system_metadata},
@@ -84,6 +84,8 @@ pub fn image_of(
         truncated,
         name,
         owner: owner.to_owned(),
+        visibility: Visibility::Private,
+        protected: false,
         min_ram: min_ram.unwrap_or(0),
         min_disk: min_disk.unwrap_or(0),
         disk_format: disk_format.unwrap_or_default(),

@@ -48,6 +48,7 @@ pub fn image_of(record: &Record) -> Image {
         size,
         virtual_size: None,
         checksum: None,
+        hash: None,
         meta: ImageMeta { min_disk: Some(min_disk), ..meta },
     }
 }

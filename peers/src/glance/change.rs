@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use chassis::caller::Caller;
-use common::{id::Id, image::NewImage};
+use common::{
+    id::Id,
+    image::{NewImage, Visibility},
+};
 use proto::glance::v1 as pb;
 use tonic::Code;
 
@@ -94,11 +97,21 @@ fn refused(unanswered: &Unanswered, codes: &[Code]) -> Option<String> {
     Some(refusal(unanswered.status()?, NAME, codes)?.problem)
 }
 
+const fn visibility(visibility: Visibility) -> pb::image::Visibility {
+    match visibility {
+        Visibility::Public => pb::image::Visibility::Public,
+        Visibility::Private => pb::image::Visibility::Private,
+        Visibility::Shared => pb::image::Visibility::Shared,
+        Visibility::Community => pb::image::Visibility::Community,
+    }
+}
+
 fn new_image(id: Id, image: &NewImage) -> pb::Image {
     pb::Image {
         id: id.to_string(),
         name: image.name.clone(),
-        visibility: pb::image::Visibility::Private.into(),
+        visibility: visibility(image.visibility).into(),
+        protected: image.protected,
         owner: image.owner.clone(),
         min_ram: image.min_ram,
         min_disk: image.min_disk,

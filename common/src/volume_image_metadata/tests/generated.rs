@@ -55,6 +55,7 @@ fn images() -> impl Strategy<Value = Image> {
                 size,
                 virtual_size,
                 checksum,
+                hash: None,
                 meta: ImageMeta { properties, min_ram, min_disk, disk_format, container_format },
             }
         },
