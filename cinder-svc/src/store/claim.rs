@@ -1,11 +1,6 @@
 //! What a request with an id claims before it creates anything, and what an earlier request with that id created.
 
-use std::collections::HashSet;
-
-use chassis::{
-    caller::Actor,
-    db::{self, ByDialect, Transaction, json},
-};
+use chassis::{caller::Actor, claims, db::ByDialect};
 use common::{content, id::Id};
 use serde::Serialize;
 
@@ -34,19 +29,18 @@ const GIVE_UP: ByDialect = ByDialect {
          AS claim (project_id text, resource text, request_id text))",
 };
 
-/// What a request with an id is to create.
+/// What a request claims before it creates anything: the id of what is created and, if it has one, its request id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Claim {
     project_id: String,
     resource: &'static str,
-    pub(super) request_id: String,
+    pub(super) request_id: Option<String>,
     fingerprint: String,
     resource_id: Id,
 }
 
 impl Claim {
-    /// The claim of a request to create the `resource` (`volume`, `snapshot` or `attachment`) `resource_id`; `None` for a
-    /// request without an id.
+    /// The claim of a request to create the `resource` (`volume`, `snapshot` or `attachment`) `resource_id`.
     #[must_use]
     pub fn new(
         resource: &'static str,
@@ -54,66 +48,46 @@ impl Claim {
         content: &impl Serialize,
         actor: &Actor,
         resource_id: Id,
-    ) -> Option<Self> {
-        Some(Self {
-            project_id: actor.project_id.clone(),
-            resource,
-            request_id: request_id?.to_owned(),
-            fingerprint: content::fingerprint(content),
-            resource_id,
-        })
+    ) -> Self {
+        let request_id = request_id.filter(|id| !id.is_empty()).map(str::to_owned);
+        let fingerprint = request_id.as_ref().map(|_| content::fingerprint(content)).unwrap_or_default();
+        Self { project_id: actor.project_id.clone(), resource, request_id, fingerprint, resource_id }
+    }
+
+    /// The error when its request id keeps being taken and given up.
+    pub(super) fn contended(&self) -> Error {
+        Error::RequestContended(self.request_id.clone().unwrap_or_default())
+    }
+}
+
+impl claims::Claim for Claim {
+    type CreatedId = Id;
+
+    const CLAIM: ByDialect = CLAIM;
+    const GIVE_UP: ByDialect = GIVE_UP;
+
+    fn key(&self) -> Option<(&str, &str)> {
+        Some((&self.project_id, self.request_id.as_deref()?))
+    }
+
+    fn created_id(&self) -> Id {
+        self.resource_id
     }
 }
 
 impl Store {
     /// What an earlier request with the same id created.
     pub async fn claimed(&self, claim: &Claim) -> Result<Option<Id>, Error> {
+        let Some(request_id) = &claim.request_id else { return Ok(None) };
         let sql = "SELECT fingerprint, resource_id FROM create_requests \
                    WHERE project_id = $1 AND resource = $2 AND request_id = $3";
-        let found: Option<(String, Id)> = self
-            .db
-            .reader()
-            .await?
-            .query_as(sql)
-            .bind(&claim.project_id)
-            .bind(claim.resource)
-            .bind(&claim.request_id)
-            .fetch_optional()
-            .await?;
-        match found {
-            Some((fingerprint, _)) if fingerprint != claim.fingerprint => {
-                Err(Error::RequestIdTaken(claim.request_id.clone()))
+        let mut connection = self.db.reader().await?;
+        let query = connection.query_as(sql).bind(&claim.project_id).bind(claim.resource).bind(request_id);
+        match query.fetch_optional().await? {
+            Some((fingerprint, _)) if claim.fingerprint != fingerprint => {
+                Err(Error::RequestIdTaken(request_id.clone()))
             }
-            found => Ok(found.map(|(_, id)| id)),
+            found => Ok(found.map(|(_, id): (String, Id)| id)),
         }
     }
-}
-
-/// Claims request ids; returns what may be created. Another replica may hold a claim: that is waited for.
-pub(super) async fn claim<'a>(
-    tx: &mut Transaction,
-    claims: impl Iterator<Item = &'a Claim>,
-) -> Result<HashSet<Id>, db::Error> {
-    let mut claims: Vec<_> = claims.collect();
-    if claims.is_empty() {
-        return Ok(HashSet::new());
-    }
-    // In one order everywhere: two replicas that claim the same ids must not wait for each other.
-    claims.sort_by(|a, b| {
-        (&a.project_id, a.resource, &a.request_id).cmp(&(&b.project_id, b.resource, &b.request_id))
-    });
-    let claimed: Vec<Id> = tx.query_scalar(CLAIM).bind(json(&claims)).fetch_all().await?;
-    Ok(claimed.into_iter().collect())
-}
-
-/// Gives up claims of requests that were refused.
-pub(super) async fn give_up<'a>(
-    tx: &mut Transaction,
-    claims: impl Iterator<Item = &'a Claim>,
-) -> Result<(), db::Error> {
-    let claims: Vec<_> = claims.collect();
-    if !claims.is_empty() {
-        tx.query(GIVE_UP).bind(json(&claims)).execute().await?;
-    }
-    Ok(())
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use chassis::{
+    claims::{Claims, create_once},
     db::{self, Connection, Db, Dialect, Many, Transaction, all_or_each, as_micros, json},
     group::{BatchLimits, Group},
     scope::Scope,
@@ -18,7 +19,7 @@ use serde::Serialize;
 use super::{
     Store,
     change::{write_metadata, write_task},
-    claim::{Claim, claim, give_up},
+    claim::Claim,
     quota::{Quotas, has_limits},
     record::write_records,
 };
@@ -35,9 +36,6 @@ const LIMITS: BatchLimits =
 
 /// Bytes of a batch, by [`Creation`]'s size: what is made of them on the way to the database takes a few times as many.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-
-/// How often a request checks again whether its id is free.
-const TRIES: usize = 5;
 
 /// Number of records that are remembered to exist, 16 bytes each.
 const KNOWN_RECORDS: usize = 10_000;
@@ -66,8 +64,8 @@ const COLUMNS: &str = "INSERT INTO volumes (id, name, description, project_id, u
 /// A volume to be created.
 #[derive(Debug)]
 pub struct Creation {
-    /// What it claims first, if its request has an id.
-    pub claim: Option<Claim>,
+    /// What it claims first.
+    pub claim: Claim,
     /// What its caller can see of what it created before.
     pub scope: Scope,
     /// About how many bytes are to be written.
@@ -80,8 +78,8 @@ pub struct Creation {
     pub growth: Growth,
 }
 
-/// What became of a request: `false` if its request id is taken.
-pub(super) type Outcome = Result<bool, Error>;
+/// What became of a request: `None` if its request id is taken.
+pub(super) type Outcome = Result<Option<()>, Error>;
 
 /// The requests that wait to be written.
 pub(super) type Creations = Group<Arc<Creation>, Outcome>;
@@ -135,17 +133,19 @@ impl Store {
     /// created, as it is now.
     pub async fn create(&self, creation: Creation) -> Result<Volume, Error> {
         let creation = Arc::new(creation);
-        for _ in 0..TRIES {
-            if self.creations.submit(Arc::clone(&creation)).await.map_err(db::Error::from)?? {
-                return Ok(creation.volume.clone());
-            }
-            let Some(claim) = &creation.claim else { continue };
-            if let Some(id) = self.claimed(claim).await? {
-                return self.volume(id, &creation.scope).await?.ok_or(Error::VolumeNotFound(id));
-            }
-        }
-        let id = creation.claim.as_ref().map(|claim| claim.request_id.clone());
-        Err(Error::RequestContended(id.unwrap_or_default()))
+        let create = async || {
+            let outcome = self.creations.submit(Arc::clone(&creation)).await.map_err(db::Error::from)?;
+            Ok(outcome?.map(|()| creation.volume.clone()))
+        };
+        let find = || self.created(&creation.claim, &creation.scope);
+        let volume = create_once(create, find).await?;
+        volume.ok_or_else(|| creation.claim.contended())
+    }
+
+    /// The volume that an earlier request with the same id created, as it is now.
+    pub async fn created(&self, claim: &Claim, scope: &Scope) -> Result<Option<Volume>, Error> {
+        let Some(id) = self.claimed(claim).await? else { return Ok(None) };
+        self.volume(id, scope).await?.map(Some).ok_or(Error::VolumeNotFound(id))
     }
 }
 
@@ -156,33 +156,25 @@ impl Writer {
         let records = records_of(&volumes);
         let is_plain = |creation: &Arc<Creation>| {
             let Volume { metadata, task, .. } = &creation.volume;
-            creation.claim.is_none() && metadata.is_empty() && task.is_none()
+            metadata.is_empty() && task.is_none()
         };
         let projects: BTreeSet<_> = volumes.iter().map(|volume| volume.project_id.as_str()).collect();
         let Some(quota) = batch.first().map(|creation| creation.quota) else { return Ok(Vec::new()) };
         let is_limited = has_limits(&self.db, &quota, &projects).await?;
-        if !is_limited && batch.iter().all(is_plain) && self.known.hold(&records) {
+        let mut claims = Claims::of(batch, |creation| &creation.claim);
+        let is_one_statement = claims.is_empty() && !is_limited && batch.iter().all(is_plain);
+        if is_one_statement && self.known.hold(&records) {
             // If that fails, one of the records may just have been swept.
             let mut connection = self.db.writer().await?;
             write_rows(&mut connection, &volumes).await.inspect_err(|_| self.known.clear())?;
-            return Ok(batch.iter().map(|_| Ok(true)).collect());
+            return Ok(batch.iter().map(|_| Ok(Some(()))).collect());
         }
         let mut tx = self.db.begin().await?;
-        let claimed = claim(&mut tx, batch.iter().filter_map(|creation| creation.claim.as_ref())).await?;
+        claims.take(&mut tx).await?;
         let mut quotas = Quotas::lock(&mut tx, &quota, &projects).await?;
-        let mut outcomes: Vec<Outcome> = Vec::with_capacity(batch.len());
-        for creation in batch {
-            let Creation { claim, volume, growth, .. } = &**creation;
-            let is_free = claim.is_none() || claimed.contains(&volume.id);
-            outcomes.push(if is_free {
-                quotas.grow(&volume.project_id, growth).map(|()| true)
-            } else {
-                Ok(false)
-            });
-        }
-        let refused = batch.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_err());
-        give_up(&mut tx, refused.filter_map(|(creation, _)| creation.claim.as_ref())).await?;
-        let created = batch.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Ok(true)));
+        let outcomes = claims.decide(|creation| quotas.grow(&creation.volume.project_id, &creation.growth));
+        claims.settle(&mut tx).await?;
+        let created = batch.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Ok(Some(()))));
         let volumes: Vec<_> = created.map(|(creation, _)| &creation.volume).collect();
         write(&mut tx, &volumes).await?;
         tx.commit().await?;

@@ -57,10 +57,8 @@ impl VolumeApi {
     ) -> Result<Volume, Error> {
         let (scope, id) = (Scope::create(caller, VOLUMES)?, Id::now());
         let claim = Claim::new("volume", request.request_id.as_deref(), &request, &caller.actor, id);
-        if let Some(claim) = &claim
-            && let Some(before) = self.store.claimed(claim).await?
-        {
-            return self.store.volume(before, &scope).await?.ok_or(Error::VolumeNotFound(before));
+        if let Some(before) = self.store.created(&claim, &scope).await? {
+            return Ok(before);
         }
         let origin = self.origin(request.source, caller, deadline).await?;
         let volume_type = self.type_of_new_volume(&request, &origin, caller).await?;
