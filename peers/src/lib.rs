@@ -10,6 +10,8 @@ pub mod glance;
 mod refusal;
 mod replica;
 mod replicas;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use args::CannotCall;
 pub use calls::Calls;

@@ -11,7 +11,6 @@ mod create;
 mod database;
 mod delete;
 mod flavor;
-mod glance;
 mod idempotency;
 mod inherited;
 mod list;
@@ -26,3 +25,5 @@ mod support;
 mod system_metadata;
 mod together;
 mod wire;
+
+use peers::testing::glance;

@@ -1,4 +1,4 @@
-//! The peer: a small image catalogue that remembers who asked and misbehaves on request.
+//! A double of glance-svc: a small image catalogue that remembers who asked and misbehaves on request.
 
 use std::{
     collections::BTreeMap,
@@ -25,11 +25,11 @@ use tokio_stream::{Empty, wrappers::TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 
 /// Changes an image.
-pub(crate) type Twist = fn(&mut Image);
+pub type Twist = fn(&mut Image);
 
 /// How the catalogue behaves.
 #[derive(Clone)]
-pub(crate) enum Mood {
+pub enum Mood {
     /// As it should.
     Well,
     /// It never answers.
@@ -52,19 +52,24 @@ pub(crate) enum Mood {
 
 /// One call of `GetImage` or `GetImages`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Call {
+pub struct Call {
     /// Of `GetImages`: all of them.
-    pub(crate) id: String,
-    pub(crate) revision: i64,
-    pub(crate) user_id: Option<String>,
-    pub(crate) project_id: Option<String>,
-    pub(crate) roles: Option<String>,
-    pub(crate) has_deadline: bool,
+    pub id: String,
+    /// The revision that was asked for; 0 for the image as it is.
+    pub revision: i64,
+    /// `x-user-id`.
+    pub user_id: Option<String>,
+    /// `x-project-id`.
+    pub project_id: Option<String>,
+    /// `x-roles`.
+    pub roles: Option<String>,
+    /// Whether the caller said how long it waits.
+    pub has_deadline: bool,
 }
 
 /// A handle on the catalogue; its copies are the same one.
 #[derive(Clone)]
-pub(crate) struct Glance(Arc<Shared>);
+pub struct Glance(Arc<Shared>);
 
 struct Shared {
     address: SocketAddr,
@@ -79,7 +84,7 @@ struct Shared {
 
 impl Glance {
     /// Serves on a port of its own as long as the test runs.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
@@ -98,12 +103,13 @@ impl Glance {
         glance
     }
 
-    pub(crate) fn endpoint(&self) -> String {
+    /// Where it is.
+    pub fn endpoint(&self) -> String {
         format!("http://{}", self.0.address)
     }
 
     /// Registers an image and gives it what it has not: an id, revision 1, status ACTIVE.
-    pub(crate) fn add(&self, mut image: Image) -> Image {
+    pub fn add(&self, mut image: Image) -> Image {
         if image.id.is_empty() {
             image.id = Id::random().to_string();
         }
@@ -117,17 +123,17 @@ impl Glance {
     }
 
     /// The image of that id, if it is there.
-    pub(crate) fn find(&self, id: &str) -> Option<Image> {
+    pub fn find(&self, id: &str) -> Option<Image> {
         self.0.images.lock().unwrap().get(id).cloned()
     }
 
     /// Every image that is there.
-    pub(crate) fn all(&self) -> Vec<Image> {
+    pub fn all(&self) -> Vec<Image> {
         self.0.images.lock().unwrap().values().cloned().collect()
     }
 
     /// Changes an image and makes its next revision.
-    pub(crate) fn change(&self, id: &str, change: impl FnOnce(&mut Image)) -> Image {
+    pub fn change(&self, id: &str, change: impl FnOnce(&mut Image)) -> Image {
         let mut images = self.0.images.lock().unwrap();
         let image = images.get_mut(id).unwrap();
         change(image);
@@ -137,36 +143,38 @@ impl Glance {
     }
 
     /// Registers an image that has nothing but properties.
-    pub(crate) fn with(&self, properties: &[(&str, &str)]) -> Image {
+    pub fn with(&self, properties: &[(&str, &str)]) -> Image {
         self.add(Image { properties: map(properties), ..Image::default() })
     }
 
     /// Makes the next revision of an image; returns its number.
-    pub(crate) fn revise(&self, image: &Image) -> i64 {
+    pub fn revise(&self, image: &Image) -> i64 {
         self.change(&image.id, |_| {}).revision
     }
 
-    pub(crate) fn forget(&self, image: &Image) {
+    /// Removes an image; its revisions stay.
+    pub fn forget(&self, image: &Image) {
         self.0.images.lock().unwrap().remove(&image.id);
     }
 
     /// Forgets an image and all that it ever was.
-    pub(crate) fn lose(&self, image: &Image) {
+    pub fn lose(&self, image: &Image) {
         self.forget(image);
         self.0.revisions.lock().unwrap().retain(|known| known.id != image.id);
     }
 
-    pub(crate) fn be(&self, mood: Mood) {
+    /// Behaves so from now on.
+    pub fn be(&self, mood: Mood) {
         *self.0.mood.lock().unwrap() = mood;
     }
 
     /// Every call since the start.
-    pub(crate) fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<Call> {
         self.0.calls.lock().unwrap().clone()
     }
 
     /// How often images were to be registered and to be deleted.
-    pub(crate) fn changes(&self) -> (usize, usize) {
+    pub fn changes(&self) -> (usize, usize) {
         *self.0.changes.lock().unwrap()
     }
 
@@ -212,31 +220,34 @@ impl Glance {
 }
 
 /// A port that nobody listens on, and that nobody else can take.
-pub(crate) struct ClosedPort(TcpSocket);
+pub struct ClosedPort(TcpSocket);
 
 impl ClosedPort {
-    pub(crate) fn reserve() -> Self {
+    /// A free port of this machine.
+    pub fn reserve() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         Self(socket)
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
     }
 
-    pub(crate) fn endpoint(&self) -> String {
+    /// Its URL.
+    pub fn endpoint(&self) -> String {
         format!("http://{}", self.address())
     }
 
     /// Starts the catalogue there.
-    pub(crate) fn open(self) -> Glance {
+    pub fn open(self) -> Glance {
         Glance::serve(self.0.listen(16).unwrap())
     }
 }
 
 /// Names and values as messages hold them.
-pub(crate) fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
     entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
@@ -383,5 +394,5 @@ impl ImageService for Glance {
 }
 
 fn never() -> Status {
-    Status::unimplemented("nova-api-svc reads single images, registers and deletes them, and nothing else")
+    Status::unimplemented("our services read images, register and delete them, and nothing else")
 }
