@@ -6,6 +6,7 @@ use peers::glance;
 
 use crate::volume::{
     AttachmentStatus, Operation, SnapshotStatus, Status, TaskState, attachment::ATTACHMENT_LIMIT,
+    volume_type::VOLUME_TYPE_LIMIT,
 };
 
 mod describe;
@@ -41,6 +42,18 @@ pub enum Error {
     /// There is no such volume type, or the caller's project may not use it.
     #[error("there is no volume type {}", quoted(.0))]
     VolumeTypeNotFound(String),
+    /// The name is in use.
+    #[error("there already is a volume type {}", quoted(.0))]
+    VolumeTypeExists(String),
+    /// There are as many volume types as there may be.
+    #[error("there are {VOLUME_TYPE_LIMIT} volume types, and there may not be more; delete one first")]
+    TooManyVolumeTypes,
+    /// Volumes or snapshots have the type.
+    #[error("volume type {} is in use; retype or delete its volumes and delete its snapshots first", quoted(.0))]
+    VolumeTypeInUse(String),
+    /// It is the type of volumes for which nobody names one.
+    #[error("volume type {} is the default and cannot be deleted", quoted(.0))]
+    VolumeTypeIsDefault(String),
     /// Nobody names a volume type, and the default does not exist, or the caller's project may not use it.
     #[error(
         "volume type {}, which is the default, does not exist or is not for this project; name another one in \

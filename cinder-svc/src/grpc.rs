@@ -5,7 +5,9 @@ use std::sync::Arc;
 use chassis::{caller::Caller, identity};
 use proto::cinder::v1::{
     attachment_service_server::{self, AttachmentServiceServer},
+    quota_service_server::{self, QuotaServiceServer},
     volume_service_server::{self, VolumeServiceServer},
+    volume_type_service_server::{self, VolumeTypeServiceServer},
 };
 use tonic::{Request, service::Routes};
 
@@ -14,19 +16,30 @@ use crate::{error::Error, volumes::VolumeApi};
 mod attachment;
 mod history;
 mod parse;
+mod quota;
 mod render;
 mod volume;
+mod volume_type;
 
 /// The names of the services.
-pub const NAMES: &[&str] = &[volume_service_server::SERVICE_NAME, attachment_service_server::SERVICE_NAME];
+pub const NAMES: &[&str] = &[
+    attachment_service_server::SERVICE_NAME,
+    quota_service_server::SERVICE_NAME,
+    volume_service_server::SERVICE_NAME,
+    volume_type_service_server::SERVICE_NAME,
+];
 
 /// The services of `cinder.v1` on `volumes`, whose messages have `message` bytes at most.
 #[must_use]
 pub fn routes(volumes: VolumeApi, message: usize) -> Routes {
-    let volume = VolumeServiceServer::new(volume::Api { volumes: volumes.clone() });
-    let attachment = AttachmentServiceServer::new(attachment::Api { volumes });
+    let attachment = AttachmentServiceServer::new(attachment::Api { volumes: volumes.clone() });
+    let quota = QuotaServiceServer::new(quota::Api { volumes: volumes.clone() });
+    let volume_type = VolumeTypeServiceServer::new(volume_type::Api { volumes: volumes.clone() });
+    let volume = VolumeServiceServer::new(volume::Api { volumes });
     Routes::new(volume.max_decoding_message_size(message))
         .add_service(attachment.max_decoding_message_size(message))
+        .add_service(quota.max_decoding_message_size(message))
+        .add_service(volume_type.max_decoding_message_size(message))
 }
 
 /// Who is calling.

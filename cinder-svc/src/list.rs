@@ -16,7 +16,7 @@ use common::{
 
 use crate::{
     error::Error,
-    volume::{Status, TaskState, access::VOLUMES},
+    volume::{Status, TaskState, VolumeType, access::VOLUMES},
 };
 
 mod attachment;
@@ -28,6 +28,10 @@ pub const DEFAULT_ORDER: (VolumeOrder, Direction) = (VolumeOrder::CreateTime, Di
 
 /// The order of history: newest first.
 pub const HISTORY_ORDER: (HistoryOrder, Direction) = (HistoryOrder::Revision, Direction::Descending);
+
+/// The order of volume types: that of their creation.
+pub const VOLUME_TYPE_ORDER: (VolumeTypeOrder, Direction) =
+    (VolumeTypeOrder::CreateTime, Direction::Ascending);
 
 /// What volumes can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +80,37 @@ impl SortKey for HistoryOrder {
 
     fn kind(self) -> Key {
         Key::Integer(0)
+    }
+}
+
+/// What volume types can be sorted by: only when they were added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of VolumeType with that name")]
+pub enum VolumeTypeOrder {
+    CreateTime,
+    Id,
+}
+
+impl SortKey for VolumeTypeOrder {
+    const ALL: &'static [(&'static str, Self)] = &[("create_time", Self::CreateTime), ("id", Self::Id)];
+    const ID: Self = Self::Id;
+
+    fn kind(self) -> Key {
+        match self {
+            Self::CreateTime => Key::Micros(chrono::DateTime::UNIX_EPOCH),
+            Self::Id => Key::Id(Id::from(id::NIL)),
+        }
+    }
+}
+
+impl VolumeTypeOrder {
+    /// The volume type's value of this sort key.
+    #[must_use]
+    pub fn key(self, volume_type: &VolumeType) -> Key {
+        match self {
+            Self::CreateTime => Key::Micros(volume_type.create_time),
+            Self::Id => Key::Id(volume_type.id),
+        }
     }
 }
 

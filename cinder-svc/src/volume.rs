@@ -18,7 +18,7 @@ mod record;
 pub(crate) mod request;
 mod snapshot;
 mod task;
-mod volume_type;
+pub mod volume_type;
 
 pub use attachment::{Attachment, AttachmentStatus, Connection, Mode};
 pub use operation::{Operation, Step, TaskState};

@@ -11,6 +11,7 @@ use crate::{quota::Quota, store::Store, volume::Storage};
 pub mod attachments;
 mod create;
 pub mod operations;
+pub mod quotas;
 mod reads;
 mod volume_types;
 

@@ -4,7 +4,7 @@ use chassis::status::{Code, Description, Detail, Failure, RETRY_AFTER};
 use common::{id::Id, image::properties::Excess, violations::Violation};
 
 use super::{Error, operations, statuses};
-use crate::volume::{TaskState, attachment::ATTACHMENT_LIMIT};
+use crate::volume::{TaskState, attachment::ATTACHMENT_LIMIT, volume_type::VOLUME_TYPE_LIMIT};
 
 /// Types of resources.
 const ATTACHMENT: &str = "cinder.v1.Attachment";
@@ -40,10 +40,16 @@ impl Failure for Error {
             Self::VolumeTypeNotFound(name) => {
                 Description::not_found("VOLUME_TYPE_NOT_FOUND", VOLUME_TYPE, "volume_type", name)
             }
-            Self::DefaultVolumeTypeNotFound(name) => {
-                let reason = "DEFAULT_VOLUME_TYPE_NOT_FOUND";
-                Description::precondition(reason, reason, "volume_type", name)
+            Self::DefaultVolumeTypeNotFound(name) => volume_type("DEFAULT_VOLUME_TYPE_NOT_FOUND", name),
+            Self::VolumeTypeExists(name) => {
+                Description::already_exists("VOLUME_TYPE_EXISTS", VOLUME_TYPE, "volume_type", name)
             }
+            Self::TooManyVolumeTypes => {
+                let (reason, limit) = ("VOLUME_TYPE_LIMIT_EXCEEDED", VOLUME_TYPE_LIMIT);
+                Description::limit_exceeded(reason, "volume types", limit + 1, limit)
+            }
+            Self::VolumeTypeInUse(name) => volume_type("VOLUME_TYPE_IN_USE", name),
+            Self::VolumeTypeIsDefault(name) => volume_type("VOLUME_TYPE_IS_DEFAULT", name),
             Self::NoSuchVolumeType(name) => {
                 self.bad_field("VOLUME_TYPE_NOT_FOUND", "volume_type").with("volume_type", name)
             }
@@ -206,6 +212,11 @@ fn held(reason: &'static str, id: &Id, attachment_id: &Id, instance_id: Option<I
 /// The snapshot does not allow it.
 fn snapshot(reason: &'static str, id: &Id) -> Description {
     Description::precondition(reason, reason, "snapshot_id", id)
+}
+
+/// The volume type does not allow it.
+fn volume_type(reason: &'static str, name: &str) -> Description {
+    Description::precondition(reason, reason, "volume_type", name)
 }
 
 /// The image does not allow it.

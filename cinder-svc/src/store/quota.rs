@@ -10,7 +10,7 @@ use chassis::{
 use super::Store;
 use crate::{
     error::Error,
-    quota::{Amounts, Growth, Limits, Quota, Usage},
+    quota::{Amounts, Growth, Limits, Quota, Usage, resources_of_type},
 };
 
 /// Limits that the projects `$1` have of their own.
@@ -191,4 +191,24 @@ impl Store {
         tx.commit().await?;
         Ok(unknown)
     }
+}
+
+/// Renames the limits of a volume type that has got another name, or removes them with the type.
+pub(super) async fn move_limits(
+    tx: &mut Transaction,
+    volume_type: &str,
+    new_name: Option<&str>,
+) -> Result<(), db::Error> {
+    let new_resources = new_name.map(resources_of_type);
+    for (index, resource) in resources_of_type(volume_type).iter().enumerate() {
+        let query = match &new_resources {
+            None => tx.query("DELETE FROM quota_limits WHERE resource = $1").bind(resource),
+            Some(new) => tx
+                .query("UPDATE quota_limits SET resource = $2 WHERE resource = $1")
+                .bind(resource)
+                .bind(&new[index]),
+        };
+        query.execute().await?;
+    }
+    Ok(())
 }

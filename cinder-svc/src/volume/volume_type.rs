@@ -4,7 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::caller::Caller;
 use chrono::{DateTime, Utc};
-use common::id::Id;
+use common::{id::Id, text, violations::Violations};
+
+mod request;
+
+pub use request::{NewVolumeType, ProjectsUpdate, VolumeTypeUpdate};
+
+/// Maximum number of volume types.
+pub const VOLUME_TYPE_LIMIT: usize = 1000;
+
+/// The extra specs that everybody sees.
+const VISIBLE_SPECS: [&str; 2] = ["RESKEY:availability_zones", MULTIATTACH];
+
+/// Whether several instances may use such a volume at a time.
+const MULTIATTACH: &str = "multiattach";
+
+/// The smallest and the largest size of such a volume, GiB.
+const SIZES: [&str; 2] = ["provisioning:min_vol_size", "provisioning:max_vol_size"];
 
 /// A kind of volumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,18 +52,51 @@ impl VolumeType {
         format!("{:x}-{}", self.id.as_uuid().as_u64_pair().1, self.revision)
     }
 
-    /// Whether several instances may use such a volume at a time (Cinder, `utils.is_boolean_str`, `multiattach`).
+    /// Whether several instances may use such a volume at a time.
     #[must_use]
     pub fn multiattach(&self) -> bool {
-        self.extra_specs.get("multiattach").is_some_and(|value| value == "<is> True")
+        self.extra_specs.get(MULTIATTACH).is_some_and(|value| value == "<is> True")
     }
 
-    /// The smallest and the largest size of such a volume, in GiB, where they are limited
-    /// (`provisioning:min_vol_size` and `max_vol_size`, VOL 1.2).
+    /// The smallest and the largest size of such a volume, in GiB, where they are limited.
     #[must_use]
     pub fn sizes(&self) -> (Option<i32>, Option<i32>) {
-        let size = |name: &str| self.extra_specs.get(name)?.trim().parse().ok();
-        (size("provisioning:min_vol_size"), size("provisioning:max_vol_size"))
+        let [smallest, largest] = SIZES.map(|name| self.extra_specs.get(name)?.parse().ok());
+        (smallest, largest)
+    }
+
+    /// What is wrong with the specs that mean something here.
+    fn spec_violations(&self) -> Violations {
+        let mut violations = Violations::default();
+        let multiattach = self.extra_specs.get(MULTIATTACH);
+        if multiattach.is_some_and(|value| !["<is> True", "<is> False"].contains(&value.as_str())) {
+            violations.add(spec_field(MULTIATTACH), "must be `<is> True` or `<is> False`");
+        }
+        for name in SIZES {
+            let size = self.extra_specs.get(name).map(|size| size.parse::<i32>());
+            if size.is_some_and(|size| !size.is_ok_and(|size| size > 0)) {
+                violations
+                    .add(spec_field(name), format!("must be a whole number of GiB from 1 to {}", i32::MAX));
+            }
+        }
+        if let (Some(smallest), Some(largest)) = self.sizes()
+            && smallest > largest
+        {
+            violations
+                .add(spec_field(SIZES[0]), format!("must not be more than {}, {largest} GiB", SIZES[1]));
+        }
+        violations
+    }
+
+    /// What `caller` may see of it: all, for admins.
+    #[must_use]
+    pub fn seen_by(&self, caller: &Caller) -> Self {
+        if caller.is_admin {
+            return self.clone();
+        }
+        let mut seen = Self { project_ids: BTreeSet::new(), ..self.clone() };
+        seen.extra_specs.retain(|name, _| VISIBLE_SPECS.contains(&name.as_str()));
+        seen
     }
 
     /// Whether the caller sees it, and its project may use it.
@@ -56,4 +105,9 @@ impl VolumeType {
         let is_listed = |project| self.project_ids.contains(project);
         self.is_public || caller.is_admin || caller.project().is_some_and(is_listed)
     }
+}
+
+/// The path of an extra spec in a request.
+fn spec_field(name: &str) -> String {
+    text::map_key("extra_specs", name)
 }
