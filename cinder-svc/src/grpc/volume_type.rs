@@ -1,5 +1,7 @@
 //! `cinder.v1.VolumeTypeService`.
 
+use std::collections::BTreeMap;
+
 use chassis::{grpc::GrpcResult, page::Page};
 use common::{clock::timestamp, id::Id, image::update::PropertyUpdate, text::clip, violations::Violations};
 use prost::Message as _;
@@ -35,7 +37,7 @@ impl VolumeTypeService for Api {
             description: message.description,
             is_public: message.is_public,
             project_ids: message.project_ids.into_iter().collect(),
-            extra_specs: message.extra_specs.into_iter().collect(),
+            extra_specs: message.extra_specs,
         };
         Ok(Response::new(self.volumes.create_volume_type(new, &caller).await?.into()))
     }
@@ -110,8 +112,7 @@ fn update(message: pb::VolumeType, paths: &[String], violations: &mut Violations
     let has_projects = is_named("project_ids", !message.project_ids.is_empty());
     let has_specs = is_named("extra_specs", !message.extra_specs.is_empty());
     let add = if has_projects { message.project_ids } else { Vec::new() };
-    let set =
-        if has_specs { message.extra_specs.into_iter().collect() } else { PropertyUpdate::default().set };
+    let set = if has_specs { message.extra_specs } else { BTreeMap::new() };
     VolumeTypeUpdate {
         name: is_named("name", !message.name.is_empty()).then_some(message.name),
         description: is_named("description", !message.description.is_empty()).then_some(message.description),
@@ -134,7 +135,7 @@ impl From<VolumeType> for pb::VolumeType {
             description: volume_type.description,
             is_public: volume_type.is_public,
             project_ids: volume_type.project_ids.into_iter().collect(),
-            extra_specs: volume_type.extra_specs.into_iter().collect(),
+            extra_specs: volume_type.extra_specs,
             create_time: Some(timestamp(volume_type.create_time)),
             update_time: Some(timestamp(volume_type.update_time)),
         }

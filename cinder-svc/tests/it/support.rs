@@ -1,0 +1,136 @@
+//! A server for each test, and shortcuts to call it.
+
+use std::{net::SocketAddr, time::Duration};
+
+pub(crate) use chassis::testing::{Values, assert_violation, connect, fields, made_as};
+use chassis::{
+    caller::Identity,
+    server::Base,
+    testing::{self, TestDb},
+};
+use cinder_svc::{
+    quota::Quota,
+    store::{MIGRATIONS, Store},
+    volume::Storage,
+    volumes::VolumeApi,
+};
+use peers::glance::Glance as GlanceClient;
+use proto::cinder::v1::{
+    CreateVolumeRequest, CreateVolumeTypeRequest, DeleteVolumeRequest, Volume, VolumeType,
+    quota_service_client::QuotaServiceClient, volume_service_client::VolumeServiceClient,
+    volume_type_service_client::VolumeTypeServiceClient,
+};
+use tonic::{Code, Request, Status, transport::Channel};
+
+/// How a server is configured.
+pub(crate) struct Settings {
+    pub(crate) quota: Quota,
+    pub(crate) default_volume_type: &'static str,
+    pub(crate) storage: Storage,
+    /// Where glance-svc is; nowhere unless given.
+    pub(crate) glance_endpoint: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            quota: Quota::default(),
+            default_volume_type: "__DEFAULT__",
+            storage: Storage::None,
+            // A port that nothing listens on.
+            glance_endpoint: "http://127.0.0.1:1".to_owned(),
+        }
+    }
+}
+
+/// A running cinder-svc and a client of it.
+pub(crate) struct Cinder {
+    pub(crate) channel: Channel,
+    pub(crate) db: TestDb,
+}
+
+impl Cinder {
+    pub(crate) async fn start(db: TestDb) -> Self {
+        Self::start_with(db, Settings::default()).await
+    }
+
+    pub(crate) async fn start_with(db: TestDb, settings: Settings) -> Self {
+        let channel = connect(serve(&db.url, &settings).await).await;
+        Self { channel, db }
+    }
+
+    /// Another replica on the same database.
+    pub(crate) async fn replica(&self, settings: &Settings) -> Channel {
+        connect(serve(&self.db.url, settings).await).await
+    }
+
+    pub(crate) fn volumes(&self) -> VolumeServiceClient<Channel> {
+        VolumeServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn types(&self) -> VolumeTypeServiceClient<Channel> {
+        VolumeTypeServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn quotas(&self) -> QuotaServiceClient<Channel> {
+        QuotaServiceClient::new(self.channel.clone())
+    }
+
+    /// Adds a volume type, as an admin.
+    pub(crate) async fn volume_type(&self, volume_type: VolumeType) -> Result<VolumeType, Status> {
+        let request = CreateVolumeTypeRequest { volume_type: Some(volume_type) };
+        Ok(self.types().create_volume_type(as_admin(request)).await?.into_inner())
+    }
+
+    /// Creates a blank volume of alice in that project.
+    pub(crate) async fn blank(
+        &self,
+        project: &str,
+        size_gib: i32,
+        volume_type: &str,
+    ) -> Result<Volume, Status> {
+        let volume_type = volume_type.to_owned();
+        let request =
+            CreateVolumeRequest { size_gib: Some(size_gib), volume_type, ..CreateVolumeRequest::default() };
+        Ok(self.volumes().create_volume(made_as("alice", project, "member", request)).await?.into_inner())
+    }
+
+    pub(crate) async fn delete(&self, id: &str) -> Result<(), Status> {
+        let request = DeleteVolumeRequest { id: id.to_owned(), ..DeleteVolumeRequest::default() };
+        self.volumes().delete_volume(as_admin(request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// The number that a query gives.
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        let db = testing::open(&self.db.url, &MIGRATIONS).await;
+        let mut connection = db.reader().await.unwrap();
+        connection.query_scalar(query).fetch_one().await.unwrap()
+    }
+}
+
+/// A request of an admin.
+pub(crate) fn as_admin<T>(message: T) -> Request<T> {
+    made_as("root", "admin", "admin", message)
+}
+
+/// Serves the database at `url` as long as the test runs.
+pub(crate) async fn serve(url: &str, settings: &Settings) -> SocketAddr {
+    let db = testing::open(url, &MIGRATIONS).await;
+    let glance = GlanceClient::new(&settings.glance_endpoint, Duration::from_secs(30), None, None).unwrap();
+    let volumes = VolumeApi {
+        store: Store::new(db.clone()),
+        glance,
+        quota: settings.quota,
+        default_volume_type: settings.default_volume_type.to_owned(),
+        availability_zones: vec!["nova".to_owned()],
+        storage: settings.storage,
+    };
+    let base = Base::new("cinder-svc", db, Identity::Development);
+    testing::serve(cinder_svc::service(volumes, &base)).await
+}
+
+/// Checks what every error carries and that it is this one; returns its values.
+#[track_caller]
+pub(crate) fn assert_error(status: &Status, code: Code, reason: &str) -> Values {
+    testing::assert_error(status, "cinder", code, reason)
+}
