@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use chassis::{
     caller::Actor,
+    claims::{Claim as _, claim},
     db::{self, ByDialect, Micros, Transaction, json, retrying},
     scope::Scope,
     turns::Decided,
@@ -16,7 +17,7 @@ use serde::Serialize;
 use super::{
     Store,
     attachment::{write_attachments, write_connection},
-    claim::{Claim, claim},
+    claim::Claim,
     history::insert_history,
     quota::Quotas,
     record::write_records,
@@ -195,7 +196,7 @@ impl Store {
     async fn try_apply(&self, change: &Change) -> Result<bool, Error> {
         let Change { before, after, entry, deletion, growth, .. } = change;
         let mut tx = self.db.begin().await?;
-        if let Some(wanted) = &change.claim
+        if let Some(wanted) = change.claim.as_ref().filter(|wanted| wanted.key().is_some())
             && claim(&mut tx, [wanted].into_iter()).await?.is_empty()
         {
             return Ok(false);

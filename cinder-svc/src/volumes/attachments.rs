@@ -60,7 +60,7 @@ impl VolumeApi {
         let scope = Scope::serve(caller, VOLUMES)?;
         let id = Id::now();
         let claim = Claim::new("attachment", request.request_id.as_deref(), &request, &caller.actor, id);
-        let decide = || self.decide_reservation(&request, (caller, &scope), id, claim.as_ref());
+        let decide = || self.decide_reservation(&request, (caller, &scope), id, &claim);
         let decided = self.store.change(request.volume_id, &scope, decide).await?;
         self.shown(attachment_after(decided, id)?, caller).await
     }
@@ -185,11 +185,9 @@ impl VolumeApi {
         request: &CreateAttachment,
         (caller, scope): (&Caller, &Scope),
         id: Id,
-        claim: Option<&Claim>,
+        claim: &Claim,
     ) -> Decision {
-        if let Some(claim) = claim
-            && let Some(earlier) = self.store.claimed(claim).await?
-        {
+        if let Some(earlier) = self.store.claimed(claim).await? {
             return Ok(Decided::Nothing(self.attachment(earlier, &Scope::internal(ATTACHMENTS)).await?));
         }
         let volume_id = request.volume_id;
@@ -203,7 +201,7 @@ impl VolumeApi {
         said.extend(lapsed.iter().map(|lapsed| message(lapsed, &Said::Lapsed)));
         let connection = request.connector.as_ref().map(|connector| (id, Connection::of(connector)));
         Ok(Decided::Change(Box::new(Change {
-            claim: claim.cloned(),
+            claim: Some(claim.clone()),
             connection,
             ..Change::new(
                 before.clone(),
