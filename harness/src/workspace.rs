@@ -12,6 +12,9 @@ use anyhow::Context as _;
 
 use crate::program;
 
+/// The services: packages, and programs of the same names.
+pub const SERVICES: [&str; 3] = ["glance-svc", "nova-api-svc", "cinder-svc"];
+
 /// The folder of the workspace.
 #[must_use]
 pub fn root() -> &'static Path {
@@ -47,7 +50,7 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     Ok(profile_directory()?.join(name))
 }
 
-/// Builds both services, once per process, so that neither is stale.
+/// Builds the services, once per process, so that none is stale.
 pub fn build_services() -> anyhow::Result<()> {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| run_cargo_build().map_err(|error| format!("{error:#}")));
@@ -56,9 +59,10 @@ pub fn build_services() -> anyhow::Result<()> {
 
 fn run_cargo_build() -> anyhow::Result<()> {
     let mut build = cargo();
+    build.args(["build", "--profile", &profile()?]);
     // Together with xtask, which is built first: Cargo unifies features of what it builds together, and would otherwise
     // build some shared dependencies twice.
-    build.args(["build", "-p", "glance-svc", "-p", "nova-api-svc", "-p", "xtask", "--profile", &profile()?]);
+    build.args(SERVICES.iter().chain(&["xtask"]).flat_map(|package| ["-p", package]));
     program::show(build.arg("--target-dir").arg(target_directory()?))
 }
 

@@ -1,4 +1,4 @@
-//! Both services as real programs, called by real clients.
+//! The services as real programs, called by real clients.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod article;
@@ -31,5 +31,6 @@ mod telemetry;
 mod terminal;
 mod tls;
 mod uploads;
+mod volumes;
 mod world;
 mod writing;

@@ -67,7 +67,7 @@ async fn migrate_brings_the_schema_up_to_date_and_exits(db: TestDb) {
 
 #[test]
 fn help_and_version_help() {
-    for (binary, port) in [("glance-svc", "9292"), ("nova-api-svc", "8774")] {
+    for (binary, port) in [("glance-svc", "9292"), ("nova-api-svc", "8774"), ("cinder-svc", "8776")] {
         let version = run(binary, &["--version"]);
         assert_eq!(String::from_utf8(version.stdout).unwrap(), format!("{binary} 0.1.0\n"));
         let help = String::from_utf8(run(binary, &["--help"]).stdout).unwrap();

@@ -133,6 +133,13 @@ fn start_nova(url: &str, glance: &str, compute: &str) -> Service {
     Service::start("nova-api-svc", arguments).unwrap()
 }
 
+/// Starts cinder-svc on the database at `url`; every operation completes at once.
+pub(crate) fn start_cinder(url: &str, glance: &str) -> Service {
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--database-url", url, "--glance-endpoint", glance, "--storage", "none"];
+    Service::start("cinder-svc", arguments).unwrap()
+}
+
 /// A request for `count` instances.
 pub(crate) fn create(image: &glance::Image, count: i32) -> nova::CreateInstanceRequest {
     nova::CreateInstanceRequest {
