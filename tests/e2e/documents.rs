@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use harness::workspace;
 
 /// The files that define reasons of errors.
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 19] = [
     "chassis/src/caller.rs",
     "chassis/src/db/error.rs",
     "chassis/src/edge.rs",
@@ -20,6 +20,7 @@ const SOURCES: [&str; 18] = [
     "chassis/src/quota.rs",
     "chassis/src/status.rs",
     "chassis/src/status/shared.rs",
+    "cinder-svc/src/error/describe.rs",
     "glance-svc/src/error.rs",
     "glance-svc/src/http.rs",
     "glance-svc/src/http/absent.rs",
