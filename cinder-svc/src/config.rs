@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use clap::Args;
 use peers::glance::GlanceArgs;
 
-use crate::{quota::Quota, store::Retention, volume::Storage};
+use crate::{quota::Quota, storage::StorageArg, store::Retention};
 
 /// The volume service of Imprint: creates volumes from images and keeps the image's properties with them.
 #[derive(Debug, Args)]
@@ -15,10 +15,11 @@ pub struct Config {
     #[command(flatten)]
     pub glance: GlanceArgs,
 
-    /// Who keeps the data of volumes: `agent` means whatever runs the backend, with `ReportVolumeState`; `none` is for a
-    /// machine where nothing does, and each operation completes at once.
-    #[arg(long, env = "STORAGE", value_enum, default_value_t, value_name = "WHO")]
-    pub storage: Storage,
+    /// Who keeps the data of volumes: `dir:PATH` means cinder-svc itself, in a folder (created if missing and there is no
+    /// data yet); `agent` whatever runs the backend, with `ReportVolumeState`; `none` is for a machine where nothing
+    /// does, and each operation completes at once.
+    #[arg(long, env = "STORAGE", default_value = "none", value_name = "WHO")]
+    pub storage: StorageArg,
 
     /// Name or id of the volume type of volumes for which neither the request, nor their source or image, names one.
     #[arg(long, env = "DEFAULT_VOLUME_TYPE", default_value = "__DEFAULT__", value_name = "TYPE")]

@@ -1,12 +1,17 @@
 //! Everything that can go wrong in this service, named for what the caller may do about it.
 
-use chassis::{caller, db, error_conversions, quota::Shortage, scope::NotPermitted};
+use std::{io, sync::Arc};
+
+use chassis::{caller, data, db, error_conversions, quota::Shortage, scope::NotPermitted};
 use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
 use peers::glance;
 
-use crate::volume::{
-    AttachmentStatus, Operation, SnapshotStatus, Status, TaskState, attachment::ATTACHMENT_LIMIT,
-    volume_type::VOLUME_TYPE_LIMIT,
+use crate::{
+    storage::{self, Unusable},
+    volume::{
+        AttachmentStatus, Operation, SnapshotStatus, Status, TaskState, attachment::ATTACHMENT_LIMIT,
+        volume_type::VOLUME_TYPE_LIMIT,
+    },
 };
 
 mod describe;
@@ -204,6 +209,29 @@ pub enum Error {
     /// A volume would have more properties than an image may have.
     #[error("{} {} are too many; a volume may have at most {}", .0.attempted, .0.resource, .0.maximum)]
     PropertyLimit(Excess),
+    /// The data of an image cannot become that of a volume.
+    #[error("the data of the image {0}")]
+    ImageUnusable(#[from] Unusable),
+    /// More data than the volume has room for.
+    #[error("the volume has {0} bytes, and there is more data than that; nothing was kept")]
+    DataTooLarge(u64),
+    /// There is no room for the data.
+    #[error("the folder with the data of volumes is full; nothing was kept")]
+    DataStoreFull,
+    /// The folder with the data cannot be used.
+    #[error("the folder with the data of volumes cannot be used; nothing was kept, try again")]
+    DataStore(#[source] Arc<io::Error>),
+    /// The folder with the data is missing, or another one is in its place.
+    #[error(
+        "the folder with the data of volumes is missing, or another one is in its place; nothing was done, try again"
+    )]
+    DataAway { expected: Option<Id> },
+    /// The data is in the database but not in the folder.
+    #[error("data {0} is missing from the folder with the data of volumes")]
+    DataMissing(Id),
+    /// The process that was doing something has died, or has lost its right to do it.
+    #[error("the process that was doing this has died; nothing was changed, try again")]
+    TaskLost,
     /// Other requests keep changing it.
     #[error("{kind} {id} keeps being changed by other requests; try again")]
     Contended { kind: &'static str, id: Id },
@@ -228,6 +256,28 @@ impl From<glance::Error> for Error {
             glance::Error::Caller(error) => Self::Caller(error),
             glance::Error::Lost(lost) => Self::Database(lost.into()),
             error => Self::Glance(error),
+        }
+    }
+}
+
+impl From<data::Error> for Error {
+    fn from(error: data::Error) -> Self {
+        match error {
+            data::Error::Away { expected } => Self::DataAway { expected },
+            data::Error::Folder(error) => Self::DataStore(Arc::new(error)),
+            data::Error::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<storage::Error> for Error {
+    fn from(error: storage::Error) -> Self {
+        match error {
+            storage::Error::Full => Self::DataStoreFull,
+            storage::Error::Missing(data) => Self::DataMissing(data),
+            storage::Error::TooLong(limit) => Self::DataTooLarge(limit),
+            storage::Error::Unusable(problem) => Self::ImageUnusable(problem),
+            storage::Error::Folder(error) => Self::DataStore(error),
         }
     }
 }

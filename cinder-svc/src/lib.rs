@@ -32,7 +32,10 @@ const CONVENTIONS: Conventions = Conventions {
 pub fn service(volumes: VolumeApi, base: &Base) -> Service {
     let routes = grpc::routes(volumes, base.options.limits.message);
     Service {
-        metrics: |registry| peers::glance::register_metrics(registry),
+        metrics: |registry| {
+            chassis::data::register_metrics(registry);
+            peers::glance::register_metrics(registry);
+        },
         ..Service::new(base, CONVENTIONS, proto::cinder::DESCRIPTORS, grpc::NAMES, routes)
     }
 }

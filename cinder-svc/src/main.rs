@@ -8,8 +8,9 @@ use chassis::{
 };
 use cinder_svc::{
     config::Config,
+    storage::StorageArg,
     store::{MIGRATIONS, Store},
-    volumes::VolumeApi,
+    volumes::{VolumeApi, VolumeData},
 };
 use mimalloc::MiMalloc;
 
@@ -32,17 +33,28 @@ async fn main() -> anyhow::Result<()> {
 /// Prepares the client of glance-svc, and starts the work in the background.
 async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     let retention = config.retention();
+    let data = match &config.storage {
+        StorageArg::Directory(path) => {
+            Some(VolumeData::open(path, base.db.clone()).context("the data of volumes")?)
+        }
+        StorageArg::Agent | StorageArg::None => None,
+    };
     let volumes = VolumeApi {
         store: Store::new(base.db.clone()),
         glance: config.glance.client(base.options.keystone.clone()).context("glance-svc")?,
         quota: config.quota.into(),
         default_volume_type: config.default_volume_type,
         availability_zones: config.availability_zones,
-        storage: config.storage,
+        storage: (&config.storage).into(),
+        data,
     };
     let store = volumes.store.clone();
     tokio::spawn(async move { background::keep("sweep", || store.sweep(retention)).await });
     let leases = volumes.clone();
     tokio::spawn(async move { background::keep("leases", || leases.end_lapsed_reservations()).await });
+    let sweeping = volumes.clone();
+    tokio::spawn(async move { background::keep("data", || sweeping.sweep_data()).await });
+    let working = volumes.clone();
+    tokio::spawn(async move { background::keep("tasks", || working.do_tasks()).await });
     Ok(cinder_svc::service(volumes, base))
 }

@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use common::id::Id;
 
+mod arg;
 mod convert;
 mod copy;
 mod directory;
@@ -20,9 +21,9 @@ mod read;
 mod unusable;
 mod writer;
 
+pub use arg::{BadStorage, StorageArg};
 pub use directory::Directory;
-pub use hash::ImageHash;
-pub use image::ImageData;
+pub use image::check_format;
 pub use read::with_zeros;
 pub use unusable::Unusable;
 

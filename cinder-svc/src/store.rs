@@ -10,20 +10,24 @@ mod attachment;
 mod change;
 mod claim;
 mod create;
+mod data;
 mod history;
 mod list;
 mod quota;
 mod record;
 mod sweep;
+mod tasks;
 mod volume;
 mod volume_type;
 
 pub use change::{Change, Deletion, Entry, Request};
 pub use claim::Claim;
 pub use create::Creation;
+pub use data::RemovableData;
 pub use history::{EarlierAttempt, HistoryEntry};
 pub use quota::Quotas;
 pub use sweep::Retention;
+pub use tasks::DueTask;
 
 /// The schema.
 pub static MIGRATIONS: Migrations = Migrations {

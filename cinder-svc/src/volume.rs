@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use clap::ValueEnum;
 use common::{id::Id, named};
 use serde::{Deserialize, Serialize};
 
@@ -51,13 +50,11 @@ named! {
 
 named! {
     /// Who keeps the data of volumes and snapshots.
-    #[derive(Default, ValueEnum)]
+    #[derive(Default)]
     Storage {
         /// cinder-svc, as a file in a folder.
-        #[value(skip)]
         Directory = "directory",
         /// cinder-svc, as objects in a bucket.
-        #[value(skip)]
         Objects = "objects",
         /// Whatever runs the backend, with `ReportVolumeState`.
         Agent = "agent",

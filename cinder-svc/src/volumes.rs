@@ -10,11 +10,14 @@ use crate::{quota::Quota, store::Store, volume::Storage};
 
 pub mod attachments;
 mod create;
+mod data;
 pub mod operations;
 pub mod quotas;
 mod reads;
+mod tasks;
 mod volume_types;
 
+pub use data::VolumeData;
 pub use reads::Comparison;
 
 /// The volume API: where volumes are stored, where their images come from, and the operator's settings. Clones share
@@ -33,4 +36,6 @@ pub struct VolumeApi {
     pub availability_zones: Vec<String>,
     /// Who keeps the data.
     pub storage: Storage,
+    /// The data, if cinder-svc keeps it in a folder.
+    pub data: Option<VolumeData>,
 }

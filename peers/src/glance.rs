@@ -33,6 +33,7 @@ mod args;
 mod batch;
 mod change;
 mod describe;
+mod download;
 
 pub use args::GlanceArgs;
 pub use change::Deleted;

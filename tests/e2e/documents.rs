@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use harness::workspace;
 
 /// The files that define reasons of errors.
-const SOURCES: [&str; 19] = [
+const SOURCES: [&str; 20] = [
     "chassis/src/caller.rs",
     "chassis/src/db/error.rs",
     "chassis/src/edge.rs",
@@ -21,6 +21,7 @@ const SOURCES: [&str; 19] = [
     "chassis/src/status.rs",
     "chassis/src/status/shared.rs",
     "cinder-svc/src/error/describe.rs",
+    "cinder-svc/src/storage/unusable.rs",
     "glance-svc/src/error.rs",
     "glance-svc/src/http.rs",
     "glance-svc/src/http/absent.rs",

@@ -51,13 +51,11 @@ CREATE TABLE volume_data (
     id         UUID PRIMARY KEY,
     owner_id   UUID NOT NULL,               -- the volume or the snapshot
     state      TEXT COLLATE "C" NOT NULL,   -- writing, stored, deleting
-    lease_time TIMESTAMPTZ NOT NULL,        -- until when nobody else touches what is not stored
     next_time  TIMESTAMPTZ NOT NULL DEFAULT '-infinity',
     attempts   BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX volume_data_by_owner ON volume_data (owner_id);
-CREATE INDEX volume_data_unsettled ON volume_data (lease_time) WHERE state <> 'stored';
-CREATE INDEX volume_data_by_next_time ON volume_data (next_time) WHERE state <> 'stored';
+CREATE INDEX volume_data_by_next_time ON volume_data (next_time) WHERE state = 'deleting';
 
 -- The id of the data store, as its marker says it too: another folder, or none, is not taken for the one with the data.
 CREATE TABLE data_store (
@@ -155,7 +153,7 @@ CREATE TABLE volume_tasks (
     project_id       TEXT COLLATE "C" NOT NULL,
     roles            TEXT COLLATE "C" NOT NULL,
     owner            TEXT COLLATE "C" NOT NULL,       -- the process that does it, or empty
-    lease_time       TIMESTAMPTZ,                     -- until when; NULL where an agent does it
+    lease_time       TIMESTAMPTZ,                     -- until when; NULL if nobody has begun
     create_time      TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX volume_tasks_by_target_record ON volume_tasks (target_record_id);

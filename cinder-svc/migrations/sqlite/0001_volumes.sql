@@ -51,13 +51,11 @@ CREATE TABLE volume_data (
     id         TEXT PRIMARY KEY NOT NULL,
     owner_id   TEXT NOT NULL,    -- the volume or the snapshot
     state      TEXT NOT NULL,    -- writing, stored, deleting
-    lease_time INTEGER NOT NULL, -- until when nobody else touches what is not stored
     next_time  INTEGER NOT NULL DEFAULT 0,
     attempts   INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX volume_data_by_owner ON volume_data (owner_id);
-CREATE INDEX volume_data_unsettled ON volume_data (lease_time) WHERE state <> 'stored';
-CREATE INDEX volume_data_by_next_time ON volume_data (next_time) WHERE state <> 'stored';
+CREATE INDEX volume_data_by_next_time ON volume_data (next_time) WHERE state = 'deleting';
 
 -- The id of the data store, as its marker says it too: another folder, or none, is not taken for the one with the data.
 CREATE TABLE data_store (
@@ -155,7 +153,7 @@ CREATE TABLE volume_tasks (
     project_id       TEXT NOT NULL,
     roles            TEXT NOT NULL,
     owner            TEXT NOT NULL, -- the process that does it, or empty
-    lease_time       INTEGER,       -- until when; NULL where an agent does it
+    lease_time       INTEGER,       -- until when; NULL if nobody has begun
     create_time      INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX volume_tasks_by_target_record ON volume_tasks (target_record_id);

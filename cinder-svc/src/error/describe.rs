@@ -171,6 +171,16 @@ impl Failure for Error {
                 let (reason, subject) = ("PROPERTY_LIMIT_EXCEEDED", "volume image properties");
                 Description::limit_exceeded(reason, subject, *attempted, *maximum).with("resource", resource)
             }
+            Self::ImageUnusable(problem) => Description::new(Code::FailedPrecondition, problem.reason()),
+            Self::DataTooLarge(limit) => Description::new(Code::ResourceExhausted, "DATA_TOO_LARGE")
+                .with("limit_bytes", limit)
+                .detail(Detail::Quota { subject: "bytes of data".to_owned() }),
+            Self::DataStoreFull => Description::new(Code::ResourceExhausted, "DATA_STORE_FULL"),
+            Self::DataStore(_) | Self::DataAway { .. } => {
+                Description::retry(Code::Unavailable, "DATA_STORE_UNAVAILABLE", RETRY_AFTER)
+            }
+            Self::DataMissing(id) => Description::new(Code::DataLoss, "DATA_MISSING").with("data_id", id),
+            Self::TaskLost => Description::retry(Code::Aborted, "TASK_LOST", RETRY_AFTER),
             Self::Contended { kind, id } => contended().with(id_of(kind), id),
             Self::RequestContended(id) => contended().with("request_id", id),
             Self::Database(error) => error.describe(),

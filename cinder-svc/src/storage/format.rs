@@ -1,5 +1,7 @@
 //! The format of data by its first bytes (oslo.utils, `format_inspector`): what an image says of itself is not trusted.
 
+use common::image::Image;
+
 use super::Unusable;
 
 /// How many bytes at the beginning tell the format.
@@ -31,14 +33,14 @@ pub(super) enum Format {
 
 impl Format {
     /// The format that an image says it has.
-    pub(super) fn stated(disk_format: &str, container_format: &str) -> Result<Self, Unusable> {
-        match (disk_format, container_format) {
+    pub(super) fn of(image: &Image) -> Result<Self, Unusable> {
+        let stated = |format: &Option<String>| format.clone().unwrap_or_default();
+        let [disk_format, container_format] =
+            [&image.meta.disk_format, &image.meta.container_format].map(stated);
+        match (disk_format.as_str(), container_format.as_str()) {
             ("raw" | "iso", "bare") => Ok(Self::Raw),
             ("qcow2", "bare") => Ok(Self::Qcow2),
-            _ => Err(Unusable::Format {
-                disk_format: disk_format.to_owned(),
-                container_format: container_format.to_owned(),
-            }),
+            _ => Err(Unusable::Format { disk_format, container_format }),
         }
     }
 
@@ -62,6 +64,7 @@ impl Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::image::tests::image;
 
     #[test]
     fn other_formats_are_not_taken_for_raw() {
@@ -84,11 +87,16 @@ mod tests {
 
     #[test]
     fn an_image_must_be_in_a_format_that_is_known_here() {
-        assert_eq!(Format::stated("raw", "bare"), Ok(Format::Raw));
-        assert_eq!(Format::stated("iso", "bare"), Ok(Format::Raw));
-        assert_eq!(Format::stated("qcow2", "bare"), Ok(Format::Qcow2));
+        let of = |disk_format, container_format: &str| {
+            let mut image = image(disk_format, b"", None, None);
+            image.meta.container_format = Some(container_format.to_owned());
+            Format::of(&image)
+        };
+        assert_eq!(of("raw", "bare"), Ok(Format::Raw));
+        assert_eq!(of("iso", "bare"), Ok(Format::Raw));
+        assert_eq!(of("qcow2", "bare"), Ok(Format::Qcow2));
         for (disk, container) in [("vmdk", "bare"), ("raw", "ovf"), ("qcow2", "compressed"), ("", "")] {
-            assert_eq!(Format::stated(disk, container).unwrap_err().reason(), "IMAGE_FORMAT_UNSUPPORTED");
+            assert_eq!(of(disk, container).unwrap_err().reason(), "IMAGE_FORMAT_UNSUPPORTED");
         }
     }
 }

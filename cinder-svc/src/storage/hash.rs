@@ -1,30 +1,10 @@
 //! The hash by which the data of an image is recognized.
 
+use common::image::Image;
 use md5::Md5;
 use sha2::{Sha256, Sha384, Sha512, digest::DynDigest};
 
 use super::Unusable;
-
-/// The hash that the data of an image must have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageHash {
-    /// Its algorithm, as in `os_hash_algo` of the image: sha256, sha384, sha512, or md5 for `checksum`.
-    pub algorithm: String,
-    /// The hash in hexadecimal.
-    pub value: String,
-}
-
-impl ImageHash {
-    /// The hash to check: `os_hash_value` if its algorithm is known here, otherwise the checksum, if there is one.
-    #[must_use]
-    pub fn of(algorithm: &str, value: &str, checksum: &str) -> Option<Self> {
-        let hash = |algorithm: &str, value: &str| {
-            let is_known = !value.is_empty() && hasher(algorithm).is_some();
-            is_known.then(|| Self { algorithm: algorithm.to_owned(), value: value.to_owned() })
-        };
-        hash(algorithm, value).or_else(|| hash("md5", checksum))
-    }
-}
 
 /// A hash that is computed from data as it passes.
 pub(super) struct Hasher {
@@ -34,11 +14,20 @@ pub(super) struct Hasher {
 }
 
 impl Hasher {
-    /// Computes a hash; `None` if its algorithm is not known here.
-    pub(super) fn new(hash: &ImageHash) -> Option<Self> {
-        let ImageHash { algorithm, value } = hash;
-        let (algorithm, digest) = (algorithm.clone(), hasher(algorithm)?);
-        Some(Self { algorithm, digest, expected: value.to_ascii_lowercase() })
+    /// The hash to check of an image: `os_hash_value` if its algorithm is known here, otherwise the checksum, if there
+    /// is one.
+    pub(super) fn of(image: &Image) -> Option<Self> {
+        let hash = image.hash.iter().map(|hash| (hash.algorithm.as_str(), &hash.value));
+        hash.chain(image.checksum.iter().map(|checksum| ("md5", checksum))).find_map(
+            |(algorithm, expected)| {
+                let digest = digest(algorithm)?;
+                Some(Self {
+                    algorithm: algorithm.to_owned(),
+                    digest,
+                    expected: expected.to_ascii_lowercase(),
+                })
+            },
+        )
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
@@ -52,7 +41,7 @@ impl Hasher {
     }
 }
 
-fn hasher(algorithm: &str) -> Option<Box<dyn DynDigest + Send>> {
+fn digest(algorithm: &str) -> Option<Box<dyn DynDigest + Send>> {
     Some(match algorithm {
         "sha512" => Box::new(Sha512::default()),
         "sha384" => Box::new(Sha384::default()),
@@ -73,23 +62,23 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::image::tests::image;
 
     #[test]
     fn the_strongest_known_hash_is_checked() {
         let of =
-            |algorithm, value, checksum| ImageHash::of(algorithm, value, checksum).map(|hash| hash.algorithm);
-        assert_eq!(of("sha512", "ab", "cd").as_deref(), Some("sha512"));
-        assert_eq!(of("blake3", "ab", "cd").as_deref(), Some("md5"));
-        assert_eq!(of("", "", "cd").as_deref(), Some("md5"));
-        assert_eq!(of("blake3", "ab", ""), None);
+            |hash, checksum| Hasher::of(&image("raw", b"abc", hash, checksum)).map(|hasher| hasher.algorithm);
+        assert_eq!(of(Some(("sha512", "ab")), Some("cd")).as_deref(), Some("sha512"));
+        assert_eq!(of(Some(("blake3", "ab")), Some("cd")).as_deref(), Some("md5"));
+        assert_eq!(of(None, Some("cd")).as_deref(), Some("md5"));
+        assert_eq!(of(Some(("blake3", "ab")), None).as_deref(), None);
     }
 
     #[test]
     fn other_data_has_another_hash() {
-        let value = "900150983CD24FB0D6963F7D28E17F72".to_owned();
+        let image = image("raw", b"abc", None, Some("900150983CD24FB0D6963F7D28E17F72"));
         let check = |data: &[u8]| {
-            let mut hasher =
-                Hasher::new(&ImageHash { algorithm: "md5".to_owned(), value: value.clone() }).unwrap();
+            let mut hasher = Hasher::of(&image).unwrap();
             hasher.update(data);
             hasher.check()
         };

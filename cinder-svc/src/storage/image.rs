@@ -3,11 +3,11 @@
 use std::{fs, path::PathBuf};
 
 use bytes::Bytes;
-use common::id::Id;
+use common::{id::Id, image::Image};
 use futures_util::{Stream, StreamExt as _};
 
 use super::{
-    Directory, Error, ImageHash, Unusable,
+    Directory, Error, Unusable,
     convert::Conversion,
     directory::DATA,
     format::{Format, HEAD},
@@ -20,44 +20,38 @@ use super::{
 /// The name of the file with an image that is still to be converted, beside the data.
 const IMAGE: &str = "image";
 
-/// The data of an image, according to the image catalogue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageData {
-    /// Its format.
-    pub disk_format: String,
-    /// The format of the container around it.
-    pub container_format: String,
-    /// How many bytes there are.
-    pub size: u64,
-    /// The hash that they have, if it is known.
-    pub hash: Option<ImageHash>,
+/// Refuses an image in a format that cannot become the data of a volume.
+pub fn check_format(image: &Image) -> Result<(), Unusable> {
+    Format::of(image).map(drop)
 }
 
-impl ImageData {
-    /// Refuses a format that cannot become the data of a volume.
-    pub fn check_format(&self) -> Result<(), Unusable> {
-        Format::stated(&self.disk_format, &self.container_format).map(drop)
-    }
+/// How many bytes of data an image has.
+fn size_of(image: &Image) -> u64 {
+    image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default()
 }
 
 impl Directory {
     /// Gives new data the disk of an image, and `size` bytes in total: `bytes` are those of the image, which are checked
     /// against its hash. Zeros take no space.
-    pub async fn write_image<S, E>(&self, data: Id, size: u64, image: &ImageData, bytes: S) -> Result<(), E>
+    pub async fn write_image<S, E>(&self, data: Id, size: u64, image: &Image, bytes: S) -> Result<(), E>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: From<Error>,
     {
-        let format = Format::stated(&image.disk_format, &image.container_format).map_err(Error::from)?;
+        let (format, bytes_needed) = (Format::of(image).map_err(Error::from)?, size_of(image));
         let folder = self.folder().of(data);
         let (path, limit) = match format {
-            Format::Raw => (folder.join(DATA), size.min(image.size)),
-            Format::Qcow2 => (folder.join(IMAGE), image.size),
+            Format::Raw => (folder.join(DATA), size.min(bytes_needed)),
+            Format::Qcow2 => (folder.join(IMAGE), bytes_needed),
         };
+        if format == Format::Qcow2 && bytes_needed > self.space_left().await? {
+            // It is kept until it has been converted, and has no holes.
+            return Err(Error::Full.into());
+        }
         let target = path.clone();
         let writer = on_thread(move || Ok(Writer::create(&target, limit)?)).await?;
-        let hasher = image.hash.as_ref().and_then(Hasher::new);
-        let receiving = Receiving { writer, hasher, format, image: image.clone(), size, is_checked: false };
+        let hasher = Hasher::of(image);
+        let receiving = Receiving { writer, hasher, format, needed: bytes_needed, size, is_checked: false };
         let writer = receive(receiving, bytes).await?;
         let writer = match format {
             Format::Raw => writer,
@@ -88,7 +82,8 @@ struct Receiving {
     writer: Writer,
     hasher: Option<Hasher>,
     format: Format,
-    image: ImageData,
+    /// How many bytes are to arrive.
+    needed: u64,
     /// How many bytes the volume has.
     size: u64,
     /// Whether its first bytes have been checked.
@@ -129,7 +124,7 @@ impl Receiving {
         let head = self.writer.head(HEAD)?;
         self.format.check(&head)?;
         if self.format == Format::Qcow2 {
-            let header = Header::parse(&head[..head.len().min(HEADER)], self.image.size)?;
+            let header = Header::parse(&head[..head.len().min(HEADER)], self.needed)?;
             if header.virtual_size > self.size {
                 return Err(Unusable::TooLarge { needed: header.virtual_size, size: self.size }.into());
             }
@@ -139,7 +134,7 @@ impl Receiving {
 
     /// Checks what has arrived.
     fn finish(mut self) -> Result<Writer, Error> {
-        let (needed, size) = (self.image.size, self.writer.position());
+        let (needed, size) = (self.needed, self.writer.position());
         if size < needed {
             return Err(Unusable::Truncated { needed, size }.into());
         }
@@ -154,4 +149,4 @@ impl Receiving {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

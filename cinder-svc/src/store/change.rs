@@ -18,6 +18,7 @@ use super::{
     Store,
     attachment::{write_attachments, write_connection},
     claim::Claim,
+    data::{Held, settle},
     history::insert_history,
     quota::Quotas,
     record::write_records,
@@ -208,6 +209,7 @@ impl Store {
         if before.revision == 1 {
             insert_history(&mut tx, before, (1, Some(before.status)), &Entry::creation(before)).await?;
         }
+        settle(&mut tx, before.id, Held::by(Some(before)), Held::by(after.as_ref())).await?;
         let shown = after.as_ref().unwrap_or(before);
         let status = after.as_ref().map(|after| after.status);
         if !update_volume(&mut tx, change).await? {

@@ -20,6 +20,7 @@ use super::{
     Store,
     change::{write_metadata, write_task},
     claim::Claim,
+    data::{Held, settle},
     quota::{Quotas, has_limits},
     record::write_records,
 };
@@ -190,6 +191,7 @@ async fn write(tx: &mut Transaction, volumes: &[&Volume]) -> Result<(), db::Erro
     let metadata: Vec<_> = volumes.iter().map(|volume| (volume.id, &volume.metadata)).collect();
     write_metadata(tx, &metadata).await?;
     for volume in volumes.iter().filter(|volume| volume.task.is_some()) {
+        settle(tx, volume.id, Held::default(), Held::by(Some(volume))).await?;
         write_task(tx, volume.id, volume.task.as_ref()).await?;
     }
     Ok(())

@@ -69,7 +69,9 @@ impl VolumeApi {
             return Ok(volume);
         }
         let (quota, size) = (self.quota, request.size());
-        self.store.create(Creation { claim, scope, size, volume, quota, growth }).await
+        let volume = self.store.create(Creation { claim, scope, size, volume, quota, growth }).await?;
+        self.announce_task(Some(&volume));
+        Ok(volume)
     }
 
     /// What a volume gets from its source, which must be there, visible and usable.
@@ -85,7 +87,11 @@ impl VolumeApi {
                 let image = self.image(id, revision, caller, deadline).await?;
                 match root_snapshot(&image.meta.properties) {
                     Some(snapshot_id) => Self::origin_in_snapshot(snapshot_id, caller),
-                    None => origin_in_image(image),
+                    None => {
+                        let origin = origin_in_image(Arc::clone(&image))?;
+                        self.check_format(&image)?;
+                        Ok(origin)
+                    }
                 }
             }
             Source::Snapshot(id) => Self::origin_in_snapshot(id, caller),
@@ -200,7 +206,7 @@ impl VolumeApi {
         let task = (status == Status::Creating).then(|| Task {
             state: TaskState::Creating,
             former_status: Status::Creating,
-            target: Target::default(),
+            target: Target { data_id: self.new_data(), ..Target::default() },
             image: origin.image.as_ref().map(|image| (image.id, image.revision)),
             snapshot_id: origin.snapshot_id,
             source_volume_id: origin.source_volume_id,

@@ -78,6 +78,7 @@ impl VolumeApi {
             match self.store.change(volume_id, &scope, decide).await? {
                 Decided::Change(change) => {
                     let volume = change.after.map(|after| Volume { revision: after.revision + 1, ..after });
+                    self.announce_task(volume.as_ref());
                     return Ok(ActionResult { volume_id, volume });
                 }
                 Decided::Nothing(NoChange::Done(volume)) => {
@@ -116,7 +117,7 @@ impl VolumeApi {
             Action::Extend { size_gib } => self.extend(&before, *size_gib).await?,
             Action::Retype { volume_type } => self.retype(&before, volume_type, request.caller).await?,
             Action::Reimage { image_id, image_revision, image_properties, .. } => match image {
-                Some(image) => Self::reimage(&before, image, image_properties)?,
+                Some(image) => self.reimage(&before, image, image_properties)?,
                 None => return Ok(Decided::Nothing(NoChange::NeedsImage(*image_id, *image_revision))),
             },
             Action::Delete { .. } | Action::ReportState(_) => Plan::Delete,
@@ -255,11 +256,13 @@ impl VolumeApi {
 
     /// A volume with the data of an image, and everything that it remembers of it: what was edited on the volume goes
     /// with the data it described.
-    fn reimage(before: &Volume, image: &Image, added: &Properties) -> Result<Plan, Error> {
+    fn reimage(&self, before: &Volume, image: &Image, added: &Properties) -> Result<Plan, Error> {
         checks::check_image(image)?;
         checks::check_size_for_image(image, before.size_gib)?;
+        self.check_format(image)?;
         let record = Record::new(checks::metadata_of_image(image, added)?);
-        let target = Target { record: Some(Arc::new(record)), bootable: Some(true), ..Target::default() };
+        let (record, data_id) = (Some(Arc::new(record)), self.new_data());
+        let target = Target { record, bootable: Some(true), data_id, ..Target::default() };
         let image = Some((image.id, image.revision));
         Ok(Plan::Task { target, image, growth: Growth::default() })
     }

@@ -124,6 +124,7 @@ pub(crate) async fn serve(url: &str, settings: &Settings) -> SocketAddr {
         default_volume_type: settings.default_volume_type.to_owned(),
         availability_zones: vec!["nova".to_owned()],
         storage: settings.storage,
+        data: None,
     };
     let base = Base::new("cinder-svc", db, Identity::Development);
     testing::serve(cinder_svc::service(volumes, &base)).await

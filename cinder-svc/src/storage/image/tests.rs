@@ -1,5 +1,6 @@
 use std::fs;
 
+use common::image::{DataHash, ImageMeta};
 use futures_util::stream;
 use sha2::{Digest as _, Sha512};
 use tempfile::TempDir;
@@ -73,10 +74,10 @@ impl World {
     /// The data of a volume of `size` bytes from an image.
     async fn made_from(&self, disk_format: &str, bytes: &[u8], size: u64) -> Result<Vec<u8>, Error> {
         let hash = hexadecimal(&Sha512::digest(bytes));
-        self.made_with(&image(disk_format, bytes, &hash), bytes, size).await
+        self.made_with(&image(disk_format, bytes, Some(("sha512", &hash)), None), bytes, size).await
     }
 
-    async fn made_with(&self, image: &ImageData, bytes: &[u8], size: u64) -> Result<Vec<u8>, Error> {
+    async fn made_with(&self, image: &Image, bytes: &[u8], size: u64) -> Result<Vec<u8>, Error> {
         let data = Id::random();
         self.directory.create(data).await?;
         let parts: Vec<_> =
@@ -94,12 +95,29 @@ impl World {
     }
 }
 
-fn image(disk_format: &str, bytes: &[u8], hash: &str) -> ImageData {
-    ImageData {
-        disk_format: disk_format.to_owned(),
-        container_format: "bare".to_owned(),
-        size: bytes.len() as u64,
-        hash: ImageHash::of("sha512", hash, ""),
+/// An image of these bytes, with a hash and a checksum.
+pub(in crate::storage) fn image(
+    disk_format: &str,
+    bytes: &[u8],
+    hash: Option<(&str, &str)>,
+    checksum: Option<&str>,
+) -> Image {
+    let text = |text: &str| Some(text.to_owned());
+    Image {
+        id: Id::random(),
+        revision: 1,
+        name: String::new(),
+        status: "ACTIVE",
+        size: i64::try_from(bytes.len()).ok(),
+        virtual_size: None,
+        checksum: checksum.and_then(text),
+        hash: hash
+            .map(|(algorithm, value)| DataHash { algorithm: algorithm.to_owned(), value: value.to_owned() }),
+        meta: ImageMeta {
+            disk_format: text(disk_format),
+            container_format: text("bare"),
+            ..ImageMeta::default()
+        },
     }
 }
 
@@ -131,7 +149,7 @@ async fn a_qcow2_image_is_unpacked() {
 async fn data_with_another_hash_is_refused() {
     let world = World::new();
     for (format, bytes) in [("raw", b"some data".to_vec()), ("qcow2", qcow2(&CLUSTERS))] {
-        let image = image(format, &bytes, &"0".repeat(128));
+        let image = image(format, &bytes, Some(("sha512", &"0".repeat(128))), None);
         let refused = world.made_with(&image, &bytes, 1 << 20).await.unwrap_err();
         assert!(matches!(refused, Error::Unusable(Unusable::Hash(ref algorithm)) if algorithm == "sha512"));
     }
@@ -140,7 +158,7 @@ async fn data_with_another_hash_is_refused() {
 #[tokio::test]
 async fn data_of_another_size_is_refused() {
     let world = World::new();
-    let stated = ImageData { hash: None, ..image("raw", b"12345", "") };
+    let stated = image("raw", b"12345", None, None);
     let short = world.made_with(&stated, b"1234", 10).await.unwrap_err();
     assert!(matches!(short, Error::Unusable(Unusable::Truncated { needed: 5, size: 4 })));
     let long = world.made_with(&stated, b"123456", 10).await.unwrap_err();
