@@ -14,6 +14,7 @@ use tonic::{Request, service::Routes};
 use crate::{error::Error, volumes::VolumeApi};
 
 mod attachment;
+mod drift;
 mod history;
 mod parse;
 mod quota;

@@ -12,6 +12,8 @@ use common::{
     text::clip,
 };
 
+pub use peers::glance::drift::DriftOrder;
+
 use crate::{
     error::Error,
     instance::{INSTANCES, Instance, Scope, State},
@@ -100,30 +102,6 @@ impl SortKey for HistoryOrder {
 
     fn kind(self) -> Key {
         Key::Integer(0)
-    }
-}
-
-/// What drift is sorted by: the record, or within one project the time of creation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DriftOrder {
-    /// The record that instances share.
-    Record,
-    /// When they were created.
-    CreateTime,
-    /// Their id.
-    Id,
-}
-
-impl SortKey for DriftOrder {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("record_id", Self::Record), ("create_time", Self::CreateTime), ("id", Self::Id)];
-    const ID: Self = Self::Id;
-
-    fn kind(self) -> Key {
-        match self {
-            Self::Record | Self::Id => Key::Id(Id::from(id::NIL)),
-            Self::CreateTime => Key::Micros(chrono::DateTime::UNIX_EPOCH),
-        }
     }
 }
 

@@ -25,7 +25,7 @@ use proto::{
 };
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{caller, history, parse, render};
+use super::{caller, drift, history, parse, render};
 use crate::{
     error::Error,
     list::{DEFAULT_ORDER, HISTORY_ORDER, VolumeFilter},
@@ -238,8 +238,15 @@ impl VolumeService for Api {
     }
 
     async fn list_drift(&self, request: Request<pb::ListDriftRequest>) -> GrpcResult<pb::ListDriftResponse> {
-        drop(request);
-        Err(not_served("ListDrift"))
+        let room = Room::of(request.extensions(), PAGE).await;
+        let ((caller, deadline), message) = open(request)?;
+        let (filter, scope, page) = drift::list(&message, &caller)?;
+        let (drifts, next) = self.volumes.list_drift(&filter, &page, &scope, (&caller, deadline)).await?;
+        let message = pb::ListDriftResponse {
+            drifts: drifts.iter().map(drift::drift).collect(),
+            next_page_token: next.map(|keys| page.token(keys)).unwrap_or_default(),
+        };
+        Ok(answer_in(room, message))
     }
 }
 

@@ -184,13 +184,20 @@ fn push_records(query: &mut QueryBuilder, filter: &VolumeFilter) {
         value.push_bind(query.push(condition));
     }
     for (key, value) in &filter.image_properties {
-        query.push(" AND id IN (SELECT e.record_id FROM record_entries e WHERE e.key = ").push_bind(key);
-        let beginning: String = value.chars().take(INDEXED).collect();
-        query.push(" AND substr(e.value, 1, 255) = ").push_bind(&beginning);
-        if beginning.len() < value.len() || value.chars().count() == INDEXED {
-            query.push(" AND e.value = ").push_bind(value);
-        }
+        query.push(" AND id IN (");
+        push_entry(query, key, value);
         query.push(")");
+    }
+}
+
+/// Adds the statement that finds the records which have a property with that value, in entries `e`.
+pub(super) fn push_entry(query: &mut QueryBuilder, name: &str, value: &str) {
+    query.push("SELECT e.record_id FROM record_entries e WHERE e.key = ").push_bind(name);
+    let beginning: String = value.chars().take(INDEXED).collect();
+    query.push(" AND substr(e.value, 1, 255) = ").push_bind(&beginning);
+    // The index cannot tell values that begin alike.
+    if value.chars().count() >= INDEXED {
+        query.push(" AND e.value = ").push_bind(value);
     }
 }
 

@@ -26,6 +26,9 @@ macro_rules! columns {
     };
 }
 
+/// Records that satisfy a condition.
+pub(super) const RECORDS_WHERE: &str = columns!();
+
 /// The records `$1`.
 const THESE: ByDialect = ByDialect {
     sqlite: concat!(columns!(), "id IN (SELECT value FROM json_each($1))"),
@@ -65,7 +68,7 @@ const ENTRIES: ByDialect = ByDialect {
 
 /// A row of `records` as it is read.
 #[derive(sqlx::FromRow)]
-struct StoredRecord {
+pub(super) struct StoredRecord {
     id: Id,
     image_id: Option<Id>,
     image_revision: Option<i64>,
@@ -104,7 +107,13 @@ struct EntryRow<'a> {
 }
 
 impl StoredRecord {
-    fn read(self) -> Result<Arc<Record>, Error> {
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.properties.get().len()
+    }
+
+    /// The record, to be shared.
+    pub(super) fn read(self) -> Result<Arc<Record>, Error> {
         let id = self.id;
         let properties = serde_json::from_str(self.properties.get()).map_err(|_| Error::Corrupt(id))?;
         let image = self.image_id.map(|image_id| SourceImage {
@@ -151,7 +160,7 @@ impl<'a> EntryRow<'a> {
 
 impl Store {
     /// Those of these records that exist.
-    pub(super) async fn records(&self, ids: Vec<Id>) -> Result<HashMap<Id, Arc<Record>>, Error> {
+    pub async fn records(&self, ids: Vec<Id>) -> Result<HashMap<Id, Arc<Record>>, Error> {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }

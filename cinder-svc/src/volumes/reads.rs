@@ -121,7 +121,7 @@ impl VolumeApi {
 
 /// The differences from what a volume remembers to what the image says. The revision, which always differs from a newer
 /// image, is not one of them.
-fn differences(record: &Record, image: &common::image::Image) -> Vec<Change> {
+pub(super) fn differences(record: &Record, image: &common::image::Image) -> Vec<Change> {
     let mut differences = changes(&record.metadata, &volume_image_metadata_from_image(image));
     let is_revision = |change: &Change| change.subject == Subject::Attribute("image_revision".to_owned());
     differences.retain(|change| !is_revision(change));

@@ -157,8 +157,8 @@ async fn a_taken_name_is_told(db: TestDb) {
 
 async fn one_of_sixteen_gets_the_name(db: TestDb) {
     let cinder = Cinder::start(db).await;
-    let creates = (0..16).map(|_| cinder.volume_type(named("ssd")));
-    let created = futures_util::future::join_all(creates).await;
+    let requests = (0..16).map(|_| cinder.volume_type(named("ssd")));
+    let created = futures_util::future::join_all(requests).await;
     assert_eq!(created.iter().filter(|created| created.is_ok()).count(), 1);
     for refused in created.into_iter().filter_map(Result::err) {
         assert_error(&refused, Code::AlreadyExists, "VOLUME_TYPE_EXISTS");
@@ -252,11 +252,11 @@ async fn changes_at_once_are_all_made(db: TestDb) {
     let cinder = Cinder::start(db).await;
     let ssd = cinder.volume_type(named("ssd")).await.unwrap();
     let description = |number: usize| VolumeType { description: number.to_string(), ..ssd.clone() };
-    let changes = (0..16).map(|number| {
+    let requests = (0..16).map(|number| {
         let volume_type = VolumeType { etag: String::new(), ..description(number) };
         update(&cinder, volume_type, &["description"])
     });
-    let changed = futures_util::future::join_all(changes).await;
+    let changed = futures_util::future::join_all(requests).await;
     let mut etags: Vec<_> = changed.into_iter().map(|changed| changed.unwrap().etag).collect();
     etags.sort();
     etags.dedup();

@@ -45,7 +45,7 @@ pub(super) fn list(
 
 /// An instance that drifted.
 pub(super) fn drift(drift: &Drift) -> pb::Drift {
-    let (instance, drifted) = (&drift.instance, &drift.drifted);
+    let (instance, drifted) = (&drift.resource, &drift.drifted);
     pb::Drift {
         instance_id: instance.id.to_string(),
         name: instance.name.clone(),

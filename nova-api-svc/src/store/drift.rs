@@ -66,14 +66,6 @@ impl PlaceRow {
     }
 }
 
-impl InstanceSummary {
-    /// How many bytes an answer needs for it, estimated upwards.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.name.len() + self.project_id.len() + 256
-    }
-}
-
 impl RecordFilter {
     /// Whether a record matches.
     #[must_use]

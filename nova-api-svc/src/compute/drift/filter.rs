@@ -3,6 +3,8 @@
 use chassis::caller::Caller;
 use common::{id::Id, system_metadata::IMAGE_PREFIX, text, violations::Violations};
 
+use peers::glance::drift;
+
 use crate::{
     error::Error,
     instance::{INSTANCES, Scope},
@@ -47,7 +49,7 @@ impl DriftFilter {
     /// The order of the list within `scope`.
     #[must_use]
     pub fn order(&self, scope: &Scope) -> &'static str {
-        if self.project(scope).is_some() { "create_time" } else { "record_id, create_time" }
+        drift::order(self.project(scope))
     }
 
     /// The only project whose instances are listed; `None` for those of all.
