@@ -10,11 +10,8 @@ mod attachment;
 mod change;
 mod claim;
 mod create;
-<<<<<<< HEAD
 mod data;
-=======
 mod drift;
->>>>>>> 4808f70 (Drift is found in one place, for instances and for volumes)
 mod history;
 mod list;
 mod quota;
@@ -27,11 +24,8 @@ mod volume_type;
 pub use change::{Change, Deletion, Entry, Request};
 pub use claim::Claim;
 pub use create::Creation;
-<<<<<<< HEAD
 pub use data::RemovableData;
-=======
 pub use drift::{RecordFilter, VolumeSummary};
->>>>>>> 4808f70 (Drift is found in one place, for instances and for volumes)
 pub use history::{EarlierAttempt, HistoryEntry};
 pub use quota::Quotas;
 pub use sweep::Retention;

@@ -10,11 +10,8 @@ use crate::{quota::Quota, store::Store, volume::Storage};
 
 pub mod attachments;
 mod create;
-<<<<<<< HEAD
 mod data;
-=======
 pub mod drift;
->>>>>>> 4808f70 (Drift is found in one place, for instances and for volumes)
 pub mod operations;
 pub mod quotas;
 mod reads;

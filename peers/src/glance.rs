@@ -33,11 +33,8 @@ mod args;
 mod batch;
 mod change;
 mod describe;
-<<<<<<< HEAD
 mod download;
-=======
 pub mod drift;
->>>>>>> 4808f70 (Drift is found in one place, for instances and for volumes)
 
 pub use args::GlanceArgs;
 pub use change::Deleted;
