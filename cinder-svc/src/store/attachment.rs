@@ -7,8 +7,6 @@ use chassis::{
 };
 use chrono::{DateTime, Utc};
 use common::id::Id;
-use serde_json::value::RawValue;
-use sqlx::types::Json;
 
 use super::{Store, volume::push_scope};
 use crate::{
@@ -43,6 +41,11 @@ const INSERT: &str = "INSERT INTO attachments (id, volume_id, instance_id, statu
 
 const UPDATE: &str = "UPDATE attachments SET status = $2, host = $3, mountpoint = $4, lease_time = $5, revision = $6, \
      attach_time = $7 WHERE id = $1";
+
+const CONNECTION: ByDialect = ByDialect {
+    sqlite: "SELECT connector, connection_info FROM attachments WHERE id = $1",
+    postgres: "SELECT connector::text, connection_info::text FROM attachments WHERE id = $1",
+};
 
 const CONNECT: ByDialect = ByDialect {
     sqlite: "UPDATE attachments SET connector = $2, connection_info = $3 WHERE id = $1",
@@ -115,16 +118,10 @@ impl Store {
 
     /// How the host of an attachment and the data are connected; not at all if there is no such attachment.
     pub async fn connection(&self, id: Id) -> Result<Connection, Error> {
-        type Text = Option<Json<Box<RawValue>>>;
-        let sql = "SELECT connector, connection_info FROM attachments WHERE id = $1";
-        let row: Option<(Text, Text)> =
-            self.db.reader().await?.query_as(sql).bind(id).fetch_optional().await?;
-        let text = |text: Text| text.map(|json| json.0.get().to_owned());
-        let connection = row.map(|(connector, connection_info)| Connection {
-            connector: text(connector),
-            connection_info: text(connection_info),
-        });
-        Ok(connection.unwrap_or_default())
+        let row: Option<(Option<String>, Option<String>)> =
+            self.db.reader().await?.query_as(CONNECTION).bind(id).fetch_optional().await?;
+        let (connector, connection_info) = row.unwrap_or_default();
+        Ok(Connection { connector, connection_info })
     }
 
     /// A page of attachments within `scope`, oldest first.

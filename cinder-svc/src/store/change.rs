@@ -206,15 +206,15 @@ impl Store {
             Quotas::check(&mut tx, quota, &before.project_id, growth).await?;
         }
         write_records(&mut tx, change.records()).await?;
+        if !update_volume(&mut tx, change).await? {
+            return Ok(false);
+        }
         if before.revision == 1 {
             insert_history(&mut tx, before, (1, Some(before.status)), &Entry::creation(before)).await?;
         }
         settle(&mut tx, before.id, Held::by(Some(before)), Held::by(after.as_ref())).await?;
         let shown = after.as_ref().unwrap_or(before);
         let status = after.as_ref().map(|after| after.status);
-        if !update_volume(&mut tx, change).await? {
-            return Ok(false);
-        }
         if let Some(deletion) = deletion {
             check_deletion(&mut tx, before.id, *deletion).await?;
         }

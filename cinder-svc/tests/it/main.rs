@@ -1,6 +1,7 @@
 //! cinder-svc as its callers see it: a real server, a real client, and each test on both databases.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod attachments;
 mod quota;
 mod support;
 mod volume_type;

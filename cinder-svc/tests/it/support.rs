@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 pub(crate) use chassis::testing::{Values, assert_violation, connect, fields, made_as};
 use chassis::{
     caller::Identity,
+    db::{ByDialect, Db},
     server::Base,
     testing::{self, TestDb},
 };
@@ -16,13 +17,18 @@ use cinder_svc::{
 };
 use peers::glance::Glance as GlanceClient;
 use proto::cinder::v1::{
-    CreateVolumeRequest, CreateVolumeTypeRequest, DeleteVolumeRequest, Volume, VolumeType,
-    quota_service_client::QuotaServiceClient, volume_service_client::VolumeServiceClient,
-    volume_type_service_client::VolumeTypeServiceClient,
+    CreateVolumeRequest, CreateVolumeTypeRequest, DeleteVolumeRequest, GetVolumeHistoryRequest,
+    GetVolumeRequest, Volume, VolumeHistoryEntry, VolumeType,
+    attachment_service_client::AttachmentServiceClient, quota_service_client::QuotaServiceClient,
+    volume_service_client::VolumeServiceClient, volume_type_service_client::VolumeTypeServiceClient,
 };
 use tonic::{Code, Request, Status, transport::Channel};
 
+/// The project that owns the volumes, unless a test says otherwise.
+pub(crate) const OWNER: &str = "demo";
+
 /// How a server is configured.
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) quota: Quota,
     pub(crate) default_volume_type: &'static str,
@@ -47,6 +53,7 @@ impl Default for Settings {
 pub(crate) struct Cinder {
     pub(crate) channel: Channel,
     pub(crate) db: TestDb,
+    settings: Settings,
 }
 
 impl Cinder {
@@ -56,7 +63,17 @@ impl Cinder {
 
     pub(crate) async fn start_with(db: TestDb, settings: Settings) -> Self {
         let channel = connect(serve(&db.url, &settings).await).await;
-        Self { channel, db }
+        Self { channel, db, settings }
+    }
+
+    /// Connections to this replica and to another one.
+    pub(crate) async fn replicas(&self) -> [Channel; 2] {
+        [self.channel.clone(), self.replica(&self.settings).await]
+    }
+
+    /// What the service can do, with connections of its own to the database.
+    pub(crate) async fn api(&self) -> VolumeApi {
+        volume_api(&testing::open(&self.db.url, &MIGRATIONS).await, &self.settings)
     }
 
     /// Another replica on the same database.
@@ -66,6 +83,10 @@ impl Cinder {
 
     pub(crate) fn volumes(&self) -> VolumeServiceClient<Channel> {
         VolumeServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn attachments(&self) -> AttachmentServiceClient<Channel> {
+        AttachmentServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn types(&self) -> VolumeTypeServiceClient<Channel> {
@@ -95,9 +116,32 @@ impl Cinder {
         Ok(self.volumes().create_volume(made_as("alice", project, "member", request)).await?.into_inner())
     }
 
+    /// A blank volume of 1 GiB of alice in project demo.
+    pub(crate) async fn volume(&self) -> Volume {
+        self.blank(OWNER, 1, "").await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, id: &str) -> Result<Volume, Status> {
+        let request = GetVolumeRequest { id: id.to_owned(), ..GetVolumeRequest::default() };
+        Ok(self.volumes().get_volume(as_admin(request)).await?.into_inner())
+    }
+
+    /// The whole history of a volume, newest first.
+    pub(crate) async fn history(&self, id: &str) -> Vec<VolumeHistoryEntry> {
+        let (id, page_size, page_token) = (id.to_owned(), 1000, String::new());
+        let request = GetVolumeHistoryRequest { id, page_size, page_token };
+        self.volumes().get_volume_history(as_admin(request)).await.unwrap().into_inner().entries
+    }
+
     pub(crate) async fn delete(&self, id: &str) -> Result<(), Status> {
         let request = DeleteVolumeRequest { id: id.to_owned(), ..DeleteVolumeRequest::default() };
         self.volumes().delete_volume(as_admin(request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Changes rows of the database behind the service's back.
+    pub(crate) async fn execute(&self, sql: ByDialect) {
+        let db = testing::open(&self.db.url, &MIGRATIONS).await;
+        db.execute(|connection| connection.query(sql)).await.unwrap();
     }
 
     /// The number that a query gives.
@@ -113,21 +157,45 @@ pub(crate) fn as_admin<T>(message: T) -> Request<T> {
     made_as("root", "admin", "admin", message)
 }
 
+/// A request of the user who owns the volumes.
+pub(crate) fn as_alice<T>(message: T) -> Request<T> {
+    made_as("alice", OWNER, "member", message)
+}
+
+/// A request of a reader in the project that owns the volumes.
+pub(crate) fn as_reader<T>(message: T) -> Request<T> {
+    made_as("rita", OWNER, "reader", message)
+}
+
+/// A request of a member of another project.
+pub(crate) fn as_stranger<T>(message: T) -> Request<T> {
+    made_as("mallory", "tea", "member", message)
+}
+
+/// A request of another service, or of whatever runs the backend.
+pub(crate) fn as_service<T>(message: T) -> Request<T> {
+    made_as("nova", "service", "service", message)
+}
+
 /// Serves the database at `url` as long as the test runs.
 pub(crate) async fn serve(url: &str, settings: &Settings) -> SocketAddr {
     let db = testing::open(url, &MIGRATIONS).await;
-    let glance = GlanceClient::new(&settings.glance_endpoint, Duration::from_secs(30), None, None).unwrap();
-    let volumes = VolumeApi {
+    let volumes = volume_api(&db, settings);
+    let base = Base::new("cinder-svc", db, Identity::Development);
+    testing::serve(cinder_svc::service(volumes, &base)).await
+}
+
+/// The volume API on a database.
+pub(crate) fn volume_api(db: &Db, settings: &Settings) -> VolumeApi {
+    VolumeApi {
         store: Store::new(db.clone()),
-        glance,
+        glance: GlanceClient::new(&settings.glance_endpoint, Duration::from_secs(30), None, None).unwrap(),
         quota: settings.quota,
         default_volume_type: settings.default_volume_type.to_owned(),
         availability_zones: vec!["nova".to_owned()],
         storage: settings.storage,
         data: None,
-    };
-    let base = Base::new("cinder-svc", db, Identity::Development);
-    testing::serve(cinder_svc::service(volumes, &base)).await
+    }
 }
 
 /// Checks what every error carries and that it is this one; returns its values.
