@@ -5,11 +5,14 @@ use std::fs;
 use chassis::testing::TestDb;
 use harness::workspace;
 
-use crate::{terminal::Terminal, world::World};
+use crate::{
+    terminal::Terminal,
+    world::{World, start_cinder},
+};
 
 #[tokio::test]
 async fn the_session_with_grpcurl_works() {
-    let answers = answers("```sh session\n").await;
+    let answers = answers(&["```sh session\n", "```sh volume session\n"]).await;
     for part in [
         "\"image_hw_disk_bus\": \"virtio\"",
         "\"oldValue\": \"ide\"",
@@ -19,6 +22,10 @@ async fn the_session_with_grpcurl_works() {
         "\"instanceValue\": \"scsi\"",
         "\"state\": \"RESIZED\"",
         "\"operation\": \"REVERT_RESIZE\"",
+        // Of a volume.
+        "\"sizeGib\": 1",
+        "\"volumeValue\": \"scsi\"",
+        "\"operation\": \"UPDATE_IMAGE_PROPERTIES\"",
     ] {
         assert!(answers.contains(part), "{part} is missing in:\n{answers}");
     }
@@ -26,7 +33,7 @@ async fn the_session_with_grpcurl_works() {
 
 #[tokio::test]
 async fn the_session_with_openstacks_clients_works() {
-    let answers = answers("```sh openstack session\n").await;
+    let answers = answers(&["```sh openstack session\n"]).await;
     for part in [
         // Of glance, openstack, the history, and the instance.
         "| hw_disk_bus      | virtio",
@@ -39,15 +46,20 @@ async fn the_session_with_openstacks_clients_works() {
     }
 }
 
-/// What the session in the README that begins with `fence` prints.
-async fn answers(fence: &str) -> String {
-    let world = World::start(TestDb::sqlite()).await;
+/// What the sessions in the README that begin with `fences` print.
+async fn answers(fences: &[&str]) -> String {
+    let (world, volumes) = (World::start(TestDb::sqlite()).await, TestDb::sqlite());
+    let cinder = start_cinder(&volumes.url, &world.glance.endpoint(), "none");
     let readme = fs::read_to_string(workspace::root().join("README.md")).unwrap();
-    let (_, session) = readme.split_once(fence).expect("the README has the session");
-    let (session, _) = session.split_once("```").unwrap();
-    let session = session
+    let session = |fence: &&str| {
+        let (_, session) = readme.split_once(*fence).expect("the README has the session");
+        session.split_once("```").unwrap().0
+    };
+    let sessions: String = fences.iter().map(session).collect();
+    let sessions = sessions
+        .replace("127.0.0.1:8776", &cinder.address().to_string())
         .replace("127.0.0.1:9292", &world.glance.address().to_string())
         .replace("127.0.0.1:8774", &world.nova.address().to_string());
     // One shell for all of it, as at a terminal: a line may use what an earlier one set.
-    Terminal::with([]).run(&session)
+    Terminal::with([]).run(&sessions)
 }

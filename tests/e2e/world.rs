@@ -133,10 +133,10 @@ fn start_nova(url: &str, glance: &str, compute: &str) -> Service {
     Service::start("nova-api-svc", arguments).unwrap()
 }
 
-/// Starts cinder-svc on the database at `url`; every operation completes at once.
-pub(crate) fn start_cinder(url: &str, glance: &str) -> Service {
+/// Starts cinder-svc on the database at `url`; `storage` keeps the data of volumes.
+pub(crate) fn start_cinder(url: &str, glance: &str, storage: &str) -> Service {
     let arguments =
-        ["--listen", "127.0.0.1:0", "--database-url", url, "--glance-endpoint", glance, "--storage", "none"];
+        ["--listen", "127.0.0.1:0", "--database-url", url, "--glance-endpoint", glance, "--storage", storage];
     Service::start("cinder-svc", arguments).unwrap()
 }
 
