@@ -251,7 +251,8 @@ def addresses(overlay):
             for name in ("LISTEN", "ADMIN_LISTEN"):
                 if not pod.has_port(int(values[name].rpartition(":")[2])):
                     yield f"{pod.title}: {name} is {values[name]}, and the pod has no such port"
-            for url in filter(None, values.get("GLANCE_ENDPOINT", "").split(",")):
+            called = [values.get(name, "") for name in ("GLANCE_ENDPOINT", "CINDER_ENDPOINT")]
+            for url in filter(None, ",".join(called).split(",")):
                 parts = urllib.parse.urlsplit(url)
                 service = overlay.named("Service", parts.hostname)
                 if service is None or parts.port not in [port["port"] for port in service["spec"]["ports"]]:

@@ -1,4 +1,4 @@
-//! The container images of both services.
+//! The container images of the services.
 
 use std::{
     env, fs,
@@ -10,7 +10,7 @@ use anyhow::ensure;
 use harness::{
     podman::Podman,
     program::{run, show},
-    workspace,
+    workspace::{self, SERVICES},
 };
 
 use super::new_folder;
@@ -37,7 +37,7 @@ pub(crate) enum Build {
 
 impl Build {
     /// Builds the programs, and returns their folder.
-    fn run(self, services: [&str; 2]) -> anyhow::Result<PathBuf> {
+    fn run(self) -> anyhow::Result<PathBuf> {
         if self == Self::Debug {
             workspace::build_services()?;
             return Ok(workspace::target_directory()?.join("debug"));
@@ -45,7 +45,7 @@ impl Build {
         let compiled = workspace::target_directory()?;
         let mut cargo = workspace::cargo();
         cargo.args(["build", "--release", "--locked", "--target", &target(), "--target-dir"]).arg(&compiled);
-        cargo.args(services.iter().flat_map(|service| ["--package", service]));
+        cargo.args(SERVICES.iter().flat_map(|service| ["--package", service]));
         show(cargo.env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols"))?;
         Ok(compiled.join(target()).join("release"))
     }
@@ -57,10 +57,10 @@ impl Build {
     }
 }
 
-/// Builds and checks the image of each of `services`.
-pub(crate) fn build(podman: &Podman, build: Build, services: [&str; 2]) -> anyhow::Result<()> {
-    let context = context(build, services)?;
-    for service in services {
+/// Builds and checks the image of each service.
+pub(crate) fn build(podman: &Podman, build: Build) -> anyhow::Result<()> {
+    let context = context(build)?;
+    for service in SERVICES {
         build_one(podman, service, &context)?;
         check(podman, build, service)?;
     }
@@ -72,12 +72,12 @@ fn target() -> String {
 }
 
 /// The build context of the Dockerfile: programs and certificates.
-fn context(build: Build, services: [&str; 2]) -> anyhow::Result<PathBuf> {
-    let folder = build.run(services)?;
+fn context(build: Build) -> anyhow::Result<PathBuf> {
+    let folder = build.run()?;
     let context = new_folder("context")?;
     let programs = context.join("target").join(target()).join("release");
     fs::create_dir_all(&programs)?;
-    for service in services {
+    for service in SERVICES {
         fs::copy(folder.join(service), programs.join(service))?;
     }
     fs::copy(AUTHORITIES, context.join("target/ca-certificates.crt"))?;

@@ -62,7 +62,7 @@ pub(crate) fn check_wiring() -> anyhow::Result<()> {
     let rendered = render()?;
     let help = new_folder("help")?;
     workspace::build_services()?;
-    for name in ["glance-svc", "nova-api-svc"] {
+    for name in workspace::SERVICES {
         let text = program::run(Command::new(workspace::binary(name)?).arg("--help"))?;
         fs::write(help.join(name).with_extension("txt"), text)?;
     }

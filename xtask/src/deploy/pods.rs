@@ -24,23 +24,25 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Maximum time that a pod may take to stop, in seconds: the shorter terminationGracePeriodSeconds, nova-api's.
+/// Maximum time that a pod may take to stop, in seconds: the shortest terminationGracePeriodSeconds, that of
+/// nova-api and cinder.
 const GRACE: &str = "30";
 
 /// Builds the images, starts the pods, uses them, stops them with requests in flight, and cleans up.
 pub(crate) fn run(build: Build) -> anyhow::Result<()> {
     let podman = Podman::start()?;
-    images::build(&podman, build, ["glance-svc", "nova-api-svc"])?;
+    images::build(&podman, build)?;
     let rendered = manifests::render()?;
     let dev = rendered.iter().find(|file| file.ends_with("dev.yaml")).context("there is no overlay dev")?;
-    // The name of the Service that nova-api calls.
+    // The name of the Service that others call.
     let start = |deployment, program, alias| Pod::start(&podman, build, dev, [deployment, alias], program);
     let glance = start("glance", "glance-svc", "glance-headless")?;
     let nova = start("nova-api", "nova-api-svc", "nova-api-headless")?;
-    for pod in [&glance, &nova] {
+    let cinder = start("cinder", "cinder-svc", "cinder-headless")?;
+    for pod in [&glance, &nova, &cinder] {
         pod.check_rights()?;
     }
-    check_flow(&glance, &nova)?;
+    check_flow(&glance, &nova, &cinder)?;
     drain::check(&glance, &nova)
 }
 
@@ -150,8 +152,8 @@ impl<'a> Pod<'a> {
     }
 }
 
-/// Checks that an image's property reaches an instance, and that both pods have metrics.
-fn check_flow(glance: &Pod, nova: &Pod) -> anyhow::Result<()> {
+/// Checks that an image's property reaches an instance and a volume, and that the pods have metrics.
+fn check_flow(glance: &Pod, nova: &Pod, cinder: &Pod) -> anyhow::Result<()> {
     let image = json!({ "name": "cirros", "size": 1, "disk_format": "qcow2", "container_format": "bare",
                         "properties": { "hw_disk_bus": "virtio" } });
     let image = glance.call("glance.v1.ImageService/CreateImage", &json!({ "image": image }))?;
@@ -160,12 +162,16 @@ fn check_flow(glance: &Pod, nova: &Pod) -> anyhow::Result<()> {
     let instance = &created["instances"][0];
     let bus = &instance["systemMetadata"]["image_hw_disk_bus"];
     ensure!(bus == "virtio", "the instance lacks the property of its image: {created}");
-    for pod in [glance, nova] {
+    let request = json!({ "name": "root", "image_id": image["id"] });
+    let volume = cinder.call("cinder.v1.VolumeService/CreateVolume", &request)?;
+    let bus = &volume["imageProperties"]["hw_disk_bus"];
+    ensure!(bus == "virtio", "the volume lacks the property of its image: {volume}");
+    for pod in [glance, nova, cinder] {
         let (status, metrics) = http::get(pod.admin, "/metrics")?;
         let counted = metrics.lines().any(|line| line.starts_with("imprint_requests_total{"));
         ensure!(status == 200 && counted, "{} has counted no request:\n{metrics}", pod.program);
     }
-    writeln!(stdout(), "an instance has the property of its image")?;
+    writeln!(stdout(), "an instance and a volume have the property of their image")?;
     Ok(())
 }
 
