@@ -1,29 +1,36 @@
-//! The flow itself, over real gRPC: register, update, create, read.
+//! The flow itself, over real gRPC: register, update, create a volume and instances, read.
 
 use std::collections::BTreeMap;
 
 use proto::{
+    cinder::v1::{self as cinder, volume_service_client::VolumeServiceClient},
     glance::v1::{self as glance, image_service_client::ImageServiceClient},
     nova::v1::{self as nova, instance_service_client::InstanceServiceClient},
 };
 use tonic::Request;
 
+use super::Services;
+
 /// What the demo found along the way.
 pub(super) struct Journey {
     /// The image as it was registered.
     pub(super) registered: glance::Image,
-    /// The image as the instance was made from it.
+    /// The image as the volume and the instance were made from it.
     pub(super) image: glance::Image,
+    /// The volume as it is read back.
+    pub(super) volume: cinder::Volume,
     /// The instance as it is read back.
     pub(super) instance: nova::Instance,
     /// How many instances the request created.
     pub(super) created: usize,
 }
 
-/// Registers an image, changes a property, creates two instances from it, and reads one back.
-pub(super) async fn run(glance: &str, nova: &str) -> anyhow::Result<Journey> {
+/// Registers an image, changes a property, creates a volume and two instances from it, and reads them back.
+pub(super) async fn run(services: &Services) -> anyhow::Result<Journey> {
+    let Services { glance, nova, cinder } = services;
     let mut images = ImageServiceClient::connect(format!("http://{glance}")).await?;
     let mut instances = InstanceServiceClient::connect(format!("http://{nova}")).await?;
+    let mut volumes = VolumeServiceClient::connect(format!("http://{cinder}")).await?;
 
     let registered = images.create_image(by_alice(new_image())).await?.into_inner();
     let change = glance::UpdateImagePropertiesRequest {
@@ -32,6 +39,15 @@ pub(super) async fn run(glance: &str, nova: &str) -> anyhow::Result<Journey> {
         ..Default::default()
     };
     let image = images.update_image_properties(by_alice(change)).await?.into_inner();
+
+    let create = cinder::CreateVolumeRequest {
+        name: "root".to_owned(),
+        source: Some(cinder::create_volume_request::Source::ImageId(image.id.clone())),
+        ..Default::default()
+    };
+    let id = volumes.create_volume(by_alice(create)).await?.into_inner().id;
+    let read = cinder::GetVolumeRequest { id, ..Default::default() };
+    let volume = volumes.get_volume(by_alice(read)).await?.into_inner();
 
     let create = nova::CreateInstanceRequest {
         name: "web".to_owned(),
@@ -43,7 +59,7 @@ pub(super) async fn run(glance: &str, nova: &str) -> anyhow::Result<Journey> {
     let created = instances.create_instance(by_alice(create)).await?.into_inner().instances;
     let id = created.first().map(|instance| instance.id.clone()).unwrap_or_default();
     let instance = instances.get_instance(nova::GetInstanceRequest { id }).await?.into_inner();
-    Ok(Journey { registered, image, instance, created: created.len() })
+    Ok(Journey { registered, image, volume, instance, created: created.len() })
 }
 
 fn new_image() -> glance::CreateImageRequest {

@@ -1,4 +1,4 @@
-//! What the demo found, as a table: each property on its way from the image to system metadata and back.
+//! What the demo found, as a table: each property on its way from the image to a volume, to system metadata and back.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use common::{
     image::ImageMeta,
     system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, image_from_system_metadata},
 };
-use proto::glance::v1::Image;
+use proto::{cinder::v1::Volume, glance::v1::Image};
 
 use super::flow::Journey;
 
@@ -19,13 +19,14 @@ const SHOWN: usize = 14;
 
 /// The whole report.
 pub(super) fn render(journey: &Journey) -> String {
-    let Journey { registered, image, instance, created } = journey;
+    let Journey { registered, image, volume, instance, created } = journey;
     format!(
         "
  1  glance-svc registered image {} ({}) with {} properties
  2  UpdateImageProperties changed hw_disk_bus from {:?} to {:?}: revision {} → {}
- 3  nova-api-svc created {created} instances of it, flavor {}: {}
- 4  their system metadata, read back from the database:
+ 3  cinder-svc created a volume of it, {} GiB: {}
+ 4  nova-api-svc created {created} instances of it, flavor {}: {}
+ 5  what they remember, read back from the databases:
 
 {}
     and {} more entries remember the flavor (instance_type_*): a snapshot will not inherit them
@@ -37,6 +38,8 @@ pub(super) fn render(journey: &Journey) -> String {
         image.properties["hw_disk_bus"],
         registered.revision,
         image.revision,
+        volume.size_gib,
+        volume.id,
         instance.flavor.as_ref().map(|flavor| flavor.name.as_str()).unwrap_or_default(),
         instance.name,
         table(journey),
@@ -55,12 +58,14 @@ fn table(journey: &Journey) -> Table {
     table.set_header([
         heading("property".to_owned()),
         heading(format!("image, rev. {revision}")),
+        heading("volume".to_owned()),
         heading("system metadata".to_owned()),
         heading("value".to_owned()),
         heading("image again".to_owned()),
         heading("rule".to_owned()),
     ]);
     let of_image = of_image(&journey.image);
+    let of_volume = of_volume(&journey.volume);
     let back = of_meta(&image_from_system_metadata(&journey.instance.system_metadata));
     let truncated: BTreeSet<_> = journey.instance.truncated_keys.iter().collect();
     for (key, value) in &journey.instance.system_metadata {
@@ -69,14 +74,19 @@ fn table(journey: &Journey) -> Table {
         let rule = rule(key, before, value, truncated.contains(key));
         table.add_row([
             Cell::new(name),
-            Cell::new(before.map_or_else(|| "—".to_owned(), |value| shown(value))),
+            cell(before),
+            cell(of_volume.get(name)),
             Cell::new(key).fg(Color::Cyan),
             Cell::new(shown(value)).fg(Color::Cyan),
-            Cell::new(back.get(name).map_or_else(|| "—".to_owned(), |value| shown(value))),
+            cell(back.get(name)),
             Cell::new(rule).fg(Color::Yellow),
         ]);
     }
     table
+}
+
+fn cell(value: Option<&String>) -> Cell {
+    Cell::new(value.map_or_else(|| "—".to_owned(), |value| shown(value)))
 }
 
 fn rule(key: &str, before: Option<&String>, value: &String, truncated: bool) -> String {
@@ -100,6 +110,18 @@ fn of_image(image: &Image) -> BTreeMap<String, String> {
         min_disk: Some(image.min_disk),
         disk_format: Some(image.disk_format.clone()),
         container_format: Some(image.container_format.clone()),
+    })
+}
+
+/// The same of what a volume remembers.
+fn of_volume(volume: &Volume) -> BTreeMap<String, String> {
+    let image = volume.image.clone().unwrap_or_default();
+    of_meta(&ImageMeta {
+        properties: volume.image_properties.clone(),
+        min_ram: Some(image.min_ram),
+        min_disk: Some(image.min_disk),
+        disk_format: Some(image.disk_format),
+        container_format: Some(image.container_format),
     })
 }
 
