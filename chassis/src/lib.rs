@@ -19,6 +19,7 @@ pub mod page;
 pub mod peer;
 pub mod program;
 pub mod quota;
+pub mod records;
 pub mod scope;
 pub mod server;
 pub mod status;

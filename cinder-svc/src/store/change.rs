@@ -7,6 +7,7 @@ use chassis::{
     caller::Actor,
     claims::{Claim as _, claim},
     db::{self, ByDialect, Micros, Transaction, json, retrying},
+    records::write_records,
     scope::Scope,
     turns::Decided,
 };
@@ -21,7 +22,7 @@ use super::{
     data::{Held, settle},
     history::insert_history,
     quota::Quotas,
-    record::write_records,
+    record::RecordRow,
 };
 use crate::{
     error::Error,
@@ -205,7 +206,7 @@ impl Store {
         if let Some((quota, growth)) = growth {
             Quotas::check(&mut tx, quota, &before.project_id, growth).await?;
         }
-        write_records(&mut tx, change.records()).await?;
+        write_records(&mut tx, change.records(), RecordRow::from).await?;
         if !update_volume(&mut tx, change).await? {
             return Ok(false);
         }

@@ -1,8 +1,8 @@
 //! Creating volumes. Requests in flight share a transaction, and each is written as a whole or not at all.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -10,6 +10,7 @@ use chassis::{
     claims::{Claims, create_once},
     db::{self, Connection, Db, Dialect, Many, Transaction, all_or_each, as_micros, json},
     group::{BatchLimits, Group},
+    records::{KnownRecords, write_records},
     scope::Scope,
 };
 use chrono::{DateTime, Utc};
@@ -22,7 +23,7 @@ use super::{
     claim::Claim,
     data::{Held, settle},
     quota::{Quotas, has_limits},
-    record::write_records,
+    record::RecordRow,
 };
 use crate::{
     error::Error,
@@ -37,9 +38,6 @@ const LIMITS: BatchLimits =
 
 /// Bytes of a batch, by [`Creation`]'s size: what is made of them on the way to the database takes a few times as many.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-
-/// Number of records that are remembered to exist, 16 bytes each.
-const KNOWN_RECORDS: usize = 10_000;
 
 /// Rows for SQLite, which arrive as one JSON text, so that the statement stays prepared however many there are.
 const FEW: &str = "INSERT INTO volumes (id, name, description, project_id, user_id, size_gib, volume_type_id, \
@@ -106,29 +104,6 @@ struct Writer {
     known: Arc<KnownRecords>,
 }
 
-/// Records that existed when they were last used. Only a hint: the foreign key decides.
-#[derive(Default)]
-struct KnownRecords(Mutex<HashSet<Id>>);
-
-impl KnownRecords {
-    fn hold(&self, records: &BTreeMap<Id, &Record>) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        records.keys().all(|id| known.contains(id))
-    }
-
-    fn add(&self, records: &BTreeMap<Id, &Record>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() > KNOWN_RECORDS {
-            known.clear();
-        }
-        known.extend(records.keys());
-    }
-
-    fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
 impl Store {
     /// Writes the volume of a request. If another request with the same id came first, the answer is what that one
     /// created, as it is now.
@@ -186,7 +161,7 @@ impl Writer {
 
 /// Writes volumes with all that belongs to them.
 async fn write(tx: &mut Transaction, volumes: &[&Volume]) -> Result<(), db::Error> {
-    write_records(tx, records_of(volumes)).await?;
+    write_records(tx, records_of(volumes), RecordRow::from).await?;
     write_rows(tx, volumes).await?;
     let metadata: Vec<_> = volumes.iter().map(|volume| (volume.id, &volume.metadata)).collect();
     write_metadata(tx, &metadata).await?;

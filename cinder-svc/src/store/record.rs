@@ -1,11 +1,11 @@
-//! Records in the database. Each is written once, whichever of the volumes that share it comes first.
+//! Records in the database.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
+use std::{collections::HashMap, sync::Arc};
+
+use chassis::{
+    db::{ByDialect, Many},
+    records::Row,
 };
-
-use chassis::db::{self, ByDialect, Many, Transaction, json};
 use common::{
     id::Id,
     image::Properties,
@@ -35,37 +35,6 @@ const THESE: ByDialect = ByDialect {
     postgres: concat!(columns!(), "id = ANY($1)"),
 };
 
-/// Which of the records `$1` exist.
-const KNOWN: ByDialect = ByDialect {
-    sqlite: "SELECT id FROM records WHERE id IN (SELECT value FROM json_each($1))",
-    postgres: "SELECT id FROM records WHERE id = ANY($1)",
-};
-
-/// Writes the records of `$1` that do not exist yet; returns their ids.
-const RECORDS: ByDialect = ByDialect {
-    sqlite: "INSERT INTO records (id, image_id, image_revision, image_name, disk_format, container_format, checksum, \
-         min_disk, min_ram, size, properties) \
-         SELECT value ->> 'id', value ->> 'image_id', value ->> 'image_revision', value ->> 'image_name', \
-         value ->> 'disk_format', value ->> 'container_format', value ->> 'checksum', value ->> 'min_disk', \
-         value ->> 'min_ram', value ->> 'size', value -> 'properties' \
-         FROM json_each($1) WHERE TRUE ON CONFLICT (id) DO NOTHING RETURNING id",
-    postgres: "INSERT INTO records (id, image_id, image_revision, image_name, disk_format, container_format, checksum, \
-         min_disk, min_ram, size, properties) \
-         SELECT id, image_id, image_revision, image_name, disk_format, container_format, checksum, min_disk, min_ram, \
-         size, properties FROM json_to_recordset($1::json) AS record (id uuid, image_id uuid, image_revision bigint, \
-         image_name text, disk_format text, container_format text, checksum text, min_disk bigint, min_ram bigint, \
-         size bigint, properties json) ON CONFLICT (id) DO NOTHING RETURNING id",
-};
-
-/// Writes the entries of records.
-const ENTRIES: ByDialect = ByDialect {
-    sqlite: "INSERT INTO record_entries (record_id, key, value) \
-         SELECT value ->> 'record_id', value ->> 'key', value ->> 'value' FROM json_each($1)",
-    postgres: "INSERT INTO record_entries (record_id, key, value) \
-         SELECT record_id, key, value FROM json_to_recordset($1::json) \
-         AS entry (record_id uuid, key text, value text)",
-};
-
 /// A row of `records` as it is read.
 #[derive(sqlx::FromRow)]
 pub(super) struct StoredRecord {
@@ -83,9 +52,9 @@ pub(super) struct StoredRecord {
 }
 
 /// A row of `records` as it is written.
-#[derive(Debug, Default, Serialize)]
-struct RecordRow<'a> {
-    id: Option<Id>,
+#[derive(Debug, Serialize)]
+pub(super) struct RecordRow<'a> {
+    id: Id,
     image_id: Option<Id>,
     image_revision: Option<i64>,
     image_name: Option<&'a str>,
@@ -95,12 +64,12 @@ struct RecordRow<'a> {
     min_disk: Option<i64>,
     min_ram: Option<i64>,
     size: Option<i64>,
-    properties: Option<&'a Properties>,
+    properties: &'a Properties,
 }
 
 /// A row of `record_entries`.
 #[derive(Debug, Serialize)]
-struct EntryRow<'a> {
+pub(super) struct EntryRow<'a> {
     record_id: Id,
     key: &'a str,
     value: &'a str,
@@ -134,27 +103,51 @@ impl StoredRecord {
 impl<'a> From<&'a Record> for RecordRow<'a> {
     fn from(record: &'a Record) -> Self {
         let VolumeImageMetadata { image, properties } = &record.metadata;
-        let own = Self { id: Some(record.id), properties: Some(properties), ..Self::default() };
-        let Some(image) = image else { return own };
+        let image = image.as_ref();
         Self {
-            image_id: Some(image.id),
-            image_revision: Some(image.revision),
-            image_name: Some(&image.name),
-            disk_format: image.disk_format.as_deref(),
-            container_format: image.container_format.as_deref(),
-            checksum: image.checksum.as_deref(),
-            min_disk: image.min_disk,
-            min_ram: image.min_ram,
-            size: image.size,
-            ..own
+            id: record.id,
+            image_id: image.map(|image| image.id),
+            image_revision: image.map(|image| image.revision),
+            image_name: image.map(|image| image.name.as_str()),
+            disk_format: image.and_then(|image| image.disk_format.as_deref()),
+            container_format: image.and_then(|image| image.container_format.as_deref()),
+            checksum: image.and_then(|image| image.checksum.as_deref()),
+            min_disk: image.and_then(|image| image.min_disk),
+            min_ram: image.and_then(|image| image.min_ram),
+            size: image.and_then(|image| image.size),
+            properties,
         }
     }
 }
 
-impl<'a> EntryRow<'a> {
-    /// The properties of a record, one row for each.
-    fn of(record: &'a Record) -> impl Iterator<Item = Self> {
-        record.metadata.properties.iter().map(|(key, value)| Self { record_id: record.id, key, value })
+impl<'a> Row for RecordRow<'a> {
+    type Entry = EntryRow<'a>;
+
+    const INSERT: ByDialect = ByDialect {
+        sqlite: "INSERT INTO records (id, image_id, image_revision, image_name, disk_format, container_format, checksum, \
+             min_disk, min_ram, size, properties) \
+             SELECT value ->> 'id', value ->> 'image_id', value ->> 'image_revision', value ->> 'image_name', \
+             value ->> 'disk_format', value ->> 'container_format', value ->> 'checksum', value ->> 'min_disk', \
+             value ->> 'min_ram', value ->> 'size', value -> 'properties' \
+             FROM json_each($1) WHERE TRUE ON CONFLICT (id) DO NOTHING RETURNING id",
+        postgres: "INSERT INTO records (id, image_id, image_revision, image_name, disk_format, container_format, checksum, \
+             min_disk, min_ram, size, properties) \
+             SELECT id, image_id, image_revision, image_name, disk_format, container_format, checksum, min_disk, min_ram, \
+             size, properties FROM json_to_recordset($1::json) AS record (id uuid, image_id uuid, image_revision bigint, \
+             image_name text, disk_format text, container_format text, checksum text, min_disk bigint, min_ram bigint, \
+             size bigint, properties json) ON CONFLICT (id) DO NOTHING RETURNING id",
+    };
+
+    const INSERT_ENTRIES: ByDialect = ByDialect {
+        sqlite: "INSERT INTO record_entries (record_id, key, value) \
+             SELECT value ->> 'record_id', value ->> 'key', value ->> 'value' FROM json_each($1)",
+        postgres: "INSERT INTO record_entries (record_id, key, value) \
+             SELECT record_id, key, value FROM json_to_recordset($1::json) \
+             AS entry (record_id uuid, key text, value text)",
+    };
+
+    fn entries(&self) -> impl Iterator<Item = EntryRow<'a>> {
+        self.properties.iter().map(|(key, value)| EntryRow { record_id: self.id, key, value })
     }
 }
 
@@ -168,26 +161,4 @@ impl Store {
             self.db.reader().await?.query_as(THESE).bind(Many(ids)).fetch_all().await?;
         rows.into_iter().map(|row| row.read().map(|record| (record.id, record))).collect()
     }
-}
-
-/// Writes those of the records that do not exist yet, with their entries.
-pub(super) async fn write_records(
-    tx: &mut Transaction,
-    mut records: BTreeMap<Id, &Record>,
-) -> Result<(), db::Error> {
-    let ids = records.keys().copied().collect();
-    let known: Vec<Id> = tx.query_scalar(KNOWN).bind(Many(ids)).fetch_all().await?;
-    for known in known {
-        records.remove(&known);
-    }
-    if records.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<_> = records.values().map(|record| RecordRow::from(*record)).collect();
-    // Another replica may write the same records: the first one writes the entries, too.
-    let written: Vec<Id> = tx.query_scalar(RECORDS).bind(json(&rows)).fetch_all().await?;
-    let written = written.iter().filter_map(|id| records.get(id));
-    let entries: Vec<_> = written.flat_map(|record| EntryRow::of(record)).collect();
-    tx.query(ENTRIES).bind(json(&entries)).execute().await?;
-    Ok(())
 }

@@ -7,6 +7,7 @@ use chassis::{
     caller::Actor,
     db::{self, Micros, Transaction, retrying},
     quota::lock_projects,
+    records::write_records,
     turns,
 };
 use chrono::{DateTime, Utc};
@@ -20,7 +21,7 @@ use super::{
     job::{Job, Registration},
     jobs::{end_job, insert_job},
     quota::usage,
-    write_records::write_records,
+    rows::RecordRow,
 };
 use crate::{
     error::Error,
@@ -162,7 +163,7 @@ impl Store {
             let usage = usage(&mut tx, &before.project_id).await?;
             quota.check_growth(&usage, before, change.after.as_ref())?;
         }
-        write_records(&mut tx, change.records()).await?;
+        write_records(&mut tx, change.records(), RecordRow::from).await?;
         if !write_instance(&mut tx, change).await? {
             return Ok(false);
         }

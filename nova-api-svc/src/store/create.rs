@@ -1,9 +1,9 @@
 //! Creating instances. Requests in flight share a transaction, and each is written as a whole or not at all.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,6 +12,7 @@ use chassis::{
     db::{self, Db, Transaction, all_or_each},
     group::{BatchLimits, Group},
     quota::lock_projects,
+    records::{KnownRecords, write_records},
 };
 use common::id::Id;
 
@@ -19,9 +20,8 @@ use super::{
     Store,
     claim::Claim,
     quota::usage,
-    rows::{InstanceRow, MetadataRow},
+    rows::{InstanceRow, MetadataRow, RecordRow},
     write_instances::{is_one_statement, write_instances, write_metadata},
-    write_records::write_records,
 };
 use crate::{
     error::Error,
@@ -35,9 +35,6 @@ const LIMITS: BatchLimits = BatchLimits { name: "creates", batch: 128, patience:
 
 /// Bytes of a batch, by [`Creation`]'s size: what is made of them on the way to the database takes a few times as many.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-
-/// Number of records that are remembered to exist, 16 bytes each.
-const KNOWN_RECORDS: usize = 10_000;
 
 /// Provisions the instances of a request for a project with that usage, or refuses.
 pub type Provision = Box<dyn Fn(&Usage) -> Result<Reservation, Error> + Send + Sync>;
@@ -87,29 +84,6 @@ pub(super) fn creations(db: Db) -> Creations {
 struct Writer {
     db: Db,
     known: Arc<KnownRecords>,
-}
-
-/// Records that existed when they were last used. Only a hint: the foreign key decides.
-#[derive(Default)]
-struct KnownRecords(Mutex<HashSet<Id>>);
-
-impl KnownRecords {
-    fn hold(&self, records: &BTreeMap<Id, &Record>) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        records.keys().all(|id| known.contains(id))
-    }
-
-    fn add(&self, records: &BTreeMap<Id, &Record>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() > KNOWN_RECORDS {
-            known.clear();
-        }
-        known.extend(records.keys());
-    }
-
-    fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
 }
 
 impl Store {
@@ -191,7 +165,7 @@ async fn write(
     metadata: &[MetadataRow<'_>],
     records: BTreeMap<Id, &Record>,
 ) -> Result<(), db::Error> {
-    write_records(tx, records).await?;
+    write_records(tx, records, RecordRow::from).await?;
     write_metadata(tx, metadata).await?;
     let rows: Vec<_> = instances.iter().copied().map(InstanceRow::from).collect();
     write_instances(tx, &rows).await

@@ -12,7 +12,7 @@ use crate::instance::{Instance, Record, Reservation};
 /// A row of `records`.
 #[derive(Debug, Serialize)]
 pub(super) struct RecordRow<'a> {
-    id: Id,
+    pub(super) id: Id,
     image_id: Id,
     image_revision: i64,
     memory_mb: i32,
@@ -24,8 +24,8 @@ pub(super) struct RecordRow<'a> {
     vm_mode: &'a str,
     root_device_name: &'a str,
     auto_disk_config: bool,
-    system_metadata: &'a BTreeMap<String, String>,
-    truncated_keys: &'a BTreeSet<String>,
+    pub(super) system_metadata: &'a BTreeMap<String, String>,
+    pub(super) truncated_keys: &'a BTreeSet<String>,
     image_min_disk: Option<i64>,
     image_size: Option<i64>,
 }
@@ -57,23 +57,10 @@ impl<'a> From<&'a Record> for RecordRow<'a> {
 /// A row of `record_entries`.
 #[derive(Debug, Serialize)]
 pub(super) struct EntryRow<'a> {
-    record_id: Id,
-    key: &'a str,
-    value: &'a str,
-    truncated: bool,
-}
-
-impl<'a> EntryRow<'a> {
-    /// The system metadata of a record, one row for each entry.
-    pub(super) fn of(record: &'a Record) -> impl Iterator<Item = Self> {
-        let system_metadata = &record.system_metadata;
-        system_metadata.entries.iter().map(|(key, value)| Self {
-            record_id: record.id,
-            key,
-            value,
-            truncated: system_metadata.truncated.contains(key),
-        })
-    }
+    pub(super) record_id: Id,
+    pub(super) key: &'a str,
+    pub(super) value: &'a str,
+    pub(super) truncated: bool,
 }
 
 /// A row of `instances`, in JSON as SQLite takes it.

@@ -1,0 +1,110 @@
+//! Records: values that are written once and shared by all resources that have the same. The id of a record is made of its
+//! content ([`common::content`]), which never changes.
+//!
+//! The tables are `records (id, …)`, and `record_entries (record_id, …)` to find records by what they contain.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Mutex, PoisonError},
+};
+
+use common::id::Id;
+use serde::Serialize;
+
+use crate::db::{self, ByDialect, Many, Transaction, json};
+
+/// Number of records that are remembered to exist, 16 bytes each.
+const KNOWN_RECORDS: usize = 10_000;
+
+/// Which of the records `$1` exist.
+const KNOWN: ByDialect = ByDialect {
+    sqlite: "SELECT id FROM records WHERE id IN (SELECT value FROM json_each($1))",
+    postgres: "SELECT id FROM records WHERE id = ANY($1)",
+};
+
+/// A row of `records`.
+pub trait Row: Serialize {
+    /// A row of `record_entries`.
+    type Entry: Serialize;
+
+    /// Writes the records of the JSON array `$1` that do not exist yet; returns their ids.
+    const INSERT: ByDialect;
+
+    /// Writes the entries of the JSON array `$1`.
+    const INSERT_ENTRIES: ByDialect;
+
+    /// The entries of the record.
+    fn entries(&self) -> impl Iterator<Item = Self::Entry>;
+}
+
+/// Writes those of the records that do not exist yet, with their entries.
+pub async fn write_records<'a, R, T: Row>(
+    tx: &mut Transaction,
+    records: BTreeMap<Id, &'a R>,
+    row: impl Fn(&'a R) -> T,
+) -> Result<(), db::Error> {
+    let ids = records.keys().copied().collect();
+    let known: Vec<Id> = tx.query_scalar(KNOWN).bind(Many(ids)).fetch_all().await?;
+    let mut rows: BTreeMap<_, _> = records.into_iter().map(|(id, record)| (id, row(record))).collect();
+    for known in known {
+        rows.remove(&known);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // Another replica may write the same records: the first one writes the entries, too.
+    let new: Vec<_> = rows.values().collect();
+    let written: Vec<Id> = tx.query_scalar(T::INSERT).bind(json(&new)).fetch_all().await?;
+    let entries: Vec<_> = written.iter().filter_map(|id| rows.get(id)).flat_map(Row::entries).collect();
+    tx.query(T::INSERT_ENTRIES).bind(json(&entries)).execute().await?;
+    Ok(())
+}
+
+/// Records that existed when they were last used. Only a hint: the foreign key decides.
+#[derive(Debug, Default)]
+pub struct KnownRecords(Mutex<HashSet<Id>>);
+
+impl KnownRecords {
+    /// Whether all of these are known to exist.
+    #[must_use]
+    pub fn hold<R>(&self, records: &BTreeMap<Id, R>) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        records.keys().all(|id| known.contains(id))
+    }
+
+    /// Adds these, which have been written.
+    pub fn add<R>(&self, records: &BTreeMap<Id, R>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() > KNOWN_RECORDS {
+            known.clear();
+        }
+        known.extend(records.keys());
+    }
+
+    /// Forgets all, since one of them may be gone.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_records_are_limited() {
+        let known = KnownRecords::default();
+        let some = |numbers: std::ops::Range<u128>| -> BTreeMap<Id, u128> {
+            numbers.map(|number| (Id::from(uuid::Uuid::from_u128(number)), number)).collect()
+        };
+        let most = KNOWN_RECORDS as u128;
+        known.add(&some(0..most + 1));
+        assert!(known.hold(&some(0..most + 1)));
+        assert!(!known.hold(&some(most..most + 2)));
+        known.add(&some(most + 1..most + 2));
+        assert!(known.hold(&some(most + 1..most + 2)));
+        assert!(!known.hold(&some(0..1)));
+        known.clear();
+        assert!(!known.hold(&some(most + 1..most + 2)));
+    }
+}
