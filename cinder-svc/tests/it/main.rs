@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod attachments;
+mod create;
 mod quota;
 mod support;
 mod volume_type;

@@ -15,12 +15,16 @@ use cinder_svc::{
     volume::Storage,
     volumes::VolumeApi,
 };
-use peers::glance::Glance as GlanceClient;
-use proto::cinder::v1::{
-    CreateVolumeRequest, CreateVolumeTypeRequest, DeleteVolumeRequest, GetVolumeHistoryRequest,
-    GetVolumeRequest, Volume, VolumeHistoryEntry, VolumeType,
-    attachment_service_client::AttachmentServiceClient, quota_service_client::QuotaServiceClient,
-    volume_service_client::VolumeServiceClient, volume_type_service_client::VolumeTypeServiceClient,
+use peers::{glance::Glance as GlanceClient, testing::glance::Glance};
+use proto::{
+    cinder::v1::{
+        CreateVolumeRequest, CreateVolumeTypeRequest, DeleteVolumeRequest, GetVolumeHistoryRequest,
+        GetVolumeRequest, Volume, VolumeHistoryEntry, VolumeType,
+        attachment_service_client::AttachmentServiceClient, create_volume_request,
+        quota_service_client::QuotaServiceClient, volume_service_client::VolumeServiceClient,
+        volume_type_service_client::VolumeTypeServiceClient,
+    },
+    glance::v1::Image,
 };
 use tonic::{Code, Request, Status, transport::Channel};
 
@@ -33,8 +37,8 @@ pub(crate) struct Settings {
     pub(crate) quota: Quota,
     pub(crate) default_volume_type: &'static str,
     pub(crate) storage: Storage,
-    /// Where glance-svc is; nowhere unless given.
-    pub(crate) glance_endpoint: String,
+    /// Where glance-svc is; the double unless given.
+    pub(crate) glance_endpoint: Option<String>,
 }
 
 impl Default for Settings {
@@ -43,15 +47,15 @@ impl Default for Settings {
             quota: Quota::default(),
             default_volume_type: "__DEFAULT__",
             storage: Storage::None,
-            // A port that nothing listens on.
-            glance_endpoint: "http://127.0.0.1:1".to_owned(),
+            glance_endpoint: None,
         }
     }
 }
 
-/// A running cinder-svc and a client of it.
+/// A running cinder-svc, a client of it, and the image catalogue that it calls.
 pub(crate) struct Cinder {
     pub(crate) channel: Channel,
+    pub(crate) glance: Glance,
     pub(crate) db: TestDb,
     settings: Settings,
 }
@@ -61,9 +65,11 @@ impl Cinder {
         Self::start_with(db, Settings::default()).await
     }
 
-    pub(crate) async fn start_with(db: TestDb, settings: Settings) -> Self {
+    pub(crate) async fn start_with(db: TestDb, mut settings: Settings) -> Self {
+        let glance = Glance::start().await;
+        settings.glance_endpoint.get_or_insert_with(|| glance.endpoint());
         let channel = connect(serve(&db.url, &settings).await).await;
-        Self { channel, db, settings }
+        Self { channel, glance, db, settings }
     }
 
     /// Connections to this replica and to another one.
@@ -78,7 +84,14 @@ impl Cinder {
 
     /// Another replica on the same database.
     pub(crate) async fn replica(&self, settings: &Settings) -> Channel {
-        connect(serve(&self.db.url, settings).await).await
+        let mut settings = settings.clone();
+        settings.glance_endpoint = settings.glance_endpoint.or_else(|| self.settings.glance_endpoint.clone());
+        connect(serve(&self.db.url, &settings).await).await
+    }
+
+    /// Creates a volume for the user who owns the volumes.
+    pub(crate) async fn create(&self, request: CreateVolumeRequest) -> Result<Volume, Status> {
+        Ok(self.volumes().create_volume(as_alice(request)).await?.into_inner())
     }
 
     pub(crate) fn volumes(&self) -> VolumeServiceClient<Channel> {
@@ -152,6 +165,12 @@ impl Cinder {
     }
 }
 
+/// A volume that is to be made from an image.
+pub(crate) fn from_image(image: &Image) -> CreateVolumeRequest {
+    let source = Some(create_volume_request::Source::ImageId(image.id.clone()));
+    CreateVolumeRequest { name: "disk".to_owned(), source, ..CreateVolumeRequest::default() }
+}
+
 /// A request of an admin.
 pub(crate) fn as_admin<T>(message: T) -> Request<T> {
     made_as("root", "admin", "admin", message)
@@ -189,7 +208,13 @@ pub(crate) async fn serve(url: &str, settings: &Settings) -> SocketAddr {
 pub(crate) fn volume_api(db: &Db, settings: &Settings) -> VolumeApi {
     VolumeApi {
         store: Store::new(db.clone()),
-        glance: GlanceClient::new(&settings.glance_endpoint, Duration::from_secs(30), None, None).unwrap(),
+        glance: GlanceClient::new(
+            settings.glance_endpoint.as_ref().unwrap(),
+            Duration::from_secs(30),
+            None,
+            None,
+        )
+        .unwrap(),
         quota: settings.quota,
         default_volume_type: settings.default_volume_type.to_owned(),
         availability_zones: vec!["nova".to_owned()],
