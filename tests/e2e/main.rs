@@ -31,6 +31,7 @@ mod telemetry;
 mod terminal;
 mod tls;
 mod uploads;
+mod volume_data;
 mod volumes;
 mod world;
 mod writing;

@@ -1,0 +1,168 @@
+//! The data of volumes in a folder: cinder-svc and glance-svc as real programs.
+
+use std::fs;
+
+use chassis::{on_both_databases, testing::TestDb};
+use proto::cinder::v1::{Volume, volume::Status};
+
+mod image;
+mod world;
+
+use image::{MIB, encrypted, noise, qcow2, truncated, with_backing_file};
+use world::{World, blank, copy_of, of_image};
+
+on_both_databases!(
+    a_volume_has_the_data_of_its_image,
+    images_that_are_not_all_of_a_disk_are_refused,
+    data_that_is_not_the_images_is_refused,
+    a_copy_is_a_volume_of_its_own,
+    data_follows_the_operations,
+    a_full_disk_is_an_error_and_space_is_given_back,
+    a_folder_that_is_away_is_an_error_and_nothing_is_forgotten,
+    what_a_process_that_died_was_doing_is_ended_by_the_next_one,
+);
+
+/// Why a volume could not be created.
+#[track_caller]
+fn failure(volume: &Volume) -> &str {
+    assert_eq!(volume.status(), Status::Error, "{volume:?}");
+    &volume.last_failure.as_ref().unwrap().reason
+}
+
+async fn a_volume_has_the_data_of_its_image(db: TestDb) {
+    let world = World::start(db).await;
+    let disk = noise(3 * MIB + 512);
+    for (format, bytes) in [("raw", disk.clone()), ("iso", disk.clone()), ("qcow2", qcow2(&disk))] {
+        let image = world.image(format, &bytes).await;
+        let volume = world.created(of_image(&image, 1)).await;
+        assert_eq!(volume.status(), Status::Available, "{format}: {volume:?}");
+        assert_eq!(volume.image.as_ref().unwrap().id, image);
+        let (data, taken) = world.data_of(&volume).await;
+        assert_eq!(data.len(), 1024 * MIB);
+        assert!(data.starts_with(&disk) && data[disk.len()..].iter().all(|byte| *byte == 0), "{format}");
+        assert!(taken < 4 * MIB as u64, "{format}: {taken}");
+    }
+    let blank = world.created(blank(2)).await;
+    let (data, taken) = world.data_of(&blank).await;
+    assert_eq!((data.len(), taken), (2048 * MIB, 0));
+}
+
+async fn images_that_are_not_all_of_a_disk_are_refused(db: TestDb) {
+    let world = World::start(db).await;
+    let disk = noise(MIB);
+    for (format, bytes, reason) in [
+        ("qcow2", encrypted(&disk), "IMAGE_ENCRYPTED"),
+        ("qcow2", with_backing_file(&disk), "IMAGE_HAS_BACKING_FILE"),
+        ("qcow2", truncated(&disk), "IMAGE_TRUNCATED"),
+        ("qcow2", disk.clone(), "IMAGE_FORMAT_MISMATCH"),
+        ("raw", qcow2(&disk), "IMAGE_FORMAT_MISMATCH"),
+    ] {
+        let image = world.image(format, &bytes).await;
+        let volume = world.created(of_image(&image, 1)).await;
+        assert_eq!(failure(&volume), reason);
+    }
+    let image = world.image("vmdk", b"KDMV").await;
+    let refused = world.create(of_image(&image, 1)).await.unwrap_err();
+    assert!(refused.message().contains("only raw, iso and qcow2"), "{refused:?}");
+    world.is_empty().await;
+}
+
+async fn data_that_is_not_the_images_is_refused(db: TestDb) {
+    let world = World::start(db).await;
+    let image = world.image("raw", &noise(MIB)).await;
+    let file = world.file_of_image();
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[MIB / 2] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let volume = world.created(of_image(&image, 1)).await;
+    assert_eq!(failure(&volume), "IMAGE_HASH_MISMATCH");
+    world.is_empty().await;
+}
+
+async fn a_copy_is_a_volume_of_its_own(db: TestDb) {
+    let world = World::start(db).await;
+    let disk = noise(MIB);
+    let source = world.created(of_image(&world.image("raw", &disk).await, 1)).await;
+    let copy = world.created(copy_of(&source, 2)).await;
+    world.delete(&source).await;
+    let (data, taken) = world.data_of(&copy).await;
+    assert_eq!(data.len(), 2048 * MIB);
+    assert!(data.starts_with(&disk) && taken < 2 * MIB as u64);
+    world.delete(&copy).await;
+    world.is_empty().await;
+}
+
+async fn data_follows_the_operations(db: TestDb) {
+    let world = World::start(db).await;
+    let (first, second) = (noise(MIB), noise(2 * MIB));
+    let volume = world.created(of_image(&world.image("raw", &first).await, 1)).await;
+    let extended = world.extend(&volume, 3).await;
+    assert_eq!((extended.size_gib, extended.status()), (3, Status::Available));
+    assert_eq!(world.data_of(&volume).await.0.len(), 3072 * MIB);
+
+    let reimaged = world.reimage(&volume, &world.image("qcow2", &qcow2(&second)).await).await;
+    assert_eq!(reimaged.last_failure, None);
+    assert!(world.data_of(&volume).await.0.starts_with(&second));
+
+    // What cannot be done leaves data and image as they were.
+    let bad = world.image("qcow2", &encrypted(&first)).await;
+    let failed = world.reimage(&volume, &bad).await;
+    assert_eq!(failed.last_failure.as_ref().unwrap().reason, "IMAGE_ENCRYPTED");
+    assert_eq!((failed.status(), &failed.image), (Status::Available, &reimaged.image));
+    assert!(world.data_of(&volume).await.0.starts_with(&second));
+    assert_eq!(world.folders().len(), 1);
+    world.delete(&volume).await;
+    world.is_empty().await;
+}
+
+async fn a_full_disk_is_an_error_and_space_is_given_back(db: TestDb) {
+    let world = World::start(db).await;
+    let image = world.image("raw", &noise(4 * MIB)).await;
+    world.limit_files(&(2 * MIB).to_string());
+    let volume = world.created(of_image(&image, 1)).await;
+    assert_eq!(failure(&volume), "DATA_STORE_FULL");
+    world.is_empty().await;
+    world.limit_files("unlimited");
+    let volume = world.created(of_image(&image, 1)).await;
+    assert_eq!(volume.status(), Status::Available);
+}
+
+async fn a_folder_that_is_away_is_an_error_and_nothing_is_forgotten(db: TestDb) {
+    let world = World::start(db).await;
+    let image = world.image("raw", &noise(MIB)).await;
+    let volume = world.created(of_image(&image, 1)).await;
+    let elsewhere = world.folder().with_extension("elsewhere");
+    fs::rename(world.folder(), &elsewhere).unwrap();
+    fs::create_dir(world.folder()).unwrap();
+    let other = world.created(of_image(&image, 1)).await;
+    assert_eq!(failure(&other), "DATA_STORE_UNAVAILABLE");
+    // Deleting needs no data: what it leaves is removed once the folder is back.
+    world.delete(&volume).await;
+    assert_eq!(world.folders(), Vec::<String>::new());
+    fs::remove_dir(world.folder()).unwrap();
+    fs::rename(&elsewhere, world.folder()).unwrap();
+    world.is_empty().await;
+}
+
+async fn what_a_process_that_died_was_doing_is_ended_by_the_next_one(db: TestDb) {
+    let mut world = World::start(db).await;
+    let image = world.image("raw", &noise(MIB)).await;
+    let kept = world.created(of_image(&image, 1)).await;
+    // The data of the image is still to arrive when the process is killed.
+    world.hold_up_image();
+    let created = world.create(of_image(&image, 1)).await.unwrap();
+    let reimaged = world.begin_reimage(&kept, &image).await;
+    assert_eq!((created.status(), reimaged.status()), (Status::Creating, Status::Available));
+    while world.folders().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    world.crash().await;
+    let (created, reimaged) = (world.settled(&created).await, world.settled(&kept).await);
+    assert_eq!(failure(&created), "TASK_LOST");
+    assert_eq!((reimaged.status(), &reimaged.image), (Status::Available, &kept.image));
+    assert_eq!(reimaged.last_failure.unwrap().reason, "TASK_LOST");
+    world.has_folders(1).await;
+    world.delete(&created).await;
+    world.delete(&kept).await;
+    world.is_empty().await;
+}

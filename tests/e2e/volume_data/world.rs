@@ -1,0 +1,217 @@
+//! cinder-svc with a folder, glance-svc, and what can be done with both.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use chassis::testing::TestDb;
+use harness::{program::run, service::Service, workspace};
+use proto::{
+    cinder::v1::{
+        CreateVolumeRequest, DeleteVolumeRequest, ExtendVolumeRequest, GetVolumeRequest,
+        ReimageVolumeRequest, Volume, create_volume_request::Source,
+        volume_service_client::VolumeServiceClient,
+    },
+    glance::v1::{
+        CreateImageRequest, Image, UploadImageDataRequest, image_service_client::ImageServiceClient,
+    },
+};
+use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection};
+use tempfile::TempDir;
+use tonic::{Code, Status, transport::Channel};
+
+use crate::world::start_glance;
+
+/// How long a task may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub(super) struct World {
+    glance: Service,
+    cinder: Service,
+    volumes: VolumeServiceClient<Channel>,
+    folder: TempDir,
+    db: TestDb,
+    _glance_db: TestDb,
+}
+
+impl World {
+    pub(super) async fn start(db: TestDb) -> Self {
+        let (glance_db, folder) = (db.another().await, tempfile::tempdir().unwrap());
+        let glance = start_glance(&glance_db.url, &folder.path().join("images"), "127.0.0.1:0");
+        let cinder = start_cinder(&db.url, &glance.endpoint(), &folder.path().join("volumes"));
+        let volumes = VolumeServiceClient::connect(cinder.endpoint()).await.unwrap();
+        Self { glance, cinder, volumes, folder, db, _glance_db: glance_db }
+    }
+
+    /// The folder with the data of volumes.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.folder.path().join("volumes")
+    }
+
+    /// The names of the folders with data.
+    pub(super) fn folders(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.folder()) else { return Vec::new() };
+        let folders = entries.map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_dir());
+        folders.map(|folder| folder.file_name().into_string().unwrap()).collect()
+    }
+
+    /// An image with this data.
+    pub(super) async fn image(&self, disk_format: &str, bytes: &[u8]) -> String {
+        let mut images = ImageServiceClient::connect(self.glance.endpoint()).await.unwrap();
+        let (disk_format, container_format) = (disk_format.to_owned(), "bare".to_owned());
+        let image = Image { name: "image".into(), disk_format, container_format, ..Image::default() };
+        let created = images.create_image(CreateImageRequest { image: Some(image) }).await.unwrap();
+        let image_id = created.into_inner().id;
+        let parts: Vec<_> = bytes.chunks(1 << 20).map(<[u8]>::to_vec).collect();
+        let id = image_id.clone();
+        let parts = parts.into_iter().map(move |data| UploadImageDataRequest {
+            image_id: id.clone(),
+            data: data.into(),
+            ..UploadImageDataRequest::default()
+        });
+        images.upload_image_data(tokio_stream::iter(parts)).await.unwrap();
+        image_id
+    }
+
+    /// The file of the only image.
+    pub(super) fn file_of_image(&self) -> PathBuf {
+        let entries = fs::read_dir(self.folder.path().join("images")).unwrap().map(Result::unwrap);
+        entries.map(|entry| entry.path().join("data")).find(|file| file.exists()).unwrap()
+    }
+
+    pub(super) async fn create(&self, request: CreateVolumeRequest) -> Result<Volume, Status> {
+        Ok(self.volumes.clone().create_volume(request).await?.into_inner())
+    }
+
+    /// The volume once it has been created, or could not be.
+    pub(super) async fn created(&self, request: CreateVolumeRequest) -> Volume {
+        self.settled(&self.create(request).await.unwrap()).await
+    }
+
+    pub(super) async fn extend(&self, volume: &Volume, size_gib: i32) -> Volume {
+        let request =
+            ExtendVolumeRequest { id: volume.id.clone(), size_gib, ..ExtendVolumeRequest::default() };
+        self.volumes.clone().extend_volume(request).await.unwrap();
+        self.settled(volume).await
+    }
+
+    pub(super) async fn begin_reimage(&self, volume: &Volume, image: &str) -> Volume {
+        let (id, image_id) = (volume.id.clone(), image.to_owned());
+        let request = ReimageVolumeRequest { id, image_id, ..ReimageVolumeRequest::default() };
+        self.volumes.clone().reimage_volume(request).await.unwrap().into_inner()
+    }
+
+    pub(super) async fn reimage(&self, volume: &Volume, image: &str) -> Volume {
+        self.settled(&self.begin_reimage(volume, image).await).await
+    }
+
+    /// Deletes a volume, and waits until it is gone.
+    pub(super) async fn delete(&self, volume: &Volume) {
+        let request = DeleteVolumeRequest { id: volume.id.clone(), ..DeleteVolumeRequest::default() };
+        self.volumes.clone().delete_volume(request).await.unwrap();
+        self.until(|| async { self.find(volume).await.is_none().then_some(()) }).await;
+    }
+
+    /// The volume once it has no task.
+    pub(super) async fn settled(&self, volume: &Volume) -> Volume {
+        self.until(|| async { self.find(volume).await.filter(|volume| volume.task.is_none()) }).await
+    }
+
+    async fn find(&self, volume: &Volume) -> Option<Volume> {
+        let request = GetVolumeRequest { id: volume.id.clone(), ..GetVolumeRequest::default() };
+        match self.volumes.clone().get_volume(request).await {
+            Ok(volume) => Some(volume.into_inner()),
+            Err(status) if status.code() == Code::NotFound => None,
+            Err(status) => panic!("{status:?}"),
+        }
+    }
+
+    /// Waits until there is no data.
+    pub(super) async fn is_empty(&self) {
+        self.has_folders(0).await;
+    }
+
+    /// Waits until there is the data of so many volumes.
+    pub(super) async fn has_folders(&self, count: usize) {
+        self.until(|| async { (self.folders().len() == count).then_some(()) }).await;
+    }
+
+    async fn until<T, F: Future<Output = Option<T>>>(&self, look: impl Fn() -> F) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(Instant::now() < end, "{}", self.cinder.log());
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The data of a volume, and how much space it takes.
+    pub(super) async fn data_of(&self, volume: &Volume) -> (Vec<u8>, u64) {
+        let sql = "SELECT CAST(data_id AS TEXT) FROM volumes WHERE CAST(id AS TEXT) = $1";
+        let data: String = if self.db.url.starts_with("sqlite") {
+            let mut connection = SqliteConnection::connect(&self.db.url).await.unwrap();
+            sqlx::query_scalar(sql).bind(&volume.id).fetch_one(&mut connection).await.unwrap()
+        } else {
+            let mut connection = PgConnection::connect(&self.db.url).await.unwrap();
+            sqlx::query_scalar(sql).bind(&volume.id).fetch_one(&mut connection).await.unwrap()
+        };
+        let file = self.folder().join(data).join("data");
+        (fs::read(&file).unwrap(), fs::metadata(&file).unwrap().blocks() * 512)
+    }
+
+    /// Limits the size of cinder-svc's files.
+    pub(super) fn limit_files(&self, bytes: &str) {
+        let (pid, limit) = (self.cinder.pid().to_string(), format!("--fsize={bytes}:unlimited"));
+        run(Command::new("prlimit").args(["--pid", &pid, &limit])).unwrap();
+    }
+
+    /// Lets the data of the only image never arrive.
+    pub(super) fn hold_up_image(&self) {
+        let file = self.file_of_image();
+        fs::remove_file(&file).unwrap();
+        run(Command::new("mkfifo").arg(file)).unwrap();
+    }
+
+    /// Kills cinder-svc and starts it again, once the leases of its tasks have ended.
+    pub(super) async fn crash(&mut self) {
+        self.cinder.kill().unwrap();
+        let sql = "UPDATE volume_tasks SET lease_time = ";
+        if self.db.url.starts_with("sqlite") {
+            let mut connection = SqliteConnection::connect(&self.db.url).await.unwrap();
+            connection.execute(sqlx::AssertSqlSafe(format!("{sql} 0"))).await.unwrap();
+        } else {
+            let mut connection = PgConnection::connect(&self.db.url).await.unwrap();
+            connection.execute(sqlx::AssertSqlSafe(format!("{sql} '-infinity'"))).await.unwrap();
+        }
+        self.cinder = start_cinder(&self.db.url, &self.glance.endpoint(), &self.folder());
+        self.volumes = VolumeServiceClient::connect(self.cinder.endpoint()).await.unwrap();
+    }
+}
+
+/// Starts cinder-svc with a folder; exceeding the size of a file is an error, like a full disk, and not a signal.
+fn start_cinder(url: &str, glance: &str, folder: &Path) -> Service {
+    workspace::build_services().unwrap();
+    let storage = format!("dir:{}", folder.display());
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]).arg(workspace::binary("cinder-svc").unwrap());
+    command.args(["--listen", "127.0.0.1:0", "--database-url", url, "--glance-endpoint", glance]);
+    Service::run("cinder-svc", command.args(["--storage", &storage])).unwrap()
+}
+
+pub(super) fn blank(size_gib: i32) -> CreateVolumeRequest {
+    CreateVolumeRequest { name: "volume".into(), size_gib: Some(size_gib), ..CreateVolumeRequest::default() }
+}
+
+pub(super) fn of_image(image: &str, size_gib: i32) -> CreateVolumeRequest {
+    CreateVolumeRequest { source: Some(Source::ImageId(image.to_owned())), ..blank(size_gib) }
+}
+
+pub(super) fn copy_of(volume: &Volume, size_gib: i32) -> CreateVolumeRequest {
+    CreateVolumeRequest { source: Some(Source::SourceVolumeId(volume.id.clone())), ..blank(size_gib) }
+}
