@@ -60,13 +60,17 @@ pub(super) fn update(
         paths => paths.iter().any(|path| path == field || path == "*"),
     };
     let text = |field, text: &String| is_named(field, !text.is_empty()).then(|| text.clone());
-    VolumeUpdate {
+    let update = VolumeUpdate {
         name: text("name", &volume.name),
         description: text("description", &volume.description),
         metadata: is_named("metadata", !volume.metadata.is_empty()).then(|| volume.metadata.clone()),
         bootable: is_named("bootable", volume.bootable).then_some(volume.bootable),
         read_only: is_named("read_only", volume.read_only).then_some(volume.read_only),
+    };
+    if update == VolumeUpdate::default() && problems.is_empty() {
+        problems.add("update_mask", "must name a field, or volume must have one that is set");
     }
+    update
 }
 
 /// A report. One that names no status it is about is refused.

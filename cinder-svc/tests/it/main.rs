@@ -3,6 +3,7 @@
 
 mod attachments;
 mod create;
+mod operations;
 mod quota;
 mod support;
 mod volume_type;

@@ -210,9 +210,6 @@ impl VolumeUpdate {
         if let Some(metadata) = &self.metadata {
             violations.append(metadata_violations(metadata).within("volume."));
         }
-        if *self == Self::default() {
-            violations.add("update_mask", "must name a field, or volume must have one that is set");
-        }
         violations
     }
 
