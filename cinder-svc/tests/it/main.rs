@@ -3,6 +3,7 @@
 
 mod attachments;
 mod create;
+mod list;
 mod operations;
 mod quota;
 mod support;
