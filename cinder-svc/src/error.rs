@@ -120,6 +120,23 @@ pub enum Error {
     /// The snapshot has no data that could be copied.
     #[error("snapshot {id} must be AVAILABLE, but is {status}")]
     SnapshotNotAvailable { id: Id, status: SnapshotStatus },
+    /// The snapshot is being made or deleted.
+    #[error(
+        "snapshot {id} is {status}, but DeleteSnapshot needs AVAILABLE or ERROR; wait until that is over"
+    )]
+    SnapshotBusy { id: Id, status: SnapshotStatus },
+    /// The snapshot is being copied.
+    #[error("snapshot {0} is being copied; wait until that is done")]
+    SnapshotBeingCopied(Id),
+    /// A report is about a status that the snapshot is not in.
+    #[error("snapshot {id} is {status}, which is not what the report saw; read it again")]
+    SnapshotChanged { id: Id, status: SnapshotStatus },
+    /// The files of the volume may be written while they are copied.
+    #[error(
+        "volume {0} is attached, and its files cannot be copied while an instance may write to them; detach it \
+         first, or set quiesced while no instance writes"
+    )]
+    VolumeNotQuiesced(Id),
     /// The volume has no data that could be copied now.
     #[error("volume {id} must be AVAILABLE or IN_USE to be copied, but is {status}{}", during(*.task_state))]
     SourceNotAvailable { id: Id, status: Status, task_state: Option<TaskState> },

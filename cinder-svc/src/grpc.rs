@@ -6,6 +6,7 @@ use chassis::{caller::Caller, identity};
 use proto::cinder::v1::{
     attachment_service_server::{self, AttachmentServiceServer},
     quota_service_server::{self, QuotaServiceServer},
+    snapshot_service_server::{self, SnapshotServiceServer},
     volume_service_server::{self, VolumeServiceServer},
     volume_type_service_server::{self, VolumeTypeServiceServer},
 };
@@ -19,6 +20,7 @@ mod history;
 mod parse;
 mod quota;
 mod render;
+mod snapshot;
 mod volume;
 mod volume_type;
 
@@ -26,6 +28,7 @@ mod volume_type;
 pub const NAMES: &[&str] = &[
     attachment_service_server::SERVICE_NAME,
     quota_service_server::SERVICE_NAME,
+    snapshot_service_server::SERVICE_NAME,
     volume_service_server::SERVICE_NAME,
     volume_type_service_server::SERVICE_NAME,
 ];
@@ -35,11 +38,13 @@ pub const NAMES: &[&str] = &[
 pub fn routes(volumes: VolumeApi, message: usize) -> Routes {
     let attachment = AttachmentServiceServer::new(attachment::Api { volumes: volumes.clone() });
     let quota = QuotaServiceServer::new(quota::Api { volumes: volumes.clone() });
+    let snapshot = SnapshotServiceServer::new(snapshot::Api { volumes: volumes.clone() });
     let volume_type = VolumeTypeServiceServer::new(volume_type::Api { volumes: volumes.clone() });
     let volume = VolumeServiceServer::new(volume::Api { volumes });
     Routes::new(volume.max_decoding_message_size(message))
         .add_service(attachment.max_decoding_message_size(message))
         .add_service(quota.max_decoding_message_size(message))
+        .add_service(snapshot.max_decoding_message_size(message))
         .add_service(volume_type.max_decoding_message_size(message))
 }
 

@@ -20,8 +20,10 @@ use crate::{
 };
 
 mod attachment;
+mod snapshot;
 
 pub use attachment::{ATTACHMENT_ORDER, AttachmentFilter, AttachmentOrder};
+pub use snapshot::{SNAPSHOT_ORDER, SnapshotFilter, SnapshotOrder};
 
 /// The default order: newest first.
 pub const DEFAULT_ORDER: (VolumeOrder, Direction) = (VolumeOrder::CreateTime, Direction::Descending);

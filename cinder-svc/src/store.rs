@@ -16,6 +16,8 @@ mod history;
 mod list;
 mod quota;
 mod record;
+mod snapshot;
+mod sources;
 mod sweep;
 mod tasks;
 mod volume;
@@ -28,6 +30,7 @@ pub use data::RemovableData;
 pub use drift::{RecordFilter, VolumeSummary};
 pub use history::{EarlierAttempt, HistoryEntry};
 pub use quota::Quotas;
+pub use snapshot::{SnapshotChange, SnapshotCreation};
 pub use sweep::Retention;
 pub use tasks::DueTask;
 

@@ -15,7 +15,7 @@ pub mod history;
 mod operation;
 mod record;
 pub(crate) mod request;
-mod snapshot;
+pub mod snapshot;
 mod task;
 pub mod volume_type;
 

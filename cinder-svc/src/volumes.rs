@@ -15,6 +15,7 @@ pub mod drift;
 pub mod operations;
 pub mod quotas;
 mod reads;
+pub mod snapshots;
 mod tasks;
 mod volume_types;
 

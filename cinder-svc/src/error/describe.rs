@@ -101,6 +101,14 @@ impl Failure for Error {
             Self::SnapshotNotAvailable { id, status } => {
                 snapshot("SNAPSHOT_NOT_AVAILABLE", id).with("status", status)
             }
+            Self::SnapshotBusy { id, status } => {
+                snapshot("SNAPSHOT_BUSY", id).with("status", status).with("needed", "AVAILABLE, ERROR")
+            }
+            Self::SnapshotBeingCopied(id) => snapshot("SNAPSHOT_BEING_COPIED", id),
+            Self::SnapshotChanged { id, status } => Description::new(Code::Aborted, "STATE_CHANGED")
+                .with("snapshot_id", id)
+                .with("status", status),
+            Self::VolumeNotQuiesced(id) => volume("VOLUME_NOT_QUIESCED", id),
             Self::SourceNotAvailable { id, status, task_state } => {
                 volume("SOURCE_NOT_AVAILABLE", id).with("status", status).with("task", name_of(*task_state))
             }

@@ -154,8 +154,12 @@ impl VolumeService for Api {
     }
 
     async fn revert_volume(&self, request: Request<pb::RevertVolumeRequest>) -> GrpcResult<pb::Volume> {
-        drop(request);
-        Err(not_served("RevertVolume"))
+        let (context, message) = open(request)?;
+        let pb::RevertVolumeRequest { id, snapshot_id, request_id, etag } = message;
+        let mut problems = Violations::default();
+        let snapshot_id = problems.take("snapshot_id", snapshot_id.parse::<Id>());
+        let action = Action::Revert { snapshot_id: snapshot_id.unwrap_or(Id::from(NIL)) };
+        self.answer(context, action, ("id", (id, request_id, etag)), problems).await
     }
 
     async fn update_volume_image_properties(

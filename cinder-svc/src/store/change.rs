@@ -23,11 +23,12 @@ use super::{
     history::insert_history,
     quota::Quotas,
     record::RecordRow,
+    sources::{check_not_copied, is_latest_snapshot},
 };
 use crate::{
     error::Error,
     quota::{Growth, Quota},
-    volume::{Connection, Operation, Record, Step, Task, Volume},
+    volume::{Connection, Operation, Record, Step, Task, TaskState, Volume},
 };
 
 const UPDATE: ByDialect = ByDialect {
@@ -43,6 +44,7 @@ const UPDATE: ByDialect = ByDialect {
 
 /// Whether the volume `$1`, or a snapshot of it, is being copied.
 const IS_COPIED: &str = "SELECT EXISTS (SELECT 1 FROM volume_tasks WHERE source_volume_id = $1) \
+     OR EXISTS (SELECT 1 FROM snapshots WHERE volume_id = $1 AND status = 'creating') \
      OR EXISTS (SELECT 1 FROM volume_tasks t JOIN snapshots s ON s.id = t.snapshot_id WHERE s.volume_id = $1)";
 
 const INSERT_TASK: &str = "INSERT INTO volume_tasks (volume_id, task_state, former_status, target_record_id, \
@@ -63,6 +65,8 @@ pub struct Change {
     pub deletion: Option<Deletion>,
     /// What more its project will use, and the configured limits.
     pub growth: Option<(Quota, Growth)>,
+    /// The snapshot that the volume is being reverted to: it must still be usable, and the latest one.
+    pub reverted_to: Option<Id>,
     /// What the request claims, if it creates something and has an id.
     pub claim: Option<Claim>,
     /// How the host of an attachment and the data are connected now.
@@ -146,7 +150,16 @@ impl Change {
     /// A change of the volume alone.
     #[must_use]
     pub const fn new(before: Volume, after: Option<Volume>, entry: Entry) -> Self {
-        Self { before, after, entry, deletion: None, growth: None, claim: None, connection: None }
+        Self {
+            before,
+            after,
+            entry,
+            deletion: None,
+            growth: None,
+            reverted_to: None,
+            claim: None,
+            connection: None,
+        }
     }
 
     /// The records that the volume will refer to.
@@ -160,6 +173,13 @@ impl Change {
     /// The new task, if it differs from the one before.
     fn task(&self) -> Option<&Option<Task>> {
         self.after.as_ref().map(|after| &after.task).filter(|task| **task != self.before.task)
+    }
+
+    /// Whether it begins a task that gives the volume other data.
+    fn replaces_data(&self) -> bool {
+        use TaskState::{Reimaging, Reverting, Writing};
+        let begun = self.task().and_then(Option::as_ref);
+        begun.is_some_and(|task| matches!(task.state, Reimaging | Reverting | Writing))
     }
 
     /// The new metadata, if they differ from those before.
@@ -221,6 +241,14 @@ impl Store {
         }
         if after.is_none() {
             delete_volume(&mut tx, before.id).await?;
+        }
+        if let Some(snapshot_id) = change.reverted_to
+            && !is_latest_snapshot(&mut tx, snapshot_id, before.id).await?
+        {
+            return Ok(false);
+        }
+        if change.replaces_data() {
+            check_not_copied(&mut tx, before.id).await?;
         }
         insert_history(&mut tx, shown, (before.revision + 1, status), entry).await?;
         if let Some(after) = after {
@@ -288,6 +316,7 @@ async fn check_deletion(tx: &mut Transaction, id: Id, deletion: Deletion) -> Res
 async fn delete_volume(tx: &mut Transaction, id: Id) -> Result<(), db::Error> {
     for sql in [
         "DELETE FROM attachments WHERE volume_id = $1",
+        "UPDATE volume_data SET state = 'deleting' WHERE id IN (SELECT data_id FROM snapshots WHERE volume_id = $1)",
         "DELETE FROM snapshots WHERE volume_id = $1",
         "DELETE FROM volumes WHERE id = $1",
     ] {

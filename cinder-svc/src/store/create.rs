@@ -24,6 +24,7 @@ use super::{
     data::{Held, settle},
     quota::{Quotas, has_limits},
     record::RecordRow,
+    sources::{check_source, lock_sources},
 };
 use crate::{
     error::Error,
@@ -148,7 +149,11 @@ impl Writer {
         let mut tx = self.db.begin().await?;
         claims.take(&mut tx).await?;
         let mut quotas = Quotas::lock(&mut tx, &quota, &projects).await?;
-        let outcomes = claims.decide(|creation| quotas.grow(&creation.volume.project_id, &creation.growth));
+        let unusable = lock_sources(&mut tx, &volumes).await?;
+        let outcomes = claims.decide(|creation| {
+            check_source(&creation.volume, &unusable)?;
+            quotas.grow(&creation.volume.project_id, &creation.growth)
+        });
         claims.settle(&mut tx).await?;
         let created = batch.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Ok(Some(()))));
         let volumes: Vec<_> = created.map(|(creation, _)| &creation.volume).collect();

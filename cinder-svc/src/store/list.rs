@@ -3,6 +3,8 @@
 //! Volumes that share a record are in the index `volumes_by_record` in the order of their creation. Conditions on what
 //! a volume remembers of its image are checked on the records; the page is then merged from the records that match.
 
+use std::collections::BTreeMap;
+
 use chassis::{
     db::{self, ByDialect, QueryBuilder},
     page::{Key, Page, Read},
@@ -59,7 +61,7 @@ impl Store {
         push_conditions(&mut query, filter, page, scope);
         if filter.is_about_records() {
             query.push(" AND record_id IN (");
-            push_records(&mut query, filter);
+            push_records(&mut query, &filter.record_columns, &filter.image_properties);
             query.push(")");
         }
         page.push_end(&mut query);
@@ -105,7 +107,7 @@ impl Store {
         scope: &Scope,
     ) -> Result<Vec<VolumeRow>, db::Error> {
         let mut query = self.db.builder("WITH wanted AS (");
-        push_records(&mut query, filter);
+        push_records(&mut query, &filter.record_columns, &filter.image_properties);
         query.push("), first AS (SELECT id AS record_id, (SELECT v.id FROM volumes v WHERE record_id = ");
         query.push("wanted.id AND ");
         push_conditions(&mut query, filter, page, scope);
@@ -177,13 +179,17 @@ fn push_conditions(query: &mut QueryBuilder, filter: &VolumeFilter, page: &Page<
 }
 
 /// Adds the statement that finds the ids of the records which match.
-fn push_records(query: &mut QueryBuilder, filter: &VolumeFilter) {
+pub(super) fn push_records(
+    query: &mut QueryBuilder,
+    columns: &[(&'static str, Key)],
+    image_properties: &BTreeMap<String, String>,
+) {
     query.push("SELECT id FROM records WHERE TRUE");
-    for (condition, value) in &filter.record_columns {
+    for (condition, value) in columns {
         query.push(" AND ");
         value.push_bind(query.push(condition));
     }
-    for (key, value) in &filter.image_properties {
+    for (key, value) in image_properties {
         query.push(" AND id IN (");
         push_entry(query, key, value);
         query.push(")");

@@ -6,7 +6,12 @@ use chrono::{DateTime, Utc};
 use common::{id::Id, named};
 use serde::{Deserialize, Serialize};
 
-use super::{Record, Storage, VolumeFailure};
+use super::{Record, Storage, Volume, VolumeFailure};
+use crate::error::{Error, check_etag};
+
+mod request;
+
+pub use request::{CreateSnapshot, NewSnapshot, SnapshotReport, SnapshotUpdate};
 
 named! {
     /// What a snapshot is.
@@ -69,5 +74,65 @@ impl Snapshot {
     #[must_use]
     pub fn etag(&self) -> String {
         format!("{:x}-{}", self.id.as_uuid().as_u64_pair().1, self.revision)
+    }
+
+    /// Refuses a request that is about another revision.
+    pub fn check_etag(&self, given: &str) -> Result<(), Error> {
+        check_etag("snapshot", self.id, given, self.etag())
+    }
+
+    /// The time of a change made `now`: never before the last change, which a machine whose clock is ahead may have made.
+    #[must_use]
+    pub fn later(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.update_time.max(now)
+    }
+
+    /// Refuses to copy what has no data.
+    pub fn check_copied(&self) -> Result<(), Error> {
+        match self.status {
+            SnapshotStatus::Available => Ok(()),
+            status => Err(Error::SnapshotNotAvailable { id: self.id, status }),
+        }
+    }
+
+    /// Refuses to revert a volume to it unless it is the `latest` one, has data, and has the volume's size.
+    pub fn check_reverted_to(&self, volume: &Volume, latest: Id) -> Result<(), Error> {
+        let (id, snapshot_id) = (volume.id, self.id);
+        if latest != snapshot_id {
+            return Err(Error::NotLatestSnapshot { id, snapshot_id, latest });
+        }
+        self.check_copied()?;
+        if self.size_gib == volume.size_gib {
+            return Ok(());
+        }
+        let (snapshot_gib, size_gib) = (self.size_gib, volume.size_gib);
+        Err(Error::SnapshotSize { id, snapshot_id, snapshot_gib, size_gib })
+    }
+
+    /// Refuses to delete a snapshot that is being made or deleted.
+    pub fn check_deletion(&self) -> Result<(), Error> {
+        match self.status {
+            SnapshotStatus::Available | SnapshotStatus::Error => Ok(()),
+            status => Err(Error::SnapshotBusy { id: self.id, status }),
+        }
+    }
+
+    /// The snapshot with that status; the last failure is over unless there is a new one.
+    #[must_use]
+    pub fn with_status(&self, status: SnapshotStatus, last_failure: Option<VolumeFailure>) -> Self {
+        Self { status, last_failure, ..self.clone() }
+    }
+}
+
+impl Volume {
+    /// Refuses a snapshot of a volume that has no data now, or whose data change while somebody copies them: only whoever
+    /// runs a backend can copy what is in use. `quiesced` means that whoever writes to it has stopped meanwhile.
+    pub fn check_snapshot(&self, quiesced: bool) -> Result<(), Error> {
+        self.check_copied()?;
+        let is_written = !self.attachments.is_empty() && !quiesced;
+        if is_written && matches!(self.storage, Storage::Directory | Storage::Objects) {
+            return Err(Error::VolumeNotQuiesced(self.id));
+        }
+        Ok(())
     }
 }

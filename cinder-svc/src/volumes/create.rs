@@ -86,7 +86,7 @@ impl VolumeApi {
             Source::Image(id, revision) => {
                 let image = self.image(id, revision, caller, deadline).await?;
                 match root_snapshot(&image.meta.properties) {
-                    Some(snapshot_id) => Self::origin_in_snapshot(snapshot_id, caller),
+                    Some(snapshot_id) => self.origin_in_snapshot(snapshot_id, caller).await,
                     None => {
                         let origin = origin_in_image(Arc::clone(&image))?;
                         self.check_format(&image)?;
@@ -94,7 +94,7 @@ impl VolumeApi {
                     }
                 }
             }
-            Source::Snapshot(id) => Self::origin_in_snapshot(id, caller),
+            Source::Snapshot(id) => self.origin_in_snapshot(id, caller).await,
             Source::Volume(id) => self.origin_in_volume(id, caller).await,
         }
     }
@@ -120,10 +120,21 @@ impl VolumeApi {
         }
     }
 
-    /// There are no snapshots yet.
-    fn origin_in_snapshot(id: Id, caller: &Caller) -> Result<Origin, Error> {
-        Scope::read(caller, SNAPSHOTS)?;
-        Err(Error::NoSuchSnapshot(id))
+    /// What the volume of the snapshot was at that moment, in the zone where it is.
+    async fn origin_in_snapshot(&self, id: Id, caller: &Caller) -> Result<Origin, Error> {
+        let source = self.store.snapshot(id, &Scope::read(caller, SNAPSHOTS)?).await?;
+        let source = source.ok_or(Error::NoSuchSnapshot(id))?;
+        source.check_copied()?;
+        let volume = self.store.volume(source.volume_id, &Scope::internal(VOLUMES)).await?;
+        Ok(Origin {
+            metadata: source.record.metadata.clone(),
+            bootable: source.bootable,
+            least_gib: Some(source.size_gib),
+            volume_type_id: Some(source.volume_type_id),
+            availability_zone: volume.map(|volume| volume.availability_zone),
+            snapshot_id: Some(id),
+            ..Origin::default()
+        })
     }
 
     async fn origin_in_volume(&self, id: Id, caller: &Caller) -> Result<Origin, Error> {

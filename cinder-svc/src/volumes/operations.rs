@@ -18,7 +18,9 @@ use crate::{
     error::Error,
     quota::Growth,
     store::{Change, Deletion, Entry},
-    volume::{Operation, Record, Status, Step, Storage, Target, Task, TaskState, Volume, checks},
+    volume::{
+        Operation, Record, Status, Step, Storage, Target, Task, TaskState, Volume, access::SNAPSHOTS, checks,
+    },
 };
 
 mod action;
@@ -53,6 +55,8 @@ enum Plan {
         target: Target,
         /// The image to copy, at a revision.
         image: Option<(Id, i64)>,
+        /// The snapshot to copy.
+        snapshot_id: Option<Id>,
         /// What more its project will use.
         growth: Growth,
     },
@@ -120,7 +124,12 @@ impl VolumeApi {
                 Some(image) => self.reimage(&before, image, image_properties)?,
                 None => return Ok(Decided::Nothing(NoChange::NeedsImage(*image_id, *image_revision))),
             },
+            Action::Revert { snapshot_id } => self.revert(&before, *snapshot_id).await?,
             Action::Delete { .. } | Action::ReportState(_) => Plan::Delete,
+        };
+        let reverted_to = match request.action {
+            Action::Revert { snapshot_id } => Some(snapshot_id),
+            _ => None,
         };
         if matches!(&plan, Plan::Now(after) if **after == before) {
             return Ok(Decided::Nothing(NoChange::Done(Box::new(before))));
@@ -134,7 +143,7 @@ impl VolumeApi {
         let entry = Entry::new(operation, step, request.caller.actor.clone(), now);
         let entry = Entry { request: request.retry_key(), ..entry };
         let change = Self::change(before, after, entry, &request.action);
-        Ok(Decided::Change(Box::new(Change { growth, ..change })))
+        Ok(Decided::Change(Box::new(Change { growth, reverted_to, ..change })))
     }
 
     /// The volume once a plan is carried out: at once, unless somebody has to do something with its data first.
@@ -145,10 +154,10 @@ impl VolumeApi {
         before: &Volume,
         now: DateTime<Utc>,
     ) -> (Option<Volume>, Step) {
-        let (target, image) = match plan {
+        let (target, image, snapshot_id) = match plan {
             Plan::Now(after) => return (Some(*after), Step::Finished),
-            Plan::Task { target, image, .. } => (target, image),
-            Plan::Delete => (Target::default(), None),
+            Plan::Task { target, image, snapshot_id, .. } => (target, image, snapshot_id),
+            Plan::Delete => (Target::default(), None, None),
         };
         let Some(state) = request.action.operation().task() else {
             return (Some(before.clone()), Step::Finished);
@@ -158,7 +167,7 @@ impl VolumeApi {
             former_status: before.status,
             target,
             image,
-            snapshot_id: None,
+            snapshot_id,
             source_volume_id: None,
             caller: request.caller.clone(),
             create_time: now,
@@ -231,7 +240,7 @@ impl VolumeApi {
         }
         let growth = Growth::extension(before.size_gib, requested, &before.volume_type);
         let target = Target { size_gib: Some(requested), ..Target::default() };
-        Ok(Plan::Task { target, image: None, growth })
+        Ok(Plan::Task { target, image: None, snapshot_id: None, growth })
     }
 
     /// A volume of another type.
@@ -251,7 +260,7 @@ impl VolumeApi {
             ..Target::default()
         };
         let growth = Growth::retype(before.size_gib, &volume_type.name);
-        Ok(Plan::Task { target, image: None, growth })
+        Ok(Plan::Task { target, image: None, snapshot_id: None, growth })
     }
 
     /// A volume with the data of an image, and everything that it remembers of it: what was edited on the volume goes
@@ -264,7 +273,23 @@ impl VolumeApi {
         let (record, data_id) = (Some(Arc::new(record)), self.new_data());
         let target = Target { record, bootable: Some(true), data_id, ..Target::default() };
         let image = Some((image.id, image.revision));
-        Ok(Plan::Task { target, image, growth: Growth::default() })
+        Ok(Plan::Task { target, image, snapshot_id: None, growth: Growth::default() })
+    }
+
+    /// A volume with the data of its latest snapshot, and with what it remembered then.
+    async fn revert(&self, before: &Volume, snapshot_id: Id) -> Result<Plan, Error> {
+        let snapshot = self.store.snapshot(snapshot_id, &Scope::internal(SNAPSHOTS)).await?;
+        let snapshot = snapshot.filter(|snapshot| snapshot.volume_id == before.id);
+        let snapshot = snapshot.ok_or(Error::NoSuchSnapshot(snapshot_id))?;
+        let latest = self.store.latest_snapshot(before.id).await?.map_or(snapshot_id, |latest| latest.id);
+        snapshot.check_reverted_to(before, latest)?;
+        let target = Target {
+            record: Some(Arc::clone(&snapshot.record)),
+            bootable: Some(snapshot.bootable),
+            data_id: self.new_data(),
+            ..Target::default()
+        };
+        Ok(Plan::Task { target, image: None, snapshot_id: Some(snapshot_id), growth: Growth::default() })
     }
 }
 

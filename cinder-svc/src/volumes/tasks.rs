@@ -15,7 +15,10 @@ use crate::{
     error::Error,
     storage::GIB,
     store::{Change, DueTask, Entry},
-    volume::{Step, Task, TaskState, Volume, VolumeFailure, access::VOLUMES},
+    volume::{
+        Step, Task, TaskState, Volume, VolumeFailure,
+        access::{SNAPSHOTS, VOLUMES},
+    },
 };
 
 /// How often to look for tasks that nobody is doing.
@@ -171,10 +174,16 @@ impl VolumeApi {
 
     /// The data that a task copies.
     async fn source_of(&self, task: &Task) -> Result<Option<Id>, Error> {
-        let Some(id) = task.source_volume_id else { return Ok(None) };
-        let source = self.store.volume(id, &Scope::internal(VOLUMES)).await?;
-        let source = source.ok_or(Error::NoSuchSourceVolume(id))?;
-        source.data_id.map(Some).ok_or(Error::Corrupt(id))
+        let (id, data_id) = if let Some(id) = task.snapshot_id {
+            let source = self.store.snapshot(id, &Scope::internal(SNAPSHOTS)).await?;
+            (id, source.ok_or(Error::NoSuchSnapshot(id))?.data_id)
+        } else if let Some(id) = task.source_volume_id {
+            let source = self.store.volume(id, &Scope::internal(VOLUMES)).await?;
+            (id, source.ok_or(Error::NoSuchSourceVolume(id))?.data_id)
+        } else {
+            return Ok(None);
+        };
+        data_id.map(Some).ok_or(Error::Corrupt(id))
     }
 
     /// Records how a task has ended, as soon as the database is available, and removes the data that is no longer needed.

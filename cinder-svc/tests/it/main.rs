@@ -6,5 +6,6 @@ mod create;
 mod list;
 mod operations;
 mod quota;
+mod snapshots;
 mod support;
 mod volume_type;

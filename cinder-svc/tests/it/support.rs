@@ -21,8 +21,8 @@ use proto::{
         CreateVolumeRequest, CreateVolumeTypeRequest, DeleteVolumeRequest, GetVolumeHistoryRequest,
         GetVolumeRequest, Volume, VolumeHistoryEntry, VolumeType,
         attachment_service_client::AttachmentServiceClient, create_volume_request,
-        quota_service_client::QuotaServiceClient, volume_service_client::VolumeServiceClient,
-        volume_type_service_client::VolumeTypeServiceClient,
+        quota_service_client::QuotaServiceClient, snapshot_service_client::SnapshotServiceClient,
+        volume_service_client::VolumeServiceClient, volume_type_service_client::VolumeTypeServiceClient,
     },
     glance::v1::Image,
 };
@@ -100,6 +100,10 @@ impl Cinder {
 
     pub(crate) fn attachments(&self) -> AttachmentServiceClient<Channel> {
         AttachmentServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn snapshots(&self) -> SnapshotServiceClient<Channel> {
+        SnapshotServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn types(&self) -> VolumeTypeServiceClient<Channel> {

@@ -63,6 +63,11 @@ pub enum Action {
         /// Whether it may be reserved.
         reimage_reserved: bool,
     },
+    /// Make its data, and what it remembers of them, what they were when its latest snapshot was taken.
+    Revert {
+        /// The snapshot.
+        snapshot_id: Id,
+    },
     /// Delete it with its data. Its history stays.
     Delete {
         /// Delete its snapshots as well.
@@ -143,6 +148,7 @@ impl Action {
             Self::Extend { .. } => Operation::Extend,
             Self::Retype { .. } => Operation::Retype,
             Self::Reimage { .. } => Operation::Reimage,
+            Self::Revert { .. } => Operation::Revert,
             Self::Delete { .. } => Operation::Delete,
             Self::ReportState(_) => Operation::ReportState,
         }
@@ -187,7 +193,7 @@ impl Action {
                 violations.take("host", text::optional_name(report.host.as_deref().unwrap_or_default()));
                 violations.take("message", text::optional_name(&report.message));
             }
-            Self::Delete { .. } => {}
+            Self::Revert { .. } | Self::Delete { .. } => {}
         }
         violations
     }
