@@ -1,5 +1,5 @@
 //! `cargo xtask fuzz`: generates caller input, and runs it through the parsers, through the whole HTTP edge, and as
-//! sequences of concurrent calls through both services.
+//! sequences of concurrent calls through the services.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use clap::Args;
 use harness::{program::show, tools, workspace};
 
 /// The fuzz targets.
-const TARGETS: [&str; 5] = ["filter", "http", "patch", "query", "sequences"];
+const TARGETS: [&str; 6] = ["filter", "http", "patch", "query", "sequences", "volumes"];
 
 /// No sanitizers: they need a nightly toolchain, and the fuzzed code has no unsafe code.
 const BUILD: [&str; 4] = ["-D", "-s", "none", "--no-trace-compares"];
@@ -20,7 +20,7 @@ const BUILD: [&str; 4] = ["-D", "-s", "none", "--no-trace-compares"];
 /// than the calls.
 const RUN: [&str; 5] = ["-verbosity=0", "-entropic=0", "-len_control=0", "-max_len=1024", "-timeout=60"];
 
-/// Generate caller input, and run it through the parsers, the whole HTTP edge, and both services.
+/// Generate caller input, and run it through the parsers, the whole HTTP edge, and the services.
 #[derive(Args)]
 pub(crate) struct Fuzz {
     /// How long to run each target.

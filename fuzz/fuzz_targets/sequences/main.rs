@@ -14,6 +14,8 @@ use world::World;
 mod call;
 mod check;
 mod play;
+#[path = "../services.rs"]
+mod services;
 mod world;
 
 /// After how many inputs to start a new world, so that lists stay short.
