@@ -4,3 +4,4 @@ pub(crate) mod data;
 pub(crate) mod pgbench;
 pub(crate) mod row_per_key;
 pub(crate) mod server;
+pub(crate) mod volume_row_per_key;

@@ -2,6 +2,7 @@
 
 mod create;
 mod create_many;
+mod create_volume;
 mod data;
 mod disk;
 mod footprint;
@@ -31,6 +32,8 @@ pub(crate) enum Row {
     CreateInstanceSqlite,
     /// `CreateInstance` of a thousand in one call.
     Create1000,
+    /// `CreateVolume` from an image.
+    CreateVolume,
     /// Bytes on disk per instance.
     Disk,
     /// GET of an image over HTTP.
@@ -61,6 +64,7 @@ impl Row {
             Self::CreateInstance => create::postgres(bench).await,
             Self::CreateInstanceSqlite => create::sqlite(bench).await,
             Self::Create1000 => create_many::measure(bench).await,
+            Self::CreateVolume => create_volume::measure(bench).await,
             Self::Disk => disk::measure(bench).await,
             Self::HttpGetImage => http_get_image::measure(bench).await,
             Self::Keystone => keystone::measure(bench).await,

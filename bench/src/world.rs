@@ -7,6 +7,7 @@ use std::{
 
 use harness::{postgres::Cluster, service::Service, workspace};
 use proto::{
+    cinder::v1::volume_service_client::VolumeServiceClient,
     glance::v1::image_service_client::ImageServiceClient,
     nova::v1::instance_service_client::InstanceServiceClient,
 };
@@ -28,6 +29,9 @@ pub(crate) type Images = Clients<ImageServiceClient<Channel>>;
 /// Clients of nova-api-svc.
 pub(crate) type Instances = Clients<InstanceServiceClient<Channel>>;
 
+/// Clients of cinder-svc.
+pub(crate) type Volumes = Clients<VolumeServiceClient<Channel>>;
+
 impl<C: Clone> Clients<C> {
     /// The client of one of the requests in flight.
     pub(crate) fn of(&self, worker: usize) -> C {
@@ -43,6 +47,11 @@ pub(crate) async fn images(service: &Service) -> anyhow::Result<Images> {
 /// Connects to nova-api-svc; a page of instances may be larger than 4 MiB with what gRPC adds.
 pub(crate) async fn instances(service: &Service) -> anyhow::Result<Instances> {
     Ok(Clients(channels(service).await?.into_iter().map(InstanceServiceClient::new).collect()))
+}
+
+/// Connects to cinder-svc.
+pub(crate) async fn volumes(service: &Service) -> anyhow::Result<Volumes> {
+    Ok(Clients(channels(service).await?.into_iter().map(VolumeServiceClient::new).collect()))
 }
 
 async fn channels(service: &Service) -> anyhow::Result<Vec<Channel>> {
@@ -110,6 +119,12 @@ impl World {
     /// nova-api-svc on a database.
     pub(crate) fn nova(database_url: &str, glance: &Service) -> anyhow::Result<Service> {
         run("nova-api-svc", &["--database-url", database_url, "--glance-endpoint", &glance.endpoint()])
+    }
+
+    /// cinder-svc on a database; its volumes have no data.
+    pub(crate) fn cinder(database_url: &str, glance: &Service) -> anyhow::Result<Service> {
+        let own = ["--database-url", database_url, "--glance-endpoint", &glance.endpoint()];
+        run("cinder-svc", &[&own, ["--storage", "none"].as_slice()].concat())
     }
 
     /// The processes to watch while requests are sent: this one, PostgreSQL, and the services.

@@ -49,7 +49,7 @@ END;
 }
 
 /// The entries as rows of key and value, each with `before` in front.
-fn entries(metadata: &BTreeMap<String, String>, before: &str) -> String {
+pub(super) fn entries(metadata: &BTreeMap<String, String>, before: &str) -> String {
     let mut rows = String::new();
     for (index, (key, value)) in metadata.iter().take(ENTRIES).enumerate() {
         let separator = if index == 0 { "" } else { ", " };
