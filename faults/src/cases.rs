@@ -1,6 +1,7 @@
 //! The faults, and what is promised under each.
 
 use std::{
+    future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use clap::ValueEnum;
 use common::id::Id;
 use proto::nova::v1::instance_service_client::InstanceServiceClient;
 use tokio::time::sleep;
-use tonic::transport::Channel;
+use tonic::{Code, Response, Status, transport::Channel};
 
 use crate::{
     load::{Load, Route, Shape},
@@ -27,9 +28,13 @@ mod network;
 mod overload;
 mod rolling;
 mod shelve;
+mod volumes;
 
 /// Default time that clients wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a killed service may take to answer again.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Maximum memory of a service, in bytes.
 const FITS: u64 = 256 << 20;
@@ -64,6 +69,8 @@ pub(crate) enum Case {
     Rolling,
     /// Instances are shelved while answers of glance-svc are lost or nova-api-svc crashes, and cannot be unshelved at once.
     Shelve,
+    /// Volumes with data are made, reserved and deleted while cinder-svc and glance-svc are killed.
+    Volumes,
     /// Ten times as many requests as can be answered.
     Overload,
 }
@@ -83,6 +90,7 @@ impl Case {
             Self::Network => network::run(if quick { 3 } else { 10 }, table).await,
             Self::Rolling => rolling::run(table).await,
             Self::Shelve => shelve::run(if quick { 2 } else { 10 }, table).await,
+            Self::Volumes => volumes::run(if quick { 8 } else { 50 }, table).await,
             Self::Overload => overload::run(quick, table).await,
         }
     }
@@ -103,6 +111,24 @@ async fn goes_on(load: &Load, count: usize) -> Option<Duration> {
         sleep(Duration::from_millis(5)).await;
     }
     Some(since.elapsed())
+}
+
+/// Retries for as long as the service is down.
+async fn insist<T, F>(call: impl Fn() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
+    let since = Instant::now();
+    loop {
+        match call().await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status)
+                if since.elapsed() < PATIENCE
+                    && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled) => {}
+            Err(status) => return Err(status.into()),
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// One replica of each service, and clients that retry a request until it is acknowledged.

@@ -1,4 +1,4 @@
-//! Both services, as real programs on a real PostgreSQL, under load while something goes wrong. Prints a table, and
+//! The services, as real programs on a real PostgreSQL, under load while something goes wrong. Prints a table, and
 //! fails if a promise was not kept.
 
 mod attack;
@@ -17,7 +17,7 @@ use clap::{Parser, ValueEnum};
 use cases::Case;
 use table::{Table, progress};
 
-/// Put both services through ordinary faults under load, and report how the requests fared.
+/// Put the services through ordinary faults under load, and report how the requests fared.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask faults")]
 struct CommandLine {

@@ -1,4 +1,4 @@
-//! What the faults happen to: replicas of both services on one PostgreSQL.
+//! What the faults happen to: replicas of the services on one PostgreSQL.
 
 use std::{
     collections::BTreeMap,
@@ -229,12 +229,21 @@ impl World {
     }
 }
 
-/// Registers an image with a replica of glance-svc, and returns its id.
+/// Registers an image with a replica of glance-svc, and returns its id; its data is elsewhere.
 pub(crate) async fn register(glance: &Replica) -> anyhow::Result<String> {
+    register_with(glance, Image { size: Some(1), ..Image::default() }).await
+}
+
+/// The same for an image that waits for its data, which is raw.
+pub(crate) async fn register_without_data(glance: &Replica) -> anyhow::Result<String> {
+    let (disk_format, container_format) = ("raw".to_owned(), "bare".to_owned());
+    register_with(glance, Image { disk_format, container_format, ..Image::default() }).await
+}
+
+async fn register_with(glance: &Replica, image: Image) -> anyhow::Result<String> {
     let mut images = ImageServiceClient::new(glance.channel()?);
     let properties = (0..30).map(|number| (format!("p{number}"), format!("value {number}")));
-    let image =
-        Image { name: "fault".into(), size: Some(1), properties: properties.collect(), ..Image::default() };
+    let image = Image { name: "fault".into(), properties: properties.collect(), ..image };
     Ok(images.create_image(CreateImageRequest { image: Some(image) }).await?.into_inner().id)
 }
 

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use crate::world::{GRPCURL_RPC_ERROR, call, grpcurl, start_cinder, start_glance};
 
+mod access;
 mod agent;
 
 on_both_databases!(

@@ -3,7 +3,7 @@
 use clap::Args;
 use harness::{program::show, workspace};
 
-/// Put both services through ordinary faults under load, and report how the requests fared; `cargo xtask faults --help`
+/// Put the services through ordinary faults under load, and report how the requests fared; `cargo xtask faults --help`
 /// lists the options.
 #[derive(Args)]
 #[command(disable_help_flag = true)]

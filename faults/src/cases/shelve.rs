@@ -1,10 +1,7 @@
 //! Instances are shelved while nova-api-svc does not learn that their images were registered, or crashes; then some are
 //! deleted, and the others cannot be unshelved at once.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use common::id::Id;
 use proto::{
@@ -17,9 +14,9 @@ use proto::{
     },
 };
 use tokio::{task::JoinSet, time::sleep};
-use tonic::{Code, Response, Status, transport::Channel};
+use tonic::{Code, Response, transport::Channel};
 
-use super::Case;
+use super::{Case, PATIENCE, insist};
 use crate::{
     proxy::{Proxy, Weather},
     table::Table,
@@ -28,9 +25,6 @@ use crate::{
 
 /// Number of instances that are shelved at once.
 const INSTANCES: i32 = 24;
-
-/// How long a killed service may take to answer again.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 type Instances = InstanceServiceClient<Channel>;
 
@@ -164,24 +158,6 @@ async fn put_away(world: &mut World, instances: &[Instance]) -> anyhow::Result<(
     tokio::task::block_in_place(|| world.nova[0].crash())?;
     while asking.join_next().await.is_some() {}
     Ok(())
-}
-
-/// Retries for as long as the service is down.
-async fn insist<T, F>(call: impl Fn() -> F) -> anyhow::Result<T>
-where
-    F: Future<Output = Result<Response<T>, Status>>,
-{
-    let since = Instant::now();
-    loop {
-        match call().await {
-            Ok(answer) => return Ok(answer.into_inner()),
-            Err(status)
-                if since.elapsed() < PATIENCE
-                    && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled) => {}
-            Err(status) => return Err(status.into()),
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
 }
 
 async fn get(client: &Instances, id: &str) -> anyhow::Result<Instance> {
