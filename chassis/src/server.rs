@@ -2,7 +2,7 @@
 
 use std::{future::Future, io, pin::Pin, time::Duration};
 
-use axum::{body::Body, http};
+use axum::{body::Body, extract::OriginalUri, http};
 use prometheus_client::registry::Registry;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -236,14 +236,17 @@ fn transport(options: &Options) -> transport::Server {
         .http2_max_header_list_size(options.max_header_bytes)
 }
 
-/// The request with the path that its own stands for, before anything depends on it.
+/// The request with the path that its own stands for, before anything depends on it. Handlers find its own as
+/// [`OriginalUri`].
 fn under_its_path(mut request: http::Request<Body>, path: fn(&str) -> Option<String>) -> http::Request<Body> {
     let Some(path) = path(request.uri().path()) else { return request };
-    let mut parts = request.uri().clone().into_parts();
+    let original = request.uri().clone();
+    let mut parts = original.clone().into_parts();
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     parts.path_and_query = format!("{path}{query}").try_into().ok();
     if let Ok(uri) = http::Uri::from_parts(parts) {
         *request.uri_mut() = uri;
+        request.extensions_mut().insert(OriginalUri(original));
     }
     request
 }

@@ -15,6 +15,11 @@ pub struct Config {
     #[command(flatten)]
     pub glance: GlanceArgs,
 
+    /// Where callers reach this service, such as https://volumes.example; links are made from it. Unless given, from the
+    /// host that a request names or, with --identity proxy, from what the proxy says.
+    #[arg(long, env = "PUBLIC_ENDPOINT", value_name = "URL")]
+    pub public_endpoint: Option<String>,
+
     /// Who keeps the data of volumes: `dir:PATH` means cinder-svc itself, in a folder (created if missing and there is no
     /// data yet); `agent` whatever runs the backend, with `ReportVolumeState`; `none` is for a machine where nothing
     /// does, and each operation completes at once.

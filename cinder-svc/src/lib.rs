@@ -1,19 +1,17 @@
 //! Volumes: created from images, with what they remember of them.
 //!
-//! `grpc` (the edge) → `volumes` (the use cases) → `peers::glance` (the image catalogue), `store` (SQL) and `storage`
+//! `grpc` and `http` (the edges) → `volumes` (the use cases) → `peers::glance` (the image catalogue), `store` (SQL) and `storage`
 //! (the data); `volume` and `quota` hold plain data and know none of them.
 
-use chassis::{
-    http::{Conventions, ErrorBody},
-    server::{Base, Service},
-    status::StatusCode,
-};
+use chassis::server::{Base, Service};
+use tonic::service::Routes;
 
 use volumes::VolumeApi;
 
 pub mod config;
 pub mod error;
 pub mod grpc;
+pub mod http;
 pub mod list;
 pub mod quota;
 pub mod storage;
@@ -21,21 +19,19 @@ pub mod store;
 pub mod volume;
 pub mod volumes;
 
-const CONVENTIONS: Conventions = Conventions {
-    domain: "cinder",
-    error_body: ErrorBody::Faults { over_quota: StatusCode::PAYLOAD_TOO_LARGE },
-    compute_request_id: false,
-};
-
-/// Everything cinder-svc serves on `base`.
+/// Everything cinder-svc serves on `base`: both edges on `volumes`, on one port. `public_endpoint` is the URL at which
+/// callers reach it, if that is not the host that their requests name.
 #[must_use]
-pub fn service(volumes: VolumeApi, base: &Base) -> Service {
-    let routes = grpc::routes(volumes, base.options.limits.message);
+pub fn service(volumes: VolumeApi, public_endpoint: Option<&str>, base: &Base) -> Service {
+    let grpc = grpc::routes(volumes.clone(), base.options.limits.message);
+    let api = http::Api::new(volumes, public_endpoint, base);
+    let routes = Routes::from(api.beside(grpc.into_axum_router()));
     Service {
+        path: http::path,
         metrics: |registry| {
             chassis::data::register_metrics(registry);
             peers::glance::register_metrics(registry);
         },
-        ..Service::new(base, CONVENTIONS, proto::cinder::DESCRIPTORS, grpc::NAMES, routes)
+        ..Service::new(base, http::CONVENTIONS, proto::cinder::DESCRIPTORS, grpc::NAMES, routes)
     }
 }

@@ -63,6 +63,20 @@ impl Violations {
         self
     }
 
+    /// With other names of fields, for an edge that calls them otherwise: each is followed by its new name. What comes
+    /// behind a name, such as the key of a map, stays.
+    #[must_use]
+    pub fn renamed(mut self, names: &[(&str, &str)]) -> Self {
+        for violation in &mut self.kept {
+            let renamed = names.iter().find_map(|(name, new)| {
+                let rest = violation.field.strip_prefix(name)?;
+                (rest.is_empty() || rest.starts_with(['[', '.'])).then(|| format!("{new}{rest}"))
+            });
+            violation.field = renamed.unwrap_or_else(|| std::mem::take(&mut violation.field));
+        }
+        self
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {

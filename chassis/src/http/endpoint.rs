@@ -5,7 +5,7 @@
 use axum::{
     extract::Request,
     http::{
-        HeaderMap, header,
+        Extensions, HeaderMap, Uri, header,
         uri::{Authority, Scheme},
     },
 };
@@ -32,19 +32,25 @@ impl Endpoint {
     /// and the path of the configured URL if it has one; no slash at the end.
     #[must_use]
     pub fn of(&self, request: &Request) -> String {
+        self.at(request.uri(), request.headers(), request.extensions())
+    }
+
+    /// The same, for an extractor, which has no whole request.
+    #[must_use]
+    pub fn at(&self, uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> String {
         if let Some(endpoint) = &self.public {
             return endpoint.clone();
         }
         let said = match self.identity {
-            Identity::Proxy => Forwarded::of(request.headers()),
+            Identity::Proxy => Forwarded::of(headers),
             // Anybody may say it.
             Identity::Development | Identity::Keystone => Forwarded::default(),
         };
-        let is_tls = request.extensions().get::<ConnectInfo>().is_some_and(|connection| connection.is_tls);
+        let is_tls = extensions.get::<ConnectInfo>().is_some_and(|connection| connection.is_tls);
         let scheme = said.scheme.unwrap_or(if is_tls { Scheme::HTTPS } else { Scheme::HTTP });
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         // HTTP/2 has the host in the URI.
-        let host = said.host.as_ref().or_else(|| request.uri().authority()).map(Authority::as_str).or(host);
+        let host = said.host.as_ref().or_else(|| uri.authority()).map(Authority::as_str).or(host);
         format!("{scheme}://{}", host.unwrap_or("localhost"))
     }
 }

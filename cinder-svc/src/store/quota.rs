@@ -157,6 +157,13 @@ impl Store {
         retrying(|| self.try_set_limits(project_id, limits, volume_types)).await
     }
 
+    /// Takes its own limits from a project.
+    pub async fn reset_limits(&self, project_id: &str) -> Result<(), Error> {
+        let sql = "DELETE FROM quota_limits WHERE project_id = $1";
+        self.db.execute(|connection| connection.query(sql).bind(project_id)).await?;
+        Ok(())
+    }
+
     async fn try_set_limits(
         &self,
         project_id: &str,

@@ -11,7 +11,7 @@ use common::{
 use super::VolumeApi;
 use crate::{
     error::Error,
-    quota::{QuotaLimit, RESOURCES, volume_type_of},
+    quota::{Limits, QuotaLimit, RESOURCES, Usage, volume_type_of},
     volume::access::check_quota_of,
 };
 
@@ -57,7 +57,7 @@ impl VolumeApi {
         update: QuotaUpdate,
         caller: &Caller,
     ) -> Result<Vec<QuotaLimit>, Error> {
-        check_admin(caller, "change quotas")?;
+        check_admin(caller, CHANGE)?;
         check_project(project_id)?;
         let limits = update.check()?;
         let types =
@@ -74,12 +74,29 @@ impl VolumeApi {
         self.quota_of(project_id).await
     }
 
+    /// The limits of projects that have none of their own, for a caller who may read the quota of this one.
+    pub async fn default_quota(&self, project_id: &str, caller: &Caller) -> Result<Vec<QuotaLimit>, Error> {
+        check_quota_of(project_id, caller)?;
+        let volume_types = self.store.volume_type_names(project_id).await?;
+        Ok(Limits::from(self.quota).list(&Usage::default(), &volume_types))
+    }
+
+    /// Takes its own limits from a project; for admins.
+    pub async fn reset_quota(&self, project_id: &str, caller: &Caller) -> Result<(), Error> {
+        check_admin(caller, CHANGE)?;
+        check_project(project_id)?;
+        self.store.reset_limits(project_id).await
+    }
+
     async fn quota_of(&self, project_id: &str) -> Result<Vec<QuotaLimit>, Error> {
         let volume_types = self.store.volume_type_names(project_id).await?;
         let (limits, usage) = self.store.quota(&self.quota, project_id).await?;
         Ok(limits.list(&usage, &volume_types))
     }
 }
+
+/// What only admins may do.
+const CHANGE: &str = "change quotas";
 
 /// Where the limit of a resource stands in a request.
 fn field(resource: &str, limit: Option<i64>) -> String {

@@ -205,7 +205,7 @@ pub(crate) async fn serve(url: &str, settings: &Settings) -> SocketAddr {
     let db = testing::open(url, &MIGRATIONS).await;
     let volumes = volume_api(&db, settings);
     let base = Base::new("cinder-svc", db, Identity::Development);
-    testing::serve(cinder_svc::service(volumes, &base)).await
+    testing::serve(cinder_svc::service(volumes, None, &base)).await
 }
 
 /// The volume API on a database.

@@ -1,0 +1,280 @@
+//! What is done with volumes over HTTP: `POST /v3/volumes/ID/action`.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Path, Request},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use chassis::{
+    http::{Problem, openapi::Refused},
+    status::{Code, Description},
+};
+use common::{
+    id::Id,
+    image::update::PropertyUpdate,
+    text::clip,
+    violations::Violations,
+    volume_image_metadata::{set_flat, unset_flat},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{
+    ApiState, Call,
+    metadata::Metadata,
+    openapi::VOLUMES,
+    since,
+    values::{Flag, Whole},
+    volumes::{run, volume_id},
+};
+use crate::{
+    error::Error,
+    volume::Status,
+    volumes::operations::{Action, Report, VolumeUpdate},
+};
+
+/// What is to be done with a volume: an object with one member, named after it.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) enum VolumeAction {
+    #[serde(rename = "os-extend")]
+    Extend(Extend),
+    #[serde(rename = "os-retype")]
+    Retype(Retype),
+    #[serde(rename = "os-set_bootable")]
+    SetBootable(SetBootable),
+    #[serde(rename = "os-update_readonly_flag")]
+    UpdateReadonlyFlag(UpdateReadonlyFlag),
+    #[serde(rename = "os-set_image_metadata")]
+    SetImageMetadata(ImageMetadata),
+    #[serde(rename = "os-unset_image_metadata")]
+    UnsetImageMetadata(Key),
+    #[serde(rename = "os-show_image_metadata")]
+    ShowImageMetadata(Option<Value>),
+    #[serde(rename = "os-reset_status")]
+    ResetStatus(ResetStatus),
+    #[serde(rename = "os-force_delete")]
+    ForceDelete(Option<Value>),
+    /// Since 3.68.
+    #[serde(rename = "os-reimage")]
+    Reimage(Reimage),
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Extend {
+    /// GiB.
+    new_size: Whole,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retype {
+    /// Name or id of a volume type.
+    new_type: String,
+    /// `never` and `on-demand` are the same here.
+    #[serde(rename = "migration_policy")]
+    _migration_policy: Option<String>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetBootable {
+    bootable: Flag,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateReadonlyFlag {
+    readonly: Flag,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImageMetadata {
+    metadata: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Key {
+    key: String,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResetStatus {
+    /// `available` or `error`.
+    status: Option<String>,
+    /// Attachments alone decide.
+    #[serde(rename = "attach_status")]
+    _attach_status: Option<String>,
+    /// Volumes do not migrate.
+    #[serde(rename = "migration_status")]
+    _migration_status: Option<String>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reimage {
+    image_id: String,
+    reimage_reserved: Option<Flag>,
+}
+
+/// Do something with a volume
+///
+/// The body has one member, which says what is to be done.
+#[utoipa::path(
+    post,
+    path = "/v3/volumes/{volume_id}/action",
+    operation_id = "doVolumeAction",
+    tag = VOLUMES,
+    params(("volume_id" = String, Path, description = "Id of the volume.")),
+    request_body(content = VolumeAction, example = json!({"os-extend": {"new_size": 2}})),
+    responses(
+        (status = 200, description = "It is done; of image metadata, all there is.", body = Metadata),
+        (status = 202, description = "It is done, or has begun."),
+        Refused::<403>, Refused::<404>, Refused::<409>,
+    ),
+)]
+pub(super) async fn run_action(
+    api: ApiState,
+    call: Call,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = volume_id(&id)?;
+    match api.body(request).await? {
+        VolumeAction::Extend(Extend { new_size: Whole(size_gib) }) => {
+            accepted(&api, &call, id, Action::Extend { size_gib }).await
+        }
+        VolumeAction::Retype(Retype { new_type: volume_type, .. }) => {
+            accepted(&api, &call, id, Action::Retype { volume_type }).await
+        }
+        VolumeAction::SetBootable(SetBootable { bootable: Flag(bootable) }) => {
+            let update = VolumeUpdate { bootable: Some(bootable), ..VolumeUpdate::default() };
+            run(&api, &call, id, Action::Update(update), String::new()).await?;
+            Ok(StatusCode::OK.into_response())
+        }
+        VolumeAction::UpdateReadonlyFlag(UpdateReadonlyFlag { readonly: Flag(read_only) }) => {
+            let update = VolumeUpdate { read_only: Some(read_only), ..VolumeUpdate::default() };
+            accepted(&api, &call, id, Action::Update(update)).await
+        }
+        VolumeAction::ForceDelete(_) => {
+            accepted(&api, &call, id, Action::Delete { cascade: false, force: true }).await
+        }
+        VolumeAction::Reimage(reimage) => {
+            call.version.require(since(68))?;
+            accepted(&api, &call, id, reimage.plain()?).await
+        }
+        VolumeAction::ResetStatus(ResetStatus { status, .. }) => {
+            reset_status(&api, &call, id, status.as_deref()).await
+        }
+        VolumeAction::ShowImageMetadata(_) => show_image_metadata(&api, &call, id).await,
+        VolumeAction::SetImageMetadata(ImageMetadata { metadata }) => {
+            set_image_metadata(&api, &call, id, &metadata).await
+        }
+        VolumeAction::UnsetImageMetadata(Key { key }) => unset_image_metadata(&api, &call, id, &key).await,
+    }
+}
+
+/// What the fields of an action are called here, by their names over gRPC.
+const NAMES: [(&str, &str); 3] =
+    [("size_gib", "os-extend.new_size"), ("volume_type", "os-retype.new_type"), ("set", "metadata")];
+
+async fn accepted(api: &ApiState, call: &Call, id: Id, action: Action) -> Result<Response, Problem> {
+    match run(api, call, id, action, String::new()).await {
+        Err(Error::Invalid(violations)) => Err(violations.renamed(&NAMES).into()),
+        done => Ok(done.map(|_| StatusCode::ACCEPTED.into_response())?),
+    }
+}
+
+impl Reimage {
+    fn plain(self) -> Result<Action, Violations> {
+        Ok(Action::Reimage {
+            image_id: Id::from_field("os-reimage.image_id", &self.image_id)?,
+            image_revision: 0,
+            image_properties: BTreeMap::new(),
+            reimage_reserved: self.reimage_reserved == Some(Flag(true)),
+        })
+    }
+}
+
+/// What an operator says that a volume is. Its attachments decide whether it is in use.
+async fn reset_status(
+    api: &ApiState,
+    call: &Call,
+    id: Id,
+    status: Option<&str>,
+) -> Result<Response, Problem> {
+    let status = match status {
+        Some("available") => Status::Available,
+        Some("error") => Status::Error,
+        _ => return Err(Violations::one("os-reset_status.status", "must be available or error").into()),
+    };
+    let volume = api.volumes.get_volume(id, &call.caller).await?;
+    let report = Report {
+        seen_status: volume.status,
+        seen_task_state: volume.task_state(),
+        status: Some(status),
+        outcome: None,
+        host: None,
+        message: "os-reset_status".to_owned(),
+    };
+    accepted(api, call, id, Action::ReportState(report)).await
+}
+
+async fn show_image_metadata(api: &ApiState, call: &Call, id: Id) -> Result<Response, Problem> {
+    let metadata = api.volumes.get_volume(id, &call.caller).await?.record.metadata.flat().entries;
+    if metadata.is_empty() {
+        return Err(no_image_metadata(id, None));
+    }
+    Ok(Json(Metadata { metadata }).into_response())
+}
+
+/// Sets entries; others stay. Those that are unchanged may be attributes of the image.
+async fn set_image_metadata(
+    api: &ApiState,
+    call: &Call,
+    id: Id,
+    entries: &BTreeMap<String, String>,
+) -> Result<Response, Problem> {
+    let volume = api.volumes.get_volume(id, &call.caller).await?;
+    let update = set_flat(&volume.record.metadata, entries);
+    let update = update.map_err(|violations| violations.renamed(&NAMES))?;
+    let changed = if update == PropertyUpdate::default() {
+        volume
+    } else {
+        edit(api, call, id, update).await?.ok_or(Error::VolumeNotFound(id))?
+    };
+    Ok(Json(Metadata { metadata: changed.record.metadata.flat().entries }).into_response())
+}
+
+async fn unset_image_metadata(api: &ApiState, call: &Call, id: Id, key: &str) -> Result<Response, Problem> {
+    let volume = api.volumes.get_volume(id, &call.caller).await?;
+    let Some(update) = unset_flat(&volume.record.metadata, key)? else {
+        return Err(no_image_metadata(id, Some(key)));
+    };
+    edit(api, call, id, update).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+async fn edit(
+    api: &ApiState,
+    call: &Call,
+    id: Id,
+    update: PropertyUpdate,
+) -> Result<Option<crate::volume::Volume>, Error> {
+    let PropertyUpdate { set, remove, purge } = update;
+    let action = Action::UpdateImageProperties { set, remove: remove.into_iter().collect(), purge };
+    Ok(run(api, call, id, action, String::new()).await?.volume)
+}
+
+fn no_image_metadata(id: Id, key: Option<&str>) -> Problem {
+    let of_key = key.map(|key| format!(" with key {:?}", clip(key, 100))).unwrap_or_default();
+    let description = Description::new(Code::NotFound, "IMAGE_METADATA_NOT_FOUND").with("volume_id", id);
+    Problem::new(format!("volume {id} has no image metadata{of_key}"), description)
+}
