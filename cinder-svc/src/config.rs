@@ -15,8 +15,7 @@ pub struct Config {
     #[command(flatten)]
     pub glance: GlanceArgs,
 
-    /// Where callers reach this service, such as https://volumes.example; links are made from it. Unless given, from the
-    /// host that a request names or, with --identity proxy, from what the proxy says.
+    /// Where callers reach this service over HTTP, if not at the host named in their requests.
     #[arg(long, env = "PUBLIC_ENDPOINT", value_name = "URL")]
     pub public_endpoint: Option<String>,
 

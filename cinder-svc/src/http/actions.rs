@@ -20,7 +20,6 @@ use common::{
     volume_image_metadata::{set_flat, unset_flat},
 };
 use serde::Deserialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
@@ -28,7 +27,7 @@ use super::{
     metadata::Metadata,
     openapi::VOLUMES,
     since,
-    values::{Flag, Whole},
+    values::{Anything, Flag, Whole},
     volumes::{run, volume_id},
 };
 use crate::{
@@ -53,11 +52,11 @@ pub(super) enum VolumeAction {
     #[serde(rename = "os-unset_image_metadata")]
     UnsetImageMetadata(Key),
     #[serde(rename = "os-show_image_metadata")]
-    ShowImageMetadata(Option<Value>),
+    ShowImageMetadata(Anything),
     #[serde(rename = "os-reset_status")]
     ResetStatus(ResetStatus),
     #[serde(rename = "os-force_delete")]
-    ForceDelete(Option<Value>),
+    ForceDelete(Anything),
     /// Since 3.68.
     #[serde(rename = "os-reimage")]
     Reimage(Reimage),
@@ -163,7 +162,7 @@ pub(super) async fn run_action(
             let update = VolumeUpdate { read_only: Some(read_only), ..VolumeUpdate::default() };
             accepted(&api, &call, id, Action::Update(update)).await
         }
-        VolumeAction::ForceDelete(_) => {
+        VolumeAction::ForceDelete(Anything { .. }) => {
             accepted(&api, &call, id, Action::Delete { cascade: false, force: true }).await
         }
         VolumeAction::Reimage(reimage) => {
@@ -173,7 +172,7 @@ pub(super) async fn run_action(
         VolumeAction::ResetStatus(ResetStatus { status, .. }) => {
             reset_status(&api, &call, id, status.as_deref()).await
         }
-        VolumeAction::ShowImageMetadata(_) => show_image_metadata(&api, &call, id).await,
+        VolumeAction::ShowImageMetadata(Anything { .. }) => show_image_metadata(&api, &call, id).await,
         VolumeAction::SetImageMetadata(ImageMetadata { metadata }) => {
             set_image_metadata(&api, &call, id, &metadata).await
         }

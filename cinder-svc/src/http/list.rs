@@ -10,7 +10,6 @@ use chassis::{
     scope::sees_all,
 };
 use common::{
-    id::Id,
     text::{boolean, clip},
     violations::Violations,
 };
@@ -73,11 +72,10 @@ impl ListVolumes {
                 "project_id" if !sees_all(caller) => {}
                 _ if sort.take(name, value) => {}
                 _ => match add(&mut filter, name, value) {
-                    Ok(true) => {}
                     Ok(false) if version.is_in(since(31)) => {
                         violations.add(clip(name, 60), "is no filter of this list");
                     }
-                    Ok(false) => {}
+                    Ok(_) => {}
                     Err(problem) => violations.add(name, problem),
                 },
             }
@@ -159,9 +157,8 @@ mod tests {
 
     #[test]
     fn a_status_is_one_of_a_volume_or_of_its_task() {
-        let filter = |status: &str| {
-            ListVolumes::parse(&format!("status={status}"), NEW, &member()).unwrap().filter
-        };
+        let filter =
+            |status: &str| ListVolumes::parse(&format!("status={status}"), NEW, &member()).unwrap().filter;
         assert_eq!(filter("uploading").unwrap().task_state, Some(Some(TaskState::Uploading)));
         let in_use = filter("in-use").unwrap();
         assert_eq!((in_use.task_state, in_use.columns.len()), (Some(None), 1));

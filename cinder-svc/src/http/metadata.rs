@@ -7,7 +7,10 @@ use axum::{
     extract::{Path, Request},
     http::StatusCode,
 };
-use chassis::http::{Problem, openapi::Refused};
+use chassis::{
+    http::{Problem, openapi::Refused},
+    status::{Code, Description},
+};
 use common::{id::Id, text::clip, violations::Violations};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -211,6 +214,6 @@ async fn change(
 
 fn no_such_key(id: Id, key: &str) -> Problem {
     let sentence = format!("volume {id} has no metadata with key {:?}", clip(key, 100));
-    let description = chassis::status::Description::new(chassis::status::Code::NotFound, "METADATA_NOT_FOUND");
+    let description = Description::new(Code::NotFound, "METADATA_NOT_FOUND");
     Problem::new(sentence, description.with("volume_id", id).with("key", clip(key, 255)))
 }

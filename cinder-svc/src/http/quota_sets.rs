@@ -97,7 +97,8 @@ pub(super) async fn update(
     let mut violations = Violations::default();
     let limits = given.into_iter().filter(|(resource, _)| !IGNORED.contains(&resource.as_str()));
     let limits = limits.filter_map(|(resource, limit)| {
-        let Whole(limit) = violations.take(&format!("quota_set.{resource}"), serde_json::from_value(limit))?;
+        let Whole(limit) =
+            violations.take(&format!("quota_set.{resource}"), serde_json::from_value(limit))?;
         Some((resource, Some(limit)))
     });
     let update = QuotaUpdate(limits.collect());

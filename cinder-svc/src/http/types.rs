@@ -20,12 +20,7 @@ use common::{id::Id, image::update::PropertyUpdate, violations::Violations};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    ApiState, Call, id_of,
-    openapi::TYPES,
-    render::TypeView,
-    values::Flag,
-};
+use super::{ApiState, Call, id_of, openapi::TYPES, render::TypeView, values::Flag};
 use crate::{
     error::Error,
     list::{VOLUME_TYPE_ORDER, VolumeTypeOrder},
@@ -155,8 +150,8 @@ pub(super) async fn list(api: ApiState, call: Call, RawQuery(raw): RawQuery) -> 
     let bytes = |(_, view): &(Id, TypeView)| serde_json::to_string(view).map_or(0, |json| json.len());
     let render = |volume_type: VolumeType| (volume_type.id, volume_type.into());
     let (types, next) = page.finish(listed, |volume_type, by| by.key(volume_type), render, bytes);
-    let last = types.last().map(|(id, _)| *id).filter(|_| !next.is_empty());
-    let link = last.map(|id| Link { href: query.page(&call.url("types"), Some(&id)), rel: "next" });
+    let marker = types.last().map(|(id, _)| *id).filter(|_| !next.is_empty());
+    let link = marker.map(|id| Link { href: query.page(&call.url("types"), Some(&id)), rel: "next" });
     let volume_types = types.into_iter().map(|(_, view)| view).collect();
     Ok(Json(List { volume_types, volume_type_links: link.into_iter().collect() }))
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use common::text::boolean;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny},
+};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -16,6 +19,17 @@ pub(super) struct Flag(pub(super) bool);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(value_type = i64)]
 pub(super) struct Whole(pub(super) i64);
+
+/// Whatever stands there: it says nothing.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(value_type = Option<Value>)]
+pub(super) struct Anything(());
+
+impl<'de> Deserialize<'de> for Anything {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self(()))
+    }
+}
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -98,7 +112,11 @@ mod tests {
             ("", None),
         ] {
             let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-            assert_eq!(dictionary(text), expected.map(|entries| entries.iter().map(pair).collect()), "{text}");
+            assert_eq!(
+                dictionary(text),
+                expected.map(|entries| entries.iter().map(pair).collect()),
+                "{text}"
+            );
         }
     }
 

@@ -9,12 +9,7 @@ use axum::{
 };
 use chassis::{
     edge::Room,
-    http::{
-        Problem,
-        openapi::Refused,
-        query::Query,
-        versions::Link,
-    },
+    http::{Problem, openapi::Refused, query::Query, versions::Link},
     page::{MAX_BYTES, Page},
 };
 use common::{id::Id, text::boolean, violations::Violations};
@@ -160,7 +155,8 @@ impl New {
             }
         }
         if self.multiattach == Some(Flag(true)) {
-            let problem = "is decided by the volume type: name one whose extra spec multiattach is `<is> True`";
+            let problem =
+                "is decided by the volume type: name one whose extra spec multiattach is `<is> True`";
             violations.add("volume.multiattach", problem);
         }
         violations
@@ -268,8 +264,8 @@ async fn page(
         |volume| (volume.id, render(volume)),
         |(_, json)| json.get().len(),
     );
-    let last = volumes.last().map(|(id, _)| *id).filter(|_| !next.is_empty());
-    let link = last.map(|id| Link { href: list.query.page(&call.url(path), Some(&id)), rel: "next" });
+    let marker = volumes.last().map(|(id, _)| *id).filter(|_| !next.is_empty());
+    let link = marker.map(|id| Link { href: list.query.page(&call.url(path), Some(&id)), rel: "next" });
     let volumes = volumes.into_iter().map(|(_, json)| json).collect();
     Ok(Json(List { volumes, volumes_links: link.into_iter().collect() }))
 }
@@ -339,9 +335,8 @@ pub(super) async fn delete(
     let mut violations = Violations::default();
     let query = Query::parse(&raw.unwrap_or_default(), &mut violations);
     violations.check()?;
-    let is_set = |wanted: &str| {
-        query.iter().any(|(name, value)| name == wanted && boolean(value).unwrap_or(false))
-    };
+    let is_set =
+        |wanted: &str| query.iter().any(|(name, value)| name == wanted && boolean(value).unwrap_or(false));
     let action = Action::Delete { cascade: is_set("cascade"), force: is_set("force") };
     run(&api, &call, id, action, String::new()).await?;
     Ok(StatusCode::ACCEPTED)
