@@ -152,3 +152,24 @@ fn id_of(text: &str, reason: &'static str, noun: &str) -> Result<Id, Problem> {
 
 /// The state of a handler.
 type ApiState = State<Arc<Api>>;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The page that says of each call what becomes of it.
+    const COMPATIBILITY: &str = include_str!("../../docs/compatibility.md");
+
+    #[test]
+    fn every_call_is_documented_and_every_documented_call_exists() {
+        let calls: BTreeSet<_> =
+            super::calls().iter().map(|(method, path)| format!("{method} {path}")).collect();
+        let (_, block_storage_api) = COMPATIBILITY.split_once("\n## Block Storage API").unwrap();
+        let rows = block_storage_api.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let is_known =
+            |kind: &str| ["supported ", "accepted ", "refused "].iter().any(|known| kind.starts_with(known));
+        let documented: BTreeSet<_> =
+            rows.filter(|(_, kind)| is_known(kind)).map(|(call, _)| call.to_owned()).collect();
+        assert_eq!(documented, calls);
+    }
+}

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use harness::workspace;
 
 /// The files that define reasons of errors.
-const SOURCES: [&str; 20] = [
+const SOURCES: [&str; 22] = [
     "chassis/src/caller.rs",
     "chassis/src/db/error.rs",
     "chassis/src/edge.rs",
@@ -21,6 +21,8 @@ const SOURCES: [&str; 20] = [
     "chassis/src/status.rs",
     "chassis/src/status/shared.rs",
     "cinder-svc/src/error/describe.rs",
+    "cinder-svc/src/http/actions.rs",
+    "cinder-svc/src/http/metadata.rs",
     "cinder-svc/src/storage/unusable.rs",
     "glance-svc/src/error.rs",
     "glance-svc/src/http.rs",

@@ -1,6 +1,6 @@
 //! How each error looks to a caller: its code, its reason and every value of its sentence.
 
-use chassis::status::{Code, Description, Detail, Failure, RETRY_AFTER};
+use chassis::status::{Code, Description, Detail, Failure, RETRY_AFTER, StatusCode};
 use common::{id::Id, image::properties::Excess, violations::Violation};
 
 use super::{Error, operations, statuses};
@@ -50,9 +50,10 @@ impl Failure for Error {
             }
             Self::VolumeTypeInUse(name) => volume_type("VOLUME_TYPE_IN_USE", name),
             Self::VolumeTypeIsDefault(name) => volume_type("VOLUME_TYPE_IS_DEFAULT", name),
-            Self::NoSuchVolumeType(name) => {
-                self.bad_field("VOLUME_TYPE_NOT_FOUND", "volume_type").with("volume_type", name)
-            }
+            Self::NoSuchVolumeType(name) => self
+                .bad_field("VOLUME_TYPE_NOT_FOUND", "volume_type")
+                .http(StatusCode::NOT_FOUND)
+                .with("volume_type", name),
             Self::NoVolumeTypeOfImage { image_id, volume_type } => {
                 image("VOLUME_TYPE_NOT_FOUND", image_id).with("volume_type", volume_type)
             }
@@ -61,12 +62,14 @@ impl Failure for Error {
                 .bad_field("IMAGE_REVISION_NOT_FOUND", "image_revision")
                 .with("image_id", id)
                 .with("image_revision", revision),
-            Self::NoSuchSnapshot(id) => {
-                self.bad_field("SNAPSHOT_NOT_FOUND", "snapshot_id").with("snapshot_id", id)
-            }
-            Self::NoSuchSourceVolume(id) => {
-                self.bad_field("VOLUME_NOT_FOUND", "source_volume_id").with("volume_id", id)
-            }
+            Self::NoSuchSnapshot(id) => self
+                .bad_field("SNAPSHOT_NOT_FOUND", "snapshot_id")
+                .http(StatusCode::NOT_FOUND)
+                .with("snapshot_id", id),
+            Self::NoSuchSourceVolume(id) => self
+                .bad_field("VOLUME_NOT_FOUND", "source_volume_id")
+                .http(StatusCode::NOT_FOUND)
+                .with("volume_id", id),
             Self::NoSuchAvailabilityZone { zone, zones } => self
                 .bad_field("AVAILABILITY_ZONE_NOT_FOUND", "availability_zone")
                 .with("availability_zone", zone)

@@ -3,6 +3,7 @@
 
 mod attachments;
 mod create;
+mod http;
 mod list;
 mod operations;
 mod quota;

@@ -28,6 +28,10 @@ use proto::{
 };
 use tonic::{Code, Request, Status, transport::Channel};
 
+mod http;
+
+pub(crate) use http::Http;
+
 /// The project that owns the volumes, unless a test says otherwise.
 pub(crate) const OWNER: &str = "demo";
 
@@ -55,6 +59,7 @@ impl Default for Settings {
 /// A running cinder-svc, a client of it, and the image catalogue that it calls.
 pub(crate) struct Cinder {
     pub(crate) channel: Channel,
+    address: SocketAddr,
     pub(crate) glance: Glance,
     pub(crate) db: TestDb,
     settings: Settings,
@@ -68,8 +73,13 @@ impl Cinder {
     pub(crate) async fn start_with(db: TestDb, mut settings: Settings) -> Self {
         let glance = Glance::start().await;
         settings.glance_endpoint.get_or_insert_with(|| glance.endpoint());
-        let channel = connect(serve(&db.url, &settings).await).await;
-        Self { channel, glance, db, settings }
+        let address = serve(&db.url, &settings).await;
+        Self { channel: connect(address).await, address, glance, db, settings }
+    }
+
+    /// Somebody who calls over HTTP: user, project and roles.
+    pub(crate) fn http(&self, user: &'static str, project: &'static str, roles: &'static str) -> Http {
+        Http::new(self.address, (user, project, roles))
     }
 
     /// Connections to this replica and to another one.
