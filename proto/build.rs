@@ -48,6 +48,7 @@ const SERVICES: [Service; 3] = [
     Service {
         name: "nova",
         files: &[
+            "nova/v1/block_device.proto",
             "nova/v1/drift.proto",
             "nova/v1/flavor.proto",
             "nova/v1/history.proto",

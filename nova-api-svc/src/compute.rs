@@ -4,7 +4,7 @@
 //! Whatever is refused is refused here. A violation names the field of the request as its RPC does; an edge whose
 //! fields have other names translates them ([`Violations::within`](common::violations::Violations::within)).
 
-use peers::glance::Glance;
+use peers::{cinder::Cinder, glance::Glance};
 
 use crate::{
     instance::{Compute, names::NameTemplate, snapshot::NonInheritable},
@@ -17,9 +17,10 @@ pub mod drift;
 mod flavors;
 mod instances;
 pub mod operations;
+mod volumes;
 
 pub use flavors::NewFlavor;
-pub use instances::Comparison;
+pub use instances::{Comparison, RootVolume};
 
 /// The compute API: where instances are stored, where their images come from, and the operator's settings. Clones share
 /// all of it.
@@ -29,6 +30,8 @@ pub struct ComputeApi {
     pub store: Store,
     /// The image catalogue.
     pub glance: Glance,
+    /// The volume service, if there is one.
+    pub cinder: Option<Cinder>,
     /// What each project may use.
     pub quota: Quota,
     /// How the instances of a request for several are named.

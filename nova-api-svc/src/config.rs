@@ -3,7 +3,7 @@
 use chassis::quota::limit;
 use chrono::TimeDelta;
 use clap::Args;
-use peers::glance::GlanceArgs;
+use peers::{cinder::CinderArgs, glance::GlanceArgs};
 
 use crate::{
     instance::{Compute, names::NameTemplate, snapshot::NonInheritable},
@@ -18,6 +18,10 @@ pub struct Config {
     /// The image catalogue.
     #[command(flatten)]
     pub glance: GlanceArgs,
+
+    /// The volume service.
+    #[command(flatten)]
+    pub cinder: CinderArgs,
 
     /// How instances are named when a request creates several, from %(name)s, %(uuid)s and %(count)s.
     #[arg(

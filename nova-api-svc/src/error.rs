@@ -2,12 +2,15 @@
 
 use chassis::{caller, db, error_conversions, quota::Shortage, scope::NotPermitted, status::Failure as _};
 use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
-use peers::glance;
+use peers::{cinder, glance};
 use tonic::Status as GrpcStatus;
 
 use crate::instance::{Operation, State, TaskState};
 
 mod describe;
+mod volume;
+
+pub use volume::VolumeError;
 
 /// What an image was wanted for; it decides whose fault its absence is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +95,9 @@ pub enum Error {
     /// glance-svc will not do what an operation needs.
     #[error("glance-svc refused image {id}: {}; nothing was changed", clip(.problem, 600))]
     GlanceRefused { id: Id, problem: String },
+    /// It fails because of volumes.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// An operation has begun, but glance-svc keeps it from being completed for now.
     #[error(
         "{} of instance {id} has begun and will go on by itself, but image {image_id} may not be registered yet ({}); \
@@ -183,6 +189,15 @@ impl From<glance::Error> for Error {
             glance::Error::Refused { id, problem } => Self::GlanceRefused { id, problem },
             glance::Error::Caller(error) => Self::Caller(error),
             glance::Error::Lost(lost) => Self::Database(lost.into()),
+        }
+    }
+}
+
+impl From<cinder::Error> for Error {
+    fn from(error: cinder::Error) -> Self {
+        match error {
+            cinder::Error::Caller(error) => Self::Caller(error),
+            error => VolumeError::from(error).into(),
         }
     }
 }

@@ -8,12 +8,14 @@ use common::{id::Id, named};
 use serde::Serialize;
 
 pub mod access;
+pub mod block_device;
 pub mod checks;
 pub mod difference;
 pub mod images;
 pub mod inherited;
 pub mod names;
 mod operation;
+pub mod origin;
 mod record;
 mod request;
 pub mod snapshot;
@@ -21,6 +23,7 @@ mod task;
 pub mod transitions;
 
 pub use access::INSTANCES;
+pub use block_device::{BlockDevice, BlockDevices};
 pub use chassis::scope::Scope;
 pub use operation::{Operation, Step, TaskState};
 pub use record::{Inherited, Needs, Record};
@@ -119,6 +122,8 @@ pub struct Instance {
     pub compute: Compute,
     /// The task in progress, or, while it is RESIZED, what to revert to.
     pub task: Option<Task>,
+    /// Its disks that are not what image and flavor say.
+    pub block_devices: BlockDevices,
 }
 
 /// What one request created.
@@ -154,6 +159,12 @@ impl Instance {
     #[must_use]
     pub(crate) fn later(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         self.update_time.max(now)
+    }
+
+    /// The volume that it boots from.
+    #[must_use]
+    pub fn root_volume(&self) -> Option<Id> {
+        block_device::root_volume(&self.block_devices)
     }
 
     /// The task in progress.

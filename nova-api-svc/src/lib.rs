@@ -1,7 +1,7 @@
-//! Instances: created from images, with the image's properties in their system metadata.
+//! Instances: created from images and volumes, with the image's properties in their system metadata.
 //!
-//! `grpc` (the edge) → `compute` (the use cases) → `peers::glance` (the image catalogue) and `store` (SQL); `instance`
-//! holds plain data and knows none of them.
+//! `grpc` (the edge) → `compute` (the use cases) → `peers::glance` (the image catalogue), `peers::cinder` (volumes) and
+//! `store` (SQL); `instance` holds plain data and knows none of them.
 
 use chassis::{
     http::{Conventions, ErrorBody},
@@ -31,6 +31,7 @@ pub fn service(compute: ComputeApi, base: &Base) -> Service {
     Service {
         metrics: |registry| {
             peers::glance::register_metrics(registry);
+            peers::cinder::register_metrics(registry);
             operations::register_metrics(registry);
         },
         ..Service::new(base, CONVENTIONS, proto::nova::DESCRIPTORS, names, routes)

@@ -29,12 +29,13 @@ async fn main() -> anyhow::Result<()> {
     PROGRAM.run(start).await
 }
 
-/// Prepares the client of glance-svc, and starts the sweeps and the jobs.
+/// Prepares the clients of glance-svc and cinder-svc, and starts the sweeps and the jobs.
 async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     let retention = config.retention();
     let compute = ComputeApi {
         store: Store::new(base.db.clone()),
         glance: config.glance.client(base.options.keystone.clone()).context("glance-svc")?,
+        cinder: config.cinder.client(base.options.keystone.clone()).context("cinder-svc")?,
         quota: config.quota.into(),
         name_template: config.multi_instance_display_name_template,
         compute: config.compute,
@@ -44,5 +45,9 @@ async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     tokio::spawn(async move { background::keep("sweep", || store.sweep(retention)).await });
     let jobs = compute.clone();
     tokio::spawn(async move { background::keep("jobs", || jobs.do_jobs()).await });
+    if compute.cinder.is_some() {
+        let jobs = compute.clone();
+        tokio::spawn(async move { background::keep("volume jobs", || jobs.do_volume_jobs()).await });
+    }
     Ok(nova_api_svc::service(compute, base))
 }

@@ -20,6 +20,9 @@ mod record;
 mod rows;
 mod shared;
 mod sweep;
+mod volume_job;
+mod volume_jobs;
+mod write_devices;
 mod write_instances;
 mod write_records;
 
@@ -31,6 +34,7 @@ pub use flavor::StoredFlavor;
 pub use history::{EarlierAttempt, HistoryEntry};
 pub use job::{Backlog, DueJob, ImageAction, Job, Registration};
 pub use sweep::Retention;
+pub use volume_job::{DueVolumeJob, Removal, RemovedVolume, VolumeAction, VolumeJob, VolumeRequest};
 
 /// The schema.
 pub static MIGRATIONS: Migrations = Migrations {

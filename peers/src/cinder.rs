@@ -28,6 +28,7 @@ use crate::{
 
 mod args;
 mod attachment;
+mod describe;
 mod read;
 mod snapshot;
 mod volume;

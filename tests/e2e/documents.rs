@@ -28,6 +28,8 @@ const SOURCES: [&str; 22] = [
     "glance-svc/src/http.rs",
     "glance-svc/src/http/absent.rs",
     "nova-api-svc/src/error/describe.rs",
+    "nova-api-svc/src/error/volume.rs",
+    "peers/src/cinder/describe.rs",
 ];
 
 #[test]

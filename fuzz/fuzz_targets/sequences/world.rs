@@ -57,6 +57,7 @@ async fn serve_nova(folder: &TempDir, name: &str, glance: &str, compute: Compute
         let db = open(folder, name, &nova_api_svc::store::MIGRATIONS).await;
         let api = ComputeApi {
             glance: catalogue(glance),
+            cinder: None,
             store: Store::new(db.clone()),
             quota: QUOTA,
             name_template: "%(name)s-%(uuid)s".parse().expect("it is Nova's"),

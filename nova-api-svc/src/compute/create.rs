@@ -13,13 +13,15 @@
 //! over plain data.
 
 use chassis::{caller::Caller, deadline::Deadline};
-use common::{clock, flavor::Flavor, id::Id, image::Image};
+use common::{clock, flavor::Flavor, id::Id};
 use peers::glance;
 
-use super::ComputeApi;
+use super::{ComputeApi, volumes::Prepared};
 use crate::{
     error::Error,
-    instance::{CreateInstance, INSTANCES, Reservation, Scope, checks},
+    instance::{
+        CreateInstance, INSTANCES, Reservation, Scope, block_device::check_local, checks, origin::Origin,
+    },
     store::{Claim, Creation, Provision},
 };
 
@@ -33,7 +35,7 @@ impl ComputeApi {
     /// (`validate_only`). A retry with the same `request_id` is answered with what the first one created.
     pub async fn create_instances(
         &self,
-        request: CreateInstance,
+        mut request: CreateInstance,
         caller: &Caller,
         deadline: Option<Deadline>,
     ) -> Result<Reservation, Error> {
@@ -42,30 +44,85 @@ impl ComputeApi {
         if let Some(before) = self.store.find_reservation(&claim, &scope).await? {
             return Ok(before);
         }
-        let image = self.glance.image(request.image_id, caller, deadline);
+        let flavor_id = request.flavor_id.clone();
+        let origin = self.origin(&mut request, caller, deadline);
         // Both at once; an error of the flavor goes first.
-        let (flavor, image) =
-            tokio::try_join!(self.requested_flavor(&request.flavor_id), async { Ok(image.await) })?;
-        let image = image?;
-        checks::check_auto_disk_config(request.auto_disk_config, &image)?;
+        let (flavor, origin) =
+            tokio::try_join!(self.requested_flavor(&flavor_id), async { Ok(origin.await) })?;
+        let (origin, image_revision) = origin?;
+        let (image_id, _) = origin.image();
+        checks::check_auto_disk_config(request.auto_disk_config, image_id, &origin.properties())?;
         checks::check_metadata(&request.metadata)?;
-        checks::check_requested_image(&image, &flavor)?;
+        origin.check(&flavor, request.root().map(|root| root.size_gib))?;
         let requested = (request.kernel_id.as_deref(), request.ramdisk_id.as_deref());
-        let boot = self.kernel_and_ramdisk(requested, &image, caller, deadline).await?;
+        let boot = self.kernel_and_ramdisk(requested, &origin, caller, deadline).await?;
+        check_local(&request.block_device_mapping, &flavor)?;
 
-        let (validate_only, quota) = (request.validate_only, self.quota);
         let (actor, template, now) = (caller.actor.clone(), self.name_template.clone(), clock::now());
-        let compute = self.compute;
-        let plan = Plan { request, actor, image, flavor, boot, template, quota, compute, now };
-        if validate_only {
-            let usage = self.store.usage(&plan.actor.project_id, &quota).await?;
-            return provision::provision_instances(&plan, &usage, claim.reservation_id(), Id::now);
+        let (quota, compute, devices) = (self.quota, self.compute, [].into());
+        let plan = Plan { request, actor, origin, flavor, boot, template, quota, compute, devices, now };
+        if plan.request.validate_only {
+            return self.planned_instances(plan, &claim).await;
         }
+        if plan.request.block_device_mapping.is_empty() {
+            return self.write_instances(plan, &Prepared::default(), claim, scope).await;
+        }
+        self.create_with_devices(plan, image_revision, (claim, scope), caller, deadline).await
+    }
+
+    /// What would be created.
+    async fn planned_instances(&self, mut plan: Plan, claim: &Claim) -> Result<Reservation, Error> {
+        let project_id = plan.actor.project_id.clone();
+        let usage = self.store.usage(&project_id, &self.quota).await?;
+        let planned = Prepared::planned(&plan.request, &project_id, plan.request.max_count);
+        plan.devices = planned.devices;
+        let mut ids = planned.ids.into_iter();
+        let new_id = || ids.next().unwrap_or_else(Id::now);
+        provision::provision_instances(&plan, &usage, claim.reservation_id(), new_id)
+    }
+
+    /// Creates instances with disks of their own: volumes are created and reserved first, and taken back from every instance
+    /// that does not come to be.
+    async fn create_with_devices(
+        &self,
+        mut plan: Plan,
+        image_revision: i64,
+        (claim, scope): (Claim, Scope),
+        caller: &Caller,
+        deadline: Option<Deadline>,
+    ) -> Result<Reservation, Error> {
+        let (request, size) = (&plan.request, (plan.flavor.vcpus, plan.flavor.memory_mb));
+        let usage = self.store.usage(&plan.actor.project_id, &self.quota).await?;
+        let count = self.quota.allow(&usage, (request.min_count, request.max_count), size)?;
+        let prepared = self.prepare_volumes(request, image_revision, count, caller, deadline).await?;
+        plan.devices.clone_from(&prepared.devices);
         let reservation_id = claim.reservation_id().to_owned();
-        let size = plan.request.size();
-        let provision: Provision =
-            Box::new(move |usage| provision::provision_instances(&plan, usage, &reservation_id, Id::now));
-        self.store.create(Creation { claim, scope, quota, size, provision }).await
+        let written = self.write_instances(plan, &prepared, claim, scope).await;
+        let created = written.as_ref().ok().filter(|created| created.id == reservation_id);
+        let exists = |id| created.is_some_and(|created| created.instances.iter().any(|one| one.id == id));
+        self.take_back(&prepared, exists).await;
+        if let Some(created) = created {
+            self.hold_volumes(&prepared, created, deadline).await;
+        }
+        written
+    }
+
+    /// Writes the instances of a plan: no more than volumes were prepared for.
+    async fn write_instances(
+        &self,
+        plan: Plan,
+        prepared: &Prepared,
+        claim: Claim,
+        scope: Scope,
+    ) -> Result<Reservation, Error> {
+        let (reservation_id, quota) = (claim.reservation_id().to_owned(), self.quota);
+        let (size, ids, jobs) = (plan.request.size(), prepared.ids.clone(), prepared.jobs.clone());
+        let provision: Provision = Box::new(move |usage| {
+            let mut ids = ids.iter().copied();
+            let new_id = || ids.next().unwrap_or_else(Id::now);
+            provision::provision_instances(&plan, usage, &reservation_id, new_id)
+        });
+        self.store.create(Creation { claim, scope, quota, size, provision, jobs }).await
     }
 
     /// The flavor that a request names.
@@ -74,18 +131,21 @@ impl ComputeApi {
         Ok(flavor.ok_or_else(|| Error::NoSuchFlavor(id.to_owned()))?.flavor)
     }
 
-    /// Nova's `_handle_kernel_and_ramdisk`: both must exist before anything is written.
+    /// Nova's `_handle_kernel_and_ramdisk`: both must exist before anything is written, except those that a volume remembers:
+    /// it needs no image any more.
     pub(super) async fn kernel_and_ramdisk(
         &self,
         requested: checks::Requested<'_>,
-        image: &Image,
+        origin: &Origin,
         caller: &Caller,
         deadline: Option<Deadline>,
     ) -> Result<checks::Boot, Error> {
-        let boot = checks::kernel_and_ramdisk(requested, image)?;
+        let boot = checks::kernel_and_ramdisk(requested, &origin.properties())?;
+        let is_volume = matches!(origin, Origin::Volume(_));
         let exists = |source: Option<checks::BootImage>| async move {
             match source {
                 None => Ok(()),
+                Some(source) if is_volume && !source.is_requested() => Ok(()),
                 Some(source) => match self.glance.image(source.id, caller, deadline).await {
                     Err(glance::Error::NotFound(_)) => Err(source.missing()),
                     other => Ok(other.map(drop)?),

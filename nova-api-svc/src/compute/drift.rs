@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use chassis::page::Page;
-use common::{id::Id, image::Image};
+use common::{
+    id::{Id, NIL},
+    image::Image,
+};
 use peers::glance::drift::{self, After, Drifts, OnBehalf};
 
 use super::ComputeApi;
@@ -12,6 +15,7 @@ use crate::{
     instance::{
         Record, Scope,
         difference::{Difference, Kind, differences},
+        origin::system_metadata_of,
     },
     list::DriftOrder,
     store::{InstanceSummary, RecordFilter, Store},
@@ -84,7 +88,8 @@ impl drift::Source for Instances<'_> {
     }
 
     fn differences(&self, record: &Record, image: &Image) -> Vec<Difference> {
-        let mut differences = differences(record, image);
+        let fresh = system_metadata_of(image, &record.flavor);
+        let mut differences = differences(record, &fresh, &image.meta.properties);
         differences.retain(|difference| {
             let wanted = self.filter.property.as_ref();
             let is_wanted = wanted.is_none_or(|property| *property == difference.property);
@@ -106,7 +111,8 @@ impl drift::Record for Record {
     }
 
     fn image(&self) -> Option<(Id, i64)> {
-        Some((self.image_id, self.image_revision))
+        // A root volume need not remember any.
+        Some((self.image_id, self.image_revision)).filter(|(id, _)| *id != Id::from(NIL))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Instances, their history, and how they compare with their images.
 
+use std::sync::Arc;
+
 use chassis::{
     caller::Caller,
     deadline::Deadline,
     page::{Page, Read},
 };
-use common::id::Id;
-use peers::glance;
+use common::{id::Id, image::Image};
+use peers::{cinder, glance};
 
 use super::ComputeApi;
 use crate::{
@@ -14,6 +16,7 @@ use crate::{
     instance::{
         INSTANCES, Instance, Scope,
         difference::{Difference, EntryChange, differences, entry_changes},
+        origin::{Origin, system_metadata_of},
     },
     list::{HistoryOrder, InstanceFilter, InstanceOrder},
     store::HistoryEntry,
@@ -30,6 +33,20 @@ pub struct Comparison {
     pub current: Option<(i64, Vec<Difference>)>,
     /// The differences to the image at `image_revision`; `None` if that can no longer be read.
     pub at_revision: Option<Vec<Difference>>,
+    /// The volume that the instance boots from, and what that remembers; `None` for the latter if there is no such volume
+    /// any more.
+    pub root_volume: Option<(Id, Option<RootVolume>)>,
+}
+
+/// What a root volume remembers, compared with the record of its instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootVolume {
+    /// The volume's revision.
+    pub revision: i64,
+    /// The image that its data came from, and the revision of it; the id of all zeros and 0 if they came from none.
+    pub image: (Id, i64),
+    /// The differences.
+    pub differences: Vec<Difference>,
 }
 
 impl ComputeApi {
@@ -82,19 +99,45 @@ impl ComputeApi {
         caller: &Caller,
         deadline: Option<Deadline>,
     ) -> Result<Comparison, Error> {
-        let record = self.get_instance(id, caller).await?.record;
+        let instance = self.get_instance(id, caller).await?;
+        let record = &instance.record;
         let (image_id, image_revision) = (record.image_id, record.image_revision);
-        let (current, original) = tokio::join!(
+        let (current, original, root_volume) = tokio::join!(
             self.glance.image(image_id, caller, deadline),
             self.glance.image_at(image_id, image_revision, caller, deadline),
+            self.compare_root_volume(&instance, caller, deadline),
         );
         let (current, original) = (if_found(current)?, if_found(original)?);
+        let of_image = |image: &Image| {
+            differences(record, &system_metadata_of(image, &record.flavor), &image.meta.properties)
+        };
         Ok(Comparison {
             image_id,
             image_revision,
-            current: current.map(|image| (image.revision, differences(&record, &image))),
-            at_revision: original.map(|image| differences(&record, &image)),
+            current: current.map(|image| (image.revision, of_image(&image))),
+            at_revision: original.map(|image| of_image(&image)),
+            root_volume: root_volume?,
         })
+    }
+
+    /// Compares an instance with the volume that it boots from.
+    async fn compare_root_volume(
+        &self,
+        instance: &Instance,
+        caller: &Caller,
+        deadline: Option<Deadline>,
+    ) -> Result<Option<(Id, Option<RootVolume>)>, Error> {
+        let Some(id) = instance.root_volume() else { return Ok(None) };
+        let volume = match self.cinder()?.volume(id, caller, deadline).await {
+            Ok(volume) => volume,
+            Err(cinder::Error::NotFound { .. }) => return Ok(Some((id, None))),
+            Err(error) => return Err(error.into()),
+        };
+        let revision = volume.revision;
+        let origin = Origin::Volume(Arc::new(volume.image_metadata));
+        let (record, properties) = (&instance.record, origin.properties());
+        let differences = differences(record, &origin.system_metadata(&record.flavor), &properties);
+        Ok(Some((id, Some(RootVolume { revision, image: origin.image(), differences }))))
     }
 }
 

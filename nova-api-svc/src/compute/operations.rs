@@ -10,12 +10,12 @@ use super::ComputeApi;
 use crate::{
     error::Error,
     instance::{
-        Compute, Instance, Needs, Record, RecordChange, Scope, Step,
+        BlockDevices, Compute, Instance, Needs, Operation, Record, RecordChange, Scope, Step,
         images::orphaned_image,
         transitions::{confirm_resize, shelved_image, unshelve},
     },
     quota::Quota,
-    store::{Change, Decided, Entry, Job},
+    store::{Change, Decided, Entry, Job, VolumeJob},
 };
 
 mod action;
@@ -28,17 +28,22 @@ mod rebuild;
 mod report;
 mod resize;
 mod snapshot;
+mod volume;
 
 pub use action::{Action, ActionRequest, ActionResult};
+pub(super) use jobs::{AT_A_TIME, AT_ONCE, INTERVAL, LONGEST_PAUSE, pause};
+pub(super) use metrics::VOLUME_JOBS;
 pub use metrics::register as register_metrics;
 pub use report::{Outcome, Report};
+pub use volume::NewVolumeAttachment;
 
 use before::{Decision, NoChange};
 
 /// How often an action asks glance-svc again because the image of its instance has been replaced in the meantime.
 const TRIES: usize = 10;
 
-/// What glance-svc answered before an action takes its turn: nobody waits for it while an instance is being changed.
+/// What glance-svc or cinder-svc answered before an action takes its turn: nobody waits for them while an instance is being
+/// changed.
 #[derive(Debug)]
 enum Source {
     /// What an instance is to be rebuilt from.
@@ -47,6 +52,8 @@ enum Source {
     Boot(BTreeSet<Id>),
     /// What the image at a revision requires, if there is such an image.
     Needs(Id, i64, Option<Needs>),
+    /// A volume that is reserved.
+    Volume(volume::Reserved),
 }
 
 /// What an action will change.
@@ -57,6 +64,18 @@ struct Plan {
     job: Option<Job>,
     /// The project's quota, if the instance will use more.
     quota: Option<Quota>,
+    /// The disks that the instance gets, and the volume for which they change.
+    devices: Option<(Id, BlockDevices)>,
+    /// What cinder-svc must do.
+    volumes: Option<VolumeJob>,
+}
+
+/// How an action went.
+enum Ran {
+    /// It has changed the instance.
+    Changed(Box<Change>),
+    /// It has not, since this is the answer.
+    Answered(Box<ActionResult>),
 }
 
 impl Plan {
@@ -86,16 +105,33 @@ impl ComputeApi {
     ) -> Result<ActionResult, Error> {
         request.check(problems)?;
         let (scope, mut source) = (request.action.scope(request.caller)?, None);
+        let done = self.run_checked(request, &scope, &mut source).await;
+        if !matches!(done, Ok(Ran::Changed(_))) {
+            self.release_volume(request, source.as_ref()).await;
+        }
+        match done? {
+            Ran::Changed(change) => self.complete(*change, request, &scope).await,
+            Ran::Answered(result) => Ok(*result),
+        }
+    }
+
+    async fn run_checked(
+        &self,
+        request: &ActionRequest<'_>,
+        scope: &Scope,
+        source: &mut Option<Source>,
+    ) -> Result<Ran, Error> {
         for _ in 0..TRIES {
-            let decide = || self.decide(request, &scope, source.as_ref());
-            match self.store.change(request.instance_id, &scope, decide).await? {
-                Decided::Change(change) => return self.complete(*change, request, &scope).await,
-                Decided::Nothing(NoChange::Done(result)) => return Ok(*result),
+            let decide = || self.decide(request, scope, source.as_ref());
+            match self.store.change(request.instance_id, scope, decide).await? {
+                Decided::Change(change) => return Ok(Ran::Changed(change)),
+                Decided::Nothing(NoChange::Done(result)) => return Ok(Ran::Answered(result)),
                 Decided::Nothing(NoChange::Repeated(earlier)) => {
-                    return self.repeat(request, &scope, *earlier).await;
+                    let result = self.repeat(request, scope, *earlier).await?;
+                    return Ok(Ran::Answered(Box::new(result)));
                 }
-                Decided::Nothing(NoChange::NeedsGlance(before)) => {
-                    source = Some(self.source(request, &before).await?);
+                Decided::Nothing(NoChange::NeedsPeer(before)) => {
+                    *source = Some(self.source(request, &before).await?);
                 }
             }
         }
@@ -109,6 +145,7 @@ impl ComputeApi {
             Err(no_change) => return Ok(Decided::Nothing(no_change)),
         };
         request.action.operation().check(&before)?;
+        volume::check_volumes(request.action.operation(), &before)?;
         let plan = match &request.action {
             Action::Snapshot { name, metadata } => Some(self.snapshot(request, &before, name, metadata)),
             Action::Rebuild { image_id, auto_disk_config } => {
@@ -126,16 +163,23 @@ impl ComputeApi {
             }
             Action::Shelve => Some(self.shelve(request, &before)),
             Action::Unshelve => Some(Plan::unshelve(&before.record)),
-            Action::Delete => Some(Plan::default()),
+            Action::AttachVolume(new) => self.attach_volume(request, &before, new, source)?,
+            Action::DetachVolume { volume_id } => {
+                let Some(plan) = self.detach_volume(request, &before, *volume_id)? else {
+                    return Ok(Decided::Nothing(NoChange::done(before)));
+                };
+                Some(plan)
+            }
+            Action::Delete => Some(volume::delete(request, &before)),
             Action::ReportState(report) => return self.decide_report(request, report, before).await,
         };
         Ok(match plan {
             Some(plan) => Decided::Change(Box::new(self.change(request, &before, plan))),
-            None => Decided::Nothing(NoChange::NeedsGlance(Box::new(before))),
+            None => Decided::Nothing(NoChange::NeedsPeer(Box::new(before))),
         })
     }
 
-    /// Asks glance-svc for what an action needs to know of an instance as it is.
+    /// Asks glance-svc for what an action needs to know of an instance as it is, or cinder-svc for the volume that it needs.
     async fn source(&self, request: &ActionRequest<'_>, before: &Instance) -> Result<Source, Error> {
         match &request.action {
             Action::Rebuild { image_id, auto_disk_config } => {
@@ -145,6 +189,7 @@ impl ComputeApi {
             Action::UpdateImageProperties { set, remove } => {
                 Ok(Source::Boot(self.boot_images(request, before, set, remove).await?))
             }
+            Action::AttachVolume(new) => Ok(Source::Volume(self.reserve_volume(request, new).await?)),
             _ => Ok(self.image_needs(request, before).await),
         }
     }
@@ -155,8 +200,14 @@ impl ComputeApi {
         let (now, image_id) = (before.later(clock::now()), plan.record_change.image_id);
         let is_awaited = self.compute == Compute::Agent || plan.job.is_some();
         let begin = |record_change| before.begin(operation, record_change, request.caller, now);
+        let (volume_id, devices) = plan.devices.unzip();
         let (after, step) = match plan.record_change {
             _ if operation.deletes() => (None, Step::Finished),
+            _ if let Some(block_devices) = devices => {
+                let detaches = operation == Operation::DetachVolume;
+                let step = if detaches { Step::Started } else { Step::Finished };
+                (Some(Instance { block_devices, ..before.clone() }), step)
+            }
             record_change if operation.is_immediate() => (Some(before.with(record_change)), Step::Finished),
             record_change if is_awaited => (Some(begin(record_change)), Step::Started),
             record_change => (Some(begin(record_change).finish()), Step::Finished),
@@ -167,15 +218,16 @@ impl ComputeApi {
             actor: request.caller.actor.clone(),
             time: now,
             image_id,
+            volume_id,
             message: String::new(),
             request: request.retry_key(),
         };
         let job = plan.job.or_else(|| self.orphan_job(&entry, before, after.as_ref(), request.caller));
-        self.to_store(before, after, entry, job, plan.quota)
+        Change { volumes: plan.volumes, ..self.to_store(before, after, entry, job, plan.quota) }
     }
 
     /// A change as the store takes it.
-    fn to_store(
+    pub(super) fn to_store(
         &self,
         before: &Instance,
         after: Option<Instance>,
@@ -184,7 +236,7 @@ impl ComputeApi {
         quota: Option<Quota>,
     ) -> Change {
         let after = after.map(|after| Instance { compute: self.compute, update_time: entry.time, ..after });
-        Change { before: before.clone(), after, entry, job, done: None, quota }
+        Change { before: before.clone(), after, entry, job, done: None, quota, volumes: None }
     }
 
     /// The job of deleting the image that a change leaves orphaned. After a deletion of the instance, nobody waits for

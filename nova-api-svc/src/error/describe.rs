@@ -7,7 +7,7 @@ use common::{id::Id, image::properties::Excess, violations::Violation};
 use peers::retry_after;
 use tonic::Status as GrpcStatus;
 
-use super::{Error, ImageUse, operations, states};
+use super::{Error, ImageUse, VolumeError, operations, states};
 use crate::instance::TaskState;
 
 /// The longest time that a caller is told to wait, whatever glance-svc says.
@@ -71,6 +71,7 @@ impl Failure for Error {
             }
             Self::GlanceAnswer(_) => Description::retry(Code::Unavailable, "GLANCE_BAD_ANSWER", RETRY_AFTER),
             Self::GlanceRefused { id, problem } => image("IMAGE_REFUSED", id).with("problem", problem),
+            Self::Volume(error) => error.describe(),
             Self::Begun { id, operation, image_id, cause } => {
                 let cause = cause.describe();
                 Description::new(Code::Unavailable, "OPERATION_BEGUN")
@@ -136,6 +137,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::GlanceUnavailable(status) => delay_of(status.as_ref()),
+            Self::Volume(VolumeError::Cinder(error)) => error.retry_after(),
             _ => None,
         }
     }
@@ -148,12 +150,12 @@ impl Error {
 }
 
 /// The instance does not allow it.
-fn instance(reason: &'static str, id: &Id) -> Description {
+pub(super) fn instance(reason: &'static str, id: &Id) -> Description {
     Description::precondition(reason, reason, "instance_id", id)
 }
 
 /// The image, or flavor and image together, do not allow it.
-fn image(reason: &'static str, id: &Id) -> Description {
+pub(super) fn image(reason: &'static str, id: &Id) -> Description {
     Description::precondition(reason, reason, "image_id", id)
 }
 

@@ -4,13 +4,16 @@ use chassis::{
     caller::Caller,
     page::{Direction, Page},
 };
-use common::{id::Id, violations::Violations};
+use common::{
+    id::{Id, NIL},
+    violations::Violations,
+};
 use proto::nova::v1::{self as pb, property_difference};
 
 use super::{parse, render};
 use crate::{
     compute::{
-        Comparison,
+        Comparison, RootVolume,
         drift::{Drift, DriftFilter},
     },
     error::Error,
@@ -63,12 +66,24 @@ pub(super) fn comparison(id: Id, comparison: Comparison) -> pb::CompareInstanceR
     let all = |differences: &[Difference]| differences.iter().map(difference).collect();
     pb::CompareInstanceResponse {
         instance_id: id.to_string(),
-        image_id: comparison.image_id.to_string(),
+        image_id: render::image_id(comparison.image_id),
         image_revision: comparison.image_revision,
         current_revision: comparison.current.as_ref().map_or(0, |(revision, _)| *revision),
         current: comparison.current.map(|(_, differences)| all(&differences)).unwrap_or_default(),
         has_revision: comparison.at_revision.is_some(),
         at_revision: comparison.at_revision.map(|differences| all(&differences)).unwrap_or_default(),
+        root_volume: comparison.root_volume.map(|(id, volume)| root_volume(id, volume.as_ref())),
+    }
+}
+
+fn root_volume(id: Id, volume: Option<&RootVolume>) -> pb::RootVolumeComparison {
+    let (image_id, image_revision) = volume.map_or((Id::from(NIL), 0), |volume| volume.image);
+    pb::RootVolumeComparison {
+        volume_id: id.to_string(),
+        volume_revision: volume.map_or(0, |volume| volume.revision),
+        image_id: render::image_id(image_id),
+        image_revision,
+        differences: volume.into_iter().flat_map(|volume| &volume.differences).map(difference).collect(),
     }
 }
 

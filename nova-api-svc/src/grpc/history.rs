@@ -14,7 +14,7 @@ pub(super) fn entry(instance_id: Id, history: &HistoryEntry) -> pb::InstanceHist
     let entry = &history.entry;
     let (old, new) = (history.records.0.as_deref(), history.records.1.as_deref());
     let image_id =
-        |record: Option<&Record>| record.map(|record| record.image_id.to_string()).unwrap_or_default();
+        |record: Option<&Record>| record.map(|record| render::image_id(record.image_id)).unwrap_or_default();
     let image_revision = |record: Option<&Record>| record.map_or(0, |record| record.image_revision);
     let state = |state: Option<State>| state.map_or(0, |state| render::state(state).into());
     pb::InstanceHistoryEntry {
@@ -35,6 +35,7 @@ pub(super) fn entry(instance_id: Id, history: &HistoryEntry) -> pb::InstanceHist
         message: entry.message.clone(),
         snapshot_image_id: entry.image_id.map(|id| id.to_string()).unwrap_or_default(),
         request_id: entry.request.as_ref().map(|request| request.id.clone()).unwrap_or_default(),
+        volume_id: entry.volume_id.map(|id| id.to_string()).unwrap_or_default(),
         truncated_properties: history.registration.truncated.clone(),
     }
 }
@@ -58,6 +59,8 @@ const fn operation(operation: Operation) -> entries::Operation {
         Operation::UpdateImageProperties => entries::Operation::UpdateImageProperties,
         Operation::Shelve => entries::Operation::Shelve,
         Operation::Unshelve => entries::Operation::Unshelve,
+        Operation::AttachVolume => entries::Operation::AttachVolume,
+        Operation::DetachVolume => entries::Operation::DetachVolume,
         Operation::ReportState => entries::Operation::ReportState,
         Operation::Delete => entries::Operation::Delete,
     }

@@ -172,6 +172,35 @@ impl InstanceService for Api {
         answer(self.run(context, Action::Unshelve, (id, request_id, etag), Violations::default()).await)
     }
 
+    async fn attach_volume(&self, request: Request<pb::AttachVolumeRequest>) -> GrpcResult<pb::Instance> {
+        let (context, message) = open(request)?;
+        let mut problems = Violations::default();
+        let new = parse::volume_attachment(&message, &mut problems);
+        let target = (message.id, message.request_id, message.etag);
+        answer(self.run(context, Action::AttachVolume(new), target, problems).await)
+    }
+
+    async fn detach_volume(&self, request: Request<pb::DetachVolumeRequest>) -> GrpcResult<pb::Instance> {
+        let (context, message) = open(request)?;
+        let pb::DetachVolumeRequest { id, volume_id, request_id, etag } = message;
+        let mut problems = Violations::default();
+        let volume_id = problems.take("volume_id", volume_id.parse()).unwrap_or(Id::from(NIL));
+        let action = Action::DetachVolume { volume_id };
+        answer(self.run(context, action, (id, request_id, etag), problems).await)
+    }
+
+    async fn list_volume_attachments(
+        &self,
+        request: Request<pb::ListVolumeAttachmentsRequest>,
+    ) -> GrpcResult<pb::ListVolumeAttachmentsResponse> {
+        let ((caller, _), message) = open(request)?;
+        let id = Id::from_field("id", &message.id).map_err(Error::from)?;
+        let instance = self.compute.get_instance(id, &caller).await?;
+        let volumes = instance.block_devices.iter().filter(|device| device.volume_id.is_some());
+        let volume_attachments = volumes.map(render::block_device).collect();
+        Ok(Response::new(pb::ListVolumeAttachmentsResponse { volume_attachments }))
+    }
+
     async fn report_instance_state(
         &self,
         request: Request<pb::ReportInstanceStateRequest>,

@@ -1,12 +1,21 @@
 //! From messages to the plain data of the use cases. Only what has no such form is refused here: a malformed id, or a
 //! number that is no value of its enum.
 
-use common::{id::Id, violations::Violations};
+use common::{
+    id::{Id, NIL},
+    violations::Violations,
+};
 use proto::nova::v1::{self as pb, instance, instance_task, report_instance_state_request as reports};
 
 use crate::{
-    compute::{NewFlavor, operations::Outcome, operations::Report},
-    instance::{NewInstances, PowerState, State, TaskState},
+    compute::{
+        NewFlavor,
+        operations::{NewVolumeAttachment, Outcome, Report},
+    },
+    instance::{
+        NewInstances, PowerState, State, TaskState,
+        block_device::{self, NewBlockDevice, NewSource},
+    },
 };
 
 /// A text that counts as not given if it is empty.
@@ -34,6 +43,49 @@ pub(super) fn instances(message: pb::CreateInstanceRequest) -> NewInstances {
         auto_disk_config: message.auto_disk_config,
         request_id: given(message.request_id),
         validate_only: message.validate_only,
+        block_device_mapping: message.block_device_mapping.into_iter().map(block_device).collect(),
+    }
+}
+
+/// A disk of instances to be created.
+fn block_device(message: pb::BlockDeviceMapping) -> NewBlockDevice {
+    use pb::block_device_mapping::{Destination, Source};
+    let destination = match Destination::try_from(message.destination) {
+        Ok(Destination::Unspecified | Destination::Volume) => Some(block_device::Destination::Volume),
+        Ok(Destination::Local) => Some(block_device::Destination::Local),
+        Err(_) => None,
+    };
+    let source = message.source.map(|source| match source {
+        Source::ImageId(id) => NewSource::Image(id),
+        Source::VolumeId(id) => NewSource::Volume(id),
+        Source::SnapshotId(id) => NewSource::Snapshot(id),
+        Source::Blank(blank) => NewSource::Blank(blank),
+    });
+    NewBlockDevice {
+        source,
+        destination,
+        boot_index: message.boot_index,
+        size_gib: message.volume_size_gib,
+        volume_type: message.volume_type,
+        delete_on_termination: message.delete_on_termination,
+        tag: message.tag,
+        device_name: message.device_name,
+        disk_bus: message.disk_bus,
+        device_type: message.device_type,
+        guest_format: message.guest_format,
+    }
+}
+
+/// A volume to be attached.
+pub(super) fn volume_attachment(
+    message: &pb::AttachVolumeRequest,
+    problems: &mut Violations,
+) -> NewVolumeAttachment {
+    NewVolumeAttachment {
+        volume_id: problems.take("volume_id", message.volume_id.parse()).unwrap_or(Id::from(NIL)),
+        device_name: message.device_name.clone(),
+        tag: message.tag.clone(),
+        delete_on_termination: message.delete_on_termination,
     }
 }
 

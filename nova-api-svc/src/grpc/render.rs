@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chassis::page::MAX_BYTES;
-use common::{clock::timestamp, flavor::Flavor, id::Id};
+use common::{
+    clock::timestamp,
+    flavor::Flavor,
+    id::{Id, NIL},
+};
 use prost::Message as _;
 use proto::{
     encoded_page,
@@ -15,7 +19,10 @@ use proto::{
 };
 
 use crate::{
-    instance::{Compute, Instance, PowerState, Record, Reservation, State, Task, TaskState},
+    instance::{
+        BlockDevice, Compute, Instance, PowerState, Record, Reservation, State, Task, TaskState,
+        block_device::{self, Source},
+    },
     store::StoredFlavor,
 };
 
@@ -105,7 +112,9 @@ fn own(instance: &Instance, view: InstanceView) -> pb::Instance {
         compute: compute(instance.compute).into(),
         ..pb::Instance::default()
     };
+    message.root_volume_id = instance.root_volume().map(|id| id.to_string()).unwrap_or_default();
     if view == InstanceView::Full {
+        message.block_devices = instance.block_devices.iter().map(block_device).collect();
         message.metadata = BTreeMap::clone(&instance.metadata);
         message.task = instance.task.as_ref().and_then(task);
     }
@@ -114,7 +123,7 @@ fn own(instance: &Instance, view: InstanceView) -> pb::Instance {
 
 /// Adds the record, which an instance shares with others.
 fn add_record(message: &mut pb::Instance, record: &Record, view: InstanceView) {
-    message.image_id = record.image_id.to_string();
+    message.image_id = image_id(record.image_id);
     message.image_revision = record.image_revision;
     message.kernel_id.clone_from(&record.kernel_id);
     message.ramdisk_id.clone_from(&record.ramdisk_id);
@@ -128,6 +137,46 @@ fn add_record(message: &mut pb::Instance, record: &Record, view: InstanceView) {
         message.root_device_name = inherited.root_device_name;
         message.system_metadata = record.system_metadata.entries.clone();
         message.truncated_keys = record.system_metadata.truncated.iter().cloned().collect();
+    }
+}
+
+/// The id of an image, or empty: a root volume need not remember any.
+pub(super) fn image_id(id: Id) -> String {
+    if id == Id::from(NIL) { String::new() } else { id.to_string() }
+}
+
+/// A disk of an instance.
+pub(super) fn block_device(device: &BlockDevice) -> pb::BlockDevice {
+    use pb::block_device_mapping::{Destination, Source as Message};
+    let id = |id: Option<Id>| id.map(|id| id.to_string()).unwrap_or_default();
+    let mapping = &device.mapping;
+    let source = match mapping.source {
+        Source::Image(id) => Message::ImageId(id.to_string()),
+        Source::Volume(id) => Message::VolumeId(id.to_string()),
+        Source::Snapshot(id) => Message::SnapshotId(id.to_string()),
+        Source::Blank => Message::Blank(true),
+    };
+    let destination = match mapping.destination {
+        block_device::Destination::Volume => Destination::Volume,
+        block_device::Destination::Local => Destination::Local,
+    };
+    pb::BlockDevice {
+        volume_id: id(device.volume_id),
+        attachment_id: id(device.attachment_id),
+        detaching: device.detaching,
+        mapping: Some(pb::BlockDeviceMapping {
+            source: Some(source),
+            destination: destination.into(),
+            boot_index: mapping.boot_index.and_then(|index| i32::try_from(index).ok()),
+            volume_size_gib: mapping.size_gib.unwrap_or(0),
+            volume_type: mapping.volume_type.clone(),
+            delete_on_termination: mapping.delete_on_termination,
+            tag: mapping.tag.clone(),
+            device_name: mapping.device_name.clone(),
+            disk_bus: mapping.disk_bus.clone(),
+            device_type: mapping.device_type.clone(),
+            guest_format: mapping.guest_format.clone(),
+        }),
     }
 }
 
@@ -160,7 +209,7 @@ fn task(task: &Task) -> Option<pb::InstanceTask> {
     let target = task.target.as_ref();
     Some(pb::InstanceTask {
         state: task_state(task.state?).into(),
-        image_id: image.map(|record| record.image_id.to_string()).unwrap_or_default(),
+        image_id: image.map(|record| image_id(record.image_id)).unwrap_or_default(),
         image_revision: image.map_or(0, |record| record.image_revision),
         flavor: task.resized_to().cloned().map(flavor),
         system_metadata: target.map(|record| record.system_metadata.entries.clone()).unwrap_or_default(),

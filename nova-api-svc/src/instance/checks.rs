@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use common::{
     flavor::Flavor,
     id::Id,
-    image::{GIB, Image},
+    image::{GIB, Image, Properties},
     text::{self, NAME_LIMIT},
     violations::Violations,
 };
 
-use crate::error::{Error, ImageUse};
+use crate::error::{Error, ImageUse, VolumeError};
 
 /// Maximum number of metadata items (Nova, `quota_metadata_items`).
 pub const METADATA_LIMIT: usize = 128;
@@ -57,6 +57,12 @@ fn id(image: Option<&BootImage>) -> String {
 }
 
 impl BootImage {
+    /// Whether the request names it, and not a property.
+    #[must_use]
+    pub const fn is_requested(&self) -> bool {
+        matches!(self.usage, ImageUse::Kernel | ImageUse::Ramdisk)
+    }
+
     /// The error if it does not exist.
     #[must_use]
     pub fn missing(&self) -> Error {
@@ -64,15 +70,16 @@ impl BootImage {
     }
 }
 
-/// Refuses a request for `auto_disk_config` if the image's property disables it.
-pub fn check_auto_disk_config(requested: Option<bool>, image: &Image) -> Result<(), Error> {
-    let disabled = image
-        .meta
-        .properties
-        .get("auto_disk_config")
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case("disabled"));
+/// Refuses a request for `auto_disk_config` if the image with that id and these properties disables it.
+pub fn check_auto_disk_config(
+    requested: Option<bool>,
+    image_id: Id,
+    properties: &Properties,
+) -> Result<(), Error> {
+    let property = properties.get("auto_disk_config");
+    let disabled = property.is_some_and(|value| value.trim().eq_ignore_ascii_case("disabled"));
     if disabled && requested == Some(true) {
-        return Err(Error::AutoDiskConfigDisabled(image.id));
+        return Err(Error::AutoDiskConfigDisabled(image_id));
     }
     Ok(())
 }
@@ -112,15 +119,8 @@ pub fn check_value(field: &str, value: &str, violations: &mut Violations) {
 
 /// Nova's `_check_requested_image`; a `root_gb` of 0 skips the checks of the disk, but not that of memory.
 pub fn check_requested_image(image: &Image, flavor: &Flavor) -> Result<(), Error> {
+    check_active_and_memory(image, flavor)?;
     let (id, flavor_id) = (image.id, &flavor.flavorid);
-    if image.status != "ACTIVE" {
-        return Err(Error::ImageNotActive { id, status: image.status });
-    }
-    let needed = image.meta.min_ram.unwrap_or(0);
-    if i64::from(flavor.memory_mb) < needed {
-        let available = flavor.memory_mb;
-        return Err(Error::MemoryTooSmall { id, flavor_id: flavor_id.clone(), needed, available });
-    }
     if flavor.root_gb == 0 {
         return Ok(());
     }
@@ -139,6 +139,31 @@ pub fn check_requested_image(image: &Image, flavor: &Flavor) -> Result<(), Error
     Ok(())
 }
 
+/// The same for an instance whose root disk is a new volume of `size_gib`; cinder-svc chooses one if that is `None`, and
+/// checks whether the data fit.
+pub fn check_image_for_volume(image: &Image, flavor: &Flavor, size_gib: Option<i32>) -> Result<(), Error> {
+    check_active_and_memory(image, flavor)?;
+    let needed = image.meta.min_disk.unwrap_or(0);
+    match size_gib.map(i64::from) {
+        Some(available) if available < needed => {
+            Err(VolumeError::SmallerThanMinDisk { id: image.id, needed, size_gib: available }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_active_and_memory(image: &Image, flavor: &Flavor) -> Result<(), Error> {
+    let (id, flavor_id) = (image.id, flavor.flavorid.clone());
+    if image.status != "ACTIVE" {
+        return Err(Error::ImageNotActive { id, status: image.status });
+    }
+    let (needed, available) = (image.meta.min_ram.unwrap_or(0), flavor.memory_mb);
+    if i64::from(available) < needed {
+        return Err(Error::MemoryTooSmall { id, flavor_id, needed, available });
+    }
+    Ok(())
+}
+
 /// Nova's rule for smaller root disks: having none at all is refused. A smaller one on which the image fits is not; whatever
 /// runs the instance may still report that it cannot shrink the disk.
 pub fn check_root_disk(instance_id: Id, before: &Flavor, after: &Flavor) -> Result<(), Error> {
@@ -149,10 +174,10 @@ pub fn check_root_disk(instance_id: Id, before: &Flavor, after: &Flavor) -> Resu
     Ok(())
 }
 
-/// The kernel and the ramdisk to boot with: the request's, else those of the image's properties.
-pub fn kernel_and_ramdisk(requested: Requested<'_>, image: &Image) -> Result<Boot, Error> {
+/// The kernel and the ramdisk to boot with: the request's, else those of the properties.
+pub fn kernel_and_ramdisk(requested: Requested<'_>, properties: &Properties) -> Result<Boot, Error> {
     let choose = |requested: Option<&str>, name: &str| {
-        let property = || image.meta.properties.get(name).filter(|value| !value.is_empty()).cloned();
+        let property = || properties.get(name).filter(|value| !value.is_empty()).cloned();
         requested.map(|value| (value.to_owned(), true)).or_else(|| property().map(|value| (value, false)))
     };
     let kernel = choose(requested.0, "kernel_id");

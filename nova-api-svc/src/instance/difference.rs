@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use common::{
-    image::Image,
-    system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, system_metadata_from_image},
+    image::Properties,
+    system_metadata::{IMAGE_PREFIX, SystemMetadata},
 };
 
 use super::Record;
@@ -38,16 +38,18 @@ pub enum Kind {
 /// The entry that a resize changes.
 const MIN_DISK: &str = "image_min_disk";
 
+/// The entries that describe the data of an image, and not that of a volume: what was made from a volume has none.
+const FORMATS: [&str; 2] = ["image_disk_format", "image_container_format"];
+
 /// Whether the `min_disk` of a record from an earlier release may come from the root disk of an earlier flavor.
 const fn is_min_disk_unknown(record: &Record) -> bool {
     record.needs.is_none() && record.flavor.root_gb == 0
 }
 
-/// The differences from `record` to a record made from `image` now, by name.
+/// The differences from `record` to a record made now from an image, or from what a volume remembers of one: to its part of
+/// the system metadata, and the whole values of its properties, by name.
 #[must_use]
-pub fn differences(record: &Record, image: &Image) -> Vec<Difference> {
-    let mut fresh = system_metadata_from_image(&image.meta, Some(&record.flavor));
-    fresh.set_default(BASE_IMAGE_REF, &image.id.to_string());
+pub fn differences(record: &Record, fresh: &SystemMetadata, properties: &Properties) -> Vec<Difference> {
     let recorded = &record.system_metadata.entries;
     let keys: BTreeSet<_> =
         recorded.keys().filter(|key| key.starts_with(IMAGE_PREFIX)).chain(fresh.entries.keys()).collect();
@@ -56,6 +58,9 @@ pub fn differences(record: &Record, image: &Image) -> Vec<Difference> {
         .filter_map(|key| {
             let property = key.strip_prefix(IMAGE_PREFIX)?.to_owned();
             let (old, new) = (recorded.get(key).cloned(), fresh.entries.get(key).cloned());
+            if FORMATS.contains(&key.as_str()) && (old.is_none() || new.is_none()) {
+                return None;
+            }
             let is_cut = fresh.truncated.contains(key);
             let kind = match (&old, &new) {
                 (None, _) => Kind::Added,
@@ -64,7 +69,7 @@ pub fn differences(record: &Record, image: &Image) -> Vec<Difference> {
                 _ if is_cut => Kind::Truncated,
                 _ => return None,
             };
-            let whole = image.meta.properties.get(&property).cloned().filter(|_| kind == Kind::Truncated);
+            let whole = properties.get(&property).cloned().filter(|_| kind == Kind::Truncated);
             Some(Difference { property, kind, instance_value: old, image_value: whole.or(new) })
         })
         .collect()

@@ -17,6 +17,8 @@ named! {
         UpdateImageProperties = "update_image_properties",
         Shelve = "shelve",
         Unshelve = "unshelve",
+        AttachVolume = "attach_volume",
+        DetachVolume = "detach_volume",
         ReportState = "report_state",
         Delete = "delete",
     }
@@ -63,6 +65,8 @@ impl Operation {
             Self::UpdateImageProperties => "UpdateInstanceImageProperties",
             Self::Shelve => "ShelveInstance",
             Self::Unshelve => "UnshelveInstance",
+            Self::AttachVolume => "AttachVolume",
+            Self::DetachVolume => "DetachVolume",
             Self::ReportState => "ReportInstanceState",
             Self::Delete => "DeleteInstance",
         }

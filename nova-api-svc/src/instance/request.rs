@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use common::{id::Id, text, violations::Violations};
 use serde::Serialize;
 
-use super::checks::{NULL_KERNEL, metadata_violations};
+use super::{
+    block_device::{self, Mapping, NewBlockDevice, Source},
+    checks::{NULL_KERNEL, metadata_violations},
+};
 
 /// Maximum number of instances of one request.
 pub const COUNT_LIMIT: usize = 1000;
@@ -18,7 +21,7 @@ const ROW: usize = 1024;
 pub struct NewInstances {
     /// Display name; blanks around it are removed.
     pub name: String,
-    /// The image to boot.
+    /// The image to boot; empty to boot from a disk of `block_device_mapping`.
     pub image_id: String,
     /// The flavor.
     pub flavor_id: String,
@@ -38,6 +41,8 @@ pub struct NewInstances {
     pub request_id: Option<String>,
     /// Whether nothing is to be written.
     pub validate_only: bool,
+    /// The disks of each instance.
+    pub block_device_mapping: Vec<NewBlockDevice>,
 }
 
 /// A request to create instances that has been checked.
@@ -45,8 +50,8 @@ pub struct NewInstances {
 pub struct CreateInstance {
     /// Display name, without blanks around it.
     pub name: String,
-    /// The image to boot.
-    pub image_id: Id,
+    /// The image to boot; `None` to boot from a disk of `block_device_mapping`.
+    pub image_id: Option<Id>,
     /// The flavor.
     pub flavor_id: String,
     /// At least this many, or none.
@@ -67,6 +72,9 @@ pub struct CreateInstance {
     /// Whether nothing is to be written.
     #[serde(skip)]
     pub validate_only: bool,
+    /// The disks of each instance. Without any, a request is told from others as by earlier releases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub block_device_mapping: Vec<Mapping>,
 }
 
 impl NewInstances {
@@ -76,9 +84,15 @@ impl NewInstances {
         let mut violations = Violations::default();
         let name = self.name.trim().to_owned();
         violations.take("name", text::name(&name));
-        let image_id = violations.take("image_id", self.image_id.parse::<Id>());
+        let names_image = !self.image_id.is_empty() || self.block_device_mapping.is_empty();
+        let image_id =
+            if names_image { violations.take("image_id", self.image_id.parse::<Id>()) } else { None };
         violations.take("flavor_id", text::name(&self.flavor_id));
         let (min_count, max_count) = self.counts(&mut violations);
+        let block_device_mapping = match self.block_device_mapping {
+            none if none.is_empty() => Vec::new(),
+            devices => block_device::check(devices, image_id, max_count, &mut violations),
+        };
         if self.kernel_id.as_deref() != Some(NULL_KERNEL) {
             check_id("kernel_id", self.kernel_id.as_ref(), &mut violations);
         }
@@ -90,7 +104,7 @@ impl NewInstances {
         violations.check()?;
         Ok(CreateInstance {
             name,
-            image_id: image_id.expect("a malformed id is a violation"),
+            image_id,
             flavor_id: self.flavor_id,
             min_count,
             max_count,
@@ -100,6 +114,7 @@ impl NewInstances {
             auto_disk_config: self.auto_disk_config,
             request_id: self.request_id,
             validate_only: self.validate_only,
+            block_device_mapping,
         })
     }
 
@@ -135,6 +150,24 @@ impl CreateInstance {
     #[must_use]
     pub fn size(&self) -> usize {
         let metadata: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
-        self.max_count * (ROW + self.name.len()) + metadata
+        let devices = self.block_device_mapping.len() * ROW;
+        self.max_count * (ROW + self.name.len() + devices) + metadata
+    }
+
+    /// The disk that instances boot from, unless it is the image that the request itself names.
+    #[must_use]
+    pub fn root(&self) -> Option<&Mapping> {
+        let root = self.block_device_mapping.iter().find(|mapping| mapping.is_root());
+        root.filter(|_| self.image_id.is_none())
+    }
+
+    /// The image that instances boot from, or whose data their root volumes get.
+    #[must_use]
+    pub fn source_image(&self) -> Option<Id> {
+        match self.root().map(|root| root.source) {
+            Some(Source::Image(id)) => Some(id),
+            Some(_) => None,
+            None => self.image_id,
+        }
     }
 }

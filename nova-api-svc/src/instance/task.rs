@@ -90,7 +90,10 @@ use State::{Active, Error as Failed, Paused, Resized, ShelvedOffloaded, Stopped,
 /// States of instances that exist on a host.
 const ALIVE: &[State] = &[Active, Stopped, Paused, Suspended];
 
-const RULES: [Rule; 9] = [
+/// States in which disks can be attached and detached.
+const ATTACHABLE: &[State] = &[Active, Stopped, Paused, Resized, ShelvedOffloaded];
+
+const RULES: [Rule; 11] = [
     rule(Operation::Snapshot, ALIVE, Some(TaskState::ImageSnapshot), Arrival::Former),
     rule(Operation::Rebuild, &[Active, Stopped, Failed], Some(TaskState::Rebuilding), Arrival::Recovered),
     rule(Operation::Resize, &[Active, Stopped], Some(TaskState::ResizePrep), Arrival::To(Resized)),
@@ -104,6 +107,8 @@ const RULES: [Rule; 9] = [
     ),
     rule(Operation::Shelve, ALIVE, Some(TaskState::Shelving), Arrival::To(ShelvedOffloaded)),
     rule(Operation::Unshelve, &[ShelvedOffloaded], Some(TaskState::Unshelving), Arrival::To(Active)),
+    rule(Operation::AttachVolume, ATTACHABLE, None, Arrival::Former),
+    rule(Operation::DetachVolume, ATTACHABLE, None, Arrival::Former),
     rule(Operation::Delete, State::ALL, None, Arrival::Deleted),
 ];
 

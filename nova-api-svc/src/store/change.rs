@@ -22,6 +22,9 @@ use super::{
     jobs::{end_job, insert_job},
     quota::usage,
     rows::RecordRow,
+    volume_job::VolumeJob,
+    volume_jobs::replace_volume_job,
+    write_devices::replace_devices,
 };
 use crate::{
     error::Error,
@@ -47,6 +50,8 @@ pub struct Change {
     pub done: Option<(Job, Registration)>,
     /// The project's quota, if the instance will use more.
     pub quota: Option<Quota>,
+    /// What cinder-svc has to do for it.
+    pub volumes: Option<VolumeJob>,
 }
 
 /// What history records of a change, besides the difference.
@@ -62,6 +67,8 @@ pub struct Entry {
     pub time: DateTime<Utc>,
     /// The image made from the instance, or the one that it is unshelved from.
     pub image_id: Option<Id>,
+    /// The volume that was attached or detached.
+    pub volume_id: Option<Id>,
     /// The message of a report or an error.
     pub message: String,
     /// The request that makes a retry safe.
@@ -107,6 +114,11 @@ impl Change {
         records.map(|record| (record.id, &**record)).collect()
     }
 
+    /// The instance, if it has other disks than before.
+    fn with_other_devices(&self) -> Option<&Instance> {
+        self.after.as_ref().filter(|after| after.block_devices != self.before.block_devices)
+    }
+
     /// The new task, if it differs from the one before.
     fn task(&self) -> Option<&Option<Task>> {
         self.after.as_ref().map(|after| &after.task).filter(|task| **task != self.before.task)
@@ -121,6 +133,7 @@ pub(super) fn creation(instance: &Instance) -> Entry {
         actor: Actor { user_id: instance.user_id.to_string(), project_id: instance.project_id.to_string() },
         time: instance.create_time,
         image_id: None,
+        volume_id: None,
         message: String::new(),
         request: None,
     }
@@ -173,6 +186,12 @@ impl Store {
         insert_history(&mut tx, &change.entry()).await?;
         if let Some(task) = change.task() {
             write_task(&mut tx, before.id, task.as_ref()).await?;
+        }
+        if let Some(after) = change.with_other_devices() {
+            replace_devices(&mut tx, after).await?;
+        }
+        if let Some(job) = &change.volumes {
+            replace_volume_job(&mut tx, job).await?;
         }
         if let Some((job, registration)) = &change.done {
             end_job(&mut tx, job, registration).await?;

@@ -1,7 +1,7 @@
 //! Creating instances. Requests in flight share a transaction, and each is written as a whole or not at all.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
     sync::Arc,
     time::Duration,
@@ -21,10 +21,13 @@ use super::{
     claim::Claim,
     quota::usage,
     rows::{InstanceRow, MetadataRow, RecordRow},
+    volume_job::VolumeJob,
+    volume_jobs::{put_volume_jobs, take_volume_jobs},
+    write_devices::write_devices,
     write_instances::{is_one_statement, write_instances, write_metadata},
 };
 use crate::{
-    error::Error,
+    error::{Error, VolumeError},
     instance::{Instance, Record, Reservation, Scope},
     quota::{Quota, Usage},
 };
@@ -51,6 +54,8 @@ pub struct Creation {
     pub size: usize,
     /// Provisions the instances.
     pub provision: Provision,
+    /// The jobs that take back what was prepared for its instances, unless they come to be.
+    pub jobs: Vec<VolumeJob>,
 }
 
 impl fmt::Debug for Creation {
@@ -60,7 +65,7 @@ impl fmt::Debug for Creation {
 }
 
 /// What became of a request: `None` if its request id is taken.
-type Outcome = Result<Option<Reservation>, Error>;
+pub(super) type Outcome = Result<Option<Reservation>, Error>;
 
 /// The requests that wait to be written.
 pub(super) type Creations = Group<Arc<Creation>, Outcome>;
@@ -109,13 +114,16 @@ impl Writer {
             .filter(|creation| creation.quota.is_limited())
             .map(|creation| creation.claim.project_id.as_str())
             .collect();
-        if claims.is_empty() && limited.is_empty() {
-            let outcomes = claims.decide(|creation| provision(creation, &mut BTreeMap::new()));
+        let jobs: Vec<_> = batch.iter().flat_map(|creation| &creation.jobs).map(|job| job.id).collect();
+        if claims.is_empty() && limited.is_empty() && jobs.is_empty() {
+            let none = &mut BTreeMap::new();
+            let outcomes = claims.decide(|creation| provision(creation, &HashSet::new(), none));
             self.write_all(&outcomes).await?;
             return Ok(outcomes);
         }
         let mut tx = self.db.begin().await?;
         claims.take(&mut tx).await?;
+        let taken = take_volume_jobs(&mut tx, jobs).await?;
         let mut usages = BTreeMap::new();
         if !limited.is_empty() {
             lock_projects(&mut tx, &limited).await?;
@@ -123,7 +131,7 @@ impl Writer {
         for project_id in &limited {
             usages.insert(*project_id, usage(&mut tx, project_id).await?);
         }
-        let outcomes = claims.decide(|creation| provision(creation, &mut usages));
+        let outcomes = claims.decide(|creation| provision(creation, &taken, &mut usages));
         if !outcomes.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
             // Nothing is created: what was claimed and locked for it is rolled back.
             return Ok(outcomes);
@@ -131,6 +139,7 @@ impl Writer {
         claims.settle(&mut tx).await?;
         let instances = instances_of(&outcomes);
         write(&mut tx, &instances, &metadata_of(&outcomes), records_of(&instances)).await?;
+        put_volume_jobs(&mut tx, batch.iter().map(|creation| &**creation).zip(&outcomes), &taken).await?;
         tx.commit().await?;
         Ok(outcomes)
     }
@@ -139,7 +148,8 @@ impl Writer {
     async fn write_all(&self, outcomes: &[Outcome]) -> Result<(), db::Error> {
         let instances = instances_of(outcomes);
         let (metadata, records) = (metadata_of(outcomes), records_of(&instances));
-        let is_one_statement = is_one_statement(self.db.dialect(), instances.len());
+        let has_no_devices = instances.iter().all(|instance| instance.block_devices.is_empty());
+        let is_one_statement = has_no_devices && is_one_statement(self.db.dialect(), instances.len());
         if is_one_statement && metadata.is_empty() && self.known.hold(&records) {
             let rows: Vec<_> = instances.iter().copied().map(InstanceRow::from).collect();
             // If that fails, one of the records may just have been swept.
@@ -168,11 +178,20 @@ async fn write(
     write_records(tx, records, RecordRow::from).await?;
     write_metadata(tx, metadata).await?;
     let rows: Vec<_> = instances.iter().copied().map(InstanceRow::from).collect();
-    write_instances(tx, &rows).await
+    write_instances(tx, &rows).await?;
+    write_devices(tx, instances.iter().copied()).await
 }
 
-/// Provisions a request, on top of what the ones before it use.
-fn provision(creation: &Creation, usages: &mut BTreeMap<&str, Usage>) -> Result<Reservation, Error> {
+/// Provisions a request, on top of what the ones before it use, unless the volumes that were prepared for it are being taken
+/// back: those jobs of it that nobody else has begun were `taken`.
+fn provision(
+    creation: &Creation,
+    taken: &HashSet<Id>,
+    usages: &mut BTreeMap<&str, Usage>,
+) -> Result<Reservation, Error> {
+    if !creation.jobs.iter().all(|job| taken.contains(&job.id)) {
+        return Err(VolumeError::GivenUp.into());
+    }
     let project_id = creation.claim.project_id.as_str();
     let usage = usages.get_mut(project_id).filter(|_| creation.quota.is_limited());
     let reservation = (creation.provision)(usage.as_deref().unwrap_or(&Usage::default()))?;

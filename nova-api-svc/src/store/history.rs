@@ -25,7 +25,7 @@ use crate::{
 };
 
 const ENTRY: &str = "SELECT instance_id, revision, create_time, user_id, project_id, operation, step, old_state, \
-     new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint, \
+     new_state, old_record_id, new_record_id, image_id, volume_id, message, request_id, fingerprint, \
      image_problem, truncated_properties FROM instance_history WHERE instance_id = ";
 
 /// Number of entries whose records are read at once: a record may have some 300 kB.
@@ -78,6 +78,7 @@ struct HistoryRow {
     old_record_id: Option<Id>,
     new_record_id: Option<Id>,
     image_id: Option<Id>,
+    volume_id: Option<Id>,
     message: String,
     request_id: Option<String>,
     fingerprint: Option<String>,
@@ -93,6 +94,7 @@ impl HistoryRow {
             actor: Actor { user_id: self.user_id.clone(), project_id: self.project_id.clone() },
             time: self.create_time,
             image_id: self.image_id,
+            volume_id: self.volume_id,
             message: self.message.clone(),
             request: self
                 .request_id
@@ -224,8 +226,8 @@ pub(super) async fn insert_history(tx: &mut Transaction, new: &NewEntry<'_>) -> 
     let NewEntry { instance_id, revision, entry, states, records } = new;
     tx.query(
         "INSERT INTO instance_history (instance_id, revision, create_time, user_id, project_id, operation, step, \
-         old_state, new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+         old_state, new_state, old_record_id, new_record_id, image_id, message, request_id, fingerprint, volume_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(instance_id)
     .bind(revision)
@@ -242,6 +244,7 @@ pub(super) async fn insert_history(tx: &mut Transaction, new: &NewEntry<'_>) -> 
     .bind(&entry.message)
     .bind(entry.request.as_ref().map(|request| &request.id))
     .bind(entry.request.as_ref().map(|request| &request.fingerprint))
+    .bind(entry.volume_id)
     .execute()
     .await?;
     Ok(())

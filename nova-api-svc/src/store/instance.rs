@@ -16,11 +16,12 @@ use crate::{
 /// ([`shared`](super::shared)): a page of instances with large metadata must not carry it a thousand times.
 pub(super) const ROWS: &str = "SELECT id, name, hostname, launch_index, reservation_id, project_id, user_id, state, create_time, update_time, \
      record_id, revision, host, power_state, compute, task_operation, task_state, former_state, former_record_id, \
-     target_record_id, task_image_id, task_user_id, task_project_id, task_roles, task_create_time \
+     target_record_id, task_image_id, task_user_id, task_project_id, task_roles, task_create_time, has_devices \
      FROM (SELECT i.*, t.operation AS task_operation, t.task_state, t.former_state, t.former_record_id, \
      t.target_record_id, t.image_id AS task_image_id, t.user_id AS task_user_id, t.project_id AS task_project_id, \
-     t.roles AS task_roles, t.create_time AS task_create_time \
-     FROM instances i LEFT JOIN instance_tasks t ON t.instance_id = i.id) AS whole WHERE ";
+     t.roles AS task_roles, t.create_time AS task_create_time, b.instance_id IS NOT NULL AS has_devices \
+     FROM instances i LEFT JOIN instance_tasks t ON t.instance_id = i.id \
+     LEFT JOIN block_devices b ON b.instance_id = i.id) AS whole WHERE ";
 
 /// An instance as [`ROWS`] returns it.
 #[derive(sqlx::FromRow)]
@@ -44,6 +45,7 @@ pub(super) struct InstanceRow {
     record_id: Id,
     #[sqlx(flatten)]
     task: TaskRow,
+    pub(super) has_devices: bool,
 }
 
 /// The row of `instance_tasks`, if there is one.
@@ -80,6 +82,7 @@ impl InstanceRow {
             Some(_) => Some(self.task.task(&shared.records).ok_or_else(corrupt)?),
             None => None,
         };
+        let block_devices = shared.devices.get(&self.id).cloned().unwrap_or_default();
         Ok(Some(Instance {
             id: self.id,
             name: self.name,
@@ -98,6 +101,7 @@ impl InstanceRow {
             power_state,
             compute,
             task,
+            block_devices,
         }))
     }
 }

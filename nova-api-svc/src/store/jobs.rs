@@ -35,6 +35,8 @@ macro_rules! columns {
     };
 }
 
+pub(super) use with_now;
+
 /// Adds a job, in place of one for the same image; the image that was to be registered stays with it.
 const INSERT: ByDialect = with_now!(
     "INSERT INTO image_jobs (image_id, instance_id, action, image, user_id, project_id, roles, create_time, \

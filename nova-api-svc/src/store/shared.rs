@@ -1,5 +1,6 @@
 //! What many instances share, read once for all of them: their records, and the metadata of their reservations. Neither
-//! ever changes, so that it belongs to an instance whenever it is read.
+//! ever changes, so that it belongs to an instance whenever it is read. And the disks of those few instances that have
+//! more than image and flavor say.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,7 +17,7 @@ use sqlx::types::Json;
 use super::{Store, instance::InstanceRow};
 use crate::{
     error::Error,
-    instance::{Instance, Record},
+    instance::{BlockDevice, BlockDevices, Instance, Record},
 };
 
 /// Number of instances for which this is read at once. Each may have a different record and different metadata, of some
@@ -34,6 +35,16 @@ const METADATA: ByDialect = ByDialect {
          WHERE instance_id = ANY($2) GROUP BY instance_id",
 };
 
+/// The disks of the instances `$1`.
+const DEVICES: ByDialect = ByDialect {
+    sqlite: "SELECT instance_id, devices FROM block_devices \
+         WHERE instance_id IN (SELECT value FROM json_each($1))",
+    postgres: "SELECT instance_id, devices FROM block_devices WHERE instance_id = ANY($1)",
+};
+
+/// About how many bytes a disk takes in an answer.
+const DEVICE: usize = 512;
+
 /// The caller's metadata.
 pub(super) type Metadata = Arc<BTreeMap<String, String>>;
 
@@ -42,6 +53,7 @@ pub(super) type Metadata = Arc<BTreeMap<String, String>>;
 pub(super) struct Shared {
     pub(super) records: HashMap<Id, Arc<Record>>,
     pub(super) metadata: HashMap<String, Metadata>,
+    pub(super) devices: HashMap<Id, BlockDevices>,
 }
 
 impl Store {
@@ -88,7 +100,22 @@ impl Store {
             let found = self.metadata(reservations.into_iter().collect(), instances).await?;
             shared.metadata.extend(found);
         }
+        let with_devices: Vec<_> = rows.iter().filter(|row| row.has_devices).map(|row| row.id).collect();
+        if !with_devices.is_empty() {
+            shared.devices.extend(self.devices(with_devices).await?);
+        }
         Ok(())
+    }
+
+    /// The disks of these instances.
+    async fn devices(&self, instances: Vec<Id>) -> Result<Vec<(Id, BlockDevices)>, Error> {
+        let mut connection = self.db.reader().await?;
+        let rows: Vec<(Id, String)> = connection.query_as(DEVICES).bind(Many(instances)).fetch_all().await?;
+        let read = |(id, devices): (Id, String)| {
+            let devices: Vec<BlockDevice> = serde_json::from_str(&devices).map_err(|_| Error::Corrupt(id))?;
+            Ok((id, devices.into()))
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// The metadata of these reservations, and what earlier releases wrote for each of these instances.
@@ -107,5 +134,6 @@ impl Store {
 /// About how many bytes an instance takes in an answer.
 fn size(instance: &Instance) -> usize {
     let entries = instance.metadata.iter().chain(&instance.record.system_metadata.entries);
-    entries.fold(instance.name.len(), |total, (key, value)| total + key.len() + value.len())
+    let devices = instance.block_devices.len() * DEVICE;
+    entries.fold(instance.name.len() + devices, |total, (key, value)| total + key.len() + value.len())
 }

@@ -1,11 +1,12 @@
-//! nova-api-svc as its callers see it: a real server, a real client, and each test on both databases. Its peer,
-//! the image catalogue, is a double on the network.
+//! nova-api-svc as its callers see it: a real server, a real client, and each test on both databases. Its
+//! peers, the image catalogue and the volume service, are doubles on the network.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod access;
 mod batch;
 mod boot;
 mod checks;
+mod cinder;
 mod clock;
 mod create;
 mod database;
@@ -24,6 +25,7 @@ mod records;
 mod support;
 mod system_metadata;
 mod together;
+mod volumes;
 mod wire;
 
 use peers::testing::glance;

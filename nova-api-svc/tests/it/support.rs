@@ -17,7 +17,7 @@ use nova_api_svc::{
     quota::Quota,
     store::{MIGRATIONS, Store},
 };
-use peers::glance::Glance as GlanceClient;
+use peers::{cinder::Cinder as CinderClient, glance::Glance as GlanceClient};
 use proto::{
     glance::v1::Image,
     nova::v1::{
@@ -36,12 +36,15 @@ use tonic_types::StatusExt as _;
 use crate::glance::Glance;
 
 /// How a server is configured.
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) quota: Quota,
     pub(crate) template: &'static str,
     pub(crate) glance_timeout: Duration,
     /// Where glance-svc is; the double unless given.
     pub(crate) glance_endpoint: Option<String>,
+    /// Where cinder-svc is, if there is one.
+    pub(crate) cinder_endpoint: Option<String>,
     pub(crate) compute: Compute,
     pub(crate) non_inheritable: &'static str,
     /// Whether it does jobs in the background.
@@ -55,6 +58,7 @@ impl Default for Settings {
             template: "%(name)s-%(uuid)s",
             glance_timeout: Duration::from_secs(30),
             glance_endpoint: None,
+            cinder_endpoint: None,
             compute: Compute::Agent,
             non_inheritable: "cache_in_nova,bittorrent",
             does_jobs: true,
@@ -195,6 +199,8 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
     if settings.does_jobs {
         let jobs = compute.clone();
         tokio::spawn(async move { jobs.do_jobs().await });
+        let jobs = compute.clone();
+        tokio::spawn(async move { jobs.do_volume_jobs().await });
     }
     let base = Base::new("nova-api-svc", db, Identity::Development);
     testing::serve(nova_api_svc::service(compute, &base)).await
@@ -204,6 +210,10 @@ pub(crate) async fn serve(url: &str, glance_endpoint: &str, settings: &Settings)
 pub(crate) fn compute_api(db: &Db, glance_endpoint: &str, settings: &Settings) -> ComputeApi {
     ComputeApi {
         glance: GlanceClient::new(glance_endpoint, settings.glance_timeout, None, None).unwrap(),
+        cinder: settings
+            .cinder_endpoint
+            .as_ref()
+            .map(|endpoint| CinderClient::new(endpoint, settings.glance_timeout, None, None).unwrap()),
         store: Store::new(db.clone()),
         quota: settings.quota,
         name_template: settings.template.parse().unwrap(),

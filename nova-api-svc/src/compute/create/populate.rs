@@ -2,29 +2,30 @@
 
 use super::provision::Plan;
 use crate::instance::{
-    Needs, Record,
+    Record,
     inherited::inherit_properties_from_image,
     names::{hostname, hostname_of_several},
 };
 use common::{
     id::{Id, NIL},
-    system_metadata::{BASE_IMAGE_REF, SystemMetadata, system_metadata_from_image},
+    system_metadata::SystemMetadata,
 };
 
 /// Nova's `_populate_instance_for_create`: the record of the instances of a request, the image's properties
 /// in its system metadata.
 #[must_use]
 pub fn populate_instance_for_create(plan: &Plan) -> Record {
+    let (image_id, image_revision) = plan.origin.image();
     Record {
         id: Id::from(NIL),
-        image_id: plan.image.id,
-        image_revision: plan.image.revision,
+        image_id,
+        image_revision,
         flavor: plan.flavor.clone(),
         kernel_id: plan.boot.kernel_id(),
         ramdisk_id: plan.boot.ramdisk_id(),
-        inherited: inherit_properties_from_image(&plan.image.meta.properties, plan.request.auto_disk_config),
+        inherited: inherit_properties_from_image(&plan.origin.properties(), plan.request.auto_disk_config),
         system_metadata: system_metadata(plan),
-        needs: Some(Needs::from(&*plan.image)),
+        needs: Some(plan.origin.needs()),
     }
     .with_id()
 }
@@ -41,11 +42,9 @@ pub fn populate_instance_names(plan: &Plan, id: Id, index: usize, count: usize) 
     (name, hostname)
 }
 
-/// The system metadata: the image, the flavor, and the base image.
+/// The system metadata: the image, the base image, and the flavor.
 fn system_metadata(plan: &Plan) -> SystemMetadata {
-    let mut system_metadata = system_metadata_from_image(&plan.image.meta, Some(&plan.flavor));
+    let mut system_metadata = plan.origin.system_metadata(&plan.flavor);
     system_metadata.entries.extend(plan.flavor.system_metadata());
-    // Only if the image names no base of its own, in its property base_image_ref.
-    system_metadata.set_default(BASE_IMAGE_REF, &plan.image.id.to_string());
     system_metadata
 }

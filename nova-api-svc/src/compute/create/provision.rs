@@ -1,13 +1,12 @@
 //! Provisions the instances of a request, or says why that is refused: plain data in, plain data out.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chassis::caller::Actor;
 use chrono::{DateTime, Utc};
 use common::{
     flavor::Flavor,
     id::{Id, NIL},
-    image::Image,
     text::NAME_LIMIT,
     violations::Violations,
 };
@@ -16,7 +15,8 @@ use super::populate::{populate_instance_for_create, populate_instance_names};
 use crate::{
     error::Error,
     instance::{
-        Compute, CreateInstance, Instance, PowerState, Reservation, checks::Boot, names::NameTemplate,
+        BlockDevices, Compute, CreateInstance, Instance, PowerState, Reservation, checks::Boot,
+        names::NameTemplate, origin::Origin,
     },
     quota::{Quota, Usage},
 };
@@ -28,8 +28,8 @@ pub struct Plan {
     pub request: CreateInstance,
     /// Who made it.
     pub actor: Actor,
-    /// The image.
-    pub image: Arc<Image>,
+    /// What the instances are made from.
+    pub origin: Origin,
     /// The flavor.
     pub flavor: Flavor,
     /// Kernel and ramdisk.
@@ -40,6 +40,8 @@ pub struct Plan {
     pub quota: Quota,
     /// Who completes operations.
     pub compute: Compute,
+    /// The disks of each instance, by its id, where they were prepared.
+    pub devices: BTreeMap<Id, BlockDevices>,
     /// When.
     pub now: DateTime<Utc>,
 }
@@ -54,6 +56,8 @@ pub fn provision_instances(
     let request = &plan.request;
     let size = (plan.flavor.vcpus, plan.flavor.memory_mb);
     let count = plan.quota.allow(usage, (request.min_count, request.max_count), size)?;
+    // Disks were prepared for no more than the quota allowed then.
+    let count = if plan.devices.is_empty() { count } else { count.min(plan.devices.len()) };
     let shared = Instance {
         id: Id::from(NIL),
         name: String::new(),
@@ -72,13 +76,15 @@ pub fn provision_instances(
         power_state: PowerState::NoState,
         compute: plan.compute,
         task: None,
+        block_devices: BlockDevices::default(),
     };
     let instances: Vec<Instance> = (0..count)
         .map(|index| {
             let id = new_id();
             let (name, hostname) = populate_instance_names(plan, id, index, count);
             let launch_index = i32::try_from(index).expect("a request has at most 1000 instances");
-            Instance { id, name, hostname, launch_index, ..shared.clone() }
+            let block_devices = plan.devices.get(&id).cloned().unwrap_or_default();
+            Instance { id, name, hostname, launch_index, block_devices, ..shared.clone() }
         })
         .collect();
     check_names(&instances)?;

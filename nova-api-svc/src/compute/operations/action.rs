@@ -11,7 +11,7 @@ use common::{
 };
 use serde::Serialize;
 
-use super::Report;
+use super::{NewVolumeAttachment, Report};
 use crate::{
     error::Error,
     instance::{INSTANCES, Instance, Operation, Scope, checks},
@@ -58,6 +58,13 @@ pub enum Action {
     Shelve,
     /// Bring it back with the record it had (Nova, `unshelve`).
     Unshelve,
+    /// Attach a volume (Nova, `attach_volume`).
+    AttachVolume(NewVolumeAttachment),
+    /// Detach a volume that it does not boot from (Nova, `detach_volume`).
+    DetachVolume {
+        /// The volume.
+        volume_id: Id,
+    },
     /// Delete it with all its metadata, and later the image that it was shelved to, or one that is still being made
     /// from it (Nova, `delete`). Its history stays.
     #[serde(rename = "DeleteInstance")]
@@ -137,6 +144,8 @@ impl Action {
             Self::UpdateImageProperties { .. } => Operation::UpdateImageProperties,
             Self::Shelve => Operation::Shelve,
             Self::Unshelve => Operation::Unshelve,
+            Self::AttachVolume(_) => Operation::AttachVolume,
+            Self::DetachVolume { .. } => Operation::DetachVolume,
             Self::Delete => Operation::Delete,
             Self::ReportState(_) => Operation::ReportState,
         }
@@ -166,7 +175,9 @@ impl Action {
                 violations.take("host", text::optional_name(report.host.as_deref().unwrap_or_default()));
                 violations.take("message", text::optional_name(&report.message));
             }
+            Self::AttachVolume(new) => violations = new.violations(),
             Self::Rebuild { .. }
+            | Self::DetachVolume { .. }
             | Self::ConfirmResize
             | Self::RevertResize
             | Self::Shelve

@@ -18,8 +18,8 @@ pub(super) enum NoChange {
     Done(Box<ActionResult>),
     /// An earlier attempt of the request has changed it.
     Repeated(Box<EarlierAttempt>),
-    /// glance-svc must be asked first; this is the instance as it is.
-    NeedsGlance(Box<Instance>),
+    /// glance-svc or cinder-svc must be asked first; this is the instance as it is.
+    NeedsPeer(Box<Instance>),
 }
 
 impl NoChange {

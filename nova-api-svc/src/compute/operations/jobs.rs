@@ -21,15 +21,15 @@ use crate::{
 };
 
 /// How often a replica looks for jobs that nobody is doing.
-const INTERVAL: Duration = Duration::from_secs(5);
+pub(in crate::compute) const INTERVAL: Duration = Duration::from_secs(5);
 
 /// How many of them it reads at once, and how many it does at a time.
-const AT_ONCE: i64 = 100;
-const AT_A_TIME: usize = 8;
+pub(in crate::compute) const AT_ONCE: i64 = 100;
+pub(in crate::compute) const AT_A_TIME: usize = 8;
 
 /// The pause after the first attempt of a job, which doubles with each further one, and the longest pause.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+pub(in crate::compute) const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// How long the database may take for a job, in addition to glance-svc.
 const WRITING: Duration = Duration::from_secs(5);
@@ -200,6 +200,7 @@ impl ComputeApi {
             actor: job.caller.actor.clone(),
             time: before.later(clock::now()),
             image_id: Some(job.image_id),
+            volume_id: None,
             message: registration.problem.clone().unwrap_or_default(),
             request: None,
         };
@@ -246,7 +247,7 @@ fn left_until(end: Instant) -> Duration {
 }
 
 /// The pause after that many attempts: half of what is said above, plus a random part of the same length.
-fn pause(attempts: i64, random: u16) -> Duration {
+pub(in crate::compute) fn pause(attempts: i64, random: u16) -> Duration {
     let doublings = u32::try_from(attempts.clamp(1, 16) - 1).unwrap_or_default();
     let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
     pause / 2 + pause * u32::from(random) / 0x1_0000

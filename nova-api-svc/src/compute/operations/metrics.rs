@@ -1,4 +1,4 @@
-//! Metrics of jobs.
+//! Metrics of image jobs and volume jobs.
 
 use std::sync::LazyLock;
 
@@ -11,10 +11,11 @@ use prometheus_client::{
 use crate::{error::Error, store::Backlog};
 
 pub(super) static JOBS: LazyLock<Jobs> = LazyLock::new(Jobs::default);
+pub(in crate::compute) static VOLUME_JOBS: LazyLock<Jobs> = LazyLock::new(Jobs::default);
 
 /// Counters and gauges.
 #[derive(Debug, Default)]
-pub(super) struct Jobs {
+pub(in crate::compute) struct Jobs {
     attempts: Family<Attempt, Counter>,
     waiting: Gauge,
     oldest: Gauge,
@@ -29,7 +30,7 @@ struct Attempt {
 
 impl Jobs {
     /// Counts an attempt of a job.
-    pub(super) fn count<T>(&self, done: &Result<T, Error>) {
+    pub(in crate::compute) fn count<T>(&self, done: &Result<T, Error>) {
         use chassis::status::Failure as _;
         let (outcome, reason) = match done {
             Ok(_) => ("done", ""),
@@ -40,7 +41,7 @@ impl Jobs {
     }
 
     /// Records what is still to be done.
-    pub(super) fn set_backlog(&self, backlog: Backlog) {
+    pub(in crate::compute) fn set_backlog(&self, backlog: Backlog) {
         self.waiting.set(backlog.jobs);
         self.oldest.set(backlog.oldest.num_seconds().max(0));
     }
@@ -63,5 +64,21 @@ pub fn register(registry: &mut Registry) {
         "How long the oldest of these has been necessary",
         Unit::Seconds,
         JOBS.oldest.clone(),
+    );
+    registry.register(
+        "imprint_volume_jobs",
+        "Attempts to hold volumes for instances or to take them back, by what came of them",
+        VOLUME_JOBS.attempts.clone(),
+    );
+    registry.register(
+        "imprint_volume_jobs_waiting",
+        "Instances whose volumes are still to be held or taken back, by any replica",
+        VOLUME_JOBS.waiting.clone(),
+    );
+    registry.register_with_unit(
+        "imprint_volume_jobs_oldest",
+        "How long the oldest of these has been necessary",
+        Unit::Seconds,
+        VOLUME_JOBS.oldest.clone(),
     );
 }

@@ -69,9 +69,13 @@ impl ComputeApi {
         request: &ActionRequest<'_>,
         scope: &Scope,
     ) -> Result<ActionResult, Error> {
-        let Change { before, after, entry, job, .. } = change;
+        let Change { before, after, entry, job, volumes, .. } = change;
         let (instance_id, image_id) = (before.id, entry.image_id);
-        let written = after.map(|after| Instance { revision: after.revision + 1, ..after });
+        let mut written = after.map(|after| Instance { revision: after.revision + 1, ..after });
+        if let (Some(_), Some(volumes)) = (&written, &volumes) {
+            self.do_volume_job_later(volumes, request.deadline).await;
+            written = self.store.instance(instance_id, scope).await?;
+        }
         let (Some(_), Some(job)) = (&written, job) else {
             return Ok(ActionResult { instance_id, instance: written, image_id, truncated: Vec::new() });
         };

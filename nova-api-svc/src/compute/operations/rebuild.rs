@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     instance::{
         Instance, checks,
+        origin::Origin,
         transitions::{confirm_resize, rebuild, unshelve},
     },
 };
@@ -39,9 +40,10 @@ impl ComputeApi {
     ) -> Result<Source, Error> {
         let (record, caller, deadline) = (&before.record, request.caller, request.deadline);
         let image = self.glance.image(image_id.unwrap_or(record.image_id), caller, deadline).await?;
-        checks::check_auto_disk_config(auto_disk_config, &image)?;
+        checks::check_auto_disk_config(auto_disk_config, image.id, &image.meta.properties)?;
         checks::check_requested_image(&image, &record.flavor)?;
-        let boot = self.kernel_and_ramdisk((None, None), &image, caller, deadline).await?;
+        let origin = Origin::Image(Arc::clone(&image));
+        let boot = self.kernel_and_ramdisk((None, None), &origin, caller, deadline).await?;
         Ok(Source { image, boot })
     }
 }

@@ -83,6 +83,7 @@ fn entry(request: &ActionRequest<'_>, report: &Report, before: &Instance) -> Ent
         actor: request.caller.actor.clone(),
         time: before.later(clock::now()),
         image_id: task.and_then(|task| task.image_id),
+        volume_id: None,
         message: report.message.clone(),
         request: request.retry_key(),
     }

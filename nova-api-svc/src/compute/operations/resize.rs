@@ -27,8 +27,13 @@ impl ComputeApi {
         if flavor.instance_type_id == record.flavor.instance_type_id {
             return Err(Error::SameFlavor { id: before.id, flavor_id: flavor_id.to_owned() });
         }
-        checks::check_root_disk(before.id, &record.flavor, &flavor)?;
-        checks::check_requested_image(&image_of(record), &flavor)?;
+        if before.root_volume().is_some() {
+            // The flavor's root disk is not used.
+            checks::check_image_for_volume(&image_of(record), &flavor, None)?;
+        } else {
+            checks::check_root_disk(before.id, &record.flavor, &flavor)?;
+            checks::check_requested_image(&image_of(record), &flavor)?;
+        }
         let (during, target) = resize(record, &flavor, before.state);
         let plan = Plan::to(target);
         let record_change = RecordChange { during: Some(Arc::new(during)), ..plan.record_change };

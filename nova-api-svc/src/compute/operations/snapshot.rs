@@ -21,7 +21,7 @@ impl ComputeApi {
     ) -> Plan {
         let job = self.registration(request, before, name.to_owned(), metadata);
         let record_change = RecordChange { image_id: Some(job.image_id), ..RecordChange::default() };
-        Plan { record_change, job: Some(job), quota: None }
+        Plan { record_change, job: Some(job), ..Plan::default() }
     }
 
     pub(super) fn shelve(&self, request: &ActionRequest<'_>, before: &Instance) -> Plan {
@@ -29,7 +29,7 @@ impl ComputeApi {
         let target = shelve(&before.record, job.image_id, &before.host, job.create_time);
         let record_change =
             RecordChange { target: Some(Arc::new(target)), image_id: Some(job.image_id), during: None };
-        Plan { record_change, job: Some(job), quota: None }
+        Plan { record_change, job: Some(job), ..Plan::default() }
     }
 
     /// The job of registering an image made from an instance, under a new id.

@@ -3,9 +3,10 @@
 use proto::{
     glance::v1::Image,
     nova::v1::{
-        CompareInstanceRequest, ConfirmResizeRequest, CreateFlavorRequest, DeleteFlavorRequest,
-        DeleteInstanceRequest, Flavor, GetFlavorRequest, GetInstanceHistoryRequest, GetInstanceRequest,
-        Instance, ListDriftRequest, ListFlavorsRequest, ListInstancesRequest, RebuildInstanceRequest,
+        AttachVolumeRequest, CompareInstanceRequest, ConfirmResizeRequest, CreateFlavorRequest,
+        DeleteFlavorRequest, DeleteInstanceRequest, DetachVolumeRequest, Flavor, GetFlavorRequest,
+        GetInstanceHistoryRequest, GetInstanceRequest, Instance, ListDriftRequest, ListFlavorsRequest,
+        ListInstancesRequest, ListVolumeAttachmentsRequest, RebuildInstanceRequest,
         ReportInstanceStateRequest, ResizeInstanceRequest, RevertResizeRequest, ShelveInstanceRequest,
         SnapshotInstanceRequest, UnshelveInstanceRequest, UpdateInstanceImagePropertiesRequest,
         instance::State,
@@ -16,7 +17,7 @@ use tonic::{Request, Status};
 use super::OWNER;
 use crate::{
     glance::map,
-    support::{Nova, made_as, of},
+    support::{Nova, made_as, of, reason},
 };
 
 /// Who calls.
@@ -151,6 +152,23 @@ impl Target {
                 let request = UpdateInstanceImagePropertiesRequest { id, set, ..Default::default() };
                 client.update_instance_image_properties(caller.says(request)).await.map(|_| true)
             }
+            "ListVolumeAttachments" => client
+                .list_volume_attachments(caller.says(ListVolumeAttachmentsRequest { id }))
+                .await
+                .map(|_| true),
+            // Whoever may do that is told that there is no such volume.
+            "AttachVolume" => {
+                let volume_id = self.instance.id.clone();
+                let request = AttachVolumeRequest { id, volume_id, ..Default::default() };
+                let attached = client.attach_volume(caller.says(request)).await;
+                attached.map(|_| false).or_else(|status| may_fail(status, "NO_VOLUME_SERVICE"))
+            }
+            "DetachVolume" => {
+                let volume_id = self.instance.id.clone();
+                let request = DetachVolumeRequest { id, volume_id, ..Default::default() };
+                let detached = client.detach_volume(caller.says(request)).await;
+                detached.map(|_| false).or_else(|status| may_fail(status, "VOLUME_NOT_ATTACHED"))
+            }
             "ReportInstanceState" => {
                 let request = ReportInstanceStateRequest {
                     id,
@@ -196,6 +214,11 @@ impl Target {
         let flavors = nova.flavors().list_flavors(request).await.unwrap().into_inner().flavors;
         assert!(flavors.iter().all(|flavor| flavor.name != self.instance.id));
     }
+}
+
+/// Whether a call fails for that reason alone.
+fn may_fail(status: Status, expected: &str) -> Result<bool, Status> {
+    if reason(&status) == expected { Ok(true) } else { Err(status) }
 }
 
 /// An id that nothing else has.

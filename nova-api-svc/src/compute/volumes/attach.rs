@@ -1,0 +1,213 @@
+//! Holding the volumes of an instance for it, and ending the attachments of those that are detached.
+
+use chassis::deadline::Deadline;
+use common::{clock, id::Id};
+use peers::cinder::{self, AttachmentStatus, NewAttachment};
+
+use super::{RESERVATION, as_service, is_gone};
+use crate::{
+    compute::ComputeApi,
+    error::Error,
+    instance::{BlockDevice, Compute, INSTANCES, Instance, Operation, Scope, State, Step},
+    store::{Decided, Entry, VolumeJob},
+};
+
+/// The host that cinder-svc is told where nothing runs instances.
+const NO_HOST: &str = r#"{"host":"none"}"#;
+
+/// What became of a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum News {
+    /// Its volume is reserved.
+    Reserved(Id),
+    /// Its reservation has lapsed, and is to be made again.
+    Lapsed,
+    /// It has been detached.
+    Detached,
+    /// Its volume cannot be used, for that reason.
+    Lost(String),
+}
+
+/// How far a disk is.
+enum Progress {
+    /// There is nothing to be done for it.
+    Done,
+    /// Something else must happen first.
+    Waiting,
+    /// The instance has to be changed.
+    News(News),
+}
+
+impl ComputeApi {
+    /// Does what is to be done for the disks of an instance; returns whether all of that is done.
+    pub(super) async fn attach_volumes(
+        &self,
+        job: &VolumeJob,
+        deadline: Option<Deadline>,
+    ) -> Result<bool, Error> {
+        let instance = self.store.instance(job.instance_id, &Scope::internal(INSTANCES)).await?;
+        // Its deletion has left a job of its own.
+        let Some(instance) = instance else { return Ok(true) };
+        let mut is_done = true;
+        for (index, device) in instance.block_devices.iter().enumerate() {
+            let Some(volume_id) = device.volume_id else { continue };
+            match self.progress(device, volume_id, (job, index), deadline).await? {
+                Progress::Done => {}
+                Progress::Waiting => is_done = false,
+                Progress::News(news) => {
+                    is_done &= self.record(job, volume_id, device, news, deadline).await?;
+                }
+            }
+        }
+        Ok(is_done)
+    }
+
+    async fn progress(
+        &self,
+        device: &BlockDevice,
+        volume_id: Id,
+        (job, index): (&VolumeJob, usize),
+        deadline: Option<Deadline>,
+    ) -> Result<Progress, Error> {
+        match device.attachment_id {
+            None if device.detaching => Ok(Progress::News(News::Detached)),
+            None => self.reserve_again(volume_id, (job, index), deadline).await,
+            Some(id) if device.detaching => {
+                let has_ended = self.end_attachment(id, job, deadline).await?;
+                Ok(if has_ended { Progress::News(News::Detached) } else { Progress::Waiting })
+            }
+            Some(id) => self.confirm(id, device, job, deadline).await,
+        }
+    }
+
+    /// Reserves a volume once it has been created.
+    async fn reserve_again(
+        &self,
+        volume_id: Id,
+        (job, index): (&VolumeJob, usize),
+        deadline: Option<Deadline>,
+    ) -> Result<Progress, Error> {
+        let (cinder, caller) = (self.cinder()?, as_service(&job.caller));
+        let lost = |problem: String| Ok(Progress::News(News::Lost(problem)));
+        let volume = match cinder.volume(volume_id, &caller, deadline).await {
+            Ok(volume) => volume,
+            Err(cinder::Error::NotFound { .. }) => return lost(format!("volume {volume_id} is gone")),
+            Err(error) => return Err(error.into()),
+        };
+        match volume.status {
+            "CREATING" => return Ok(Progress::Waiting),
+            "ERROR" => return lost(format!("volume {volume_id} is in ERROR: {}", volume.last_failure)),
+            _ => {}
+        }
+        let new = NewAttachment {
+            volume_id,
+            instance_id: job.instance_id,
+            lease: RESERVATION,
+            // One that has lapsed is not found again by its request.
+            request_id: format!("{}-{index}-{}", job.id, job.attempts),
+        };
+        match cinder.create_attachment(&new, &caller, deadline).await {
+            Ok(attachment) => Ok(Progress::News(News::Reserved(attachment.id))),
+            Err(cinder::Error::Refused { problem, .. }) => lost(problem),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Confirms a reservation, so that it does not lapse. Where nothing runs instances, the volume counts as used at once.
+    async fn confirm(
+        &self,
+        id: Id,
+        device: &BlockDevice,
+        job: &VolumeJob,
+        deadline: Option<Deadline>,
+    ) -> Result<Progress, Error> {
+        let (cinder, caller) = (self.cinder()?, as_service(&job.caller));
+        let attachment = cinder.attachment(id, &caller, deadline).await;
+        if is_gone(&attachment) {
+            return Ok(Progress::News(News::Lapsed));
+        }
+        let mut status = attachment?.status;
+        if status == AttachmentStatus::Reserved && self.compute == Compute::Agent {
+            cinder.confirm_attachment(id, &caller, deadline).await?;
+        }
+        if status == AttachmentStatus::Reserved && self.compute == Compute::None {
+            let (connector, device) = (NO_HOST.to_owned(), device.mapping.device_name.clone());
+            status = cinder.connect_attachment(id, connector, device, &caller, deadline).await?.status;
+        }
+        if status == AttachmentStatus::Attaching && self.compute == Compute::None {
+            cinder.complete_attachment(id, &caller, deadline).await?;
+        }
+        Ok(Progress::Done)
+    }
+
+    /// Writes what became of a disk; returns whether nothing else is to be done for it.
+    async fn record(
+        &self,
+        job: &VolumeJob,
+        volume_id: Id,
+        seen: &BlockDevice,
+        news: News,
+        deadline: Option<Deadline>,
+    ) -> Result<bool, Error> {
+        let decide = || self.decide_news(job, volume_id, seen, &news);
+        let decided = self.store.change(job.instance_id, &Scope::internal(INSTANCES), decide).await?;
+        match (news, decided) {
+            (News::Reserved(id), Decided::Change(_)) => {
+                let reserved = BlockDevice { attachment_id: Some(id), ..seen.clone() };
+                Ok(matches!(self.confirm(id, &reserved, job, deadline).await?, Progress::Done))
+            }
+            // The instance was deleted, or the volume detached, in the meantime.
+            (News::Reserved(id), Decided::Nothing(())) => self.end_attachment(id, job, deadline).await,
+            (News::Lapsed, _) => Ok(false),
+            (News::Detached | News::Lost(_), _) => Ok(true),
+        }
+    }
+
+    async fn decide_news(
+        &self,
+        job: &VolumeJob,
+        volume_id: Id,
+        seen: &BlockDevice,
+        news: &News,
+    ) -> Result<Decided<()>, Error> {
+        let before = self.store.instance(job.instance_id, &Scope::internal(INSTANCES)).await?;
+        let Some(before) = before.filter(|before| before.block_devices.contains(seen)) else {
+            return Ok(Decided::Nothing(()));
+        };
+        let entry = Entry {
+            operation: if seen.detaching { Operation::DetachVolume } else { Operation::AttachVolume },
+            step: if matches!(news, News::Lost(_)) { Step::Failed } else { Step::Finished },
+            actor: job.caller.actor.clone(),
+            time: before.later(clock::now()),
+            image_id: None,
+            volume_id: Some(volume_id),
+            message: if let News::Lost(problem) = news {
+                common::text::clip(problem, 255)
+            } else {
+                String::new()
+            },
+            request: None,
+        };
+        let after = after(&before, seen, news);
+        Ok(Decided::Change(Box::new(self.to_store(&before, Some(after), entry, None, None))))
+    }
+}
+
+/// The instance once something became of one of its disks. One that cannot have a volume that was created for it, or that it
+/// is to start with, is in ERROR and keeps the volume, which is deleted with it.
+fn after(before: &Instance, seen: &BlockDevice, news: &News) -> Instance {
+    let is_needed = before.state == State::Building || seen.mapping.is_new_volume();
+    let (attachment_id, is_kept) = match news {
+        News::Reserved(id) => (Some(*id), true),
+        News::Lapsed => (None, true),
+        News::Detached => (None, false),
+        News::Lost(_) => (None, is_needed),
+    };
+    let changed = BlockDevice { attachment_id, ..seen.clone() };
+    let devices = before.block_devices.iter().filter_map(|device| match device {
+        device if device != seen => Some(device.clone()),
+        _ => is_kept.then(|| changed.clone()),
+    });
+    let state = if matches!(news, News::Lost(_)) && is_needed { State::Error } else { before.state };
+    Instance { state, block_devices: devices.collect(), ..before.clone() }
+}
