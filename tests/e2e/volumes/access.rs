@@ -9,12 +9,13 @@ use chassis::{
 use harness::workspace;
 use proto::{
     cinder::v1::{
-        CompareVolumeRequest, CreateVolumeRequest, CreateVolumeTypeRequest, DeleteVolumeRequest,
-        ExtendVolumeRequest, GetVolumeHistoryRequest, GetVolumeRequest, ListDriftRequest, ListVolumesRequest,
-        ReimageVolumeRequest, ReportVolumeStateRequest, RetypeVolumeRequest,
-        UpdateVolumeImagePropertiesRequest, UpdateVolumeRequest, Volume, VolumeType,
-        create_volume_request::Source, volume::Status as VolumeStatus,
-        volume_service_client::VolumeServiceClient, volume_type_service_client::VolumeTypeServiceClient,
+        CompareVolumeRequest, CreateSnapshotRequest, CreateVolumeRequest, CreateVolumeTypeRequest,
+        DeleteVolumeRequest, ExtendVolumeRequest, GetVolumeHistoryRequest, GetVolumeRequest,
+        ListDriftRequest, ListVolumesRequest, ReimageVolumeRequest, ReportVolumeStateRequest,
+        RetypeVolumeRequest, RevertVolumeRequest, UpdateVolumeImagePropertiesRequest, UpdateVolumeRequest,
+        Volume, VolumeType, create_volume_request::Source, snapshot_service_client::SnapshotServiceClient,
+        volume::Status as VolumeStatus, volume_service_client::VolumeServiceClient,
+        volume_type_service_client::VolumeTypeServiceClient,
     },
     glance::v1::{CreateImageRequest, Image, image::Visibility, image_service_client::ImageServiceClient},
 };
@@ -43,6 +44,7 @@ struct Row {
 /// What calls are about: a volume that differs from its image.
 struct Target {
     volumes: VolumeServiceClient<Channel>,
+    snapshots: SnapshotServiceClient<Channel>,
     volume: Volume,
     image_id: String,
 }
@@ -50,13 +52,15 @@ struct Target {
 async fn every_caller_may_do_with_volumes_what_the_table_says(db: TestDb) {
     let world = Catalogue::start(db, "none").await;
     let volumes = VolumeServiceClient::connect(world.cinder.endpoint()).await.unwrap();
+    let snapshots = SnapshotServiceClient::connect(world.cinder.endpoint()).await.unwrap();
     let image_id = public_image(&world).await;
     add_volume_type(&world).await;
     for row in rows() {
         for (role, expected) in COLUMNS.iter().zip(&row.expected) {
             for call in &row.calls {
                 let volume = volume(&volumes, &image_id).await;
-                let target = Target { volumes: volumes.clone(), volume, image_id: image_id.clone() };
+                let (volumes, snapshots) = (volumes.clone(), snapshots.clone());
+                let target = Target { volumes, snapshots, volume, image_id: image_id.clone() };
                 let project = if row.is_own { OWNER } else { "tea" };
                 let seen = target.attempt(call, row.option.as_deref(), (project, role)).await;
                 let option = row.option.as_deref().unwrap_or_default();
@@ -133,6 +137,13 @@ impl Target {
         Ok(listed.volumes.iter().any(|volume| volume.id == *id))
     }
 
+    /// A snapshot of the volume.
+    async fn snapshot(&self) -> String {
+        let message = CreateSnapshotRequest { volume_id: self.volume.id.clone(), ..Default::default() };
+        let request = made_as("alice", OWNER, "member", message);
+        self.snapshots.clone().create_snapshot(request).await.unwrap().into_inner().id
+    }
+
     async fn call(
         &self,
         call: &str,
@@ -172,6 +183,10 @@ impl Target {
             "ReimageVolume" => {
                 let image_id = self.image_id.clone();
                 call!(reimage_volume, ReimageVolumeRequest { id, image_id, ..Default::default() })
+            }
+            "RevertVolume" => {
+                let snapshot_id = self.snapshot().await;
+                call!(revert_volume, RevertVolumeRequest { id, snapshot_id, ..Default::default() })
             }
             "UpdateVolumeImageProperties" => {
                 let set = [("os_type".to_owned(), "linux".to_owned())].into();
