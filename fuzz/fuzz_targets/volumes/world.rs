@@ -69,7 +69,7 @@ async fn serve_cinder(folder: &TempDir, name: &str, glance: &str, storage: Stora
             data: None,
         };
         let base = Base::new("cinder-svc", db, Identity::Development);
-        replicas.push(served(cinder_svc::service(volumes, &base)).await.0);
+        replicas.push(served(cinder_svc::service(volumes, None, &base)).await.0);
     }
     replicas.try_into().expect("there are two")
 }
