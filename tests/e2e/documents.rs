@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use harness::workspace;
 
 /// The files that define reasons of errors.
-const SOURCES: [&str; 24] = [
+const SOURCES: &[&str] = &[
     "chassis/src/caller.rs",
     "chassis/src/db/error.rs",
     "chassis/src/edge.rs",
