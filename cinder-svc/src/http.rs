@@ -28,6 +28,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::volumes::VolumeApi;
 
 mod actions;
+mod attachments;
 mod call;
 mod discovery;
 mod limits;
@@ -37,6 +38,7 @@ mod openapi;
 mod path;
 mod quota_sets;
 mod render;
+mod snapshots;
 mod types;
 mod values;
 mod volumes;
@@ -127,6 +129,16 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(metadata::list, metadata::add, metadata::replace))
         .routes(routes!(metadata::show, metadata::set, metadata::remove))
         .routes(routes!(actions::run_action))
+        .routes(routes!(snapshots::list, snapshots::create))
+        .routes(alias("/v3/snapshots/detail", "listSnapshotsDetail", routes!(snapshots::list)))
+        .routes(routes!(snapshots::show, snapshots::update, snapshots::delete))
+        .routes(routes!(snapshots::run_action))
+        .routes(routes!(snapshots::metadata, snapshots::add_metadata, snapshots::replace_metadata))
+        .routes(routes!(snapshots::remove_metadata))
+        .routes(routes!(attachments::list, attachments::create))
+        .routes(routes!(attachments::detail))
+        .routes(routes!(attachments::show, attachments::update, attachments::delete))
+        .routes(routes!(attachments::complete))
         .routes(routes!(types::list, types::create))
         .routes(routes!(types::default))
         .routes(routes!(types::show, types::update, types::delete))

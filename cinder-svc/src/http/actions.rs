@@ -60,6 +60,9 @@ pub(super) enum VolumeAction {
     /// Since 3.68.
     #[serde(rename = "os-reimage")]
     Reimage(Reimage),
+    /// Since 3.40.
+    #[serde(rename = "revert")]
+    Revert(Revert),
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -123,6 +126,13 @@ pub(super) struct Reimage {
     reimage_reserved: Option<Flag>,
 }
 
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Revert {
+    /// The latest snapshot.
+    snapshot_id: String,
+}
+
 /// Do something with a volume
 ///
 /// The body has one member, which says what is to be done.
@@ -168,6 +178,11 @@ pub(super) async fn run_action(
         VolumeAction::Reimage(reimage) => {
             call.version.require(since(68))?;
             accepted(&api, &call, id, reimage.plain()?).await
+        }
+        VolumeAction::Revert(Revert { snapshot_id }) => {
+            call.version.require(since(40))?;
+            let snapshot_id = Id::from_field("revert.snapshot_id", &snapshot_id)?;
+            accepted(&api, &call, id, Action::Revert { snapshot_id }).await
         }
         VolumeAction::ResetStatus(ResetStatus { status, .. }) => {
             reset_status(&api, &call, id, status.as_deref()).await

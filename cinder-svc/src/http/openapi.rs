@@ -8,6 +8,8 @@ use super::{CONVENTIONS, routes};
 
 /// The groups of calls.
 pub(super) const VOLUMES: &str = "Volumes";
+pub(super) const SNAPSHOTS: &str = "Snapshots";
+pub(super) const ATTACHMENTS: &str = "Attachments";
 pub(super) const TYPES: &str = "Volume types";
 pub(super) const QUOTAS: &str = "Quotas";
 pub(super) const VERSIONS: &str = "Versions";
@@ -24,6 +26,8 @@ pub(super) const VERSIONS: &str = "Versions";
     servers((url = "/")),
     tags(
         (name = VOLUMES, description = "Create, find, change and delete volumes."),
+        (name = SNAPSHOTS, description = "Volumes as they were."),
+        (name = ATTACHMENTS, description = "Who uses a volume."),
         (name = TYPES, description = "Kinds of volumes."),
         (name = QUOTAS, description = "How much a project may use, and uses."),
         (name = VERSIONS, description = "What this service is and what it speaks."),

@@ -51,7 +51,7 @@ pub(super) fn some(text: String) -> Option<String> {
 }
 
 /// What `null` stands for: what this service does not have.
-const NOTHING: Option<Value> = Some(Value::Null);
+pub(super) const NOTHING: Option<Value> = Some(Value::Null);
 
 /// A volume.
 #[derive(Debug, Serialize, ToSchema)]

@@ -67,12 +67,17 @@ impl AttachmentFilter {
         if key.is_some() || operator != Operator::Equals {
             return Err(filter::unknown(&field));
         }
-        let condition = match field.as_str() {
-            "volume_id" => ("volume_id = ", Key::Id(id(&field, &value)?)),
-            "instance_id" => ("instance_id = ", Key::Id(id(&field, &value)?)),
+        self.add_field(&field, value)
+    }
+
+    /// Adds the condition that a field has that value.
+    pub(crate) fn add_field(&mut self, field: &str, value: String) -> Result<(), String> {
+        let condition = match field {
+            "volume_id" => ("volume_id = ", Key::Id(id(field, &value)?)),
+            "instance_id" => ("instance_id = ", Key::Id(id(field, &value)?)),
             "status" => ("status = ", Key::Text(status::<AttachmentStatus>(&value)?.as_str().to_owned())),
             "host" => ("host = ", Key::Text(value)),
-            _ => return Err(filter::unknown(&field)),
+            _ => return Err(filter::unknown(field)),
         };
         self.columns.push(condition);
         Ok(())

@@ -103,7 +103,8 @@ impl SnapshotFilter {
         }
     }
 
-    fn add_field(&mut self, field: &str, value: String) -> Result<(), String> {
+    /// Adds the condition that a field has that value.
+    pub(crate) fn add_field(&mut self, field: &str, value: String) -> Result<(), String> {
         let mut column = |condition, value| self.columns.push((condition, value));
         match field {
             "name" => column("name = ", Key::Text(value)),

@@ -1,5 +1,7 @@
 //! OpenStack's Block Storage API v3 as its clients see it, over HTTP/1.1.
 
+mod attachments;
 mod frame;
+mod snapshots;
 mod types;
 mod volumes;
