@@ -17,6 +17,7 @@ mod list;
 mod quota;
 mod record;
 mod snapshot;
+mod snapshot_tasks;
 mod sources;
 mod sweep;
 mod tasks;
@@ -31,6 +32,7 @@ pub use drift::{RecordFilter, VolumeSummary};
 pub use history::{EarlierAttempt, HistoryEntry};
 pub use quota::Quotas;
 pub use snapshot::{SnapshotChange, SnapshotCreation};
+pub use snapshot_tasks::DueSnapshot;
 pub use sweep::Retention;
 pub use tasks::DueTask;
 

@@ -45,9 +45,11 @@ const INSERT: ByDialect = ByDialect {
 
 const UPDATE: ByDialect = ByDialect {
     sqlite: "UPDATE snapshots SET revision = revision + 1, name = $3, description = $4, metadata = $5, status = $6, \
-         failure = $7, data_id = $8, update_time = $9 WHERE id = $1 AND revision = $2",
+         failure = $7, data_id = $8, update_time = $9, \
+         lease_time = CASE WHEN $6 = 'creating' THEN lease_time END WHERE id = $1 AND revision = $2",
     postgres: "UPDATE snapshots SET revision = revision + 1, name = $3, description = $4, metadata = $5::json, status = $6, \
-         failure = $7::json, data_id = $8, update_time = $9 WHERE id = $1 AND revision = $2",
+         failure = $7::json, data_id = $8, update_time = $9, \
+         lease_time = CASE WHEN $6 = 'creating' THEN lease_time END WHERE id = $1 AND revision = $2",
 };
 
 /// Whether the volume `$1` still has the revision `$2`, which it then keeps until the end of the transaction. SQLite has

@@ -87,14 +87,6 @@ pub struct Connection {
     pub connection_info: Option<String>,
 }
 
-impl Connection {
-    /// That of a host which is not told yet how it reaches the data.
-    #[must_use]
-    pub fn of(connector: &Connector) -> Self {
-        Self { connector: Some(connector.json.clone()), connection_info: None }
-    }
-}
-
 /// What is done with an attachment that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Move {

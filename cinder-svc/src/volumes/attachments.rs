@@ -1,6 +1,8 @@
 //! Attachments: who uses a volume. Each call is one change of the volume and the attachment, with an entry in the volume's
 //! history (docs/decisions/0011).
 
+use std::path::PathBuf;
+
 use chassis::{
     caller::Caller,
     page::Page,
@@ -9,6 +11,7 @@ use chassis::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{id::Id, violations::Violations};
+use serde_json::json;
 
 use super::VolumeApi;
 use crate::{
@@ -18,7 +21,7 @@ use crate::{
     volume::{
         Attachment, AttachmentStatus, Connection, Mode, Operation, Step, Volume, VolumeFailure,
         access::{ATTACHMENTS, VOLUMES},
-        attachment::{CreateAttachment, Move, NewAttachment},
+        attachment::{Connector, CreateAttachment, Move, NewAttachment},
     },
 };
 
@@ -142,6 +145,16 @@ impl VolumeApi {
         Ok((volume, attachment))
     }
 
+    /// How a host and a volume are connected at first: where cinder-svc keeps the data itself, the host has the file.
+    fn connected(&self, connector: &Connector, volume: &Volume) -> Connection {
+        let path = self.data.as_ref().zip(volume.data_id).map(|(data, id)| data.directory.path(id));
+        let local = |path: PathBuf| json!({ "driver_volume_type": "local", "data": { "path": path } });
+        Connection {
+            connector: Some(connector.json.clone()),
+            connection_info: path.map(|path| local(path).to_string()),
+        }
+    }
+
     /// What becomes of an attachment and its volume.
     async fn decide_move(
         &self,
@@ -161,7 +174,7 @@ impl VolumeApi {
             return Ok(Decided::Nothing(attachment));
         }
         let connection = match change {
-            Move::Connect { connector, .. } => Some(Connection::of(connector)),
+            Move::Connect { connector, .. } => Some(self.connected(connector, &before)),
             Move::Export { connection_info } => {
                 let connection_info = Some(connection_info.clone());
                 Some(Connection { connection_info, ..self.store.connection(id).await? })
@@ -199,7 +212,7 @@ impl VolumeApi {
         let attachment = reservation(request, id, mode, caller, now);
         let mut said = vec![message(&attachment, &Said::Created)];
         said.extend(lapsed.iter().map(|lapsed| message(lapsed, &Said::Lapsed)));
-        let connection = request.connector.as_ref().map(|connector| (id, Connection::of(connector)));
+        let connection = request.connector.as_ref().map(|connector| (id, self.connected(connector, &before)));
         Ok(Decided::Change(Box::new(Change {
             claim: Some(claim.clone()),
             connection,

@@ -23,6 +23,8 @@ use crate::{
     },
 };
 
+mod data;
+
 /// A snapshot is not changed: it is already as it was requested.
 type Decision = Result<Decided<SnapshotChange, Snapshot>, Error>;
 
@@ -52,7 +54,12 @@ impl VolumeApi {
         let claim = Claim::new("snapshot", Some(&request.request_id), request, &caller.actor, id);
         let decide = || self.decide_snapshot(request, (caller, &scope), id, &claim);
         match self.store.create_snapshot(request.volume_id, &scope, decide).await? {
-            Decided::Change(new) => Ok(new.snapshot),
+            Decided::Change(new) => {
+                if let Some(data) = &self.data {
+                    data.begun.notify_one();
+                }
+                Ok(new.snapshot)
+            }
             Decided::Nothing(earlier) => Ok(earlier),
         }
     }

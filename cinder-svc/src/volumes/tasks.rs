@@ -25,18 +25,20 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// How many of them are read at once.
-const AT_ONCE: i64 = 100;
+pub(super) const AT_ONCE: i64 = 100;
 
 /// How long to wait before the end of a task is written again, if the database is unavailable.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 impl VolumeApi {
     /// Does tasks, for ever.
     pub async fn do_tasks(&self) -> Infallible {
         let Some(data) = &self.data else { return pending().await };
         loop {
-            if let Err(error) = self.begin_due_tasks(data).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "tasks are left for later");
+            for begun in [self.begin_due_tasks(data).await, self.begin_due_snapshots(data).await] {
+                if let Err(error) = begun {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "tasks are left for later");
+                }
             }
             tokio::select! {
                 () = data.begun.notified() => {}
@@ -257,7 +259,7 @@ impl VolumeApi {
     }
 
     /// Removes what was written for a task that another process has ended meanwhile, unless the volume has it after all.
-    async fn remove_unknown(&self, data: &VolumeData, id: Id) {
+    pub(super) async fn remove_unknown(&self, data: &VolumeData, id: Id) {
         match self.store.has_data(id).await {
             Ok(true) => {}
             Ok(false) => drop(data.directory.remove(id).await),

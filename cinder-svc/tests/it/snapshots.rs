@@ -23,6 +23,7 @@ use crate::support::{
 
 mod agent;
 mod copies;
+mod directory;
 mod scope;
 
 on_both_databases!(

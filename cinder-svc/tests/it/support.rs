@@ -1,6 +1,6 @@
 //! A server for each test, and shortcuts to call it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub(crate) use chassis::testing::{Values, assert_violation, connect, fields, made_as};
 use chassis::{
@@ -13,7 +13,7 @@ use cinder_svc::{
     quota::Quota,
     store::{MIGRATIONS, Store},
     volume::Storage,
-    volumes::VolumeApi,
+    volumes::{VolumeApi, VolumeData},
 };
 use peers::{glance::Glance as GlanceClient, testing::glance::Glance};
 use proto::{
@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) quota: Quota,
     pub(crate) default_volume_type: &'static str,
     pub(crate) storage: Storage,
+    /// The folder with the data, if the storage is a directory and the server does its tasks.
+    pub(crate) folder: Option<PathBuf>,
     /// Where glance-svc is; the double unless given.
     pub(crate) glance_endpoint: Option<String>,
 }
@@ -51,6 +53,7 @@ impl Default for Settings {
             quota: Quota::default(),
             default_volume_type: "__DEFAULT__",
             storage: Storage::None,
+            folder: None,
             glance_endpoint: None,
         }
     }
@@ -214,6 +217,8 @@ pub(crate) fn as_service<T>(message: T) -> Request<T> {
 pub(crate) async fn serve(url: &str, settings: &Settings) -> SocketAddr {
     let db = testing::open(url, &MIGRATIONS).await;
     let volumes = volume_api(&db, settings);
+    let tasks = volumes.clone();
+    tokio::spawn(async move { tasks.do_tasks().await });
     let base = Base::new("cinder-svc", db, Identity::Development);
     testing::serve(cinder_svc::service(volumes, None, &base)).await
 }
@@ -233,7 +238,7 @@ pub(crate) fn volume_api(db: &Db, settings: &Settings) -> VolumeApi {
         default_volume_type: settings.default_volume_type.to_owned(),
         availability_zones: vec!["nova".to_owned()],
         storage: settings.storage,
-        data: None,
+        data: settings.folder.as_deref().map(|path| VolumeData::open(path, db.clone()).unwrap()),
     }
 }
 
