@@ -200,6 +200,12 @@ pub enum Error {
     /// The volume still has snapshots.
     #[error("volume {id} has {count} snapshots; delete them first, or set cascade")]
     VolumeHasSnapshots { id: Id, count: i64 },
+    /// The volume still has snapshots, and is to be offered without.
+    #[error("volume {id} has {count} snapshots; delete them first, or offer it with them")]
+    OfferedWithoutSnapshots { id: Id, count: i64 },
+    /// The key is not the one that was shown when the volume was offered.
+    #[error("transfer {0} needs another auth_key: the one that CreateTransfer answered with")]
+    WrongAuthKey(Id),
     /// The volume is being copied.
     #[error("volume {0} is being copied; wait until that is done")]
     VolumeBeingCopied(Id),

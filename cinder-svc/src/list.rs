@@ -21,9 +21,11 @@ use crate::{
 
 mod attachment;
 mod snapshot;
+mod transfer;
 
 pub use attachment::{ATTACHMENT_ORDER, AttachmentFilter, AttachmentOrder};
 pub use snapshot::{SNAPSHOT_ORDER, SnapshotFilter, SnapshotOrder};
+pub use transfer::{TRANSFER_ORDER, TransferOrder};
 
 /// The default order: newest first.
 pub const DEFAULT_ORDER: (VolumeOrder, Direction) = (VolumeOrder::CreateTime, Direction::Descending);

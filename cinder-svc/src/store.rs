@@ -21,6 +21,7 @@ mod snapshot_tasks;
 mod sources;
 mod sweep;
 mod tasks;
+mod transfer;
 mod volume;
 mod volume_type;
 
@@ -35,6 +36,7 @@ pub use snapshot::{SnapshotChange, SnapshotCreation};
 pub use snapshot_tasks::DueSnapshot;
 pub use sweep::Retention;
 pub use tasks::DueTask;
+pub use transfer::TransferChange;
 
 /// The schema.
 pub static MIGRATIONS: Migrations = Migrations {

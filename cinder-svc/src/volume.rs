@@ -17,6 +17,7 @@ mod record;
 pub(crate) mod request;
 pub mod snapshot;
 mod task;
+mod transfer;
 pub mod volume_type;
 
 pub use attachment::{Attachment, AttachmentStatus, Connection, Mode};
@@ -25,6 +26,7 @@ pub use record::Record;
 pub use request::{CreateVolume, NewVolume, Source};
 pub use snapshot::{Snapshot, SnapshotStatus};
 pub use task::{Target, Task};
+pub use transfer::Transfer;
 pub use volume_type::VolumeType;
 
 named! {

@@ -17,6 +17,7 @@ pub mod quotas;
 mod reads;
 pub mod snapshots;
 mod tasks;
+pub mod transfers;
 mod volume_types;
 
 pub use data::VolumeData;

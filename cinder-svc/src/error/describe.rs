@@ -155,7 +155,10 @@ impl Failure for Error {
                     .with("status", status)
                     .with("needed", needed)
             }
-            Self::VolumeHasSnapshots { id, count } => {
+            Self::WrongAuthKey(id) => {
+                Description::new(Code::PermissionDenied, "WRONG_AUTH_KEY").with("transfer_id", id)
+            }
+            Self::VolumeHasSnapshots { id, count } | Self::OfferedWithoutSnapshots { id, count } => {
                 volume("VOLUME_HAS_SNAPSHOTS", id).with("snapshots", count)
             }
             Self::VolumeBeingCopied(id) => volume("VOLUME_BEING_COPIED", id),

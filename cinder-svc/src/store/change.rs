@@ -24,6 +24,7 @@ use super::{
     quota::Quotas,
     record::RecordRow,
     sources::{check_not_copied, is_latest_snapshot},
+    transfer::{TransferChange, write_transfer},
 };
 use crate::{
     error::Error,
@@ -71,6 +72,8 @@ pub struct Change {
     pub claim: Option<Claim>,
     /// How the host of an attachment and the data are connected now.
     pub connection: Option<(Id, Connection)>,
+    /// What becomes of its offer to other projects.
+    pub transfer: Option<TransferChange>,
 }
 
 /// On which conditions a volume is deleted; it never is while it is being copied.
@@ -159,6 +162,7 @@ impl Change {
             reverted_to: None,
             claim: None,
             connection: None,
+            transfer: None,
         }
     }
 
@@ -216,15 +220,16 @@ impl Store {
     }
 
     async fn try_apply(&self, change: &Change) -> Result<bool, Error> {
-        let Change { before, after, entry, deletion, growth, .. } = change;
+        let Change { before, after, entry, growth, .. } = change;
         let mut tx = self.db.begin().await?;
         if let Some(wanted) = change.claim.as_ref().filter(|wanted| wanted.key().is_some())
             && claim(&mut tx, [wanted].into_iter()).await?.is_empty()
         {
             return Ok(false);
         }
+        let shown = after.as_ref().unwrap_or(before);
         if let Some((quota, growth)) = growth {
-            Quotas::check(&mut tx, quota, &before.project_id, growth).await?;
+            Quotas::check(&mut tx, quota, &shown.project_id, growth).await?;
         }
         write_records(&mut tx, change.records(), RecordRow::from).await?;
         if !update_volume(&mut tx, change).await? {
@@ -234,39 +239,57 @@ impl Store {
             insert_history(&mut tx, before, (1, Some(before.status)), &Entry::creation(before)).await?;
         }
         settle(&mut tx, before.id, Held::by(Some(before)), Held::by(after.as_ref())).await?;
-        let shown = after.as_ref().unwrap_or(before);
-        let status = after.as_ref().map(|after| after.status);
-        if let Some(deletion) = deletion {
-            check_deletion(&mut tx, before.id, *deletion).await?;
+        if !check(&mut tx, change).await? {
+            return Ok(false);
         }
         if after.is_none() {
             delete_volume(&mut tx, before.id).await?;
         }
-        if let Some(snapshot_id) = change.reverted_to
-            && !is_latest_snapshot(&mut tx, snapshot_id, before.id).await?
-        {
-            return Ok(false);
-        }
-        if change.replaces_data() {
-            check_not_copied(&mut tx, before.id).await?;
-        }
+        let status = after.as_ref().map(|after| after.status);
         insert_history(&mut tx, shown, (before.revision + 1, status), entry).await?;
-        if let Some(after) = after {
-            write_attachments(&mut tx, &before.attachments, &after.attachments).await?;
-        }
-        if let Some((id, connection)) = &change.connection {
-            write_connection(&mut tx, *id, connection).await?;
-        }
-        if let Some(task) = change.task() {
-            write_task(&mut tx, before.id, task.as_ref()).await?;
-        }
-        if let Some(metadata) = change.metadata() {
-            tx.query("DELETE FROM volume_metadata WHERE volume_id = $1").bind(before.id).execute().await?;
-            write_metadata(&mut tx, &[(before.id, metadata)]).await?;
-        }
+        write_parts(&mut tx, change).await?;
         tx.commit().await?;
         Ok(true)
     }
+}
+
+/// Checks what a change depends on besides the volume, whose row is locked; `false` if it must be decided again.
+async fn check(tx: &mut Transaction, change: &Change) -> Result<bool, Error> {
+    let id = change.before.id;
+    if let Some(deletion) = change.deletion {
+        check_deletion(tx, id, deletion).await?;
+    }
+    if change.replaces_data() {
+        check_not_copied(tx, id).await?;
+    }
+    if let Some(snapshot_id) = change.reverted_to
+        && !is_latest_snapshot(tx, snapshot_id, id).await?
+    {
+        return Ok(false);
+    }
+    match &change.transfer {
+        Some(transfer) => write_transfer(tx, transfer, change.after.as_ref()).await,
+        None => Ok(true),
+    }
+}
+
+/// Writes what belongs to a volume and is not in its row.
+async fn write_parts(tx: &mut Transaction, change: &Change) -> Result<(), db::Error> {
+    let Change { before, after, .. } = change;
+    if let Some(after) = after {
+        write_attachments(tx, &before.attachments, &after.attachments).await?;
+    }
+    if let Some((id, connection)) = &change.connection {
+        write_connection(tx, *id, connection).await?;
+    }
+    if let Some(task) = change.task() {
+        write_task(tx, before.id, task.as_ref()).await?;
+    }
+    if let Some(metadata) = change.metadata() {
+        tx.query("DELETE FROM volume_metadata WHERE volume_id = $1").bind(before.id).execute().await?;
+        write_metadata(tx, &[(before.id, metadata)]).await?;
+    }
+    Ok(())
 }
 
 /// Updates the row of a volume as it is after a change, or as it was before it goes; `false` if it has changed in the

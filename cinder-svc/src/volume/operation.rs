@@ -66,7 +66,7 @@ impl Operation {
             Self::UploadToImage => "UploadVolumeToImage",
             Self::WriteData => "WriteVolumeData",
             Self::Attachment => "AttachmentService",
-            Self::Transfer => "CreateTransfer",
+            Self::Transfer => "TransferService",
             Self::ReportState => "ReportVolumeState",
             Self::Delete => "DeleteVolume",
         }

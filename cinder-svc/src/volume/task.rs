@@ -113,14 +113,19 @@ impl Operation {
         if is_also || rule.allows(volume) {
             return Ok(());
         }
-        Err(Error::WrongState {
+        Err(self.refusal(volume, rule.from))
+    }
+
+    /// The error of an operation that needs another status than the volume has, or no task.
+    pub(super) fn refusal(self, volume: &Volume, needed: &'static [Status]) -> Error {
+        Error::WrongState {
             id: volume.id,
             operation: self,
             status: volume.status,
             task_state: volume.task_state(),
-            needed: rule.from,
+            needed,
             allowed: RULES.iter().filter(|rule| rule.allows(volume)).map(|rule| rule.operation).collect(),
-        })
+        }
     }
 }
 

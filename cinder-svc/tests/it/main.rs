@@ -9,4 +9,5 @@ mod operations;
 mod quota;
 mod snapshots;
 mod support;
+mod transfers;
 mod volume_type;

@@ -22,7 +22,8 @@ use proto::{
         GetVolumeRequest, Volume, VolumeHistoryEntry, VolumeType,
         attachment_service_client::AttachmentServiceClient, create_volume_request,
         quota_service_client::QuotaServiceClient, snapshot_service_client::SnapshotServiceClient,
-        volume_service_client::VolumeServiceClient, volume_type_service_client::VolumeTypeServiceClient,
+        transfer_service_client::TransferServiceClient, volume_service_client::VolumeServiceClient,
+        volume_type_service_client::VolumeTypeServiceClient,
     },
     glance::v1::Image,
 };
@@ -117,6 +118,10 @@ impl Cinder {
 
     pub(crate) fn snapshots(&self) -> SnapshotServiceClient<Channel> {
         SnapshotServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn transfers(&self) -> TransferServiceClient<Channel> {
+        TransferServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn types(&self) -> VolumeTypeServiceClient<Channel> {
