@@ -225,6 +225,15 @@ impl Caller {
         Self { actor, roles: Vec::new(), is_admin: true, token: None }
     }
 
+    /// The caller as a row has it, on whose behalf something goes on; `roles` are separated by commas. Earlier releases
+    /// stored no role for a member whose proxy named none.
+    #[must_use]
+    pub fn stored(user_id: String, project_id: String, roles: &str) -> Self {
+        let roles = if roles.is_empty() && !project_id.is_empty() { MEMBERS[0] } else { roles };
+        let roles = roles.split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect();
+        Self { actor: Actor { user_id, project_id }, roles, is_admin: false, token: None }
+    }
+
     /// The project; none for a caller without one.
     #[must_use]
     pub fn project(&self) -> Option<&str> {

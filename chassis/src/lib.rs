@@ -15,6 +15,7 @@ pub mod http;
 pub mod identity;
 pub mod keystone;
 pub mod metrics;
+pub mod outbox;
 pub mod page;
 pub mod peer;
 pub mod program;

@@ -9,7 +9,7 @@ use chassis::{
 };
 use proto::nova::v1::{flavor_service_server, instance_service_server};
 
-use compute::{ComputeApi, operations};
+use compute::ComputeApi;
 
 pub mod compute;
 pub mod config;
@@ -31,8 +31,9 @@ pub fn service(compute: ComputeApi, base: &Base) -> Service {
     Service {
         metrics: |registry| {
             peers::glance::register_metrics(registry);
+            peers::glance::jobs::register_metrics(registry);
             peers::cinder::register_metrics(registry);
-            operations::register_metrics(registry);
+            store::register_metrics(registry);
         },
         ..Service::new(base, CONVENTIONS, proto::nova::DESCRIPTORS, names, routes)
     }

@@ -2,8 +2,10 @@
 
 use chassis::{
     db::{Db, Migrations},
+    outbox::Outbox,
     turns::Turns,
 };
+use peers::glance::jobs::ImageJobs;
 
 mod change;
 mod claim;
@@ -12,11 +14,10 @@ mod drift;
 mod flavor;
 mod history;
 mod instance;
-mod job;
-mod jobs;
 mod list;
 mod quota;
 mod record;
+mod registration;
 mod rows;
 mod shared;
 mod sweep;
@@ -32,9 +33,10 @@ pub use create::{Creation, Provision};
 pub use drift::{InstanceSummary, RecordFilter};
 pub use flavor::StoredFlavor;
 pub use history::{EarlierAttempt, HistoryEntry};
-pub use job::{Backlog, DueJob, ImageAction, Job, Registration};
+pub use registration::Registration;
 pub use sweep::Retention;
-pub use volume_job::{DueVolumeJob, Removal, RemovedVolume, VolumeAction, VolumeJob, VolumeRequest};
+pub use volume_job::{Removal, RemovedVolume, VolumeAction, VolumeJob, VolumeRequest};
+pub use volume_jobs::register_metrics;
 
 /// The schema.
 pub static MIGRATIONS: Migrations = Migrations {
@@ -48,7 +50,9 @@ pub struct Store {
     db: Db,
     creations: create::Creations,
     flavors: flavor::Flavors,
+    jobs: ImageJobs,
     turns: Turns,
+    volume_jobs: Outbox,
 }
 
 impl Store {
@@ -56,6 +60,8 @@ impl Store {
     #[must_use]
     pub fn new(db: Db) -> Self {
         let (creations, flavors) = (create::creations(db.clone()), flavor::flavors(db.clone()));
-        Self { creations, flavors, turns: Turns::default(), db }
+        let jobs = ImageJobs::new(db.clone(), "instance_id");
+        let volume_jobs = volume_jobs::volume_jobs(db.clone());
+        Self { creations, flavors, jobs, turns: Turns::default(), volume_jobs, db }
     }
 }

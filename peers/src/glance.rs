@@ -35,6 +35,7 @@ mod change;
 mod describe;
 mod download;
 pub mod drift;
+pub mod jobs;
 
 pub use args::GlanceArgs;
 pub use change::Deleted;

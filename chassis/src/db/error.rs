@@ -105,6 +105,12 @@ where
 }
 
 impl Error {
+    /// What the database holds makes no sense.
+    #[must_use]
+    pub fn decode(problem: String) -> Self {
+        sqlx::Error::Decode(problem.into()).into()
+    }
+
     /// How the error looks in an answer.
     #[must_use]
     pub fn describe(&self) -> Description {

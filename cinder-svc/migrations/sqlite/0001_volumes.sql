@@ -227,7 +227,7 @@ CREATE TABLE image_jobs (
     user_id     TEXT NOT NULL,
     project_id  TEXT NOT NULL,
     roles       TEXT NOT NULL,
-    create_time INTEGER NOT NULL,
+    create_time TEXT NOT NULL,
     attempts    INTEGER NOT NULL DEFAULT 0,
     next_try    INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chassis::{
-    caller::{Actor, Caller},
+    caller::Caller,
     db::{ByDialect, Many, Micros, QueryBuilder},
     page::{MAX_BYTES, Read},
     scope::Scope,
@@ -172,7 +172,7 @@ impl TaskRow {
             image: self.task_image_id.map(|id| (id, self.task_image_revision.unwrap_or(0))),
             snapshot_id: self.task_snapshot_id,
             source_volume_id: self.task_source_volume_id,
-            caller: caller(
+            caller: Caller::stored(
                 self.task_user_id.clone()?,
                 self.task_project_id.clone()?,
                 self.task_roles.as_deref()?,
@@ -180,12 +180,6 @@ impl TaskRow {
             create_time: self.task_create_time?.0,
         })
     }
-}
-
-/// The caller of a task, as it is stored.
-fn caller(user_id: String, project_id: String, roles: &str) -> Caller {
-    let roles = roles.split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect();
-    Caller { actor: Actor { user_id, project_id }, roles, is_admin: false, token: None }
 }
 
 /// Adds the condition that something is within `scope`.

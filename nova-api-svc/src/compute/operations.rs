@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chassis::caller::Caller;
 use common::{clock, id::Id, violations::Violations};
+use peers::glance::jobs::{ImageAction, Job};
 
 use super::ComputeApi;
 use crate::{
@@ -15,14 +16,13 @@ use crate::{
         transitions::{confirm_resize, shelved_image, unshelve},
     },
     quota::Quota,
-    store::{Change, Decided, Entry, Job, VolumeJob},
+    store::{Change, Decided, Entry, VolumeJob},
 };
 
 mod action;
 mod before;
 mod edit;
 mod jobs;
-mod metrics;
 mod outcome;
 mod rebuild;
 mod report;
@@ -31,9 +31,6 @@ mod snapshot;
 mod volume;
 
 pub use action::{Action, ActionRequest, ActionResult};
-pub(super) use jobs::{AT_A_TIME, AT_ONCE, INTERVAL, LONGEST_PAUSE, pause};
-pub(super) use metrics::VOLUME_JOBS;
-pub use metrics::register as register_metrics;
 pub use report::{Outcome, Report};
 pub use volume::NewVolumeAttachment;
 
@@ -250,6 +247,7 @@ impl ComputeApi {
     ) -> Option<Job> {
         let orphan = orphaned_image(before, after, (entry.operation, entry.step))?;
         let lease = after.map_or(Duration::ZERO, |_| self.lease());
-        Some(Job::deletion(before.id, orphan, caller, entry.time, lease))
+        let action = ImageAction::Delete { if_unfinished: orphan.may_be_finished, unregistered: None };
+        Some(Job::new(orphan.image_id, before.id, action, caller, entry.time, lease))
     }
 }

@@ -7,7 +7,7 @@ use common::{id::Id, image::properties::Excess, violations::Violation};
 use peers::retry_after;
 use tonic::Status as GrpcStatus;
 
-use super::{Error, ImageUse, VolumeError, operations, states};
+use super::{Error, ImageUse, operations, states};
 use crate::instance::TaskState;
 
 /// The longest time that a caller is told to wait, whatever glance-svc says.
@@ -130,16 +130,6 @@ impl Error {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self.describe().detail, Detail::Retry(_))
-    }
-
-    /// When to try again, if glance-svc says so.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::GlanceUnavailable(status) => delay_of(status.as_ref()),
-            Self::Volume(VolumeError::Cinder(error)) => error.retry_after(),
-            _ => None,
-        }
     }
 
     /// The whole error as the problem of one field.

@@ -12,15 +12,15 @@ use chassis::{
 };
 use chrono::{DateTime, Utc};
 use common::{content::fingerprint, id::Id};
+use peers::glance::jobs::Job;
 
 use serde::Serialize;
 
 use super::{
     Store,
     history::{NewEntry, insert_history},
-    job::{Job, Registration},
-    jobs::{end_job, insert_job},
     quota::usage,
+    registration::{Registration, end_job},
     rows::RecordRow,
     volume_job::VolumeJob,
     volume_jobs::replace_volume_job,
@@ -194,10 +194,10 @@ impl Store {
             replace_volume_job(&mut tx, job).await?;
         }
         if let Some((job, registration)) = &change.done {
-            end_job(&mut tx, job, registration).await?;
+            end_job(&self.jobs, &mut tx, job, registration).await?;
         }
         if let Some(job) = &change.job {
-            insert_job(&mut tx, job, before.revision + 1).await?;
+            self.jobs.insert(&mut tx, job, before.revision + 1).await?;
         }
         tx.commit().await?;
         Ok(true)

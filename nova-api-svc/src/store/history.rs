@@ -16,7 +16,7 @@ use common::id::Id;
 use super::{
     Store,
     change::{Entry, Request, creation},
-    job::Registration,
+    registration::Registration,
 };
 use crate::{
     error::Error,

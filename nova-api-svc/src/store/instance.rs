@@ -2,11 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use chassis::db::{Micros, QueryBuilder};
+use chassis::{
+    caller::Caller,
+    db::{Micros, QueryBuilder},
+};
 use chrono::{DateTime, Utc};
 use common::id::Id;
 
-use super::{Store, job::caller, shared::Shared};
+use super::{Store, shared::Shared};
 use crate::{
     error::Error,
     instance::{Compute, Instance, Operation, PowerState, Record, Scope, State, Task, TaskState},
@@ -123,7 +126,7 @@ impl TaskRow {
             former_record: self.former_record_id?,
             target,
             image_id: self.task_image_id,
-            caller: caller(
+            caller: Caller::stored(
                 self.task_user_id.clone()?,
                 self.task_project_id.clone()?,
                 self.task_roles.as_deref()?,

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use chassis::caller::Caller;
+use chassis::{
+    caller::Caller,
+    db,
+    outbox::{DueJob, Job},
+};
 use chrono::{DateTime, Utc};
 use common::id::Id;
 use serde::{Deserialize, Serialize};
 
-use super::job::caller;
-use crate::{error::Error, instance::block_device::Mapping};
+use crate::instance::block_device::Mapping;
 
 pub(super) const ATTACH: &str = "attach";
 pub(super) const REMOVE: &str = "remove";
@@ -30,15 +33,6 @@ pub struct VolumeJob {
     pub attempts: i64,
     /// How long others leave it alone after it was written.
     pub lease: Duration,
-}
-
-/// A volume job that nobody is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
-pub struct DueVolumeJob {
-    /// Its id.
-    pub id: Id,
-    /// How often it was begun.
-    pub attempts: i64,
 }
 
 /// What cinder-svc has to do for an instance.
@@ -90,37 +84,32 @@ impl VolumeAction {
             Self::Remove(removals) => (REMOVE, volumes(removals)),
         }
     }
+
+    fn read(action: &str, volumes: &str) -> Option<Self> {
+        match action {
+            ATTACH => Some(Self::Attach),
+            REMOVE => Some(Self::Remove(serde_json::from_str(volumes).ok()?)),
+            _ => None,
+        }
+    }
 }
 
-#[derive(sqlx::FromRow)]
-pub(super) struct VolumeJobRow {
-    id: Id,
-    instance_id: Id,
-    action: String,
-    volumes: String,
-    user_id: String,
-    project_id: String,
-    roles: String,
-    create_time: DateTime<Utc>,
-    attempts: i64,
+impl VolumeJob {
+    /// As a [`DueJob`] names it.
+    #[must_use]
+    pub const fn due(&self) -> DueJob {
+        DueJob { id: self.id, attempts: self.attempts }
+    }
 }
 
-impl VolumeJobRow {
-    pub(super) fn job(self) -> Result<VolumeJob, Error> {
-        let corrupt = |_| Error::Corrupt(self.instance_id);
-        let action = match self.action.as_str() {
-            ATTACH => VolumeAction::Attach,
-            REMOVE => VolumeAction::Remove(serde_json::from_str(&self.volumes).map_err(corrupt)?),
-            _ => return Err(Error::Corrupt(self.instance_id)),
-        };
-        Ok(VolumeJob {
-            id: self.id,
-            instance_id: self.instance_id,
-            action,
-            caller: caller(self.user_id, self.project_id, &self.roles),
-            create_time: self.create_time,
-            attempts: self.attempts,
-            lease: Duration::ZERO,
-        })
+impl Job for VolumeJob {
+    type Row = (Id, Id, String, String, String, String, String, DateTime<Utc>, i64);
+
+    fn read(row: Self::Row) -> Result<Self, db::Error> {
+        let (id, instance_id, action, volumes, user_id, project_id, roles, create_time, attempts) = row;
+        let action = VolumeAction::read(&action, &volumes)
+            .ok_or_else(|| db::Error::decode(format!("volume job {id} makes no sense")))?;
+        let (caller, lease) = (Caller::stored(user_id, project_id, &roles), Duration::ZERO);
+        Ok(Self { id, instance_id, action, caller, create_time, attempts, lease })
     }
 }

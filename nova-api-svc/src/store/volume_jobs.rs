@@ -1,45 +1,39 @@
 //! What cinder-svc still has to do. The job that takes everything back is written before anything is created or reserved
 //! for a new instance, and becomes the job that holds the volumes for it in the transaction that writes the instance. So
-//! neither a crash nor an unavailable service leaves volumes behind. Jobs are claimed and postponed as image jobs are.
+//! neither a crash nor an unavailable service leaves volumes behind. Jobs are claimed and
+//! postponed as image jobs are.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::LazyLock};
 
-use chassis::db::{self, ByDialect, Many, Transaction};
-use chrono::{DateTime, TimeDelta, Utc};
+use chassis::{
+    db::{self, ByDialect, Db, Many, Transaction},
+    outbox::{Outbox, OutboxMetrics, push_time_after},
+};
 use common::id::Id;
+use prometheus_client::registry::Registry;
 
 use super::{
     Store,
     create::{Creation, Outcome},
-    job::{Backlog, micros},
-    jobs::with_now,
-    volume_job::{ATTACH, DueVolumeJob, VolumeAction, VolumeJob, VolumeJobRow},
+    volume_job::{ATTACH, VolumeAction, VolumeJob},
 };
 use crate::error::Error;
 
-const INSERT: ByDialect = with_now!(
-    "INSERT INTO volume_jobs (id, instance_id, action, volumes, user_id, project_id, roles, create_time, attempts, \
-     next_try) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10 + ",
-    ")"
-);
+/// The columns of a job.
+const COLUMNS: [&str; 9] =
+    ["id", "instance_id", "action", "volumes", "user_id", "project_id", "roles", "create_time", "attempts"];
 
-/// Jobs that may be tried again; `$1` is the longest pause.
-const DUE: ByDialect = with_now!(
-    "SELECT id, attempts FROM volume_jobs WHERE next_try <= ",
-    " OR next_try > $1 + ",
-    " ORDER BY next_try, id LIMIT $2"
-);
+static METRICS: LazyLock<OutboxMetrics> = LazyLock::new(OutboxMetrics::default);
 
-/// Begins a job.
-const CLAIM: ByDialect = with_now!(
-    "UPDATE volume_jobs SET attempts = attempts + 1, next_try = $3 + ",
-    " WHERE id = $1 AND attempts = $2 RETURNING id, instance_id, action, volumes, user_id, project_id, roles, \
-     create_time, attempts"
-);
+/// Adds what is counted of the jobs to a registry.
+pub fn register_metrics(registry: &mut Registry) {
+    METRICS.register(registry, "imprint_volume_jobs", "hold the volumes of an instance or take them back");
+}
 
-/// Postpones a job.
-const POSTPONE: ByDialect =
-    with_now!("UPDATE volume_jobs SET next_try = $3 + ", " WHERE id = $1 AND attempts = $2");
+/// The jobs in `db`.
+pub(super) fn volume_jobs(db: Db) -> Outbox {
+    Outbox { db, table: "volume_jobs", columns: COLUMNS.to_vec(), metrics: &METRICS }
+}
 
 /// Takes those of the jobs `$1` that nobody else has begun.
 const TAKE: ByDialect = ByDialect {
@@ -58,47 +52,10 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The jobs that are still to be done, by the database's clock.
-    pub async fn volume_backlog(&self) -> Result<Backlog, Error> {
-        let all = "SELECT COUNT(*), MIN(create_time) FROM volume_jobs";
-        let (jobs, first): (i64, Option<DateTime<Utc>>) =
-            self.db.reader().await?.query_as(all).fetch_one().await?;
-        let oldest = match first {
-            Some(first) => self.db.now().await? - first,
-            None => TimeDelta::zero(),
-        };
-        Ok(Backlog { jobs, oldest })
-    }
-
-    /// Jobs that nobody is doing and whose pause is over, oldest first, at most `limit`. No pause is longer than
-    /// `longest`.
-    pub async fn due_volume_jobs(&self, longest: Duration, limit: i64) -> Result<Vec<DueVolumeJob>, Error> {
-        let mut connection = self.db.reader().await?;
-        Ok(connection.query_as(DUE).bind(micros(longest)).bind(limit).fetch_all().await?)
-    }
-
-    /// Begins a job, which nobody else begins within `lease`; `None` if somebody has just begun it, or it is done.
-    pub async fn claim_volume_job(
-        &self,
-        DueVolumeJob { id, attempts }: DueVolumeJob,
-        lease: Duration,
-    ) -> Result<Option<VolumeJob>, Error> {
-        let mut tx = self.db.begin().await?;
-        let row: Option<VolumeJobRow> =
-            tx.query_as(CLAIM).bind(id).bind(attempts).bind(micros(lease)).fetch_optional().await?;
-        tx.commit().await?;
-        row.map(VolumeJobRow::job).transpose()
-    }
-
-    /// Postpones a job after that many attempts.
-    pub async fn postpone_volume_job(
-        &self,
-        DueVolumeJob { id, attempts }: DueVolumeJob,
-        pause: Duration,
-    ) -> Result<(), Error> {
-        let pause = micros(pause);
-        self.db.execute(|connection| connection.query(POSTPONE).bind(id).bind(attempts).bind(pause)).await?;
-        Ok(())
+    /// The jobs for cinder-svc.
+    #[must_use]
+    pub const fn volume_jobs(&self) -> &Outbox {
+        &self.volume_jobs
     }
 
     /// Removes a job that is done, unless it has been begun again since, for something that was added to it.
@@ -111,20 +68,18 @@ impl Store {
 
 async fn insert(tx: &mut Transaction, job: &VolumeJob) -> Result<(), db::Error> {
     let (action, volumes) = job.action.columns();
-    tx.query(INSERT)
-        .bind(job.id)
-        .bind(job.instance_id)
-        .bind(action)
-        .bind(volumes)
-        .bind(&job.caller.actor.user_id)
-        .bind(&job.caller.actor.project_id)
-        .bind(job.caller.roles.join(","))
-        .bind(job.create_time)
-        .bind(job.attempts)
-        .bind(micros(job.lease))
-        .execute()
-        .await?;
-    Ok(())
+    let mut query = tx.builder(
+        "INSERT INTO volume_jobs (id, instance_id, action, volumes, user_id, project_id, roles, create_time, attempts, \
+         next_try) VALUES (",
+    );
+    let mut values = query.separated(", ");
+    values.push_bind(job.id).push_bind(job.instance_id).push_bind(action).push_bind(volumes);
+    values.push_bind(&job.caller.actor.user_id).push_bind(&job.caller.actor.project_id);
+    values.push_bind(job.caller.roles.join(",")).push_bind(job.create_time).push_bind(job.attempts);
+    query.push(", ");
+    push_time_after(&mut query, job.lease);
+    query.push(")");
+    tx.query(query).execute().await.map(drop)
 }
 
 /// Writes the job of an instance that exists, or existed until now, in place of one that holds its volumes.

@@ -74,6 +74,33 @@ impl Glance {
         }
     }
 
+    /// Deletes an image, and makes sure that it cannot be registered later: a request to register it, if it is
+    /// `unregistered` for all we know, may still be on its way. It is therefore registered first, since an id that was used
+    /// once cannot be used again.
+    pub async fn delete_for_good(
+        &self,
+        id: Id,
+        if_unfinished: bool,
+        unregistered: Option<&NewImage>,
+        caller: &Caller,
+        end: Instant,
+    ) -> Result<(), Error> {
+        let left = || end.saturating_duration_since(Instant::now());
+        let deleted = if if_unfinished {
+            self.delete_unfinished(id, caller, left()).await?
+        } else {
+            self.delete(id, caller, left()).await?
+        };
+        if let (Deleted::WasNotThere, Some(image)) = (deleted, unregistered) {
+            match self.create(id, image, caller, left()).await {
+                Ok(()) => drop(self.delete(id, caller, left()).await?),
+                Err(Error::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes an image if it has that etag; without an etag, whatever its state.
     async fn delete_at(
         &self,

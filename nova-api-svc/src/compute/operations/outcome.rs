@@ -1,12 +1,14 @@
 //! The result of an action: what its change requires of glance-svc is done now, or by a retry, which is answered with
 //! the result.
 
+use peers::glance::jobs::{ImageAction, Job};
+
 use super::{ActionRequest, ActionResult};
 use crate::{
     compute::ComputeApi,
     error::Error,
     instance::{Instance, Scope},
-    store::{Change, DueJob, EarlierAttempt, Entry, ImageAction, Job, Registration},
+    store::{Change, EarlierAttempt, Entry, Registration},
 };
 
 impl ComputeApi {
@@ -40,10 +42,9 @@ impl ComputeApi {
         request: &ActionRequest<'_>,
     ) -> Result<Option<Registration>, Error> {
         let Some(image_id) = earlier.entry.image_id else { return Ok(None) };
-        let job = self.store.job(image_id).await?.filter(|job| job.revision == earlier.revision);
+        let job = self.store.jobs().get(image_id).await?.filter(|job| job.revision == earlier.revision);
         let Some(job) = job else { return Ok(None) };
-        let due = DueJob { image_id, attempts: job.attempts };
-        let claimed = self.store.claim_job(due, self.lease()).await?;
+        let claimed = self.store.jobs().outbox.claim(job.due(), self.lease()).await?;
         match (&job.action, claimed) {
             (ImageAction::Create(_), Some(job)) => {
                 let done = self.do_job(&job, request.deadline).await;
@@ -85,7 +86,7 @@ impl ComputeApi {
             registered.map_err(|error| begun(&entry, &job, error))?.truncated
         } else {
             // As it was written: it may have taken the place of one that was to register the image.
-            if let Some(job) = self.store.job(job.image_id).await? {
+            if let Some(job) = self.store.jobs().get(job.image_id).await? {
                 self.do_job_later(&job, request.deadline).await;
             }
             Vec::new()
@@ -100,6 +101,6 @@ fn begun(entry: &Entry, job: &Job, error: Error) -> Error {
     if !error.is_temporary() {
         return error;
     }
-    let (id, operation, image_id) = (job.instance_id, entry.operation, job.image_id);
+    let (id, operation, image_id) = (job.resource_id, entry.operation, job.image_id);
     Error::Begun { id, operation, image_id, cause: Box::new(error) }
 }

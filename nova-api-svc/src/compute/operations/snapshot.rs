@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use common::{clock, id::Id, text::NAME_LIMIT};
+use peers::glance::jobs::{ImageAction, Job};
 
 use super::{ActionRequest, Plan};
 use crate::{
     compute::ComputeApi,
     instance::{Instance, RecordChange, snapshot::image_of, transitions::shelve},
-    store::{ImageAction, Job},
 };
 
 impl ComputeApi {
@@ -43,16 +43,8 @@ impl ComputeApi {
         let actor = &request.caller.actor;
         let image =
             image_of(instance, name, (&actor.user_id, &actor.project_id), metadata, &self.non_inheritable);
-        Job {
-            image_id: Id::random(),
-            instance_id: instance.id,
-            revision: 0,
-            action: ImageAction::Create(Box::new(image)),
-            caller: request.caller.clone(),
-            create_time: clock::now(),
-            attempts: 1,
-            lease: self.lease(),
-        }
+        let action = ImageAction::Create(Box::new(image));
+        Job::new(Id::random(), instance.id, action, request.caller, clock::now(), self.lease())
     }
 }
 

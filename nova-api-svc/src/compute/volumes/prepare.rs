@@ -22,7 +22,7 @@ use crate::{
         BlockDevice, BlockDevices, CreateInstance, Reservation,
         block_device::{Destination, Mapping, Source},
     },
-    store::{DueVolumeJob, Removal, RemovedVolume, VolumeAction, VolumeJob, VolumeRequest},
+    store::{Removal, RemovedVolume, VolumeAction, VolumeJob, VolumeRequest},
 };
 
 /// How long creating and reserving all volumes of a request may take.
@@ -186,9 +186,8 @@ impl ComputeApi {
             if exists(job.instance_id) {
                 continue;
             }
-            let due = DueVolumeJob { id: job.id, attempts: job.attempts };
-            let claimed = self.store.claim_volume_job(due, self.volume_lease()).await;
-            let Ok(Some(claimed)) = claimed else { continue };
+            let claimed = self.store.volume_jobs().claim(job.due(), self.volume_lease()).await;
+            let Ok(Some(claimed)): Result<Option<VolumeJob>, _> = claimed else { continue };
             if let VolumeAction::Remove(requested) = &claimed.action {
                 let made = prepared.devices.get(&job.instance_id).cloned().unwrap_or_default();
                 let action = VolumeAction::Remove(removals(&made, requested));

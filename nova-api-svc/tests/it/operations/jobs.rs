@@ -24,7 +24,7 @@ on_both_databases!(
 /// What the metrics say, of all tests of this process.
 fn attempts(outcome: &str, reason: &str) -> u64 {
     let mut registry = Registry::default();
-    nova_api_svc::compute::operations::register_metrics(&mut registry);
+    peers::glance::jobs::register_metrics(&mut registry);
     let text = chassis::metrics::render(&registry);
     let line = format!("imprint_image_jobs_total{{outcome=\"{outcome}\",reason=\"{reason}\"}} ");
     text.lines().find_map(|said| said.strip_prefix(&line)?.parse().ok()).unwrap_or(0)
@@ -34,7 +34,7 @@ async fn what_is_left_undone_is_counted_with_its_reason(db: TestDb) {
     let (nova, worker) = idle(db, Compute::Agent).await;
     let instance = nova.active(&nova.glance.with(&[])).await;
     let store = &worker.compute.store;
-    assert_eq!(store.backlog().await.unwrap().jobs, 0);
+    assert_eq!(store.jobs().outbox.backlog().await.unwrap().jobs, 0);
     let before = attempts("later", "GLANCE_BAD_ANSWER");
     nova.glance.be(Mood::Failing(Status::out_of_range("SECRET")));
     let begun = nova.snapshot(named(&instance.id, "r1")).await.unwrap_err();
@@ -43,14 +43,14 @@ async fn what_is_left_undone_is_counted_with_its_reason(db: TestDb) {
         assert_eq!(worker.work_later().await, 1);
     }
     assert!(attempts("later", "GLANCE_BAD_ANSWER") >= before + 3);
-    let left = store.backlog().await.unwrap();
+    let left = store.jobs().outbox.backlog().await.unwrap();
     assert_eq!(left.jobs, 1);
     assert!(left.oldest >= chrono::TimeDelta::zero(), "{left:?}");
     let done = attempts("done", "");
     nova.glance.be(Mood::Well);
     worker.work_later().await;
     assert!(attempts("done", "") > done);
-    assert_eq!(store.backlog().await.unwrap().jobs, 0);
+    assert_eq!(store.jobs().outbox.backlog().await.unwrap().jobs, 0);
 }
 
 async fn a_job_that_stays_does_not_delete_what_is_put_away(db: TestDb) {
