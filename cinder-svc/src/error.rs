@@ -2,7 +2,9 @@
 
 use std::{io, sync::Arc};
 
-use chassis::{caller, data, db, error_conversions, quota::Shortage, scope::NotPermitted};
+use chassis::{
+    caller, data, db, error_conversions, quota::Shortage, scope::NotPermitted, status::Failure as _,
+};
 use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
 use peers::glance;
 
@@ -152,6 +154,18 @@ pub enum Error {
     /// glance-svc will not do what an operation needs.
     #[error("glance-svc refused image {id}: {}; nothing was changed", clip(.problem, 600))]
     GlanceRefused { id: Id, problem: String },
+    /// An upload has begun, but glance-svc keeps its image from being registered for now.
+    #[error(
+        "UploadVolumeToImage of volume {id} has begun and will go on by itself, but image {image_id} may not be registered \
+         yet ({}); repeat the request with the same request_id, or read the volume",
+        .cause.describe().reason
+    )]
+    Begun {
+        id: Id,
+        image_id: Id,
+        #[source]
+        cause: Box<Self>,
+    },
     /// The status of the volume does not allow the operation, or another one is in progress.
     #[error(
         "volume {id} is {status}{}, but {} needs {}; allowed now: {}",

@@ -56,5 +56,7 @@ async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     tokio::spawn(async move { background::keep("data", || sweeping.sweep_data()).await });
     let working = volumes.clone();
     tokio::spawn(async move { background::keep("tasks", || working.do_tasks()).await });
+    let jobs = volumes.clone();
+    tokio::spawn(async move { background::keep("jobs", || jobs.do_jobs()).await });
     Ok(cinder_svc::service(volumes, config.public_endpoint.as_deref(), base))
 }

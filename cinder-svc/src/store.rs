@@ -5,6 +5,7 @@ use chassis::{
     turns::Turns,
 };
 use chrono::{DateTime, Utc};
+use peers::glance::jobs::ImageJobs;
 
 mod attachment;
 mod change;
@@ -13,6 +14,7 @@ mod create;
 mod data;
 mod drift;
 mod history;
+mod job;
 mod list;
 mod quota;
 mod record;
@@ -49,6 +51,7 @@ pub static MIGRATIONS: Migrations = Migrations {
 pub struct Store {
     db: Db,
     creations: create::Creations,
+    jobs: ImageJobs,
     turns: Turns,
     volume_types: volume_type::VolumeTypes,
 }
@@ -59,6 +62,7 @@ impl Store {
     pub fn new(db: Db) -> Self {
         Self {
             creations: create::creations(db.clone()),
+            jobs: ImageJobs::new(db.clone(), "volume_id"),
             turns: Turns::default(),
             volume_types: volume_type::volume_types(db.clone()),
             db,

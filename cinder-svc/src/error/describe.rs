@@ -4,7 +4,7 @@ use chassis::status::{Code, Description, Detail, Failure, RETRY_AFTER, StatusCod
 use common::{id::Id, image::properties::Excess, violations::Violation};
 
 use super::{Error, operations, statuses};
-use crate::volume::{TaskState, attachment::ATTACHMENT_LIMIT, volume_type::VOLUME_TYPE_LIMIT};
+use crate::volume::{Operation, TaskState, attachment::ATTACHMENT_LIMIT, volume_type::VOLUME_TYPE_LIMIT};
 
 /// Types of resources.
 const ATTACHMENT: &str = "cinder.v1.Attachment";
@@ -121,6 +121,15 @@ impl Failure for Error {
             }
             Self::Glance(error) => error.describe(),
             Self::GlanceRefused { id, problem } => image("IMAGE_REFUSED", id).with("problem", problem),
+            Self::Begun { id, image_id, cause } => {
+                let cause = cause.describe();
+                Description::new(Code::Unavailable, "OPERATION_BEGUN")
+                    .with("volume_id", id)
+                    .with("operation", Operation::UploadToImage.name())
+                    .with("image_id", image_id)
+                    .with("cause", cause.reason)
+                    .detail(cause.detail)
+            }
             Self::WrongState { id, operation, status, task_state, needed, allowed } => {
                 volume("WRONG_STATE", id)
                     .with("operation", operation.name())
@@ -204,6 +213,12 @@ impl Failure for Error {
 }
 
 impl Error {
+    /// Whether the same request may well succeed later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.describe().detail, Detail::Retry(_))
+    }
+
     /// The whole error as the problem of one field.
     fn bad_field(&self, reason: &'static str, field: &str) -> Description {
         let violation = Violation { field: field.to_owned(), problem: self.to_string() };

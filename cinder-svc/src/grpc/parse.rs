@@ -1,15 +1,16 @@
 //! From messages to the plain data of the use cases. Only what has no such form is refused here: a malformed id, or a
 //! number that is no value of its enum.
 
-use common::violations::Violations;
+use common::{image::Visibility, violations::Violations};
 use prost_types::FieldMask;
 use proto::cinder::v1::{
-    self as pb, create_volume_request, report_volume_state_request as reports, volume, volume_task,
+    self as pb, create_volume_request, report_volume_state_request as reports,
+    upload_volume_to_image_request, volume, volume_task,
 };
 
 use crate::{
     volume::{NewVolume, Status, TaskState},
-    volumes::operations::{Outcome, Report, VolumeUpdate},
+    volumes::operations::{Outcome, Report, Upload, VolumeUpdate},
 };
 
 /// A volume to be created.
@@ -114,4 +115,28 @@ fn outcome(number: i32) -> Result<Option<Outcome>, String> {
 /// The problem with a number that is no value of its enum.
 pub(super) fn unknown(number: i32) -> String {
     format!("{number} is no value of it")
+}
+
+/// An image to be made from a volume.
+pub(super) fn upload(message: &pb::UploadVolumeToImageRequest, problems: &mut Violations) -> Upload {
+    let visibility = problems.take("visibility", visibility(message.visibility));
+    Upload {
+        name: message.name.clone(),
+        disk_format: message.disk_format.clone(),
+        container_format: message.container_format.clone(),
+        visibility: visibility.unwrap_or(Visibility::Private),
+        protected: message.protected,
+        image_properties: message.image_properties.clone(),
+        force: message.force,
+    }
+}
+
+fn visibility(number: i32) -> Result<Visibility, String> {
+    use upload_volume_to_image_request::Visibility as Message;
+    Ok(match Message::try_from(number).map_err(|_| unknown(number))? {
+        Message::Unspecified | Message::Private => Visibility::Private,
+        Message::Public => Visibility::Public,
+        Message::Shared => Visibility::Shared,
+        Message::Community => Visibility::Community,
+    })
 }

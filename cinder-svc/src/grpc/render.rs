@@ -3,11 +3,19 @@
 use std::collections::BTreeMap;
 
 use chassis::{caller::Caller, scope::sees_all};
-use common::{clock::timestamp, image::Properties, volume_image_metadata::SourceImage};
-use proto::cinder::v1::{self as pb, VolumeView, attachment, volume, volume_task};
+use common::{
+    clock::timestamp,
+    image::{Properties, inheritance::LeftOut},
+    volume_image_metadata::SourceImage,
+};
+use proto::cinder::v1::{self as pb, VolumeView, attachment, left_out_property, volume, volume_task};
 
 use crate::volume::{
     Attachment, AttachmentStatus, Mode, Status, Storage, Task, TaskState, Volume, VolumeFailure,
+};
+use crate::{
+    error::Error,
+    volumes::operations::{ActionResult, Uploaded},
 };
 
 /// A volume, as `caller` may see it.
@@ -158,5 +166,33 @@ const fn mode(mode: Mode) -> attachment::Mode {
     match mode {
         Mode::ReadWrite => attachment::Mode::ReadWrite,
         Mode::ReadOnly => attachment::Mode::ReadOnly,
+    }
+}
+
+/// The image that was made from a volume.
+pub(super) fn uploaded(
+    result: ActionResult,
+    caller: &Caller,
+) -> Result<pb::UploadVolumeToImageResponse, Error> {
+    let ActionResult { volume_id, volume, uploaded } = result;
+    let Uploaded { image_id, left_out } = uploaded.ok_or(Error::VolumeNotFound(volume_id))?;
+    let left_out = left_out
+        .into_iter()
+        .map(|(property, reason)| pb::LeftOutProperty { property, reason: left_out_reason(reason).into() });
+    Ok(pb::UploadVolumeToImageResponse {
+        image_id: image_id.to_string(),
+        volume: volume.map(|volume| self::volume(volume, VolumeView::Full, caller)),
+        left_out: left_out.collect(),
+    })
+}
+
+const fn left_out_reason(reason: LeftOut) -> left_out_property::Reason {
+    match reason {
+        LeftOut::BaseAttribute => left_out_property::Reason::BaseAttribute,
+        LeftOut::Reserved => left_out_property::Reason::Reserved,
+        LeftOut::Signature => left_out_property::Reason::Signature,
+        LeftOut::EncryptionKey => left_out_property::Reason::EncryptionKey,
+        LeftOut::DeviceMapping => left_out_property::Reason::DeviceMapping,
+        LeftOut::Invalid => left_out_property::Reason::Invalid,
     }
 }

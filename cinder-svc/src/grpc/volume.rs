@@ -176,8 +176,12 @@ impl VolumeService for Api {
         &self,
         request: Request<pb::UploadVolumeToImageRequest>,
     ) -> GrpcResult<pb::UploadVolumeToImageResponse> {
-        drop(request);
-        Err(not_served("UploadVolumeToImage"))
+        let (context, message) = open(request)?;
+        let mut problems = Violations::default();
+        let action = Action::UploadToImage(parse::upload(&message, &mut problems));
+        let pb::UploadVolumeToImageRequest { id, request_id, etag, .. } = message;
+        let result = self.run(&context, action, ("id", (id, request_id, etag)), problems).await?;
+        Ok(Response::new(render::uploaded(result, &context.0)?))
     }
 
     async fn report_volume_state(

@@ -13,6 +13,7 @@ use chassis::{
 };
 use chrono::{DateTime, Utc};
 use common::{content, id::Id};
+use peers::glance::jobs::Job;
 use serde::Serialize;
 
 use super::{
@@ -74,6 +75,10 @@ pub struct Change {
     pub connection: Option<(Id, Connection)>,
     /// What becomes of its offer to other projects.
     pub transfer: Option<TransferChange>,
+    /// What glance-svc has to do for it.
+    pub job: Option<Job>,
+    /// The job that is done with it, and the problem, if there was one.
+    pub done: Option<(Job, Option<String>)>,
 }
 
 /// On which conditions a volume is deleted; it never is while it is being copied.
@@ -163,6 +168,8 @@ impl Change {
             claim: None,
             connection: None,
             transfer: None,
+            job: None,
+            done: None,
         }
     }
 
@@ -248,6 +255,7 @@ impl Store {
         let status = after.as_ref().map(|after| after.status);
         insert_history(&mut tx, shown, (before.revision + 1, status), entry).await?;
         write_parts(&mut tx, change).await?;
+        self.write_jobs(&mut tx, change).await?;
         tx.commit().await?;
         Ok(true)
     }

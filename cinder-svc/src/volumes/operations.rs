@@ -13,11 +13,13 @@ use common::{
     volume_image_metadata::edited,
 };
 
+use peers::glance::jobs::Job;
+
 use super::VolumeApi;
 use crate::{
     error::Error,
     quota::Growth,
-    store::{Change, Deletion, Entry},
+    store::{Change, Deletion, EarlierAttempt, Entry},
     volume::{
         Operation, Record, Status, Step, Storage, Target, Task, TaskState, Volume, access::SNAPSHOTS, checks,
     },
@@ -25,9 +27,11 @@ use crate::{
 
 mod action;
 mod report;
+mod upload;
 
 pub use action::{Action, ActionRequest, ActionResult, VolumeUpdate};
 pub use report::{Outcome, Report};
+pub use upload::{Upload, Uploaded};
 
 use action::property_update;
 
@@ -40,7 +44,7 @@ enum NoChange {
     /// It is already as it was requested.
     Done(Box<Volume>),
     /// An earlier attempt of the request has changed it.
-    Repeated,
+    Repeated(Box<EarlierAttempt>),
     /// An image must be fetched first, at a revision: nobody waits for glance-svc while a volume is being changed.
     NeedsImage(Id, i64),
 }
@@ -60,6 +64,8 @@ enum Plan {
         /// What more its project will use.
         growth: Growth,
     },
+    /// An image is made from it, once glance-svc has registered that; it does not have these properties of the volume.
+    Upload { job: Box<Job>, left_out: Vec<String> },
     /// Nothing is left of it but its history, once the data is gone.
     Delete,
 }
@@ -80,17 +86,23 @@ impl VolumeApi {
         for _ in 0..TRIES {
             let decide = || self.decide(request, &scope, image.as_deref());
             match self.store.change(volume_id, &scope, decide).await? {
-                Decided::Change(change) => {
+                Decided::Change(mut change) => {
+                    if let (Some(job), Action::UploadToImage(upload)) = (change.job.take(), &request.action) {
+                        return Box::pin(self.complete_upload(*change, job, request, upload)).await;
+                    }
                     let volume = change.after.map(|after| Volume { revision: after.revision + 1, ..after });
                     self.announce_task(volume.as_ref());
-                    return Ok(ActionResult { volume_id, volume });
+                    return Ok(ActionResult { volume_id, volume, uploaded: None });
                 }
                 Decided::Nothing(NoChange::Done(volume)) => {
-                    return Ok(ActionResult { volume_id, volume: Some(*volume) });
+                    return Ok(ActionResult { volume_id, volume: Some(*volume), uploaded: None });
                 }
-                Decided::Nothing(NoChange::Repeated) => {
+                Decided::Nothing(NoChange::Repeated(earlier)) => {
+                    if let Action::UploadToImage(upload) = &request.action {
+                        return Box::pin(self.repeat_upload(*earlier, request, upload)).await;
+                    }
                     let volume = self.store.volume(volume_id, &scope).await?;
-                    return Ok(ActionResult { volume_id, volume });
+                    return Ok(ActionResult { volume_id, volume, uploaded: None });
                 }
                 Decided::Nothing(NoChange::NeedsImage(id, revision)) => {
                     image = Some(self.image(id, revision, request.caller, request.deadline).await?);
@@ -125,6 +137,7 @@ impl VolumeApi {
                 None => return Ok(Decided::Nothing(NoChange::NeedsImage(*image_id, *image_revision))),
             },
             Action::Revert { snapshot_id } => self.revert(&before, *snapshot_id).await?,
+            Action::UploadToImage(upload) => self.upload(request, &before, upload),
             Action::Delete { .. } | Action::ReportState(_) => Plan::Delete,
         };
         let reverted_to = match request.action {
@@ -134,16 +147,22 @@ impl VolumeApi {
         if matches!(&plan, Plan::Now(after) if **after == before) {
             return Ok(Decided::Nothing(NoChange::Done(Box::new(before))));
         }
-        let growth = match &plan {
-            Plan::Task { growth, .. } => Some((self.quota, growth.clone())),
-            _ => None,
-        };
+        let (mut growth, mut job, mut left_out) = (None, None, Vec::new());
+        match &plan {
+            Plan::Task { growth: more, .. } => growth = Some((self.quota, more.clone())),
+            Plan::Upload { job: needed, left_out: names } => {
+                job = Some((**needed).clone());
+                left_out.clone_from(names);
+            }
+            Plan::Now(_) | Plan::Delete => {}
+        }
         let operation = request.action.operation();
         let (after, step) = self.carry_out(plan, request, &before, now);
         let entry = Entry::new(operation, step, request.caller.actor.clone(), now);
-        let entry = Entry { request: request.retry_key(), ..entry };
+        let image_id = job.as_ref().map(|job| job.image_id);
+        let entry = Entry { request: request.retry_key(), image_id, left_out, ..entry };
         let change = Self::change(before, after, entry, &request.action);
-        Ok(Decided::Change(Box::new(Change { growth, reverted_to, ..change })))
+        Ok(Decided::Change(Box::new(Change { growth, reverted_to, job, ..change })))
     }
 
     /// The volume once a plan is carried out: at once, unless somebody has to do something with its data first.
@@ -154,9 +173,11 @@ impl VolumeApi {
         before: &Volume,
         now: DateTime<Utc>,
     ) -> (Option<Volume>, Step) {
+        let waits_for_glance = matches!(plan, Plan::Upload { .. });
         let (target, image, snapshot_id) = match plan {
             Plan::Now(after) => return (Some(*after), Step::Finished),
             Plan::Task { target, image, snapshot_id, .. } => (target, image, snapshot_id),
+            Plan::Upload { job, .. } => (Target::default(), Some((job.image_id, 0)), None),
             Plan::Delete => (Target::default(), None, None),
         };
         let Some(state) = request.action.operation().task() else {
@@ -172,7 +193,7 @@ impl VolumeApi {
             caller: request.caller.clone(),
             create_time: now,
         });
-        if self.storage == Storage::None {
+        if self.storage == Storage::None && !waits_for_glance {
             (begun.finish(), Step::Finished)
         } else {
             (Some(begun), Step::Started)
@@ -221,7 +242,7 @@ impl VolumeApi {
             if earlier.entry.request.as_ref() != Some(&key) {
                 return Err(Error::RequestIdTaken(key.id));
             }
-            return Ok(Err(NoChange::Repeated));
+            return Ok(Err(NoChange::Repeated(Box::new(earlier))));
         }
         let volume = volume.ok_or(Error::VolumeNotFound(id))?;
         volume.check_etag(&request.etag)?;
@@ -300,6 +321,9 @@ impl Action {
             Self::Delete { force: true, .. } => Ok(()),
             Self::Reimage { reimage_reserved: true, .. } => {
                 self.operation().check(before, Some(Status::Reserved))
+            }
+            Self::UploadToImage(Upload { force: true, .. }) => {
+                self.operation().check(before, Some(Status::InUse))
             }
             _ => self.operation().check(before, None),
         }

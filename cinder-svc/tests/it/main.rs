@@ -10,4 +10,5 @@ mod quota;
 mod snapshots;
 mod support;
 mod transfers;
+mod upload;
 mod volume_type;

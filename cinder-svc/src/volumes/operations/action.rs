@@ -9,14 +9,14 @@ use chassis::{
 };
 use common::{
     id::Id,
-    image::{Properties, update::PropertyUpdate},
+    image::{Properties, Visibility, update::PropertyUpdate},
     text,
     violations::Violations,
     volume_image_metadata::check_update,
 };
 use serde::Serialize;
 
-use super::Report;
+use super::{Report, Upload, Uploaded};
 use crate::{
     error::Error,
     store::Request,
@@ -68,6 +68,8 @@ pub enum Action {
         /// The snapshot.
         snapshot_id: Id,
     },
+    /// Make an image from it.
+    UploadToImage(Upload),
     /// Delete it with its data. Its history stays.
     Delete {
         /// Delete its snapshots as well.
@@ -114,6 +116,8 @@ pub struct ActionResult {
     pub volume_id: Id,
     /// The volume as it is now; `None` once it is gone.
     pub volume: Option<Volume>,
+    /// The image that was made from it.
+    pub uploaded: Option<Uploaded>,
 }
 
 impl ActionResult {
@@ -149,6 +153,7 @@ impl Action {
             Self::Retype { .. } => Operation::Retype,
             Self::Reimage { .. } => Operation::Reimage,
             Self::Revert { .. } => Operation::Revert,
+            Self::UploadToImage(_) => Operation::UploadToImage,
             Self::Delete { .. } => Operation::Delete,
             Self::ReportState(_) => Operation::ReportState,
         }
@@ -160,6 +165,10 @@ impl Action {
             Self::ReportState(_) => Ok(Scope::report(caller, VOLUMES)?),
             Self::Delete { force: true, .. } => {
                 check_admin(caller, "delete a volume by force")?;
+                Ok(Scope::change(caller, VOLUMES)?)
+            }
+            Self::UploadToImage(Upload { visibility: Visibility::Public, .. }) => {
+                check_admin(caller, "upload a volume to a public image")?;
                 Ok(Scope::change(caller, VOLUMES)?)
             }
             _ => Ok(Scope::change(caller, VOLUMES)?),
@@ -193,6 +202,7 @@ impl Action {
                 violations.take("host", text::optional_name(report.host.as_deref().unwrap_or_default()));
                 violations.take("message", text::optional_name(&report.message));
             }
+            Self::UploadToImage(upload) => violations = upload.violations(),
             Self::Revert { .. } | Self::Delete { .. } => {}
         }
         violations
