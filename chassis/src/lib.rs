@@ -24,6 +24,7 @@ pub mod records;
 pub mod scope;
 pub mod server;
 pub mod status;
+pub mod sweep;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,11 +1,11 @@
 //! The flags of cinder-svc alone, each with its environment variable.
 
-use chassis::quota::limit;
+use chassis::{quota::limit, sweep::Retention};
 use chrono::TimeDelta;
 use clap::Args;
 use peers::glance::GlanceArgs;
 
-use crate::{quota::Quota, storage::StorageArg, store::Retention};
+use crate::{quota::Quota, storage::StorageArg};
 
 /// The volume service of Imprint: creates volumes from images and keeps the image's properties with them.
 #[derive(Debug, Args)]

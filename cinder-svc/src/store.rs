@@ -36,7 +36,6 @@ pub use history::{EarlierAttempt, HistoryEntry};
 pub use quota::Quotas;
 pub use snapshot::{SnapshotChange, SnapshotCreation};
 pub use snapshot_tasks::DueSnapshot;
-pub use sweep::Retention;
 pub use tasks::DueTask;
 pub use transfer::TransferChange;
 

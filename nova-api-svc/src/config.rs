@@ -1,6 +1,6 @@
 //! The flags of nova-api-svc alone, each with its environment variable.
 
-use chassis::quota::limit;
+use chassis::{quota::limit, sweep::Retention};
 use chrono::TimeDelta;
 use clap::Args;
 use peers::{cinder::CinderArgs, glance::GlanceArgs};
@@ -8,7 +8,6 @@ use peers::{cinder::CinderArgs, glance::GlanceArgs};
 use crate::{
     instance::{Compute, names::NameTemplate, snapshot::NonInheritable},
     quota::Quota,
-    store::Retention,
 };
 
 /// The compute API of Imprint: creates instances from images and keeps the image's properties with them.

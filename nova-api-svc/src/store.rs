@@ -34,7 +34,6 @@ pub use drift::{InstanceSummary, RecordFilter};
 pub use flavor::StoredFlavor;
 pub use history::{EarlierAttempt, HistoryEntry};
 pub use registration::Registration;
-pub use sweep::Retention;
 pub use volume_job::{Removal, RemovedVolume, VolumeAction, VolumeJob, VolumeRequest};
 pub use volume_jobs::register_metrics;
 

@@ -1,29 +1,16 @@
 //! Sweeps records that nothing refers to any more, and whatever is older than the retention allows, without blocking the
 //! creation of volumes.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
-use chassis::db::{self, ByDialect, Many, Micros};
-use chrono::{DateTime, TimeDelta, Utc};
+use chassis::{
+    db::{self, ByDialect, Micros},
+    sweep::{Retention, keep_sweeping, remove_older, remove_unused},
+};
+use chrono::{DateTime, Utc};
 use common::id::{Id, NIL};
-use tokio::time::sleep;
 
 use super::Store;
-
-/// How often records are swept.
-const INTERVAL: Duration = Duration::from_mins(1);
-
-/// Number of records that are read in one statement, and removed in one transaction.
-const STEP: i64 = 500;
-
-/// How long data that nothing needs any more is retained.
-#[derive(Debug, Clone, Copy)]
-pub struct Retention {
-    /// The history of deleted volumes.
-    pub deleted_history: TimeDelta,
-    /// What requests with an id have created: for that long, a retry is answered with it.
-    pub requests: TimeDelta,
-}
 
 /// Whether a volume, a snapshot, a task or the history refers to a record.
 macro_rules! is_used {
@@ -47,12 +34,7 @@ const REMOVE_RECORDS: ByDialect = ByDialect {
 impl Store {
     /// Sweeps what is older than `retention` allows, and records that nothing refers to, for ever.
     pub async fn sweep(&self, retention: Retention) -> Infallible {
-        loop {
-            sleep(INTERVAL).await;
-            if let Err(error) = self.sweep_old(retention).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "what is old is left for later");
-            }
-        }
+        keep_sweeping(|| self.sweep_old(retention)).await
     }
 
     /// Sweeps once; ages are measured by the database's clock.
@@ -66,20 +48,7 @@ impl Store {
     pub async fn forget_requests(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
         let sql = "DELETE FROM create_requests WHERE (project_id, resource, request_id) IN (SELECT project_id, \
                    resource, request_id FROM create_requests WHERE create_time <= $1 ORDER BY create_time LIMIT $2)";
-        self.remove_older(sql, time).await
-    }
-
-    /// Removes what a statement finds from before `time`, a step at a time; gives the number of rows.
-    async fn remove_older(&self, sql: &'static str, time: DateTime<Utc>) -> Result<u64, db::Error> {
-        let mut removed = 0;
-        loop {
-            let some =
-                self.db.execute(|connection| connection.query(sql).bind(Micros(time)).bind(STEP)).await?;
-            if some == 0 {
-                return Ok(removed);
-            }
-            removed += some;
-        }
+        remove_older(&self.db, sql, Micros(time)).await
     }
 
     /// Removes the history of volumes that were deleted before `time`, then the records that nothing refers to; returns
@@ -89,24 +58,7 @@ impl Store {
     pub async fn sweep_once(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
         let sql = "DELETE FROM volume_history WHERE volume_id IN (SELECT volume_id FROM volume_history \
                    WHERE status IS NULL AND create_time <= $1 ORDER BY create_time LIMIT $2)";
-        self.remove_older(sql, time).await?;
-        let (mut removed, mut last) = (0, Id::from(NIL));
-        loop {
-            let looked_at = self.records_after(last).await?;
-            let Some((id, _)) = looked_at.last() else { return Ok(removed) };
-            last = *id;
-            let unused: Vec<_> =
-                looked_at.iter().filter(|(_, is_used)| !is_used).map(|(id, _)| *id).collect();
-            if !unused.is_empty() {
-                let unused = Many(unused);
-                removed +=
-                    self.db.execute(|connection| connection.query(REMOVE_RECORDS).bind(&unused)).await?;
-            }
-        }
-    }
-
-    /// The next records by id, and whether anything refers to them.
-    async fn records_after(&self, last: Id) -> Result<Vec<(Id, bool)>, db::Error> {
-        self.db.reader().await?.query_as(RECORDS).bind(last).bind(STEP).fetch_all().await
+        remove_older(&self.db, sql, Micros(time)).await?;
+        remove_unused(&self.db, Id::from(NIL), RECORDS, REMOVE_RECORDS).await
     }
 }

@@ -1,29 +1,16 @@
 //! Sweeps records that nothing refers to any more, and whatever is older than the retention allows, without blocking the
 //! creation of instances.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
-use chassis::db::{self, ByDialect, Many, Value};
-use chrono::{DateTime, TimeDelta, Utc};
+use chassis::{
+    db::{self, ByDialect},
+    sweep::{Retention, keep_sweeping, remove_older, remove_unused},
+};
+use chrono::{DateTime, Utc};
 use common::id::{Id, NIL};
-use tokio::time::sleep;
 
 use super::Store;
-
-/// How often records are swept.
-const INTERVAL: Duration = Duration::from_mins(1);
-
-/// Number of records that are read in one statement, and removed in one transaction.
-const STEP: i64 = 500;
-
-/// How long data that nothing needs any more is retained.
-#[derive(Debug, Clone, Copy)]
-pub struct Retention {
-    /// The history of deleted instances.
-    pub deleted_history: TimeDelta,
-    /// What requests with an id have created: for that long, a retry is answered with it.
-    pub requests: TimeDelta,
-}
 
 /// Whether an instance, a task or the history refers to a record.
 macro_rules! is_used {
@@ -45,6 +32,10 @@ const REMOVE_RECORDS: ByDialect = ByDialect {
     postgres: concat!("DELETE FROM records WHERE id = ANY($1) AND NOT ", is_used!()),
 };
 
+/// Reservations with metadata, by id, and whether they have instances; none ever gets new ones.
+const METADATA: &str = "SELECT reservation_id, EXISTS (SELECT 1 FROM instances i WHERE i.reservation_id = m.reservation_id) \
+     FROM reservation_metadata m WHERE reservation_id > $1 ORDER BY reservation_id LIMIT $2";
+
 /// Removes the metadata of the reservations `$1`.
 const REMOVE_METADATA: ByDialect = ByDialect {
     sqlite: "DELETE FROM reservation_metadata WHERE reservation_id IN (SELECT value FROM json_each($1))",
@@ -54,12 +45,7 @@ const REMOVE_METADATA: ByDialect = ByDialect {
 impl Store {
     /// Sweeps what is older than `retention` allows, and records that nothing refers to, for ever.
     pub async fn sweep(&self, retention: Retention) -> Infallible {
-        loop {
-            sleep(INTERVAL).await;
-            if let Err(error) = self.sweep_old(retention).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "what is old is left for later");
-            }
-        }
+        keep_sweeping(|| self.sweep_old(retention)).await
     }
 
     /// Sweeps once; ages are measured by the database's clock.
@@ -73,19 +59,7 @@ impl Store {
     pub async fn forget_requests(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
         let sql = "DELETE FROM create_requests WHERE (project_id, request_id) IN (SELECT project_id, request_id \
                    FROM create_requests WHERE create_time <= $1 ORDER BY create_time LIMIT $2)";
-        self.remove_older(sql, time).await
-    }
-
-    /// Removes what a statement finds from before `time`, a step at a time; gives the number of rows.
-    async fn remove_older(&self, sql: &'static str, time: DateTime<Utc>) -> Result<u64, db::Error> {
-        let mut removed = 0;
-        loop {
-            let some = self.db.execute(|connection| connection.query(sql).bind(time).bind(STEP)).await?;
-            if some == 0 {
-                return Ok(removed);
-            }
-            removed += some;
-        }
+        remove_older(&self.db, sql, time).await
     }
 
     /// Removes the history of instances that were deleted before `time`, then metadata of reservations whose instances
@@ -96,51 +70,14 @@ impl Store {
     /// together with the record.
     pub async fn sweep_once(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
         self.forget_deleted(time).await?;
-        self.sweep_metadata().await?;
-        let (mut removed, mut last) = (0, Id::from(NIL));
-        loop {
-            let looked_at = self.records_after(last).await?;
-            let Some((id, _)) = looked_at.last() else { return Ok(removed) };
-            last = *id;
-            let unused: Vec<_> =
-                looked_at.iter().filter(|(_, is_used)| !is_used).map(|(id, _)| *id).collect();
-            if !unused.is_empty() {
-                removed += self.remove(REMOVE_RECORDS, &Many(unused)).await?;
-            }
-        }
+        remove_unused(&self.db, String::new(), METADATA, REMOVE_METADATA).await?;
+        remove_unused(&self.db, Id::from(NIL), RECORDS, REMOVE_RECORDS).await
     }
 
     /// Removes the history of instances that were deleted before `time`.
     async fn forget_deleted(&self, time: DateTime<Utc>) -> Result<u64, db::Error> {
         let sql = "DELETE FROM instance_history WHERE instance_id IN (SELECT instance_id FROM instance_history \
                    WHERE operation = 'delete' AND create_time <= $1 ORDER BY create_time LIMIT $2)";
-        self.remove_older(sql, time).await
-    }
-
-    /// Removes metadata of reservations that have no instances any more; none ever gets new ones.
-    async fn sweep_metadata(&self) -> Result<(), db::Error> {
-        let mut last = String::new();
-        loop {
-            let sql = "SELECT reservation_id, EXISTS (SELECT 1 FROM instances i WHERE i.reservation_id = m.reservation_id) \
-                       FROM reservation_metadata m WHERE reservation_id > $1 ORDER BY reservation_id LIMIT $2";
-            let looked_at: Vec<(String, bool)> =
-                self.db.reader().await?.query_as(sql).bind(&last).bind(STEP).fetch_all().await?;
-            let unused: Vec<_> = looked_at.iter().filter(|row| !row.1).map(|row| row.0.clone()).collect();
-            if !unused.is_empty() {
-                self.remove(REMOVE_METADATA, &Many(unused)).await?;
-            }
-            let Some((next, _)) = looked_at.into_iter().next_back() else { return Ok(()) };
-            last = next;
-        }
-    }
-
-    /// The next records by id, and whether anything refers to them.
-    async fn records_after(&self, last: Id) -> Result<Vec<(Id, bool)>, db::Error> {
-        self.db.reader().await?.query_as(RECORDS).bind(last).bind(STEP).fetch_all().await
-    }
-
-    /// Removes these records, or the metadata of these reservations; returns the number of rows.
-    async fn remove<'v>(&self, sql: ByDialect, these: impl Value<'v> + Copy) -> Result<u64, db::Error> {
-        self.db.execute(|connection| connection.query(sql).bind(these)).await
+        remove_older(&self.db, sql, time).await
     }
 }

@@ -1,10 +1,10 @@
 //! Times that one process writes and another one compares are those of the database.
 
-use chassis::{db::Db, testing::TestDb};
+use chassis::{db::Db, sweep::Retention, testing::TestDb};
 use chrono::TimeDelta;
 use nova_api_svc::{
     instance::Compute,
-    store::{MIGRATIONS, Retention, Store},
+    store::{MIGRATIONS, Store},
 };
 use proto::nova::v1::{CreateInstanceRequest, SnapshotInstanceRequest};
 use sqlx::{Connection as _, Executor as _, PgConnection};
