@@ -11,8 +11,8 @@ use peers::glance;
 use crate::{
     storage::{self, Unusable},
     volume::{
-        AttachmentStatus, Operation, SnapshotStatus, Status, TaskState, attachment::ATTACHMENT_LIMIT,
-        volume_type::VOLUME_TYPE_LIMIT,
+        AttachmentStatus, Operation, SnapshotStatus, Status, Storage, TaskState,
+        attachment::ATTACHMENT_LIMIT, volume_type::VOLUME_TYPE_LIMIT,
     },
 };
 
@@ -249,6 +249,21 @@ pub enum Error {
     /// The data of an image cannot become that of a volume.
     #[error("the data of the image {0}")]
     ImageUnusable(#[from] Unusable),
+    /// There is no data that could be read or written here.
+    #[error("cinder-svc does not keep the data of volume {id}: its storage is {}", .storage.as_str().to_uppercase())]
+    NoData { id: Id, storage: Storage },
+    /// The data of the volume is not to be read now.
+    #[error("volume {id} must be AVAILABLE for its data to be read, but is {status}")]
+    NotReadable { id: Id, status: Status },
+    /// The part of the data that is to be read is outside.
+    #[error("the volume has {size} bytes: the offset must not be behind its end")]
+    Range { size: u64 },
+    /// The sender of data stopped in the middle.
+    #[error("the data broke off; nothing was kept, write it again")]
+    WriteBroken,
+    /// The data that arrived is not what the sender says.
+    #[error("the data does not have the given sha512; nothing was kept, write it again")]
+    DataHash,
     /// More data than the volume has room for.
     #[error("the volume has {0} bytes, and there is more data than that; nothing was kept")]
     DataTooLarge(u64),

@@ -16,6 +16,7 @@ use tonic::{Request, service::Routes};
 use crate::{error::Error, volumes::VolumeApi};
 
 mod attachment;
+mod data;
 mod drift;
 mod history;
 mod parse;

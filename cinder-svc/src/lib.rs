@@ -6,6 +6,8 @@
 use chassis::server::{Base, Service};
 use tonic::service::Routes;
 
+use proto::cinder::v1::volume_service_server;
+
 use volumes::VolumeApi;
 
 pub mod config;
@@ -19,6 +21,13 @@ pub mod store;
 pub mod volume;
 pub mod volumes;
 
+/// Whether a path is one of data of volumes.
+fn is_transfer(path: &str) -> bool {
+    let method =
+        path.strip_prefix('/').and_then(|path| path.strip_prefix(volume_service_server::SERVICE_NAME));
+    matches!(method, Some("/ReadVolumeData" | "/WriteVolumeData"))
+}
+
 /// Everything cinder-svc serves on `base`: both edges on `volumes`, on one port. `public_endpoint` is the URL at which
 /// callers reach it, if that is not the host that their requests name.
 #[must_use]
@@ -27,6 +36,7 @@ pub fn service(volumes: VolumeApi, public_endpoint: Option<&str>, base: &Base) -
     let api = http::Api::new(volumes, public_endpoint, base);
     let routes = Routes::from(api.beside(grpc.into_axum_router()));
     Service {
+        is_transfer: |request| is_transfer(request.uri().path()),
         path: http::path,
         metrics: |registry| {
             chassis::data::register_metrics(registry);

@@ -10,7 +10,7 @@ use crate::{quota::Quota, store::Store, volume::Storage};
 
 pub mod attachments;
 mod create;
-mod data;
+pub mod data;
 pub mod drift;
 pub mod operations;
 pub mod quotas;

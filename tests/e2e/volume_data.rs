@@ -3,13 +3,16 @@
 use std::fs;
 
 use chassis::{on_both_databases, testing::TestDb};
-use proto::cinder::v1::{Volume, volume::Status};
+use proto::cinder::v1::{
+    Volume, WriteVolumeDataRequest, snapshot, volume::Status, write_volume_data_request::Part,
+};
+use tonic::Code;
 
 mod image;
 mod world;
 
 use image::{MIB, encrypted, noise, qcow2, truncated, with_backing_file};
-use world::{World, blank, copy_of, of_image};
+use world::{World, blank, bytes, copy_of, from_snapshot, of_image, sha512, zeros};
 
 on_both_databases!(
     a_volume_has_the_data_of_its_image,
@@ -17,6 +20,9 @@ on_both_databases!(
     data_that_is_not_the_images_is_refused,
     a_copy_is_a_volume_of_its_own,
     data_follows_the_operations,
+    a_snapshot_keeps_the_data_of_its_moment,
+    data_is_read_and_written_as_a_stream,
+    a_write_that_breaks_off_changes_nothing,
     a_full_disk_is_an_error_and_space_is_given_back,
     a_folder_that_is_away_is_an_error_and_nothing_is_forgotten,
     what_a_process_that_died_was_doing_is_ended_by_the_next_one,
@@ -113,6 +119,80 @@ async fn data_follows_the_operations(db: TestDb) {
     assert_eq!(world.folders().len(), 1);
     world.delete(&volume).await;
     world.is_empty().await;
+}
+
+async fn a_snapshot_keeps_the_data_of_its_moment(db: TestDb) {
+    let world = World::start(db).await;
+    let (first, second) = (noise(MIB), noise(2 * MIB));
+    let volume = world.created(of_image(&world.image("raw", &first).await, 1)).await;
+    let snapshot = world.snapshot(&volume).await;
+    assert_eq!(snapshot.status(), snapshot::Status::Available, "{snapshot:?}");
+    assert_eq!(snapshot.image, volume.image);
+    world.reimage(&volume, &world.image("qcow2", &qcow2(&second)).await).await;
+    let copy = world.created(from_snapshot(&snapshot, 2)).await;
+    assert_eq!(copy.image, volume.image);
+    let (data, taken) = world.data_of(&copy).await;
+    assert!(data.len() == 2048 * MIB && data.starts_with(&first) && taken < 2 * MIB as u64);
+
+    let reverted = world.revert(&volume, &snapshot).await;
+    assert_eq!((reverted.status(), &reverted.image), (Status::Available, &volume.image));
+    let (data, _) = world.data_of(&volume).await;
+    assert!(data.starts_with(&first) && data[MIB..].iter().all(|byte| *byte == 0));
+    world.has_folders(3).await;
+    world.delete_snapshot(&snapshot).await;
+    world.delete(&volume).await;
+    world.delete(&copy).await;
+    world.is_empty().await;
+}
+
+async fn data_is_read_and_written_as_a_stream(db: TestDb) {
+    let world = World::start(db).await;
+    let (first, second) = (noise(MIB), noise(MIB + 77));
+    let volume = world.created(of_image(&world.image("raw", &first).await, 1)).await;
+    assert_eq!(world.read(&volume, 5, 100).await.unwrap(), [(0, first[5..105].to_vec())]);
+    let behind = world.read(&volume, MIB - 3, 10).await.unwrap();
+    assert_eq!(behind, [(0, first[MIB - 3..].to_vec()), (7, Vec::new())]);
+
+    let mut parts = vec![zeros(3 * MIB)];
+    parts.extend(second.chunks(100_000).map(bytes));
+    let mut all = vec![0; 3 * MIB];
+    all.extend_from_slice(&second);
+    parts.last_mut().unwrap().sha512 = sha512(&all);
+    let written = world.write(&volume, parts).await.unwrap();
+    assert_eq!((written.status(), &written.image), (Status::Available, &None), "the data is not the image's");
+    assert_eq!(written.image_properties, [].into());
+    let read = world.read(&volume, 0, 4 * MIB).await.unwrap();
+    assert_eq!(read[0], (3 * MIB, Vec::new()));
+    assert_eq!(read[1..].iter().flat_map(|(_, bytes)| bytes).count(), MIB);
+    assert!(world.data_of(&volume).await.0.starts_with(&all));
+    world.has_folders(1).await;
+
+    let refused = world.read(&volume, 1024 * MIB + 1, 0).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+    assert_eq!(world.read(&volume, 1024 * MIB, 0).await.unwrap(), []);
+}
+
+async fn a_write_that_breaks_off_changes_nothing(db: TestDb) {
+    let world = World::start(db).await;
+    let disk = noise(MIB);
+    let volume = world.created(of_image(&world.image("raw", &disk).await, 1)).await;
+    let wrong = WriteVolumeDataRequest { sha512: sha512(b"other"), ..bytes(b"some") };
+    for (parts, code) in [
+        (vec![wrong], Code::InvalidArgument),
+        (vec![zeros(1024 * MIB), bytes(b"one byte too many")], Code::ResourceExhausted),
+        (
+            vec![bytes(b"some"), WriteVolumeDataRequest { part: Some(Part::Zeros(-1)), ..bytes(b"") }],
+            Code::Aborted,
+        ),
+    ] {
+        let refused = world.write(&volume, parts).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused:?}");
+    }
+    world.leave_while_writing(&volume).await;
+    let after = world.settled(&volume).await;
+    assert_eq!((after.status(), &after.image), (Status::Available, &volume.image));
+    assert!(world.data_of(&volume).await.0.starts_with(&disk));
+    world.has_folders(1).await;
 }
 
 async fn a_full_disk_is_an_error_and_space_is_given_back(db: TestDb) {

@@ -195,6 +195,15 @@ impl Failure for Error {
                 Description::limit_exceeded(reason, subject, *attempted, *maximum).with("resource", resource)
             }
             Self::ImageUnusable(problem) => Description::new(Code::FailedPrecondition, problem.reason()),
+            Self::NoData { id, storage } => {
+                volume("VOLUME_HAS_NO_DATA", id).with("storage", storage.as_str().to_uppercase())
+            }
+            Self::NotReadable { id, status } => volume("VOLUME_NOT_READABLE", id).with("status", status),
+            Self::Range { size } => {
+                Description::new(Code::OutOfRange, "RANGE_OUTSIDE_DATA").with("size", size)
+            }
+            Self::WriteBroken => Description::new(Code::Aborted, "UPLOAD_BROKEN"),
+            Self::DataHash => Description::new(Code::InvalidArgument, "DATA_HASH_MISMATCH"),
             Self::DataTooLarge(limit) => Description::new(Code::ResourceExhausted, "DATA_TOO_LARGE")
                 .with("limit_bytes", limit)
                 .detail(Detail::Quota { subject: "bytes of data".to_owned() }),

@@ -1,6 +1,6 @@
 //! `cinder.v1.VolumeService`.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use chassis::{
     caller::Caller,
@@ -14,7 +14,6 @@ use common::{
     id::{Id, NIL},
     violations::Violations,
 };
-use futures_util::Stream;
 use prost::Message as _;
 use proto::{
     cinder::{
@@ -23,9 +22,9 @@ use proto::{
     },
     encoded_page,
 };
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Streaming};
 
-use super::{caller, drift, history, parse, render};
+use super::{caller, data, drift, history, parse, render};
 use crate::{
     error::Error,
     list::{DEFAULT_ORDER, HISTORY_ORDER, VolumeFilter},
@@ -58,8 +57,7 @@ fn open<T>(request: Request<T>) -> Result<(CallContext, T), Error> {
 
 #[tonic::async_trait]
 impl VolumeService for Api {
-    type ReadVolumeDataStream =
-        Pin<Box<dyn Stream<Item = Result<pb::ReadVolumeDataResponse, Status>> + Send>>;
+    type ReadVolumeDataStream = data::Download;
 
     async fn create_volume(&self, request: Request<pb::CreateVolumeRequest>) -> GrpcResult<pb::Volume> {
         let extensions = request.extensions().clone();
@@ -199,16 +197,17 @@ impl VolumeService for Api {
         &self,
         request: Request<pb::ReadVolumeDataRequest>,
     ) -> GrpcResult<Self::ReadVolumeDataStream> {
-        drop(request);
-        Err(not_served("ReadVolumeData"))
+        let ((caller, _), message) = open(request)?;
+        data::read(&self.volumes, &caller, &message).await
     }
 
     async fn write_volume_data(
         &self,
         request: Request<Streaming<pb::WriteVolumeDataRequest>>,
     ) -> GrpcResult<pb::Volume> {
-        drop(request);
-        Err(not_served("WriteVolumeData"))
+        let ((caller, _), messages) = open(request)?;
+        let volume = data::write(&self.volumes, &caller, messages).await?;
+        Ok(Response::new(render::volume(volume, VolumeView::Full, &caller)))
     }
 
     async fn get_volume_history(
@@ -256,11 +255,6 @@ impl VolumeService for Api {
         };
         Ok(answer_in(room, message))
     }
-}
-
-/// The answer to a call that is not served.
-fn not_served(name: &str) -> Status {
-    Status::unimplemented(format!("{name} is not served by this release"))
 }
 
 impl Api {

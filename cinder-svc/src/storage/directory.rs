@@ -11,8 +11,16 @@ use chassis::data::Folder;
 use common::id::Id;
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use rustix::fs::statvfs;
+use sha2::{Digest as _, Sha512};
 
-use super::{Error, Piece, STEP, copy::Copy, on_thread, read::pieces, writer::Writer};
+use super::{
+    Error, Piece, STEP,
+    copy::Copy,
+    hash::hexadecimal,
+    on_thread,
+    read::{pieces, with_zeros},
+    writer::Writer,
+};
 
 /// The name of the file with the data.
 pub(super) const DATA: &str = "data";
@@ -120,6 +128,15 @@ impl Directory {
         let path = self.path(data);
         let file = on_thread(move || open(&path, data)).await?;
         Ok(pieces(file, part))
+    }
+
+    /// Whether the first `length` bytes of data have this SHA-512, in hexadecimal.
+    pub async fn has_sha512(&self, data: Id, length: u64, expected: &str) -> Result<bool, Error> {
+        let (mut bytes, mut sha512) = (with_zeros(self.read(data, 0..length).await?), Sha512::default());
+        while let Some(part) = bytes.next().await.transpose()? {
+            sha512 = on_thread(move || Ok(sha512.chain_update(&part))).await?;
+        }
+        Ok(hexadecimal(&sha512.finalize()) == expected.to_ascii_lowercase())
     }
 
     /// Removes data, and whatever a write of it left behind; `false` if there was nothing.

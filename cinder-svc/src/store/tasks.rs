@@ -8,6 +8,9 @@ use common::id::Id;
 use super::Store;
 use crate::error::Error;
 
+/// How old a write is whose data nobody receives: whoever began it has died.
+const UNCLAIMED: TimeDelta = TimeDelta::minutes(1);
+
 /// A task that nobody is doing.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct DueTask {
@@ -22,9 +25,11 @@ impl Store {
     pub async fn due_tasks(&self, limit: i64) -> Result<Vec<DueTask>, Error> {
         let now = self.db.now().await?;
         let sql = "SELECT t.volume_id, t.owner FROM volume_tasks t JOIN volumes v ON v.id = t.volume_id \
-                   WHERE v.storage = 'directory' AND (t.lease_time IS NULL OR t.lease_time <= $1) \
-                   ORDER BY t.create_time LIMIT $2";
-        Ok(self.db.reader().await?.query_as(sql).bind(Micros(now)).bind(limit).fetch_all().await?)
+                   WHERE v.storage = 'directory' AND (t.lease_time <= $1 OR (t.lease_time IS NULL AND \
+                   (t.task_state <> 'writing' OR t.create_time <= $2))) ORDER BY t.create_time LIMIT $3";
+        let mut connection = self.db.reader().await?;
+        let query = connection.query_as(sql).bind(Micros(now)).bind(Micros(now - UNCLAIMED)).bind(limit);
+        Ok(query.fetch_all().await?)
     }
 
     /// Takes a task for a process, for as long as `lease`; `false` if somebody else was faster.

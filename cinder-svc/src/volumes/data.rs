@@ -20,6 +20,10 @@ use crate::{
     volume::Storage,
 };
 
+mod stream;
+
+pub use stream::{Part, Parts, WriteData};
+
 /// How many tasks a process does at a time.
 const TASKS: usize = 16;
 

@@ -10,7 +10,7 @@ use common::{
     id::Id,
     image::{Image, Properties},
     violations::Violations,
-    volume_image_metadata::edited,
+    volume_image_metadata::{VolumeImageMetadata, edited},
 };
 
 use peers::glance::jobs::Job;
@@ -138,6 +138,7 @@ impl VolumeApi {
             },
             Action::Revert { snapshot_id } => self.revert(&before, *snapshot_id).await?,
             Action::UploadToImage(upload) => self.upload(request, &before, upload),
+            Action::WriteData => self.other_data(),
             Action::Delete { .. } | Action::ReportState(_) => Plan::Delete,
         };
         let reverted_to = match request.action {
@@ -282,6 +283,13 @@ impl VolumeApi {
         };
         let growth = Growth::retype(before.size_gib, &volume_type.name);
         Ok(Plan::Task { target, image: None, snapshot_id: None, growth })
+    }
+
+    /// A volume with data that did not come from an image, and remembers none.
+    fn other_data(&self) -> Plan {
+        let record = Record::new(VolumeImageMetadata::default());
+        let target = Target { record: Some(Arc::new(record)), data_id: self.new_data(), ..Target::default() };
+        Plan::Task { target, image: None, snapshot_id: None, growth: Growth::default() }
     }
 
     /// A volume with the data of an image, and everything that it remembers of it: what was edited on the volume goes

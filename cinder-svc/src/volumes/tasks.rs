@@ -108,15 +108,19 @@ impl VolumeApi {
         task: &Task,
         lease: &mut Lease,
     ) -> Result<(), Error> {
-        if let Some(new) = task.target.data_id {
-            // Waited for in any case: once it has been given up, nothing is written any more.
-            data.check_place().await?;
-            data.directory.create(new).await?;
-        }
+        // Waited for in any case: once the task has been given up, nothing is written any more.
+        self.make_room(data, task).await?;
         tokio::select! {
             done = self.work(data, volume, task) => done,
             () = lease.lost() => Err(Error::TaskLost),
         }
+    }
+
+    /// Makes room for the new data of a task, if it has some.
+    pub(super) async fn make_room(&self, data: &VolumeData, task: &Task) -> Result<(), Error> {
+        let Some(new) = task.target.data_id else { return Ok(()) };
+        data.check_place().await?;
+        Ok(data.directory.create(new).await?)
     }
 
     /// Renews the lease of a task until the value is dropped.

@@ -12,16 +12,21 @@ use chassis::testing::TestDb;
 use harness::{program::run, service::Service, workspace};
 use proto::{
     cinder::v1::{
-        CreateVolumeRequest, DeleteVolumeRequest, ExtendVolumeRequest, GetVolumeRequest,
-        ReimageVolumeRequest, Volume, create_volume_request::Source,
-        volume_service_client::VolumeServiceClient,
+        CreateSnapshotRequest, CreateVolumeRequest, DeleteSnapshotRequest, DeleteVolumeRequest,
+        ExtendVolumeRequest, GetSnapshotRequest, GetVolumeRequest, ReadVolumeDataRequest,
+        ReimageVolumeRequest, RevertVolumeRequest, Snapshot, Volume, WriteVolumeDataRequest,
+        create_volume_request::Source, read_volume_data_response::Part as Read, snapshot,
+        snapshot_service_client::SnapshotServiceClient, volume_service_client::VolumeServiceClient,
+        write_volume_data_request::Part,
     },
     glance::v1::{
         CreateImageRequest, Image, UploadImageDataRequest, image_service_client::ImageServiceClient,
     },
 };
+use sha2::{Digest as _, Sha512};
 use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
+use tokio_stream::StreamExt as _;
 use tonic::{Code, Status, transport::Channel};
 
 use crate::world::start_glance;
@@ -109,6 +114,38 @@ impl World {
         self.settled(&self.begin_reimage(volume, image).await).await
     }
 
+    /// A snapshot of a volume, once it has been taken.
+    pub(super) async fn snapshot(&self, volume: &Volume) -> Snapshot {
+        let request = CreateSnapshotRequest {
+            volume_id: volume.id.clone(),
+            name: "snapshot".into(),
+            ..CreateSnapshotRequest::default()
+        };
+        let created = self.snapshots().await.create_snapshot(request).await.unwrap().into_inner();
+        let request = GetSnapshotRequest { id: created.id };
+        self.until(|| async {
+            let found = self.snapshots().await.get_snapshot(request.clone()).await.unwrap().into_inner();
+            (found.status() != snapshot::Status::Creating).then_some(found)
+        })
+        .await
+    }
+
+    pub(super) async fn delete_snapshot(&self, snapshot: &Snapshot) {
+        let request = DeleteSnapshotRequest { id: snapshot.id.clone(), ..DeleteSnapshotRequest::default() };
+        self.snapshots().await.delete_snapshot(request).await.unwrap();
+    }
+
+    async fn snapshots(&self) -> SnapshotServiceClient<Channel> {
+        SnapshotServiceClient::connect(self.cinder.endpoint()).await.unwrap()
+    }
+
+    pub(super) async fn revert(&self, volume: &Volume, snapshot: &Snapshot) -> Volume {
+        let (id, snapshot_id) = (volume.id.clone(), snapshot.id.clone());
+        let request = RevertVolumeRequest { id, snapshot_id, ..RevertVolumeRequest::default() };
+        self.volumes.clone().revert_volume(request).await.unwrap();
+        self.settled(volume).await
+    }
+
     /// Deletes a volume, and waits until it is gone.
     pub(super) async fn delete(&self, volume: &Volume) {
         let request = DeleteVolumeRequest { id: volume.id.clone(), ..DeleteVolumeRequest::default() };
@@ -165,6 +202,46 @@ impl World {
         (fs::read(&file).unwrap(), fs::metadata(&file).unwrap().blocks() * 512)
     }
 
+    /// A part of the data of a volume: zeros, then bytes, and so on.
+    pub(super) async fn read(
+        &self,
+        volume: &Volume,
+        offset: usize,
+        length: usize,
+    ) -> Result<Vec<(usize, Vec<u8>)>, Status> {
+        let [offset, length] = [offset, length].map(|number| i64::try_from(number).unwrap());
+        let request = ReadVolumeDataRequest { id: volume.id.clone(), offset, length };
+        let mut parts = self.volumes.clone().read_volume_data(request).await?.into_inner();
+        let mut read = Vec::new();
+        while let Some(message) = parts.message().await? {
+            read.push(match message.part.unwrap() {
+                Read::Data(bytes) => (0, bytes.to_vec()),
+                Read::Zeros(count) => (usize::try_from(count).unwrap(), Vec::new()),
+            });
+        }
+        Ok(read)
+    }
+
+    pub(super) async fn write(
+        &self,
+        volume: &Volume,
+        mut parts: Vec<WriteVolumeDataRequest>,
+    ) -> Result<Volume, Status> {
+        parts[0].id.clone_from(&volume.id);
+        let answer = self.volumes.clone().write_volume_data(tokio_stream::iter(parts)).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// Begins to write data, and leaves.
+    pub(super) async fn leave_while_writing(&self, volume: &Volume) {
+        let first = WriteVolumeDataRequest { id: volume.id.clone(), ..bytes(b"some") };
+        let (mut volumes, begun) = (self.volumes.clone(), self.folders().len() + 1);
+        let parts = tokio_stream::iter([first]).chain(tokio_stream::pending());
+        let writing = tokio::spawn(async move { volumes.write_volume_data(parts).await });
+        self.has_folders(begun).await;
+        writing.abort();
+    }
+
     /// Limits the size of cinder-svc's files.
     pub(super) fn limit_files(&self, bytes: &str) {
         let (pid, limit) = (self.cinder.pid().to_string(), format!("--fsize={bytes}:unlimited"));
@@ -214,4 +291,22 @@ pub(super) fn of_image(image: &str, size_gib: i32) -> CreateVolumeRequest {
 
 pub(super) fn copy_of(volume: &Volume, size_gib: i32) -> CreateVolumeRequest {
     CreateVolumeRequest { source: Some(Source::SourceVolumeId(volume.id.clone())), ..blank(size_gib) }
+}
+
+pub(super) fn from_snapshot(snapshot: &Snapshot, size_gib: i32) -> CreateVolumeRequest {
+    CreateVolumeRequest { source: Some(Source::SnapshotId(snapshot.id.clone())), ..blank(size_gib) }
+}
+
+pub(super) fn bytes(bytes: &[u8]) -> WriteVolumeDataRequest {
+    let part = Some(Part::Data(bytes.to_vec().into()));
+    WriteVolumeDataRequest { part, ..WriteVolumeDataRequest::default() }
+}
+
+pub(super) fn zeros(count: usize) -> WriteVolumeDataRequest {
+    WriteVolumeDataRequest { part: Some(Part::Zeros(i64::try_from(count).unwrap())), ..bytes(b"") }
+}
+
+/// A hash in hexadecimal.
+pub(super) fn sha512(bytes: &[u8]) -> String {
+    Sha512::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -70,6 +70,8 @@ pub enum Action {
     },
     /// Make an image from it.
     UploadToImage(Upload),
+    /// Replace its data by that of a stream, which has no image.
+    WriteData,
     /// Delete it with its data. Its history stays.
     Delete {
         /// Delete its snapshots as well.
@@ -154,6 +156,7 @@ impl Action {
             Self::Reimage { .. } => Operation::Reimage,
             Self::Revert { .. } => Operation::Revert,
             Self::UploadToImage(_) => Operation::UploadToImage,
+            Self::WriteData => Operation::WriteData,
             Self::Delete { .. } => Operation::Delete,
             Self::ReportState(_) => Operation::ReportState,
         }
@@ -203,7 +206,7 @@ impl Action {
                 violations.take("message", text::optional_name(&report.message));
             }
             Self::UploadToImage(upload) => violations = upload.violations(),
-            Self::Revert { .. } | Self::Delete { .. } => {}
+            Self::Revert { .. } | Self::WriteData | Self::Delete { .. } => {}
         }
         violations
     }
