@@ -39,6 +39,7 @@ mod path;
 mod quota_sets;
 mod render;
 mod snapshots;
+mod transfers;
 mod types;
 mod values;
 mod volumes;
@@ -139,6 +140,10 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(attachments::detail))
         .routes(routes!(attachments::show, attachments::update, attachments::delete))
         .routes(routes!(attachments::complete))
+        .routes(routes!(transfers::list, transfers::create))
+        .routes(alias("/v3/volume-transfers/detail", "listTransfersDetail", routes!(transfers::list)))
+        .routes(routes!(transfers::show, transfers::delete))
+        .routes(routes!(transfers::accept))
         .routes(routes!(types::list, types::create))
         .routes(routes!(types::default))
         .routes(routes!(types::show, types::update, types::delete))

@@ -10,6 +10,7 @@ use super::{CONVENTIONS, routes};
 pub(super) const VOLUMES: &str = "Volumes";
 pub(super) const SNAPSHOTS: &str = "Snapshots";
 pub(super) const ATTACHMENTS: &str = "Attachments";
+pub(super) const TRANSFERS: &str = "Transfers";
 pub(super) const TYPES: &str = "Volume types";
 pub(super) const QUOTAS: &str = "Quotas";
 pub(super) const VERSIONS: &str = "Versions";
@@ -28,6 +29,7 @@ pub(super) const VERSIONS: &str = "Versions";
         (name = VOLUMES, description = "Create, find, change and delete volumes."),
         (name = SNAPSHOTS, description = "Volumes as they were."),
         (name = ATTACHMENTS, description = "Who uses a volume."),
+        (name = TRANSFERS, description = "Volumes that are offered to other projects."),
         (name = TYPES, description = "Kinds of volumes."),
         (name = QUOTAS, description = "How much a project may use, and uses."),
         (name = VERSIONS, description = "What this service is and what it speaks."),

@@ -3,5 +3,6 @@
 mod attachments;
 mod frame;
 mod snapshots;
+mod transfers;
 mod types;
 mod volumes;
