@@ -3,6 +3,7 @@
 
 mod article;
 mod backup;
+mod boot_volumes;
 mod bucket;
 mod clients;
 mod concurrency;

@@ -128,9 +128,14 @@ pub(crate) fn start_glance(url: &str, data: &Path, listen: &str) -> Service {
 }
 
 fn start_nova(url: &str, glance: &str, compute: &str) -> Service {
+    start_nova_with(url, glance, compute, &[])
+}
+
+/// Starts nova-api-svc on the database at `url`, with more arguments.
+pub(crate) fn start_nova_with(url: &str, glance: &str, compute: &str, more: &[&str]) -> Service {
     let arguments =
         ["--listen", "127.0.0.1:0", "--database-url", url, "--glance-endpoint", glance, "--compute", compute];
-    Service::start("nova-api-svc", arguments).unwrap()
+    Service::start("nova-api-svc", arguments.into_iter().chain(more.iter().copied())).unwrap()
 }
 
 /// Starts cinder-svc on the database at `url`; `storage` keeps the data of volumes.

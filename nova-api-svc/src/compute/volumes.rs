@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use chassis::{caller::Caller, deadline::Deadline};
 use common::{id::Id, image::devices::root_snapshot};
 use futures_util::future::try_join_all;
-use peers::cinder::{self, Cinder, Resource, Snapshot, Volume};
+use peers::cinder::{self, Cinder, NewAttachment, Resource, Snapshot, Volume};
 
 use super::ComputeApi;
 use crate::{
@@ -26,7 +26,7 @@ mod remove;
 pub(super) use prepare::Prepared;
 
 /// How long a reservation lasts unless it is confirmed.
-pub(super) const RESERVATION: Duration = Duration::from_mins(10);
+const RESERVATION: Duration = Duration::from_mins(10);
 
 /// The role of services, which may end any attachment.
 const SERVICE: &str = "service";
@@ -147,6 +147,11 @@ fn available(resource: Resource, id: Id, status: &'static str) -> Result<(), Err
 /// Refuses to boot from what is not bootable (Nova, `InvalidBDMVolumeNotBootable`).
 fn bootable(resource: Resource, id: Id, is_bootable: bool) -> Result<(), Error> {
     if is_bootable { Ok(()) } else { Err(VolumeError::NotBootable { resource, id }.into()) }
+}
+
+/// The reservation of a volume for an instance.
+pub(super) const fn reservation(volume_id: Id, instance_id: Id, request_id: String) -> NewAttachment {
+    NewAttachment { volume_id, instance_id, lease: RESERVATION, request_id }
 }
 
 /// The caller as cinder-svc knows it from a service that acts for it, when its own token may be gone.

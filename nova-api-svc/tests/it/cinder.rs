@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) attachments: BTreeMap<String, Attachment>,
     /// Every request to create a volume, and the volume that it created.
     pub(crate) created: Vec<(pb::CreateVolumeRequest, String)>,
+    /// Attachments by the ids of their requests.
+    reserved: BTreeMap<String, String>,
     mood: Mood,
 }
 
@@ -56,7 +58,14 @@ impl Cinder {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (volumes, snapshots, attachments) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let state = State { volumes, snapshots, attachments, created: Vec::new(), mood: Mood::Well };
+        let state = State {
+            volumes,
+            snapshots,
+            attachments,
+            created: Vec::new(),
+            reserved: BTreeMap::new(),
+            mood: Mood::Well,
+        };
         let cinder = Self(Arc::new(Mutex::new(state)), address);
         let server = Server::builder()
             .add_service(VolumeServiceServer::new(cinder.clone()))
@@ -207,6 +216,9 @@ impl State {
     }
 
     fn reserve(&mut self, request: &pb::CreateAttachmentRequest) -> Result<Attachment, Status> {
+        if let Some(id) = self.reserved.get(&request.request_id) {
+            return self.attachments.get(id).cloned().ok_or_else(gone);
+        }
         let volume = self.volumes.get(&request.volume_id).ok_or_else(gone)?;
         let mut others = self.attachments.values().filter(|one| one.volume_id == request.volume_id);
         let is_taken = others.any(|other| other.instance_id != request.instance_id);
@@ -222,6 +234,7 @@ impl State {
             ..Attachment::default()
         };
         self.attachments.insert(attachment.id.clone(), attachment.clone());
+        self.reserved.insert(request.request_id.clone(), attachment.id.clone());
         self.settle(&request.volume_id);
         Ok(attachment)
     }

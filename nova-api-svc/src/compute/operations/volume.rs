@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use common::{clock, id::Id, violations::Violations};
-use peers::cinder::NewAttachment;
 
 use super::{ActionRequest, Plan, Source};
 use crate::{
     compute::{
         ComputeApi,
-        volumes::{RESERVATION, check_usable},
+        volumes::{check_usable, reservation},
     },
     error::{Error, VolumeError},
     instance::{
@@ -175,12 +174,7 @@ impl ComputeApi {
         let volume_id = new.volume_id;
         let volume = cinder.volume(volume_id, caller, deadline).await?;
         check_usable(&volume)?;
-        let new = NewAttachment {
-            volume_id,
-            instance_id: request.instance_id,
-            lease: RESERVATION,
-            request_id: Id::random().to_string(),
-        };
+        let new = reservation(volume_id, request.instance_id, Id::random().to_string());
         let attachment = cinder.create_attachment(&new, caller, deadline).await?;
         Ok(Reserved { volume_id, attachment_id: attachment.id, size_gib: volume.size_gib })
     }

@@ -2,9 +2,9 @@
 
 use chassis::deadline::Deadline;
 use common::{clock, id::Id};
-use peers::cinder::{self, AttachmentStatus, NewAttachment};
+use peers::cinder::{self, AttachmentStatus};
 
-use super::{RESERVATION, as_service, is_gone};
+use super::{as_service, is_gone, reservation};
 use crate::{
     compute::ComputeApi,
     error::Error,
@@ -99,13 +99,9 @@ impl ComputeApi {
             "ERROR" => return lost(format!("volume {volume_id} is in ERROR: {}", volume.last_failure)),
             _ => {}
         }
-        let new = NewAttachment {
-            volume_id,
-            instance_id: job.instance_id,
-            lease: RESERVATION,
-            // One that has lapsed is not found again by its request.
-            request_id: format!("{}-{index}-{}", job.id, job.attempts),
-        };
+        // One that has lapsed is not found again by its request.
+        let request_id = format!("{}-{index}-{}", job.id, job.attempts);
+        let new = reservation(volume_id, job.instance_id, request_id);
         match cinder.create_attachment(&new, &caller, deadline).await {
             Ok(attachment) => Ok(Progress::News(News::Reserved(attachment.id))),
             Err(cinder::Error::Refused { problem, .. }) => lost(problem),

@@ -12,9 +12,9 @@ use std::{collections::BTreeMap, time::Duration};
 use chassis::{caller::Caller, deadline::Deadline};
 use common::{clock, content::id_of, id::Id};
 use futures_util::stream::{self, StreamExt as _};
-use peers::cinder::{NewAttachment, NewVolume, Source as NewSource};
+use peers::cinder::{NewVolume, Source as NewSource};
 
-use super::RESERVATION;
+use super::reservation;
 use crate::{
     compute::ComputeApi,
     error::Error,
@@ -169,12 +169,7 @@ impl ComputeApi {
         deadline: Option<Deadline>,
     ) -> Result<(), Error> {
         let Some(volume_id) = device.volume_id else { return Ok(()) };
-        let new = NewAttachment {
-            volume_id,
-            instance_id: job.instance_id,
-            lease: RESERVATION,
-            request_id: format!("{}-{index}", job.id),
-        };
+        let new = reservation(volume_id, job.instance_id, format!("{}-{index}", job.id));
         device.attachment_id = Some(self.cinder()?.create_attachment(&new, caller, deadline).await?.id);
         Ok(())
     }
@@ -221,6 +216,7 @@ fn take_back(instance_id: Id, request: &CreateInstance, image_revision: i64, cal
     let removals = new.map(|(index, mapping)| {
         let is_of_image = matches!(mapping.source, Source::Image(_)) && mapping.is_root();
         let request = VolumeRequest {
+            // Also that of its reservation.
             request_id: format!("{id}-{index}"),
             mapping: mapping.clone(),
             image_revision: if is_of_image { image_revision } else { 0 },

@@ -4,12 +4,12 @@ use chassis::deadline::Deadline;
 use common::id::Id;
 use peers::cinder::{self, AttachmentStatus};
 
-use super::{as_service, is_gone, prepare::new_volume};
+use super::{as_service, is_gone, prepare::new_volume, reservation};
 use crate::{
     compute::ComputeApi,
     error::Error,
     instance::Compute,
-    store::{Removal, RemovedVolume, VolumeJob},
+    store::{Removal, RemovedVolume, VolumeJob, VolumeRequest},
 };
 
 impl ComputeApi {
@@ -38,11 +38,16 @@ impl ComputeApi {
             RemovedVolume::Known(id) => *id,
             // It may have been created although nobody heard of it: the same request gives the same volume.
             RemovedVolume::Requested(request) => {
-                match self.cinder()?.create_volume(&new_volume(request), &caller, deadline).await {
-                    Ok(volume) => volume.id,
+                let volume = match self.cinder()?.create_volume(&new_volume(request), &caller, deadline).await
+                {
+                    Ok(volume) => volume,
                     Err(cinder::Error::Refused { .. } | cinder::Error::NotFound { .. }) => return Ok(true),
                     Err(error) => return Err(error.into()),
+                };
+                if volume.status == "RESERVED" {
+                    self.end_reservation(volume.id, request, job, deadline).await?;
                 }
+                volume.id
             }
         };
         if let Some(attachment_id) = removal.attachment_id
@@ -51,6 +56,23 @@ impl ComputeApi {
             return Ok(false);
         }
         if removal.delete { self.delete_volume(id, job, deadline).await } else { Ok(true) }
+    }
+
+    /// Ends the reservation of a volume that nobody heard of, either: the same request gives the same attachment.
+    async fn end_reservation(
+        &self,
+        volume_id: Id,
+        request: &VolumeRequest,
+        job: &VolumeJob,
+        deadline: Option<Deadline>,
+    ) -> Result<(), Error> {
+        let (cinder, caller) = (self.cinder()?, as_service(&job.caller));
+        let new = reservation(volume_id, job.instance_id, request.request_id.clone());
+        match cinder.create_attachment(&new, &caller, deadline).await {
+            Ok(attachment) => self.end_attachment(attachment.id, job, deadline).await.map(drop),
+            Err(cinder::Error::Refused { .. } | cinder::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Ends an attachment; returns whether it has ended. One that a host uses ends when whatever runs the instance says so at

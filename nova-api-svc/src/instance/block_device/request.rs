@@ -287,3 +287,6 @@ fn check_unique(mappings: &[Mapping], violations: &mut Violations) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ on_both_databases!(
     a_create_beyond_the_quota_leaves_nothing,
     what_nobody_heard_of_is_taken_back,
     a_create_that_dies_is_taken_back,
+    a_create_that_dies_after_its_reservations_is_taken_back,
     a_retry_gets_what_the_first_one_created,
     an_unavailable_service_is_said_so,
     an_instance_waits_for_its_volumes,
@@ -79,6 +80,40 @@ async fn a_create_that_dies_is_taken_back(db: TestDb) {
     world.cinder.be(Mood::Well);
     assert_eq!(world.work().await, 0);
     world.assert_nothing_is_left().await;
+}
+
+async fn a_create_that_dies_after_its_reservations_is_taken_back(db: TestDb) {
+    let world = World::start(db, Compute::Agent).await;
+    let request = CreateInstanceRequest {
+        block_device_mapping: vec![blank(1), blank(2)],
+        ..of(&world.nova.glance.with(&[]))
+    };
+    let created = world.create(request).await;
+    // As if its process had died before the instance was written.
+    let (requests, instance_id) = (world.cinder.state().created.clone(), &created.id);
+    let removals: Vec<_> = requests.iter().map(|(request, _)| removal(request)).collect();
+    let sql = format!(
+        "DELETE FROM instances; INSERT INTO volume_jobs (id, instance_id, action, volumes, user_id, project_id, \
+         roles, create_time, attempts, next_try) VALUES ('{IMAGE}', '{instance_id}', 'remove', '[{}]', 'alice', \
+         'demo', 'member', '2026-01-01T00:00:00+00:00', 1, 0)",
+        removals.join(",")
+    );
+    execute(&world.nova.db.url, &sql).await;
+    assert_eq!(world.work().await, 0);
+    world.assert_nothing_is_left().await;
+}
+
+/// How the removal of a new blank volume is stored, of which only its request is known.
+fn removal(request: &proto::cinder::v1::CreateVolumeRequest) -> String {
+    let (request_id, size) = (&request.request_id, request.size_gib.unwrap());
+    let mapping = format!(
+        r#"{{"source":"blank","destination":"volume","boot_index":null,"size_gib":{size},"volume_type":"",
+        "delete_on_termination":false,"tag":"","device_name":"","disk_bus":"","device_type":"","guest_format":""}}"#
+    );
+    format!(
+        r#"{{"volume":{{"requested":{{"request_id":"{request_id}","mapping":{mapping},"image_revision":0}}}},
+        "attachment_id":null,"delete":true}}"#
+    )
 }
 
 async fn a_retry_gets_what_the_first_one_created(db: TestDb) {
