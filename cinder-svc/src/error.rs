@@ -252,6 +252,12 @@ pub enum Error {
     /// There is no data that could be read or written here.
     #[error("cinder-svc does not keep the data of volume {id}: its storage is {}", .storage.as_str().to_uppercase())]
     NoData { id: Id, storage: Storage },
+    /// The data is in a folder of this service, which does not upload it.
+    #[error(
+        "the data of volume {0} is in a folder of cinder-svc, which does not upload it to images yet; read it with \
+         ReadVolumeData, and upload it with UploadImageData of glance.v1"
+    )]
+    UploadNotSupported(Id),
     /// The data of the volume is not to be read now.
     #[error("volume {id} must be AVAILABLE for its data to be read, but is {status}")]
     NotReadable { id: Id, status: Status },

@@ -2,9 +2,13 @@
 
 use std::fs;
 
-use chassis::{on_both_databases, testing::TestDb};
+use chassis::{
+    on_both_databases,
+    testing::{TestDb, reason},
+};
 use proto::cinder::v1::{
-    Volume, WriteVolumeDataRequest, snapshot, volume::Status, write_volume_data_request::Part,
+    UploadVolumeToImageRequest, Volume, WriteVolumeDataRequest, snapshot, volume::Status,
+    write_volume_data_request::Part,
 };
 use tonic::Code;
 
@@ -117,6 +121,12 @@ async fn data_follows_the_operations(db: TestDb) {
     assert_eq!((failed.status(), &failed.image), (Status::Available, &reimaged.image));
     assert!(world.data_of(&volume).await.0.starts_with(&second));
     assert_eq!(world.folders().len(), 1);
+
+    let id = volume.id.clone();
+    let upload = UploadVolumeToImageRequest { id, name: "golden".to_owned(), ..Default::default() };
+    let refused = world.volumes.clone().upload_volume_to_image(upload).await.unwrap_err();
+    assert_eq!(reason(&refused), "UPLOAD_NOT_SUPPORTED");
+    assert_eq!(world.settled(&volume).await.task, None);
     world.delete(&volume).await;
     world.is_empty().await;
 }

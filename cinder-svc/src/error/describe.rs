@@ -198,6 +198,7 @@ impl Failure for Error {
             Self::NoData { id, storage } => {
                 volume("VOLUME_HAS_NO_DATA", id).with("storage", storage.as_str().to_uppercase())
             }
+            Self::UploadNotSupported(id) => volume("UPLOAD_NOT_SUPPORTED", id),
             Self::NotReadable { id, status } => volume("VOLUME_NOT_READABLE", id).with("status", status),
             Self::Range { size } => {
                 Description::new(Code::OutOfRange, "RANGE_OUTSIDE_DATA").with("size", size)

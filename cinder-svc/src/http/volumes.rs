@@ -308,6 +308,10 @@ pub(super) async fn update(
     let id = volume_id(&id)?;
     let Update { volume: Change { name, description, metadata } } = api.body(request).await?;
     let update = VolumeUpdate { name, description, metadata, ..VolumeUpdate::default() };
+    if update == VolumeUpdate::default() {
+        let problem = "must have a name, a description or metadata";
+        return Err(Error::from(Violations::one("volume", problem)).into());
+    }
     let done = run(&api, &call, id, Action::Update(update), String::new()).await?;
     Ok(Json(One { volume: render::volume(done.volume()?.clone(), &call) }))
 }

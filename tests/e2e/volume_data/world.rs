@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) struct World {
     glance: Service,
     cinder: Service,
-    volumes: VolumeServiceClient<Channel>,
+    pub(super) volumes: VolumeServiceClient<Channel>,
     folder: TempDir,
     db: TestDb,
     _glance_db: TestDb,

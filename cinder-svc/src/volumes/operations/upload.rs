@@ -81,7 +81,15 @@ impl Upload {
 
 impl VolumeApi {
     /// The task of making an image from a volume, and what glance-svc has to do for it.
-    pub(super) fn upload(&self, request: &ActionRequest<'_>, before: &Volume, upload: &Upload) -> Plan {
+    pub(super) fn upload(
+        &self,
+        request: &ActionRequest<'_>,
+        before: &Volume,
+        upload: &Upload,
+    ) -> Result<Plan, Error> {
+        if before.storage == Storage::Directory {
+            return Err(Error::UploadNotSupported(before.id));
+        }
         let inherited = upload.inherited(&before.record.metadata, before.size_gib);
         let image = NewImage {
             name: upload.name.clone(),
@@ -99,7 +107,7 @@ impl VolumeApi {
         let (id, action) = (Id::random(), ImageAction::Create(Box::new(image)));
         let job = Job::new(id, before.id, action, request.caller, clock::now(), self.job_lease());
         let left_out = inherited.left_out.into_keys().collect();
-        Plan::Upload { job: Box::new(job), left_out }
+        Ok(Plan::Upload { job: Box::new(job), left_out })
     }
 
     /// What became of an upload that has just been begun: its image is registered now.
