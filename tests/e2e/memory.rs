@@ -106,6 +106,10 @@ fn glance(db: &TestDb) -> Service {
 }
 
 fn nova(db: &TestDb, glance: &Service) -> Service {
+    nova_with(db, glance, &[])
+}
+
+fn nova_with(db: &TestDb, glance: &Service, more: &[&str]) -> Service {
     let own = [
         "--database-url",
         &db.url,
@@ -116,7 +120,7 @@ fn nova(db: &TestDb, glance: &Service) -> Service {
         "--glance-timeout-ms",
         "600000",
     ];
-    Service::start("nova-api-svc", PATIENT.iter().chain(&own)).unwrap()
+    Service::start("nova-api-svc", PATIENT.iter().chain(&own).chain(more)).unwrap()
 }
 
 /// As many properties as an image may have, with as many bytes; `seed` tells those of one image from another's.

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use chassis::testing::TestDb;
 use harness::service::Service;
 use proto::{
+    cinder::v1::{CreateVolumeRequest, volume_service_client::VolumeServiceClient},
     glance::v1::{Image, UpdateImagePropertiesRequest, image_service_client::ImageServiceClient},
     nova::v1::{
-        CompareInstanceRequest, ConfirmResizeRequest, CreateFlavorRequest, DeleteFlavorRequest,
-        DeleteInstanceRequest, Flavor, GetFlavorRequest, GetInstanceHistoryRequest, GetInstanceRequest,
-        ListDriftRequest, ListFlavorsRequest, ListInstancesRequest, RebuildInstanceRequest,
+        AttachVolumeRequest, CompareInstanceRequest, ConfirmResizeRequest, CreateFlavorRequest,
+        DeleteFlavorRequest, DeleteInstanceRequest, DetachVolumeRequest, Flavor, GetFlavorRequest,
+        GetInstanceHistoryRequest, GetInstanceRequest, ListDriftRequest, ListFlavorsRequest,
+        ListInstancesRequest, ListVolumeAttachmentsRequest, RebuildInstanceRequest,
         ReportInstanceStateRequest, ResizeInstanceRequest, RevertResizeRequest, ShelveInstanceRequest,
         SnapshotInstanceRequest, UnshelveInstanceRequest, UpdateInstanceImagePropertiesRequest,
         flavor_service_client::FlavorServiceClient, instance::State,
@@ -18,8 +20,11 @@ use proto::{
 };
 use tonic::transport::Channel;
 
+use crate::world::start_cinder;
+
 use super::{
-    Peaks, ask, at_once, channel, creating, glance, image, methods, nova, of_demo, properties, registered,
+    Peaks, ask, at_once, channel, creating, glance, image, methods, nova_with, of_demo, properties,
+    registered,
 };
 
 /// How many properties the images have: a snapshot has others besides.
@@ -35,11 +40,14 @@ fn first(count: usize, properties: BTreeMap<String, String>) -> BTreeMap<String,
 pub(super) async fn the_largest_calls_about_instances_fit_into_memory(db: TestDb) {
     let other = db.another().await;
     let glance = glance(&other);
-    let nova = nova(&db, &glance);
+    let volumes = db.another().await;
+    let cinder = start_cinder(&volumes.url, &glance.endpoint(), "none");
+    let nova = nova_with(&db, &glance, &["--cinder-endpoint", &cinder.endpoint()]);
     let client = InstanceServiceClient::new(channel(&nova).await);
     let mut peaks = Peaks(&nova, Vec::new());
     let (images, ids) = made(&glance, &client, &mut peaks).await;
     read(&client, &ids, &mut peaks).await;
+    volumes_of(&client, &cinder, &ids, &mut peaks).await;
     change(&client, &ids, &images, &mut peaks).await;
     flavors(&nova, &mut peaks).await;
     peaks.check(&methods(proto::nova::DESCRIPTORS));
@@ -87,6 +95,30 @@ async fn read(client: &Client, ids: &[String], peaks: &mut Peaks<'_>) {
     ask!(peaks, client, list_drift, "ListDrift", |_number| ListDriftRequest {
         page_size: 1000,
         ..ListDriftRequest::default()
+    });
+}
+
+/// Each instance gets a volume, shows it, and loses it again.
+async fn volumes_of(client: &Client, cinder: &Service, ids: &[String], peaks: &mut Peaks<'_>) {
+    let mut volumes = VolumeServiceClient::new(channel(cinder).await);
+    let mut volume_ids = Vec::new();
+    for _ in 0..at_once() {
+        let request = of_demo(CreateVolumeRequest { size_gib: Some(1), ..CreateVolumeRequest::default() });
+        volume_ids.push(volumes.create_volume(request).await.unwrap().into_inner().id);
+    }
+    let id = |number: usize| ids[number].clone();
+    ask!(peaks, client, attach_volume, "AttachVolume", |number| AttachVolumeRequest {
+        id: id(number),
+        volume_id: volume_ids[number].clone(),
+        ..AttachVolumeRequest::default()
+    });
+    ask!(peaks, client, list_volume_attachments, "ListVolumeAttachments", |number| {
+        ListVolumeAttachmentsRequest { id: id(number) }
+    });
+    ask!(peaks, client, detach_volume, "DetachVolume", |number| DetachVolumeRequest {
+        id: id(number),
+        volume_id: volume_ids[number].clone(),
+        ..DetachVolumeRequest::default()
     });
 }
 
