@@ -1,0 +1,48 @@
+//! Its calls on snapshots.
+
+use proto::cinder::v1::{self as pb, Snapshot, snapshot_service_server::SnapshotService};
+use tonic::{Request, Response, Status};
+
+use super::{Cinder, gone, never};
+
+#[tonic::async_trait]
+impl SnapshotService for Cinder {
+    async fn get_snapshot(
+        &self,
+        request: Request<pb::GetSnapshotRequest>,
+    ) -> Result<Response<Snapshot>, Status> {
+        self.act(|state| state.snapshots.get(&request.get_ref().id).cloned().ok_or_else(gone))
+    }
+
+    async fn create_snapshot(
+        &self,
+        _: Request<pb::CreateSnapshotRequest>,
+    ) -> Result<Response<Snapshot>, Status> {
+        never()
+    }
+
+    async fn list_snapshots(
+        &self,
+        _: Request<pb::ListSnapshotsRequest>,
+    ) -> Result<Response<pb::ListSnapshotsResponse>, Status> {
+        never()
+    }
+
+    async fn update_snapshot(
+        &self,
+        _: Request<pb::UpdateSnapshotRequest>,
+    ) -> Result<Response<Snapshot>, Status> {
+        never()
+    }
+
+    async fn delete_snapshot(&self, _: Request<pb::DeleteSnapshotRequest>) -> Result<Response<()>, Status> {
+        never()
+    }
+
+    async fn report_snapshot_state(
+        &self,
+        _: Request<pb::ReportSnapshotStateRequest>,
+    ) -> Result<Response<Snapshot>, Status> {
+        never()
+    }
+}

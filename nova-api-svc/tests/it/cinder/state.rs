@@ -1,0 +1,105 @@
+//! What it keeps, and how that changes.
+
+use std::collections::BTreeMap;
+
+use common::id::Id;
+use proto::cinder::v1::{
+    self as pb, Attachment, Snapshot, Volume, attachment::Status as Attached, create_volume_request::Source,
+    volume::Status as Is,
+};
+use tonic::{Code, Status};
+
+use super::{Mood, gone, refused};
+
+/// The volumes, snapshots and attachments of the service, by their ids.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) volumes: BTreeMap<String, Volume>,
+    pub(crate) snapshots: BTreeMap<String, Snapshot>,
+    pub(crate) attachments: BTreeMap<String, Attachment>,
+    /// Every request to create a volume, and the volume that it created.
+    pub(crate) created: Vec<(pb::CreateVolumeRequest, String)>,
+    /// Attachments by the ids of their requests.
+    reserved: BTreeMap<String, String>,
+    pub(super) mood: Mood,
+}
+
+impl State {
+    pub(super) fn add(&mut self, mut volume: Volume) -> Volume {
+        if volume.id.is_empty() {
+            volume.id = Id::random().to_string();
+        }
+        (volume.revision, volume.size_gib) = (volume.revision.max(1), volume.size_gib.max(1));
+        if volume.status() == Is::Unspecified {
+            volume.set_status(Is::Available);
+        }
+        self.volumes.insert(volume.id.clone(), volume.clone());
+        volume
+    }
+
+    /// Makes the status of a volume follow from its attachments.
+    pub(super) fn settle(&mut self, volume_id: &str) {
+        let uses: Vec<_> = self
+            .attachments
+            .values()
+            .filter(|attachment| attachment.volume_id == volume_id)
+            .map(Attachment::status)
+            .collect();
+        let status = match uses.as_slice() {
+            [] => Is::Available,
+            uses if uses.iter().any(|status| matches!(status, Attached::Attached | Attached::Detaching)) => {
+                Is::InUse
+            }
+            _ => Is::Reserved,
+        };
+        if let Some(volume) = self.volumes.get_mut(volume_id) {
+            volume.set_status(status);
+        }
+    }
+
+    pub(super) fn create(&mut self, request: pb::CreateVolumeRequest) -> Result<Volume, Status> {
+        let before = self.created.iter().find(|(before, _)| before.request_id == request.request_id);
+        if let Some((_, id)) = before {
+            return self.volumes.get(id).cloned().ok_or_else(gone);
+        }
+        if request.volume_type == "none" {
+            return Err(refused(Code::InvalidArgument, "VOLUME_TYPE_NOT_FOUND"));
+        }
+        let mut volume = Volume { volume_type: "lvm".to_owned(), ..Volume::default() };
+        volume.size_gib = request.size_gib.unwrap_or(1);
+        if let Some(Source::SnapshotId(id)) = &request.source {
+            let snapshot = self.snapshots.get(id).ok_or_else(gone)?;
+            volume.size_gib = volume.size_gib.max(snapshot.size_gib);
+        }
+        if matches!(self.mood, Mood::Slow) {
+            volume.set_status(Is::Creating);
+        }
+        let volume = self.add(volume);
+        self.created.push((request, volume.id.clone()));
+        Ok(volume)
+    }
+
+    pub(super) fn reserve(&mut self, request: &pb::CreateAttachmentRequest) -> Result<Attachment, Status> {
+        if let Some(id) = self.reserved.get(&request.request_id) {
+            return self.attachments.get(id).cloned().ok_or_else(gone);
+        }
+        let volume = self.volumes.get(&request.volume_id).ok_or_else(gone)?;
+        let mut others = self.attachments.values().filter(|one| one.volume_id == request.volume_id);
+        let is_taken = others.any(|other| other.instance_id != request.instance_id);
+        if is_taken || !matches!(volume.status(), Is::Available | Is::Reserved | Is::InUse) {
+            return Err(refused(Code::FailedPrecondition, "VOLUME_RESERVED"));
+        }
+        let attachment = Attachment {
+            id: Id::random().to_string(),
+            volume_id: request.volume_id.clone(),
+            instance_id: request.instance_id.clone(),
+            status: Attached::Reserved.into(),
+            expire_time: Some(prost_types::Timestamp::default()),
+            ..Attachment::default()
+        };
+        self.attachments.insert(attachment.id.clone(), attachment.clone());
+        self.reserved.insert(request.request_id.clone(), attachment.id.clone());
+        self.settle(&request.volume_id);
+        Ok(attachment)
+    }
+}
