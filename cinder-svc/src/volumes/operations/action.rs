@@ -21,7 +21,7 @@ use crate::{
     error::Error,
     store::Request,
     volume::{
-        Operation, Volume,
+        Operation, Status, Volume,
         access::VOLUMES,
         checks::metadata_violations,
         request::{added_properties, description, gib},
@@ -175,6 +175,20 @@ impl Action {
                 Ok(Scope::change(caller, VOLUMES)?)
             }
             _ => Ok(Scope::change(caller, VOLUMES)?),
+        }
+    }
+
+    /// Refuses a volume whose status does not allow it.
+    pub(super) fn check(&self, before: &Volume) -> Result<(), Error> {
+        match self {
+            Self::Delete { force: true, .. } => Ok(()),
+            Self::Reimage { reimage_reserved: true, .. } => {
+                self.operation().check(before, Some(Status::Reserved))
+            }
+            Self::UploadToImage(Upload { force: true, .. }) => {
+                self.operation().check(before, Some(Status::InUse))
+            }
+            _ => self.operation().check(before, None),
         }
     }
 

@@ -1,12 +1,19 @@
 //! What is reported of volumes by whatever keeps their data.
 
+use chassis::turns::Decided;
 use chrono::{DateTime, Utc};
-use common::violations::Violations;
+use common::{clock, violations::Violations};
 use serde::Serialize;
 
+use super::{
+    ActionRequest,
+    before::{Decision, NoChange},
+};
 use crate::{
     error::Error,
-    volume::{Status, TaskState, Volume, VolumeFailure},
+    store::Entry,
+    volume::{Operation, Status, Step, TaskState, Volume, VolumeFailure},
+    volumes::VolumeApi,
 };
 
 /// The reason of a failure that was reported.
@@ -36,6 +43,24 @@ pub enum Outcome {
     Succeeded,
     /// It could not be done.
     Failed,
+}
+
+impl VolumeApi {
+    /// What a report changes, if the volume is still as it saw it.
+    pub(super) fn decide_report(request: &ActionRequest<'_>, report: &Report, before: &Volume) -> Decision {
+        let now = before.later(clock::now());
+        let after = report.apply(before, now)?;
+        if after.as_ref() == Some(before) && report.message.is_empty() {
+            return Ok(Decided::Nothing(NoChange::Done(Box::new(before.clone()))));
+        }
+        let outcome = report.outcome(before);
+        let task = before.task_state().filter(|_| outcome.is_some());
+        let step = if outcome == Some(Outcome::Failed) { Step::Failed } else { Step::Finished };
+        let operation = task.map_or(Operation::ReportState, TaskState::operation);
+        let entry = Entry::new(operation, step, request.caller.actor.clone(), now);
+        let entry = Entry { message: report.message.clone(), request: request.retry_key(), ..entry };
+        Ok(Decided::Change(Box::new(Self::to_store(before.clone(), after, entry, &request.action))))
+    }
 }
 
 impl Report {
