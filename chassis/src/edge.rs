@@ -170,7 +170,8 @@ where
             request.extensions_mut().insert(deadline);
         }
         let pending = self.shared.pending(&request, kind);
-        let slot = self.shared.weigh(&mut request, kind);
+        let caller = self.shared.admission.key(&request);
+        let slot = self.shared.weigh(&mut request, kind, caller);
         let refused = match (misplaced, deadline) {
             (Some(problem), _) => Some(problem),
             // Nothing is begun for a caller who has stopped waiting.
@@ -192,6 +193,7 @@ where
         ResponseFuture {
             work,
             timer,
+            caller,
             place: None,
             slot,
             pending,
@@ -260,7 +262,7 @@ impl Shared {
 
     /// Makes the body of a request arrive without stalling, and wait for room if its message is large; returns where
     /// that room is kept.
-    fn weigh(&self, request: &mut Request, kind: Kind) -> Option<Slot> {
+    fn weigh(&self, request: &mut Request, kind: Kind, caller: u64) -> Option<Slot> {
         request.extensions_mut().insert(self.memory.clone());
         if request.body().is_end_stream() || kind == Kind::Watch {
             return None;
@@ -281,9 +283,8 @@ impl Shared {
             let length = request.body().size_hint().exact();
             Length::Exact(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(self.message))
         };
-        let key = self.admission.key(request);
         let body = mem::take(request.body_mut());
-        let (weighed, slot) = BudgetedBody::new(body, &self.memory, length, key);
+        let (weighed, slot) = BudgetedBody::new(body, &self.memory, length, caller);
         *request.body_mut() = Body::new(weighed);
         Some(slot)
     }

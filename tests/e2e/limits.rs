@@ -17,6 +17,9 @@ use proto::glance::v1::{
 use tonic::{Code, Request, transport::Channel};
 use tonic_types::StatusExt as _;
 
+/// Longer than a test, in milliseconds.
+const LONG: &str = "3600000";
+
 on_both_databases!(
     a_caller_has_a_rate_and_others_their_own,
     more_requests_than_may_wait_are_refused_at_once,
@@ -230,27 +233,30 @@ async fn connections_that_only_cost_keep_nobody_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_never_reads_costs_a_connection() {
     let db = TestDb::sqlite();
-    let glance = glance(&db, &["--max-concurrent-streams", "16"]);
+    let glance = glance(&db, &["--max-concurrent-streams", "16", "--max-stall-ms", LONG]);
     let mut client = ImageServiceClient::connect(glance.endpoint()).await.unwrap();
     let properties: std::collections::BTreeMap<_, _> =
         (0..100).map(|number| (format!("p{number}"), "v".repeat(1000))).collect();
     for _ in 0..30 {
         let image = Image { name: "wide".into(), properties: properties.clone(), ..Image::default() };
-        client.create_image(CreateImageRequest { image: Some(image) }).await.unwrap();
+        client.create_image(of("reader", CreateImageRequest { image: Some(image) })).await.unwrap();
     }
     let before = glance.memory().unwrap();
-    // Pipelined requests for 3 MB each, of which nothing is ever read.
+    // Pipelined requests of somebody else for 3 MB each, of which nothing is ever read.
+    let request = b"GET /v2/images?limit=30 HTTP/1.1\r\nhost: x\r\n\
+        x-user-id: greedy\r\nx-project-id: demo\r\n\r\n";
     let never: Vec<TcpStream> = (0..20)
         .map(|_| {
             let mut stream = TcpStream::connect(glance.address()).unwrap();
             for _ in 0..50 {
-                stream.write_all(b"GET /v2/images?limit=30 HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+                stream.write_all(request).unwrap();
             }
             stream
         })
         .collect();
     for _ in 0..50 {
-        client.list_images(ListImagesRequest { page_size: 1, ..Default::default() }).await.unwrap();
+        let list = ListImagesRequest { page_size: 1, ..Default::default() };
+        client.list_images(of("reader", list)).await.unwrap();
     }
     let grown = glance.memory().unwrap().saturating_sub(before);
     assert!(grown < 300 << 20, "{} MiB for twenty connections", grown >> 20);

@@ -25,7 +25,7 @@ use super::{
     Shared,
     arrival::{Arrival, Stalled},
     body::{PendingResponse, ResponseBody},
-    memory::{Room, Slot},
+    memory::{CALLER, Room, Slot},
     observation::Observation,
     pace,
     places::{Entry, Place},
@@ -109,6 +109,8 @@ pin_project! {
         pub(super) work: Work<S>,
         #[pin]
         pub(super) timer: Option<Sleep>,
+        // The hash of whoever is answered.
+        pub(super) caller: u64,
         pub(super) place: Option<Place>,
         pub(super) slot: Option<Slot>,
         pub(super) pending: Option<PendingResponse>,
@@ -135,8 +137,8 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let polled =
-            caught(|| this.span.in_scope(|| this.work.as_mut().poll(context, this.shared, this.place)));
+        let work = || this.work.as_mut().poll(context, this.shared, this.place);
+        let polled = caught(|| CALLER.sync_scope(*this.caller, || this.span.in_scope(work)));
         let answered = match polled.unwrap_or_else(|problem| Poll::Ready(Err(problem))) {
             Poll::Ready(answered) => answered,
             Poll::Pending => {

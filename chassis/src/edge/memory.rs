@@ -1,11 +1,12 @@
 //! How many bytes large requests and large answers may take at a time. Small ones are bounded by the limits on
 //! requests; large ones wait for each other, in order of arrival, until there is room or their time is up. A caller's
-//! large requests have a share of the room, or a single one gets as much as it needs.
+//! large requests have a share of the room, or a single one gets as much as it needs; a caller whose large answers
+//! stand unread in its share gets no further one until it reads.
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -63,16 +64,24 @@ impl Budget {
     /// Like [`Budget::take`], for the caller with this hash, who waits for its own share first: a caller with too
     /// many requests keeps nobody else waiting. A request that needs more than the share waits for all of it.
     async fn take_of(self, key: u64, bytes: usize) -> Permits {
-        let most = share(self.most);
-        let share = self.shares.of(key, || Semaphore::new(most / UNIT));
-        let own = acquire(share, bytes.min(most)).await;
+        let own = acquire(self.share(key), bytes.min(share(self.most))).await;
         [own, self.take(bytes).await]
+    }
+
+    /// The share of the caller with this hash.
+    fn share(&self, key: u64) -> Arc<Semaphore> {
+        self.shares.of(key, || Semaphore::new(share(self.most) / UNIT))
     }
 
     /// Waits for room for this many bytes; a request that needs more than there is waits for all of it.
     async fn take(self, bytes: usize) -> OwnedSemaphorePermit {
         acquire(self.room, bytes.min(self.most)).await
     }
+}
+
+tokio::task_local! {
+    /// The hash of whoever is being answered.
+    pub(super) static CALLER: u64;
 }
 
 async fn acquire(room: Arc<Semaphore>, bytes: usize) -> OwnedSemaphorePermit {
@@ -82,7 +91,14 @@ async fn acquire(room: Arc<Semaphore>, bytes: usize) -> OwnedSemaphorePermit {
 
 /// Room that is held until the last copy of this value is dropped.
 #[derive(Debug, Clone)]
-pub struct Room(Arc<Mutex<OwnedSemaphorePermit>>);
+pub struct Room(Arc<Mutex<Held>>);
+
+/// Room of the total, and what an answer that is being sent takes of its caller's share.
+#[derive(Debug)]
+struct Held {
+    total: OwnedSemaphorePermit,
+    unread: Option<OwnedSemaphorePermit>,
+}
 
 impl Default for Memory {
     fn default() -> Self {
@@ -101,12 +117,18 @@ impl Memory {
     /// Forgets callers that hold no room.
     pub(super) fn tidy(&self) {
         self.requests.shares.tidy();
+        self.answers.shares.tidy();
     }
 
-    /// Waits until there is room for an answer that takes about this many `bytes` to read and make. A request that
-    /// holds room must not ask for more.
+    /// Waits until there is room for an answer that takes about this many `bytes` to read and make, and before that
+    /// until the caller has read enough of the answers that it got. A request that holds room must not ask for more.
     pub async fn room(&self, bytes: usize) -> Room {
-        Room(Arc::new(Mutex::new(self.answers.clone().take(bytes).await)))
+        let unread = match CALLER.try_with(|key| *key) {
+            Ok(key) => Some(acquire(self.answers.share(key), UNIT).await),
+            Err(_) => None,
+        };
+        let total = self.answers.clone().take(bytes).await;
+        Room(Arc::new(Mutex::new(Held { total, unread })))
     }
 }
 
@@ -117,17 +139,35 @@ impl Room {
         Some(memory.room(bytes).await)
     }
 
-    /// Keeps this many `bytes` of it until the answer with these extensions has been sent.
+    /// Keeps this many `bytes` of it until the answer with these extensions has been sent; as far as they fit, they
+    /// fill the caller's share.
     pub fn keep(self, answer: &mut Extensions, bytes: usize) {
         self.shrink(bytes);
+        if let Some(unread) = &mut self.held().unread {
+            let more = bytes.div_ceil(UNIT).saturating_sub(unread.num_permits());
+            extend(unread, more);
+        }
         answer.insert(self);
     }
 
     /// Gives back all but this many `bytes`.
     pub fn shrink(&self, bytes: usize) {
-        let mut permit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let spare = permit.num_permits().saturating_sub(bytes.div_ceil(UNIT));
-        drop(permit.split(spare));
+        let total = &mut self.held().total;
+        let spare = total.num_permits().saturating_sub(bytes.div_ceil(UNIT));
+        drop(total.split(spare));
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes this many units more, or as many as there are: what has been made is not waited for.
+fn extend(held: &mut OwnedSemaphorePermit, units: usize) {
+    let share = Arc::clone(held.semaphore());
+    let units = units.min(share.available_permits());
+    if let Ok(more) = share.try_acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX)) {
+        held.merge(more);
     }
 }
 

@@ -75,3 +75,27 @@ async fn room_is_given_back_as_far_as_it_is_not_needed() {
     drop((room, other));
     assert_eq!(memory.answers.room.available_permits(), ANSWERS / UNIT);
 }
+
+#[tokio::test]
+async fn whoever_reads_nothing_gets_no_further_large_answer_and_others_do() {
+    let memory = Memory::default();
+    let large = ANSWERS / 8;
+    let answer = async |key| {
+        let room = CALLER.scope(key, memory.room(large)).await;
+        let mut sent = Extensions::new();
+        room.keep(&mut sent, large);
+        sent
+    };
+    let unread = [answer(1).await, answer(1).await];
+    let mut third = Box::pin(answer(1));
+    assert!(futures_util::poll!(&mut third).is_pending(), "its share is full");
+    let other = answer(2).await;
+    assert!(futures_util::poll!(&mut third).is_pending());
+    drop(unread);
+    let third = third.await;
+    drop((other, third));
+    assert_eq!(memory.answers.room.available_permits(), ANSWERS / UNIT);
+    memory.tidy();
+    let left = memory.answers.shares.of(1, || Semaphore::new(7));
+    assert_eq!(left.available_permits(), 7, "whoever has read everything is forgotten");
+}
