@@ -90,10 +90,16 @@ impl Mapping {
         self.boot_index == Some(0)
     }
 
+    /// Whether it is a volume.
+    #[must_use]
+    pub fn is_volume(&self) -> bool {
+        self.destination == Destination::Volume
+    }
+
     /// Whether a volume is to be created for it.
     #[must_use]
     pub fn is_new_volume(&self) -> bool {
-        self.destination == Destination::Volume && !matches!(self.source, Source::Volume(_))
+        self.is_volume() && !matches!(self.source, Source::Volume(_))
     }
 
     /// Whether it is swap space.

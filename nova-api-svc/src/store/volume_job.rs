@@ -63,6 +63,13 @@ pub enum RemovedVolume {
     Known(Id),
     /// It may have been created by this request.
     Requested(Box<VolumeRequest>),
+    /// It is somebody's, and may have been reserved by this request.
+    Reserved {
+        /// The volume.
+        volume_id: Id,
+        /// The id of the request.
+        request_id: String,
+    },
 }
 
 /// A request to create a volume. Repeating it gives the same volume.

@@ -33,6 +33,8 @@ pub(crate) enum Mood {
     Failing(Status),
     /// It does what it is asked for, and its answers are lost.
     Unheard,
+    /// The process that calls it dies: after that many writes, the last of which it does not hear of, it calls no more.
+    Dying(usize),
     /// It makes volumes that are not there yet.
     Slow,
 }
@@ -114,22 +116,36 @@ impl Cinder {
     /// Does something, unless it is in no mood for that.
     fn act<T>(&self, act: impl FnOnce(&mut State) -> Result<T, Status>) -> Result<Response<T>, Status> {
         let mut state = self.state();
-        if let Mood::Failing(status) = &state.mood {
-            return Err(status.clone());
+        let lost = || Status::unavailable("SECRET the connection is lost");
+        match &state.mood {
+            Mood::Failing(status) => return Err(status.clone()),
+            Mood::Dying(0) => return Err(lost()),
+            _ => {}
         }
         let done = act(&mut state);
         match state.mood {
-            Mood::Unheard => Err(Status::unavailable("SECRET the connection is lost")),
+            Mood::Unheard | Mood::Dying(0) => Err(lost()),
             _ => done.map(Response::new),
         }
     }
 
+    /// Does something that changes what it keeps, likewise.
+    fn write<T>(&self, act: impl FnOnce(&mut State) -> Result<T, Status>) -> Result<Response<T>, Status> {
+        self.act(|state| {
+            if let Mood::Dying(writes) = &mut state.mood {
+                *writes -= 1;
+            }
+            act(state)
+        })
+    }
+
+    /// Changes an attachment.
     fn on_attachment(
         &self,
         id: &str,
         act: impl FnOnce(&mut Attachment) -> Result<(), Status>,
     ) -> Result<Response<Attachment>, Status> {
-        self.act(|state| {
+        self.write(|state| {
             let attachment = state.attachments.get_mut(id).ok_or_else(gone)?;
             act(attachment)?;
             let attachment = attachment.clone();

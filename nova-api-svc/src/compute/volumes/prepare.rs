@@ -3,7 +3,7 @@
 //! | step | if the process dies after it |
 //! |---|---|
 //! | the job that takes back what is created for an instance is written | the job finds nothing |
-//! | volumes are created, and reserved for the instance | the job deletes them; what was reserved lapses |
+//! | volumes are created, and volumes are reserved for the instance | the job ends the reservations, and deletes what was created |
 //! | one transaction writes the instance, and turns the job into one that holds its volumes | that job goes on |
 //! | the reservations are confirmed, and the job ends | |
 
@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     instance::{
         BlockDevice, BlockDevices, CreateInstance, Reservation,
-        block_device::{Destination, Mapping, Source},
+        block_device::{Mapping, Source},
     },
     store::{Removal, RemovedVolume, VolumeAction, VolumeJob, VolumeRequest},
 };
@@ -88,7 +88,7 @@ impl ComputeApi {
         deadline: Option<Deadline>,
     ) -> Result<Prepared, Error> {
         let mut prepared = Prepared::planned(request, &caller.actor.project_id, count);
-        if request.block_device_mapping.iter().all(|mapping| mapping.destination == Destination::Local) {
+        if !request.block_device_mapping.iter().any(Mapping::is_volume) {
             return Ok(prepared);
         }
         let jobs = prepared.ids.iter().map(|id| take_back(*id, request, image_revision, caller));
@@ -124,13 +124,12 @@ impl ComputeApi {
         let (mut devices, mut removals) = (Vec::new(), removals.iter());
         for (index, mapping) in request.block_device_mapping.iter().enumerate() {
             let mut device = planned(mapping);
-            let outcome = if mapping.is_new_volume() {
-                let Some(RemovedVolume::Requested(requested)) = removals.next().map(|one| &one.volume) else {
-                    continue;
-                };
-                self.make_volume(&mut device, requested, caller, deadline).await
-            } else {
-                Ok(mapping.destination == Destination::Volume)
+            let removal = if mapping.is_volume() { removals.next() } else { None };
+            let outcome = match removal.map(|removal| &removal.volume) {
+                Some(RemovedVolume::Requested(requested)) => {
+                    self.make_volume(&mut device, requested, caller, deadline).await
+                }
+                removal => Ok(removal.is_some()),
             };
             let outcome = match outcome {
                 Ok(true) => self.reserve(&mut device, job, index, caller, deadline).await,
@@ -212,16 +211,20 @@ impl ComputeApi {
 /// The job that takes back what is about to be created for an instance.
 fn take_back(instance_id: Id, request: &CreateInstance, image_revision: i64, caller: &Caller) -> VolumeJob {
     let id = Id::random();
-    let new = request.block_device_mapping.iter().enumerate().filter(|(_, mapping)| mapping.is_new_volume());
-    let removals = new.map(|(index, mapping)| {
+    let volumes = request.block_device_mapping.iter().enumerate().filter(|(_, mapping)| mapping.is_volume());
+    let removals = volumes.map(|(index, mapping)| {
+        // That of a new volume, and of its reservation.
+        let request_id = format!("{id}-{index}");
         let is_of_image = matches!(mapping.source, Source::Image(_)) && mapping.is_root();
-        let request = VolumeRequest {
-            // Also that of its reservation.
-            request_id: format!("{id}-{index}"),
-            mapping: mapping.clone(),
-            image_revision: if is_of_image { image_revision } else { 0 },
+        let image_revision = if is_of_image { image_revision } else { 0 };
+        let volume = match mapping.source {
+            Source::Volume(volume_id) => RemovedVolume::Reserved { volume_id, request_id },
+            _ => {
+                let mapping = mapping.clone();
+                RemovedVolume::Requested(Box::new(VolumeRequest { request_id, mapping, image_revision }))
+            }
         };
-        Removal { volume: RemovedVolume::Requested(Box::new(request)), attachment_id: None, delete: true }
+        Removal { volume, attachment_id: None, delete: mapping.is_new_volume() }
     });
     VolumeJob {
         id,
@@ -251,13 +254,12 @@ pub(super) fn new_volume(request: &VolumeRequest) -> NewVolume {
 }
 
 /// What is to be taken back of the disks that were made for an instance, of which the volumes were `requested`. Of the last
-/// one, it may be unknown whether it was created.
+/// one, it may be unknown whether it was created or reserved.
 fn removals(made: &[BlockDevice], requested: &[Removal]) -> Vec<Removal> {
-    let mut requested = requested.iter();
-    let removals = made.iter().filter_map(|device| {
-        let delete = device.mapping.is_new_volume();
-        let requested = if delete { requested.next() } else { None };
-        Removal::of(device).map(|removal| Removal { delete, ..removal }).or_else(|| requested.cloned())
+    let volumes = made.iter().filter(|device| device.mapping.is_volume());
+    let removals = volumes.zip(requested).map(|(device, requested)| match Removal::of(device) {
+        Some(removal) if device.attachment_id.is_some() => Removal { delete: requested.delete, ..removal },
+        _ => requested.clone(),
     });
     removals.collect()
 }

@@ -9,7 +9,7 @@ use crate::{
     compute::ComputeApi,
     error::Error,
     instance::Compute,
-    store::{Removal, RemovedVolume, VolumeJob, VolumeRequest},
+    store::{Removal, RemovedVolume, VolumeJob},
 };
 
 impl ComputeApi {
@@ -45,9 +45,13 @@ impl ComputeApi {
                     Err(error) => return Err(error.into()),
                 };
                 if volume.status == "RESERVED" {
-                    self.end_reservation(volume.id, request, job, deadline).await?;
+                    self.end_reservation(volume.id, &request.request_id, job, deadline).await?;
                 }
                 volume.id
+            }
+            RemovedVolume::Reserved { volume_id, request_id } => {
+                self.end_reservation(*volume_id, request_id, job, deadline).await?;
+                *volume_id
             }
         };
         if let Some(attachment_id) = removal.attachment_id
@@ -58,16 +62,17 @@ impl ComputeApi {
         if removal.delete { self.delete_volume(id, job, deadline).await } else { Ok(true) }
     }
 
-    /// Ends the reservation of a volume that nobody heard of, either: the same request gives the same attachment.
+    /// Ends a reservation that nobody may have heard of: the same request gives the same attachment. If there was none,
+    /// one is made, unless somebody else uses the volume by now.
     async fn end_reservation(
         &self,
         volume_id: Id,
-        request: &VolumeRequest,
+        request_id: &str,
         job: &VolumeJob,
         deadline: Option<Deadline>,
     ) -> Result<(), Error> {
         let (cinder, caller) = (self.cinder()?, as_service(&job.caller));
-        let new = reservation(volume_id, job.instance_id, request.request_id.clone());
+        let new = reservation(volume_id, job.instance_id, request_id.to_owned());
         match cinder.create_attachment(&new, &caller, deadline).await {
             Ok(attachment) => self.end_attachment(attachment.id, job, deadline).await.map(drop),
             Err(cinder::Error::Refused { .. } | cinder::Error::NotFound { .. }) => Ok(()),

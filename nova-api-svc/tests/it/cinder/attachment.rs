@@ -13,14 +13,14 @@ impl AttachmentService for Cinder {
         &self,
         request: Request<pb::CreateAttachmentRequest>,
     ) -> Result<Response<Attachment>, Status> {
-        self.act(|state| state.reserve(request.get_ref()))
+        self.write(|state| state.reserve(request.get_ref()))
     }
 
     async fn get_attachment(
         &self,
         request: Request<pb::GetAttachmentRequest>,
     ) -> Result<Response<Attachment>, Status> {
-        self.on_attachment(&request.get_ref().id, |_| Ok(()))
+        self.act(|state| state.attachments.get(&request.get_ref().id).cloned().ok_or_else(gone))
     }
 
     async fn update_attachment(
@@ -66,7 +66,7 @@ impl AttachmentService for Cinder {
     ) -> Result<Response<()>, Status> {
         let roles = request.metadata().get("x-roles").map(|roles| roles.to_str().unwrap().to_owned());
         let is_service = roles.is_some_and(|roles| roles.contains("service"));
-        self.act(|state| {
+        self.write(|state| {
             let attachment = state.attachments.get(&request.get_ref().id).ok_or_else(gone)?;
             if attachment.status() != Attached::Reserved && !is_service {
                 return Err(refused(Code::PermissionDenied, "NOT_PERMITTED"));

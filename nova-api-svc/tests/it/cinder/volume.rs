@@ -15,7 +15,7 @@ impl VolumeService for Cinder {
         &self,
         request: Request<pb::CreateVolumeRequest>,
     ) -> Result<Response<Volume>, Status> {
-        self.act(|state| state.create(request.into_inner()))
+        self.write(|state| state.create(request.into_inner()))
     }
 
     async fn get_volume(&self, request: Request<pb::GetVolumeRequest>) -> Result<Response<Volume>, Status> {
@@ -23,7 +23,7 @@ impl VolumeService for Cinder {
     }
 
     async fn delete_volume(&self, request: Request<pb::DeleteVolumeRequest>) -> Result<Response<()>, Status> {
-        self.act(|state| {
+        self.write(|state| {
             let volume = state.volumes.get(&request.get_ref().id).ok_or_else(gone)?;
             let is_kept = volume.metadata.contains_key("snapshots");
             if is_kept || !matches!(volume.status(), Is::Available | Is::Error) {

@@ -17,6 +17,7 @@ on_both_databases!(
     what_nobody_heard_of_is_taken_back,
     a_create_that_dies_is_taken_back,
     a_create_that_dies_after_its_reservations_is_taken_back,
+    a_create_that_dies_at_any_write_leaves_no_reservation,
     a_retry_gets_what_the_first_one_created,
     an_unavailable_service_is_said_so,
     an_instance_waits_for_its_volumes,
@@ -101,6 +102,36 @@ async fn a_create_that_dies_after_its_reservations_is_taken_back(db: TestDb) {
     execute(&world.nova.db.url, &sql).await;
     assert_eq!(world.work().await, 0);
     world.assert_nothing_is_left().await;
+}
+
+async fn a_create_that_dies_at_any_write_leaves_no_reservation(db: TestDb) {
+    let world = World::start(db, Compute::Agent).await;
+    let (volume, data) = (world.bootable(), world.cinder.add(Volume::default()));
+    let request = || with([root(existing(&volume)), blank(1), disk(existing(&data))]);
+    let mut created = 0;
+    // Three volumes are reserved and confirmed, of which one is created.
+    for writes in 1..=7 {
+        world.cinder.be(Mood::Dying(writes));
+        let answer = world.nova.create(request()).await;
+        world.cinder.be(Mood::Well);
+        assert_eq!(world.work().await, 0, "after {writes} writes");
+        let Ok(answer) = answer else {
+            world.assert_nothing_is_left().await;
+            assert_eq!(world.cinder.volume(&volume.id), Some(volume.clone()), "after {writes} writes");
+            continue;
+        };
+        created += 1;
+        let instance = world.nova.get(&answer.instances[0].id).await.unwrap();
+        for device in instance.block_devices {
+            let reserved = world.cinder.attached(&device.volume_id);
+            assert_eq!(reserved, [(Attached::Reserved, true)], "after {writes} writes");
+        }
+        world.nova.delete(&instance.id).await.unwrap();
+        assert_eq!(world.work().await, 0);
+        let ids: Vec<_> = world.cinder.state().created.iter().map(|(_, id)| id.clone()).collect();
+        ids.iter().for_each(|id| drop(world.cinder.state().volumes.remove(id)));
+    }
+    assert_eq!(created, 3);
 }
 
 /// How the removal of a new blank volume is stored, of which only its request is known.
