@@ -1,66 +1,117 @@
-//! The queries of lists of volumes.
+//! Lists: what their queries ask for, and the pages that answer them.
 
+use axum::http::Extensions;
 use chassis::{
-    caller::Caller,
+    edge::Room,
     http::{
-        microversion::Microversion,
+        Problem,
         query::{self, MARKER, Query, Sort},
+        versions::Link,
     },
-    page::{Direction, MAX_SIZE, Order},
+    page::{Key, MAX_BYTES, MAX_SIZE, Order, Page, Read, SortKey},
     scope::sees_all,
 };
 use common::{
+    id::Id,
     text::{boolean, clip},
     violations::Violations,
 };
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use utoipa::IntoParams;
 
-use super::{since, values::dictionary};
-use crate::{
-    list::{VolumeFilter, VolumeOrder},
-    volume::TaskState,
-};
+use super::{ApiState, Call, since};
 
-/// What the query of a list asks for.
-#[derive(Debug)]
-pub(super) struct ListVolumes {
-    /// Which volumes; `None` if none can match.
-    pub(super) filter: Option<VolumeFilter>,
-    pub(super) limit: usize,
-    pub(super) order: Order<VolumeOrder>,
-    /// The last volume of the page before.
-    pub(super) marker: Option<String>,
-    /// Whether those of all projects are asked for, by a caller who sees them.
-    pub(super) all_projects: bool,
-    pub(super) query: Query,
+/// Bytes for a page: what is read for it, the values that are made of that, the JSON of each item, and of all.
+const PAGE: usize = 5 * MAX_BYTES;
+
+/// What is listed.
+pub(super) trait Listed: Sized {
+    /// What it can be sorted by.
+    type Order: SortKey;
+
+    /// The sort keys, by their names over HTTP.
+    const SORT_KEYS: &'static [(&'static str, Self::Order)];
+
+    /// When it was created: the newest are first unless a query says otherwise.
+    const CREATED: Self::Order;
+
+    /// The one that the caller sees under that id.
+    fn find(api: &ApiState, call: &Call, id: &str) -> impl Future<Output = Result<Self, Problem>> + Send;
+
+    fn id(&self) -> Id;
+
+    /// Its value of a sort key.
+    fn key(&self, by: Self::Order) -> Key;
 }
 
-/// The names of sort keys.
-const SORT_KEYS: [(&str, VolumeOrder); 7] = [
-    ("created_at", VolumeOrder::CreateTime),
-    ("updated_at", VolumeOrder::UpdateTime),
-    ("name", VolumeOrder::Name),
-    ("display_name", VolumeOrder::Name),
-    ("status", VolumeOrder::Status),
-    ("size", VolumeOrder::SizeGib),
-    ("id", VolumeOrder::Id),
-];
+/// The items of a page as JSON, and the link to the page after it.
+pub(super) struct Listing {
+    pub(super) items: Vec<Box<RawValue>>,
+    pub(super) links: Vec<Link>,
+}
 
-/// What a status that Cinder has only while something is being done stands for.
-const TASKS: [(&str, TaskState); 6] = [
-    ("extending", TaskState::Extending),
-    ("retyping", TaskState::Retyping),
-    ("uploading", TaskState::Uploading),
-    ("downloading", TaskState::Reimaging),
-    ("reverting", TaskState::Reverting),
-    ("maintenance", TaskState::Writing),
-];
+/// Defines pages: what the items and the links of each are called, and what an item looks like.
+macro_rules! pages {
+    ($($(#[$attribute:meta])* $page:ident { $items:ident: $view:ty, $links:ident })+) => {$(
+        $(#[$attribute])*
+        #[derive(Default, ::serde::Serialize, ::utoipa::ToSchema)]
+        pub(in crate::http) struct $page {
+            #[schema(value_type = Vec<$view>)]
+            $items: Vec<Box<::serde_json::value::RawValue>>,
+            /// The next page, if there is one.
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            $links: Vec<::chassis::http::versions::Link>,
+        }
 
-impl ListVolumes {
-    /// Reads a query. Filters that there are not are ignored before 3.31, and refused since, as in Cinder.
-    pub(super) fn parse(query: &str, version: Microversion, caller: &Caller) -> Result<Self, Violations> {
+        impl From<$crate::http::list::Listing> for $page {
+            fn from(listing: $crate::http::list::Listing) -> Self {
+                Self { $items: listing.items, $links: listing.links }
+            }
+        }
+    )+};
+}
+
+pub(super) use pages;
+
+/// The parameters of every list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `List::parse` reads")]
+pub(super) struct Paging {
+    /// Maximum number, 1000 at most.
+    limit: Option<i64>,
+    /// Id of the last one of the previous page.
+    marker: Option<String>,
+    /// Such as `name:asc,created_at`.
+    sort: Option<String>,
+    /// For admins: those of all projects.
+    all_tenants: Option<bool>,
+}
+
+/// What the query of a list asks for, beside its filters.
+#[derive(Debug)]
+pub(super) struct List<T: Listed> {
+    query: Query,
+    limit: usize,
+    order: Order<T::Order>,
+    /// The id of the last item of the page before.
+    marker: Option<String>,
+    /// Whether those of all projects are asked for, by a caller who sees them.
+    pub(super) all_projects: bool,
+}
+
+impl<T: Listed> List<T> {
+    /// Reads a query. `add` takes a filter, and says whether there is one of that name: others are ignored before 3.31,
+    /// and refused since, as in Cinder.
+    pub(super) fn parse(
+        query: Option<String>,
+        call: &Call,
+        mut add: impl FnMut(&str, &str) -> Result<bool, String>,
+    ) -> Result<Self, Violations> {
         let mut violations = Violations::default();
-        let query = Query::parse(query, &mut violations);
-        let (mut sort, mut filter) = (Sort::default(), Some(VolumeFilter::default()));
+        let query = Query::parse(&query.unwrap_or_default(), &mut violations);
+        let (mut sort, sees_all) = (Sort::default(), sees_all(&call.caller));
         let (mut limit, mut marker, mut all_projects) = (MAX_SIZE, None, false);
         for (name, value) in query.iter() {
             match name {
@@ -68,11 +119,11 @@ impl ListVolumes {
                 MARKER => marker = Some(value.to_owned()),
                 "offset" => check_offset(value, &mut violations),
                 // Clients of everybody send it (bug 1917574).
-                "all_tenants" => all_projects = sees_all(caller) && boolean(value).unwrap_or(false),
-                "project_id" if !sees_all(caller) => {}
+                "all_tenants" => all_projects = sees_all && boolean(value).unwrap_or(false),
+                "project_id" if !sees_all => {}
                 _ if sort.take(name, value) => {}
-                _ => match add(&mut filter, name, value) {
-                    Ok(false) if version.is_in(since(31)) => {
+                _ => match add(name, value) {
+                    Ok(false) if call.version.is_in(since(31)) => {
                         violations.add(clip(name, 60), "is no filter of this list");
                     }
                     Ok(_) => {}
@@ -80,96 +131,46 @@ impl ListVolumes {
                 },
             }
         }
-        let by_default = VolumeOrder::CreateTime;
-        let keys = violations.take("sort", sort.keys(&SORT_KEYS, by_default));
+        let keys = violations.take("sort", sort.keys(T::SORT_KEYS, T::CREATED));
         violations.check()?;
-        let order = Order::new(keys.unwrap_or_else(|| vec![(by_default, Direction::Descending)]));
-        Ok(Self { filter, limit, order, marker, all_projects, query })
+        let order = Order::new(keys.unwrap_or_default());
+        Ok(Self { query, limit, order, marker, all_projects })
     }
+
+    /// The page that is asked for.
+    pub(super) async fn page(&self, api: &ApiState, call: &Call) -> Result<Page<T::Order>, Problem> {
+        let last = match &self.marker {
+            None => None,
+            Some(marker) => Some(T::find(api, call, marker).await?),
+        };
+        let key = last.as_ref().map(|last| |by: T::Order| last.key(by));
+        Ok(Page::behind(self.limit, self.order.clone(), key))
+    }
+
+    /// What was read for a page as JSON, and the link to the page after it, if there is one; `url` is that of the list.
+    pub(super) fn answer<V: Serialize>(
+        &self,
+        page: &Page<T::Order>,
+        listed: impl Into<Read<T>>,
+        url: &str,
+        mut view: impl FnMut(T) -> V,
+    ) -> Listing {
+        let json = |item: T| (item.id(), to_raw_value(&view(item)).expect("a view is plain data"));
+        let (items, next) = page.finish(listed, T::key, json, |(_, json)| json.get().len());
+        let marker = items.last().map(|(id, _)| *id).filter(|_| !next.is_empty());
+        let link = marker.map(|id| Link { href: self.query.page(url, Some(&id)), rel: "next" });
+        let items = items.into_iter().map(|(_, json)| json).collect();
+        Listing { items, links: link.into_iter().collect() }
+    }
+}
+
+/// The memory for a page, waited for.
+pub(super) async fn room(request: &Extensions) -> Option<Room> {
+    Room::of(request, PAGE).await
 }
 
 fn check_offset(value: &str, violations: &mut Violations) {
     if query::integer(value) != Ok(0) {
         violations.add("offset", "is not offered; continue with marker");
-    }
-}
-
-/// Adds a condition; `false` if there is no such filter. `filter` becomes `None` if nothing can match.
-fn add(filter: &mut Option<VolumeFilter>, name: &str, value: &str) -> Result<bool, String> {
-    let Some(conditions) = filter else { return Ok(true) };
-    let entries = |text: &str| dictionary(text).ok_or("must be a dictionary, such as {'key': 'value'}");
-    match name {
-        "name" | "availability_zone" | "project_id" | "user_id" | "bootable" => {
-            conditions.add_field(name, value.to_owned())?;
-        }
-        "display_name" => conditions.add_field("name", value.to_owned())?,
-        "size" => conditions.add_field("size_gib", value.to_owned())?,
-        "metadata" => conditions.metadata.extend(entries(value)?),
-        "glance_metadata" => conditions.image_properties.extend(entries(value)?),
-        "status" => {
-            if !add_status(conditions, value) {
-                *filter = None;
-            }
-        }
-        _ => return Ok(false),
-    }
-    Ok(true)
-}
-
-/// Adds a condition on what Cinder calls the status; `false` if no volume ever has it.
-fn add_status(conditions: &mut VolumeFilter, value: &str) -> bool {
-    if let Some((_, state)) = TASKS.iter().find(|(name, _)| *name == value) {
-        conditions.task_state = Some(Some(*state));
-        return true;
-    }
-    let status = value.replace('-', "_");
-    let has_task = ["creating", "deleting"].contains(&value);
-    conditions.task_state = (!has_task).then_some(None);
-    conditions.add_field("status", status).is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OLD: Microversion = Microversion::new(3, 0);
-    const NEW: Microversion = Microversion::new(3, 71);
-
-    fn member() -> Caller {
-        let actor = chassis::caller::Actor { user_id: "alice".to_owned(), project_id: "demo".to_owned() };
-        Caller { actor, roles: vec!["member".to_owned()], is_admin: false, token: None }
-    }
-
-    #[test]
-    fn unknown_filters_are_ignored_by_old_versions_and_refused_by_new_ones() {
-        let query = "nothing=1&name=a";
-        assert!(ListVolumes::parse(query, OLD, &member()).is_ok());
-        assert_eq!(ListVolumes::parse(query, NEW, &member()).unwrap_err().fields(), "nothing");
-    }
-
-    #[test]
-    fn all_projects_are_for_those_who_see_them() {
-        let list = ListVolumes::parse("all_tenants=1&project_id=other", NEW, &member()).unwrap();
-        assert!(!list.all_projects && list.filter.unwrap().columns.is_empty());
-        let admin = Caller { is_admin: true, ..member() };
-        assert!(ListVolumes::parse("all_tenants=True", NEW, &admin).unwrap().all_projects);
-    }
-
-    #[test]
-    fn a_status_is_one_of_a_volume_or_of_its_task() {
-        let filter =
-            |status: &str| ListVolumes::parse(&format!("status={status}"), NEW, &member()).unwrap().filter;
-        assert_eq!(filter("uploading").unwrap().task_state, Some(Some(TaskState::Uploading)));
-        let in_use = filter("in-use").unwrap();
-        assert_eq!((in_use.task_state, in_use.columns.len()), (Some(None), 1));
-        assert_eq!(filter("creating").unwrap().task_state, None);
-        assert!(filter("error_extending").is_none());
-    }
-
-    #[test]
-    fn what_is_wrong_is_told_at_once() {
-        let query = "limit=-1&offset=3&sort=nothing&metadata=a&size=x";
-        let violations = ListVolumes::parse(query, NEW, &member()).unwrap_err();
-        assert_eq!(violations.fields(), "limit, offset, metadata, size, sort");
     }
 }

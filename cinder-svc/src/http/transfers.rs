@@ -3,25 +3,27 @@
 use axum::{
     Json,
     extract::{Path, RawQuery, Request},
-    http::StatusCode,
+    http::{Extensions, StatusCode},
 };
 use chassis::{
-    http::{
-        Problem,
-        openapi::Refused,
-        query::{self, MARKER, Query},
-        versions::Link,
-    },
-    page::{MAX_SIZE, Order, Page},
+    http::{Problem, openapi::Refused, versions::Link},
+    page::Key,
 };
-use common::{id::Id, text::boolean, violations::Violations};
+use common::id::Id;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApiState, Call, id_of, openapi::TRANSFERS, render::time, since, values::Flag};
+use super::{
+    ApiState, Call, id_of,
+    list::{List, Listed, Paging, pages, room},
+    openapi::TRANSFERS,
+    render::time,
+    since,
+    values::Flag,
+};
 use crate::{
     error::Error,
-    list::{TRANSFER_ORDER, TransferOrder},
+    list::TransferOrder,
     volume::Transfer,
     volumes::{VolumeApi, transfers::NewTransfer},
 };
@@ -55,13 +57,9 @@ pub(super) struct One {
     transfer: TransferView,
 }
 
-#[derive(Serialize, ToSchema)]
-#[schema(as = Transfers)]
-pub(super) struct List {
-    transfers: Vec<TransferView>,
-    /// The next page, if there is one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    transfers_links: Vec<Link>,
+pages! {
+    /// A page of offers.
+    Transfers { transfers: TransferView, transfers_links }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -83,12 +81,12 @@ struct New {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = AcceptTransfer)]
 pub(super) struct Accept {
-    accept: Key,
+    accept: AuthKey,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Key {
+struct AuthKey {
     auth_key: String,
 }
 
@@ -123,50 +121,50 @@ pub(super) async fn create(
     Ok((StatusCode::ACCEPTED, Json(One { transfer })))
 }
 
+impl Listed for Transfer {
+    type Order = TransferOrder;
+
+    const SORT_KEYS: &'static [(&'static str, TransferOrder)] =
+        &[("created_at", TransferOrder::CreateTime), ("id", TransferOrder::Id)];
+
+    const CREATED: TransferOrder = TransferOrder::CreateTime;
+
+    async fn find(api: &ApiState, call: &Call, id: &str) -> Result<Self, Problem> {
+        Ok(api.volumes.get_transfer(transfer_id(id)?, &call.caller).await?)
+    }
+
+    fn id(&self) -> Id {
+        self.id
+    }
+
+    fn key(&self, by: TransferOrder) -> Key {
+        by.key(self)
+    }
+}
+
 /// List offers
 #[utoipa::path(
     get,
     path = "/v3/volume-transfers",
     operation_id = "listTransfers",
     tag = TRANSFERS,
-    params(
-        ("limit" = Option<i64>, Query, description = "Maximum number, 1000 at most."),
-        ("marker" = Option<String>, Query, description = "Id of the last offer of the previous page."),
-        ("all_tenants" = Option<bool>, Query, description = "For admins: offers of all projects."),
-    ),
-    responses((status = 200, description = "A page of offers.", body = List), Refused::<404>),
+    params(Paging),
+    responses((status = 200, description = "A page of offers.", body = Transfers), Refused::<404>),
 )]
-pub(super) async fn list(api: ApiState, call: Call, RawQuery(raw): RawQuery) -> Result<Json<List>, Problem> {
-    let mut violations = Violations::default();
-    let query = Query::parse(&raw.unwrap_or_default(), &mut violations);
-    let (mut limit, mut marker, mut all_projects) = (MAX_SIZE, None, false);
-    for (name, value) in query.iter() {
-        match name {
-            "limit" => limit = violations.take(name, query::limit(value, MAX_SIZE)).unwrap_or(limit),
-            MARKER => marker = Some(value.to_owned()),
-            "all_tenants" => {
-                all_projects = call.caller.is_admin && boolean(value).unwrap_or(false);
-            }
-            _ => {}
-        }
-    }
-    violations.check()?;
-    let behind = match &marker {
-        None => None,
-        Some(marker) => Some(api.volumes.get_transfer(transfer_id(marker)?, &call.caller).await?),
-    };
-    let scope = VolumeApi::scope_of_transfers(all_projects, &call.caller)?;
-    let key = behind.as_ref().map(|transfer| |by: TransferOrder| by.key(transfer));
-    let page = Page::behind(limit, Order::new(vec![TRANSFER_ORDER]), key);
+pub(super) async fn list(
+    api: ApiState,
+    call: Call,
+    RawQuery(query): RawQuery,
+    request: Extensions,
+) -> Result<Json<Transfers>, Problem> {
+    let _room = room(&request).await;
+    // Some clients filter the list themselves.
+    let list = List::<Transfer>::parse(query, &call, |_, _| Ok(true))?;
+    let page = list.page(&api, &call).await?;
+    let scope = VolumeApi::scope_of_transfers(list.all_projects, &call.caller)?;
     let listed = api.volumes.list_transfers(&page, &scope).await?;
-    let render = |transfer: Transfer| (transfer.id, view(transfer, &call));
-    // Each is small.
-    let (transfers, next) = page.finish(listed, |transfer, by| by.key(transfer), render, |_| 0);
-    let marker = transfers.last().map(|(id, _)| *id).filter(|_| !next.is_empty());
-    let url = call.url("volume-transfers");
-    let link = marker.map(|id| Link { href: query.page(&url, Some(&id)), rel: "next" });
-    let transfers = transfers.into_iter().map(|(_, view)| view).collect();
-    Ok(Json(List { transfers, transfers_links: link.into_iter().collect() }))
+    let view = |transfer| view(transfer, &call);
+    Ok(Json(list.answer(&page, listed, &call.url("volume-transfers"), view).into()))
 }
 
 /// Show an offer
@@ -179,7 +177,7 @@ pub(super) async fn list(api: ApiState, call: Call, RawQuery(raw): RawQuery) -> 
     responses((status = 200, description = "The offer.", body = One), Refused::<404>),
 )]
 pub(super) async fn show(api: ApiState, call: Call, Path(id): Path<String>) -> Result<Json<One>, Problem> {
-    let transfer = api.volumes.get_transfer(transfer_id(&id)?, &call.caller).await?;
+    let transfer = Transfer::find(&api, &call, &id).await?;
     Ok(Json(One { transfer: view(transfer, &call) }))
 }
 
@@ -202,7 +200,7 @@ pub(super) async fn accept(
     request: Request,
 ) -> Result<(StatusCode, Json<One>), Problem> {
     let id = transfer_id(&id)?;
-    let Accept { accept: Key { auth_key } } = api.body(request).await?;
+    let Accept { accept: AuthKey { auth_key } } = api.body(request).await?;
     let taken = api.volumes.accept_transfer(id, &auth_key, &call.caller).await?;
     let transfer = view(taken, &call);
     let accepted = transfer.accepted.map(|_| true);

@@ -55,9 +55,14 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
+/// The entries of a filter, or what is wrong with them.
+pub(super) fn entries(text: &str) -> Result<BTreeMap<String, String>, &'static str> {
+    dictionary(text).ok_or("must be a dictionary, such as {'key': 'value'}")
+}
+
 /// The entries of a filter: JSON, or a dictionary as Python prints it, such as `{'os_distro': 'debian'}`. Of a value that
 /// is no text, its text counts.
-pub(super) fn dictionary(text: &str) -> Option<BTreeMap<String, String>> {
+fn dictionary(text: &str) -> Option<BTreeMap<String, String>> {
     let json = serde_json::from_str(text).ok().or_else(|| serde_json::from_str(&as_json(text)).ok());
     let Value::Object(entries) = json? else { return None };
     let as_text = |value: Value| match value {

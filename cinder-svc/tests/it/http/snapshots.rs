@@ -39,9 +39,16 @@ async fn a_snapshot_is_taken_changed_and_deleted(db: TestDb) {
     let metadata = format!("{}/metadata", path(&taken));
     alice.post(&metadata, json!({"metadata": {"a": "1", "b": "2"}})).await.is(200);
     alice.delete(&format!("{metadata}/a")).await.is(200);
+    alice.delete(&format!("{metadata}/a")).await.fault(404, "itemNotFound", "METADATA_NOT_FOUND");
     assert_eq!(alice.get(&metadata).await.is(200).json(), json!({"metadata": {"b": "2"}}));
     let replaced = alice.put(&metadata, json!({"metadata": {"c": "3"}})).await.is(200).json();
     assert_eq!(replaced, json!({"metadata": {"c": "3"}}));
+    let item = alice.put(&format!("{metadata}/d"), json!({"meta": {"d": "4"}})).await.is(200).json();
+    assert_eq!(item["meta"], json!({"d": "4"}));
+    assert_eq!(alice.get(&format!("{metadata}/d")).await.is(200).json(), item);
+    alice.get(&format!("{metadata}/a")).await.fault(404, "itemNotFound", "METADATA_NOT_FOUND");
+    let wrong = alice.post(&metadata, json!({"metadata": {"a": "x".repeat(256)}})).await;
+    assert!(wrong.fault(400, "badRequest", "INVALID_REQUEST").starts_with("metadata[\"a\"]"));
     rita.delete(&path(&taken)).await.fault(403, "forbidden", "NOT_PERMITTED");
     let mallory = cinder.http("mallory", "tea", "member");
     mallory.get(&path(&taken)).await.fault(404, "itemNotFound", "SNAPSHOT_NOT_FOUND");

@@ -160,6 +160,11 @@ async fn volumes_are_found(db: TestDb) {
     assert_eq!(found(&alice.speaking(None), "nothing=1").await.len(), 2);
     let refused = alice.get("/v3/volumes?nothing=1").await.fault(400, "badRequest", "INVALID_REQUEST");
     assert!(refused.contains("nothing"), "{refused}");
+    let wrong = alice.get("/v3/volumes?limit=-1&offset=3&sort=nothing&metadata=a&size=x").await;
+    let refused = wrong.fault(400, "badRequest", "INVALID_REQUEST");
+    for field in ["limit", "offset", "sort", "metadata", "size"] {
+        assert!(refused.contains(&format!("{field}: ")), "{refused}");
+    }
     let root = cinder.http("root", "admin", "admin");
     assert_eq!(found(&root, "").await.len(), 0);
     assert_eq!(found(&root, "all_tenants=True&project_id=demo").await.len(), 2);

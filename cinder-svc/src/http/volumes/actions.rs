@@ -3,42 +3,32 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    Json,
     extract::{Path, Request},
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use chassis::{
-    http::{Problem, openapi::Refused},
-    status::{Code, Description},
-};
-use common::{
-    id::Id,
-    image::update::PropertyUpdate,
-    text::clip,
-    violations::Violations,
-    volume_image_metadata::{set_flat, unset_flat},
-};
+use chassis::http::{Problem, openapi::Refused};
+use common::{id::Id, violations::Violations};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    ApiState, Call,
-    metadata::Metadata,
-    openapi::VOLUMES,
-    since,
-    values::{Anything, Flag, Whole},
-    volumes::{run, volume_id},
-};
+use super::{image_metadata, run, volume_id};
 use crate::{
     error::Error,
+    http::{
+        ApiState, Call,
+        metadata::Metadata,
+        openapi::VOLUMES,
+        since,
+        values::{Anything, Flag, Whole},
+    },
     volume::Status,
     volumes::operations::{Action, Report, VolumeUpdate},
 };
 
 /// What is to be done with a volume: an object with one member, named after it.
 #[derive(Debug, Deserialize, ToSchema)]
-pub(super) enum VolumeAction {
+pub(in crate::http) enum VolumeAction {
     #[serde(rename = "os-extend")]
     Extend(Extend),
     #[serde(rename = "os-retype")]
@@ -67,14 +57,14 @@ pub(super) enum VolumeAction {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Extend {
+pub(in crate::http) struct Extend {
     /// GiB.
     new_size: Whole,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Retype {
+pub(in crate::http) struct Retype {
     /// Name or id of a volume type.
     new_type: String,
     /// `never` and `on-demand` are the same here.
@@ -84,31 +74,31 @@ pub(super) struct Retype {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SetBootable {
+pub(in crate::http) struct SetBootable {
     bootable: Flag,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct UpdateReadonlyFlag {
+pub(in crate::http) struct UpdateReadonlyFlag {
     readonly: Flag,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ImageMetadata {
+pub(in crate::http) struct ImageMetadata {
     metadata: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Key {
+pub(in crate::http) struct Key {
     key: String,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ResetStatus {
+pub(in crate::http) struct ResetStatus {
     /// `available` or `error`.
     status: Option<String>,
     /// Attachments alone decide.
@@ -121,14 +111,14 @@ pub(super) struct ResetStatus {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Reimage {
+pub(in crate::http) struct Reimage {
     image_id: String,
     reimage_reserved: Option<Flag>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Revert {
+pub(in crate::http) struct Revert {
     /// The latest snapshot.
     snapshot_id: String,
 }
@@ -149,7 +139,7 @@ pub(super) struct Revert {
         Refused::<403>, Refused::<404>, Refused::<409>,
     ),
 )]
-pub(super) async fn run_action(
+pub(in crate::http) async fn run_action(
     api: ApiState,
     call: Call,
     Path(id): Path<String>,
@@ -187,17 +177,16 @@ pub(super) async fn run_action(
         VolumeAction::ResetStatus(ResetStatus { status, .. }) => {
             reset_status(&api, &call, id, status.as_deref()).await
         }
-        VolumeAction::ShowImageMetadata(Anything { .. }) => show_image_metadata(&api, &call, id).await,
+        VolumeAction::ShowImageMetadata(Anything { .. }) => image_metadata::show(&api, &call, id).await,
         VolumeAction::SetImageMetadata(ImageMetadata { metadata }) => {
-            set_image_metadata(&api, &call, id, &metadata).await
+            image_metadata::set(&api, &call, id, &metadata).await
         }
-        VolumeAction::UnsetImageMetadata(Key { key }) => unset_image_metadata(&api, &call, id, &key).await,
+        VolumeAction::UnsetImageMetadata(Key { key }) => image_metadata::unset(&api, &call, id, &key).await,
     }
 }
 
 /// What the fields of an action are called here, by their names over gRPC.
-const NAMES: [(&str, &str); 3] =
-    [("size_gib", "os-extend.new_size"), ("volume_type", "os-retype.new_type"), ("set", "metadata")];
+const NAMES: [(&str, &str); 2] = [("size_gib", "os-extend.new_size"), ("volume_type", "os-retype.new_type")];
 
 async fn accepted(api: &ApiState, call: &Call, id: Id, action: Action) -> Result<Response, Problem> {
     match run(api, call, id, action, String::new()).await {
@@ -239,56 +228,4 @@ async fn reset_status(
         message: "os-reset_status".to_owned(),
     };
     accepted(api, call, id, Action::ReportState(report)).await
-}
-
-async fn show_image_metadata(api: &ApiState, call: &Call, id: Id) -> Result<Response, Problem> {
-    let metadata = api.volumes.get_volume(id, &call.caller).await?.record.metadata.flat().entries;
-    if metadata.is_empty() {
-        return Err(no_image_metadata(id, None));
-    }
-    Ok(Json(Metadata { metadata }).into_response())
-}
-
-/// Sets entries; others stay. Those that are unchanged may be attributes of the image.
-async fn set_image_metadata(
-    api: &ApiState,
-    call: &Call,
-    id: Id,
-    entries: &BTreeMap<String, String>,
-) -> Result<Response, Problem> {
-    let volume = api.volumes.get_volume(id, &call.caller).await?;
-    let update = set_flat(&volume.record.metadata, entries);
-    let update = update.map_err(|violations| violations.renamed(&NAMES))?;
-    let changed = if update == PropertyUpdate::default() {
-        volume
-    } else {
-        edit(api, call, id, update).await?.ok_or(Error::VolumeNotFound(id))?
-    };
-    Ok(Json(Metadata { metadata: changed.record.metadata.flat().entries }).into_response())
-}
-
-async fn unset_image_metadata(api: &ApiState, call: &Call, id: Id, key: &str) -> Result<Response, Problem> {
-    let volume = api.volumes.get_volume(id, &call.caller).await?;
-    let Some(update) = unset_flat(&volume.record.metadata, key)? else {
-        return Err(no_image_metadata(id, Some(key)));
-    };
-    edit(api, call, id, update).await?;
-    Ok(StatusCode::OK.into_response())
-}
-
-async fn edit(
-    api: &ApiState,
-    call: &Call,
-    id: Id,
-    update: PropertyUpdate,
-) -> Result<Option<crate::volume::Volume>, Error> {
-    let PropertyUpdate { set, remove, purge } = update;
-    let action = Action::UpdateImageProperties { set, remove: remove.into_iter().collect(), purge };
-    Ok(run(api, call, id, action, String::new()).await?.volume)
-}
-
-fn no_image_metadata(id: Id, key: Option<&str>) -> Problem {
-    let of_key = key.map(|key| format!(" with key {:?}", clip(key, 100))).unwrap_or_default();
-    let description = Description::new(Code::NotFound, "IMAGE_METADATA_NOT_FOUND").with("volume_id", id);
-    Problem::new(format!("volume {id} has no image metadata{of_key}"), description)
 }
