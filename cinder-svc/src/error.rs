@@ -1,22 +1,19 @@
 //! Everything that can go wrong in this service, named for what the caller may do about it.
 
-use std::{io, sync::Arc};
-
-use chassis::{
-    caller, data, db, error_conversions, quota::Shortage, scope::NotPermitted, status::Failure as _,
-};
+use chassis::{caller, db, error_conversions, quota::Shortage, scope::NotPermitted, status::Failure as _};
 use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
 use peers::glance;
 
-use crate::{
-    storage::{self, Unusable},
-    volume::{
-        AttachmentStatus, Operation, SnapshotStatus, Status, Storage, TaskState,
-        attachment::ATTACHMENT_LIMIT, volume_type::VOLUME_TYPE_LIMIT,
-    },
-};
+use crate::volume::{Operation, SnapshotStatus, Status, TaskState};
 
+mod attachment;
+mod data;
 mod describe;
+mod volume_type;
+
+pub use attachment::AttachmentError;
+pub use data::DataError;
+pub use volume_type::VolumeTypeError;
 
 /// Why a request failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -40,44 +37,9 @@ pub enum Error {
     /// There is no such snapshot, or the caller must not see it.
     #[error("there is no snapshot {0}")]
     SnapshotNotFound(Id),
-    /// There is no such attachment, or the caller must not see it.
-    #[error("there is no attachment {0}")]
-    AttachmentNotFound(Id),
     /// There is no such transfer, or the caller must not see it.
     #[error("there is no transfer {0}")]
     TransferNotFound(Id),
-    /// There is no such volume type, or the caller's project may not use it.
-    #[error("there is no volume type {}", quoted(.0))]
-    VolumeTypeNotFound(String),
-    /// The name is in use.
-    #[error("there already is a volume type {}", quoted(.0))]
-    VolumeTypeExists(String),
-    /// There are as many volume types as there may be.
-    #[error("there are {VOLUME_TYPE_LIMIT} volume types, and there may not be more; delete one first")]
-    TooManyVolumeTypes,
-    /// Volumes or snapshots have the type.
-    #[error("volume type {} is in use; retype or delete its volumes and delete its snapshots first", quoted(.0))]
-    VolumeTypeInUse(String),
-    /// It is the type of volumes for which nobody names one.
-    #[error("volume type {} is the default and cannot be deleted", quoted(.0))]
-    VolumeTypeIsDefault(String),
-    /// Nobody names a volume type, and the default does not exist, or the caller's project may not use it.
-    #[error(
-        "volume type {}, which is the default, does not exist or is not for this project; name another one in \
-         volume_type",
-        quoted(.0)
-    )]
-    DefaultVolumeTypeNotFound(String),
-    /// The volume type that the request names does not exist.
-    #[error("volume_type: there is no volume type {}; ListVolumeTypes lists them all", quoted(.0))]
-    NoSuchVolumeType(String),
-    /// The volume type that the image asks for does not exist.
-    #[error(
-        "image {image_id} asks for volume type {} (property cinder_img_volume_type), which does not exist; name another \
-         one in volume_type",
-        quoted(.volume_type)
-    )]
-    NoVolumeTypeOfImage { image_id: Id, volume_type: String },
     /// The image does not exist, or the caller must not see it.
     #[error("image_id: there is no image {0}")]
     NoSuchImage(Id),
@@ -113,12 +75,6 @@ pub enum Error {
     /// The volume is smaller than its source.
     #[error("size_gib: {size_gib} GiB is smaller than the source, which has {needed} GiB")]
     VolumeSmallerThanSource { needed: i32, size_gib: i32 },
-    /// The volume type does not allow that size.
-    #[error(
-        "volume type {} does not allow {size_gib} GiB, only {}",
-        quoted(.volume_type), range(*.minimum, *.maximum)
-    )]
-    VolumeTypeSize { volume_type: String, size_gib: i32, minimum: Option<i32>, maximum: Option<i32> },
     /// The snapshot has no data that could be copied.
     #[error("snapshot {id} must be AVAILABLE, but is {status}")]
     SnapshotNotAvailable { id: Id, status: SnapshotStatus },
@@ -185,32 +141,6 @@ pub enum Error {
     /// A report is about a status that the volume is not in.
     #[error("volume {id} is {status}{}, which is not what the report saw; read it again", during(*.task_state))]
     StateChanged { id: Id, status: Status, task_state: Option<TaskState> },
-    /// The volume is reserved for another instance, and is not for several.
-    #[error(
-        "volume {id} is reserved for {} by attachment {attachment_id}, and is not multiattach",
-        user(*.instance_id)
-    )]
-    VolumeReserved { id: Id, attachment_id: Id, instance_id: Option<Id> },
-    /// The volume is used by another instance, and is not for several.
-    #[error(
-        "volume {id} is in use by {} with attachment {attachment_id}, and is not multiattach",
-        user(*.instance_id)
-    )]
-    VolumeInUse { id: Id, attachment_id: Id, instance_id: Option<Id> },
-    /// The volume must not be written.
-    #[error("volume {0} is read-only: only attachments with the mode READ_ONLY are possible")]
-    VolumeReadOnly(Id),
-    /// The volume has as many attachments as one may have.
-    #[error("volume {0} has {ATTACHMENT_LIMIT} attachments, and cannot have more")]
-    AttachmentLimit(Id),
-    /// The status of the attachment does not allow what is to be done with it.
-    #[error("attachment {id} is {status}, but {operation} needs {needed}")]
-    WrongAttachmentStatus {
-        id: Id,
-        operation: &'static str,
-        status: AttachmentStatus,
-        needed: AttachmentStatus,
-    },
     /// The volume still has snapshots.
     #[error("volume {id} has {count} snapshots; delete them first, or set cascade")]
     VolumeHasSnapshots { id: Id, count: i64 },
@@ -226,15 +156,6 @@ pub enum Error {
     /// A volume can only become larger.
     #[error("size_gib: volume {id} has {size_gib} GiB, and can only become larger; not {requested} GiB")]
     NotLarger { id: Id, size_gib: i32, requested: i32 },
-    /// The volume already has that type.
-    #[error("volume_type: volume {id} already has volume type {}", quoted(.volume_type))]
-    SameVolumeType { id: Id, volume_type: String },
-    /// Something uses the volume as its present type allows, and the new type does not.
-    #[error(
-        "volume_type: volume {id} is attached, and volume type {} differs in whether several instances may use it",
-        quoted(.volume_type)
-    )]
-    MultiattachInUse { id: Id, volume_type: String },
     /// Only the latest snapshot of a volume can be restored.
     #[error("snapshot_id: snapshot {snapshot_id} is not the latest one of volume {id}, which is {latest}")]
     NotLatestSnapshot { id: Id, snapshot_id: Id, latest: Id },
@@ -246,50 +167,15 @@ pub enum Error {
     /// A volume would have more properties than an image may have.
     #[error("{} {} are too many; a volume may have at most {}", .0.attempted, .0.resource, .0.maximum)]
     PropertyLimit(Excess),
-    /// The data of an image cannot become that of a volume.
-    #[error("the data of the image {0}")]
-    ImageUnusable(#[from] Unusable),
-    /// There is no data that could be read or written here.
-    #[error("cinder-svc does not keep the data of volume {id}: its storage is {}", .storage.as_str().to_uppercase())]
-    NoData { id: Id, storage: Storage },
-    /// The data is in a folder of this service, which does not upload it.
-    #[error(
-        "the data of volume {0} is in a folder of cinder-svc, which does not upload it to images yet; read it with \
-         ReadVolumeData, and upload it with UploadImageData of glance.v1"
-    )]
-    UploadNotSupported(Id),
-    /// The data of the volume is not to be read now.
-    #[error("volume {id} must be AVAILABLE for its data to be read, but is {status}")]
-    NotReadable { id: Id, status: Status },
-    /// The part of the data that is to be read is outside.
-    #[error("the volume has {size} bytes: the offset must not be behind its end")]
-    Range { size: u64 },
-    /// The sender of data stopped in the middle.
-    #[error("the data broke off; nothing was kept, write it again")]
-    WriteBroken,
-    /// The data that arrived is not what the sender says.
-    #[error("the data does not have the given sha512; nothing was kept, write it again")]
-    DataHash,
-    /// More data than the volume has room for.
-    #[error("the volume has {0} bytes, and there is more data than that; nothing was kept")]
-    DataTooLarge(u64),
-    /// There is no room for the data.
-    #[error("the folder with the data of volumes is full; nothing was kept")]
-    DataStoreFull,
-    /// The folder with the data cannot be used.
-    #[error("the folder with the data of volumes cannot be used; nothing was kept, try again")]
-    DataStore(#[source] Arc<io::Error>),
-    /// The folder with the data is missing, or another one is in its place.
-    #[error(
-        "the folder with the data of volumes is missing, or another one is in its place; nothing was done, try again"
-    )]
-    DataAway { expected: Option<Id> },
-    /// The data is in the database but not in the folder.
-    #[error("data {0} is missing from the folder with the data of volumes")]
-    DataMissing(Id),
-    /// The process that was doing something has died, or has lost its right to do it.
-    #[error("the process that was doing this has died; nothing was changed, try again")]
-    TaskLost,
+    /// It fails because of an attachment.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
+    /// It fails because of data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// It fails because of a volume type.
+    #[error(transparent)]
+    VolumeType(#[from] VolumeTypeError),
     /// Other requests keep changing it.
     #[error("{kind} {id} keeps being changed by other requests; try again")]
     Contended { kind: &'static str, id: Id },
@@ -314,28 +200,6 @@ impl From<glance::Error> for Error {
             glance::Error::Caller(error) => Self::Caller(error),
             glance::Error::Lost(lost) => Self::Database(lost.into()),
             error => Self::Glance(error),
-        }
-    }
-}
-
-impl From<data::Error> for Error {
-    fn from(error: data::Error) -> Self {
-        match error {
-            data::Error::Away { expected } => Self::DataAway { expected },
-            data::Error::Folder(error) => Self::DataStore(Arc::new(error)),
-            data::Error::Database(error) => Self::Database(error),
-        }
-    }
-}
-
-impl From<storage::Error> for Error {
-    fn from(error: storage::Error) -> Self {
-        match error {
-            storage::Error::Full => Self::DataStoreFull,
-            storage::Error::Missing(data) => Self::DataMissing(data),
-            storage::Error::TooLong(limit) => Self::DataTooLarge(limit),
-            storage::Error::Unusable(problem) => Self::ImageUnusable(problem),
-            storage::Error::Folder(error) => Self::DataStore(error),
         }
     }
 }
@@ -366,25 +230,10 @@ fn during(task_state: Option<TaskState>) -> String {
     task_state.map(|state| format!(" ({state})")).unwrap_or_default()
 }
 
-/// Whoever has an attachment.
-fn user(instance_id: Option<Id>) -> String {
-    instance_id.map_or_else(|| "something else".to_owned(), |id| format!("instance {id}"))
-}
-
 fn statuses(statuses: &[Status]) -> String {
     statuses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn operations(operations: &[Operation]) -> String {
     operations.iter().map(|operation| operation.name()).collect::<Vec<_>>().join(", ")
-}
-
-/// A range of sizes, of which at least one end is limited.
-fn range(minimum: Option<i32>, maximum: Option<i32>) -> String {
-    match (minimum, maximum) {
-        (Some(least), Some(most)) => format!("{least} to {most} GiB"),
-        (Some(least), None) => format!("{least} GiB and more"),
-        (None, Some(most)) => format!("{most} GiB and less"),
-        (None, None) => "any size".to_owned(),
-    }
 }

@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
+use common::violations::Violation;
+
 use super::{Code, Description, Detail};
 
 /// How long a caller is told to wait before it tries again, if nobody says otherwise.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Description {
+    /// The whole error as the problem of one field of the request.
+    #[must_use]
+    pub fn bad_field(reason: &'static str, field: &str, error: &impl std::error::Error) -> Self {
+        let violation = Violation { field: field.to_owned(), problem: error.to_string() };
+        Self::new(Code::InvalidArgument, reason).detail(Detail::BadRequest(vec![violation]))
+    }
+
     /// The caller may not do that; it would need another role or project.
     #[must_use]
     pub fn not_permitted(action: &str, needs: &str) -> Self {

@@ -17,7 +17,7 @@ use sqlx::types::Json;
 
 use super::{Store, quota::move_limits};
 use crate::{
-    error::Error,
+    error::{Error, VolumeTypeError},
     list::VolumeTypeOrder,
     volume::{VolumeType, volume_type::VOLUME_TYPE_LIMIT},
 };
@@ -150,7 +150,7 @@ impl Store {
             check_name(&mut tx, volume_type).await?;
             let count: i64 = tx.query_scalar("SELECT COUNT(*) FROM volume_types").fetch_one().await?;
             if usize::try_from(count).is_ok_and(|count| count >= VOLUME_TYPE_LIMIT) {
-                return Err(Error::TooManyVolumeTypes);
+                return Err(VolumeTypeError::TooMany.into());
             }
             insert(&mut tx, volume_type).await?;
             Ok(tx.commit().await?)
@@ -190,7 +190,7 @@ impl Store {
             let before = lock(&mut tx, id).await?;
             decide(&before)?;
             if tx.query_scalar(IS_USED).bind(id).fetch_one().await? {
-                return Err(Error::VolumeTypeInUse(before.name));
+                return Err(VolumeTypeError::InUse(before.name).into());
             }
             move_limits(&mut tx, &before.name, None).await?;
             tx.query("DELETE FROM volume_types WHERE id = $1").bind(id).execute().await?;
@@ -215,14 +215,14 @@ async fn lock(tx: &mut Transaction, id: Id) -> Result<VolumeType, Error> {
     let mut query = tx.builder(VOLUME_TYPE);
     query.push("id = ").push_bind(id);
     let row: Option<VolumeTypeRow> = tx.query_as(query).fetch_optional().await?;
-    row.map(Into::into).ok_or_else(|| Error::VolumeTypeNotFound(id.to_string()))
+    row.map(Into::into).ok_or_else(|| VolumeTypeError::NotFound(id.to_string()).into())
 }
 
 /// Refuses a name that another volume type has.
 async fn check_name(tx: &mut Transaction, volume_type: &VolumeType) -> Result<(), Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM volume_types WHERE name = $1 AND id <> $2)";
     let is_taken = tx.query_scalar(sql).bind(&volume_type.name).bind(volume_type.id).fetch_one().await?;
-    if is_taken { Err(Error::VolumeTypeExists(volume_type.name.clone())) } else { Ok(()) }
+    if is_taken { Err(VolumeTypeError::Exists(volume_type.name.clone()).into()) } else { Ok(()) }
 }
 
 async fn insert(tx: &mut Transaction, volume_type: &VolumeType) -> Result<(), db::Error> {

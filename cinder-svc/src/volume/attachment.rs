@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::{id::Id, named};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, check_etag};
+use crate::error::{AttachmentError, Error, check_etag};
 
 mod of_volume;
 mod request;
@@ -181,7 +181,7 @@ impl Attachment {
         let needed = change.from();
         if self.status != needed && *change != Move::Confirm {
             let (id, operation, status) = (self.id, change.name(), self.status);
-            return Err(Error::WrongAttachmentStatus { id, operation, status, needed });
+            return Err(AttachmentError::WrongStatus { id, operation, status, needed }.into());
         }
         let mut after = self.after(change, now);
         if after != *self || matches!(change, Move::Export { .. }) {

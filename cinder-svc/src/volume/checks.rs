@@ -10,7 +10,7 @@ use common::{
 };
 
 use super::VolumeType;
-use crate::error::Error;
+use crate::error::{Error, VolumeTypeError};
 
 /// Maximum number of metadata items.
 pub const METADATA_LIMIT: usize = 128;
@@ -79,7 +79,7 @@ pub fn check_size_for_type(volume_type: &VolumeType, size_gib: i32) -> Result<()
     if is_allowed {
         return Ok(());
     }
-    Err(Error::VolumeTypeSize { volume_type: volume_type.name.clone(), size_gib, minimum, maximum })
+    Err(VolumeTypeError::Size { volume_type: volume_type.name.clone(), size_gib, minimum, maximum }.into())
 }
 
 /// The volume type that an image asks for.

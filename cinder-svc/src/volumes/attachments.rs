@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::VolumeApi;
 use crate::{
-    error::Error,
+    error::{AttachmentError, Error},
     list::{AttachmentFilter, AttachmentOrder},
     store::{Change, Claim, Entry},
     volume::{
@@ -123,7 +123,7 @@ impl VolumeApi {
     }
 
     async fn attachment(&self, id: Id, scope: &Scope) -> Result<Attachment, Error> {
-        self.store.attachment(id, scope).await?.ok_or(Error::AttachmentNotFound(id))
+        self.store.attachment(id, scope).await?.ok_or(AttachmentError::NotFound(id).into())
     }
 
     /// The attachment, with its connection if the caller may see that.
@@ -138,9 +138,9 @@ impl VolumeApi {
     /// A volume with one of its attachments, which is within `scope`.
     async fn attached(&self, id: Id, volume_id: Id, scope: &Scope) -> Result<(Volume, Attachment), Error> {
         let volume = self.store.volume(volume_id, &Scope::internal(VOLUMES)).await?;
-        let volume = volume.ok_or(Error::AttachmentNotFound(id))?;
+        let volume = volume.ok_or(AttachmentError::NotFound(id))?;
         let attachment = volume.attachments.iter().find(|attachment| attachment.id == id).cloned();
-        let attachment = attachment.ok_or(Error::AttachmentNotFound(id))?;
+        let attachment = attachment.ok_or(AttachmentError::NotFound(id))?;
         scope.check(id, &attachment.project_id)?;
         Ok((volume, attachment))
     }
@@ -231,7 +231,7 @@ fn attachment_after(decided: Decided<Change, Attachment>, id: Id) -> Result<Atta
         Decided::Nothing(attachment) => Ok(attachment),
         Decided::Change(change) => {
             let mut attachments = change.after.into_iter().flat_map(|after| after.attachments);
-            attachments.find(|attachment| attachment.id == id).ok_or(Error::AttachmentNotFound(id))
+            attachments.find(|attachment| attachment.id == id).ok_or(AttachmentError::NotFound(id).into())
         }
     }
 }

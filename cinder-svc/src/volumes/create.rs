@@ -20,7 +20,7 @@ use peers::glance;
 
 use super::VolumeApi;
 use crate::{
-    error::Error,
+    error::{Error, VolumeTypeError},
     quota::Growth,
     store::{Claim, Creation},
     volume::{
@@ -165,7 +165,7 @@ impl VolumeApi {
         }
         if let Some(id) = origin.volume_type_id {
             let found = self.store.volume_type(&id.to_string()).await?;
-            return found.ok_or_else(|| Error::VolumeTypeNotFound(id.to_string()));
+            return found.ok_or_else(|| VolumeTypeError::NotFound(id.to_string()).into());
         }
         let Some((image, name)) = origin
             .image
@@ -175,8 +175,8 @@ impl VolumeApi {
             return self.volume_type("", caller).await;
         };
         self.volume_type(name, caller).await.map_err(|error| match error {
-            Error::VolumeTypeNotFound(volume_type) => {
-                Error::NoVolumeTypeOfImage { image_id: image.id, volume_type }
+            Error::VolumeType(VolumeTypeError::NotFound(volume_type)) => {
+                VolumeTypeError::NotFoundForImage { image_id: image.id, volume_type }.into()
             }
             error => error,
         })
@@ -189,7 +189,7 @@ impl VolumeApi {
         caller: &Caller,
     ) -> Result<Arc<VolumeType>, Error> {
         self.volume_type(name, caller).await.map_err(|error| match error {
-            Error::VolumeTypeNotFound(name) => Error::NoSuchVolumeType(name),
+            Error::VolumeType(VolumeTypeError::NotFound(name)) => VolumeTypeError::NoSuch(name).into(),
             error => error,
         })
     }

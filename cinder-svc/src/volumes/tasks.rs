@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::{VolumeApi, data::VolumeData};
 use crate::{
-    error::Error,
+    error::{DataError, Error},
     storage::GIB,
     store::{Change, DueTask, Entry},
     volume::{
@@ -94,7 +94,7 @@ impl VolumeApi {
         let is_lost = !due.owner.is_empty() && task.state != TaskState::Deleting;
         let done = if is_lost || task.state == TaskState::Writing {
             // Whoever began it has died.
-            Err(Error::TaskLost)
+            Err(DataError::TaskLost.into())
         } else {
             self.work_under_lease(data, &volume, task, &mut lease).await
         };
@@ -112,7 +112,7 @@ impl VolumeApi {
         self.make_room(data, task).await?;
         tokio::select! {
             done = self.work(data, volume, task) => done,
-            () = lease.lost() => Err(Error::TaskLost),
+            () = lease.lost() => Err(DataError::TaskLost.into()),
         }
     }
 
@@ -146,7 +146,7 @@ impl VolumeApi {
             TaskState::Creating | TaskState::Reimaging | TaskState::Reverting => {
                 self.make_data(data, volume, task).await
             }
-            TaskState::Uploading | TaskState::Writing => Err(Error::TaskLost),
+            TaskState::Uploading | TaskState::Writing => Err(DataError::TaskLost.into()),
         }
     }
 

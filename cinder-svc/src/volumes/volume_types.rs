@@ -11,7 +11,7 @@ use common::{clock, id::Id};
 
 use super::VolumeApi;
 use crate::{
-    error::Error,
+    error::{Error, VolumeTypeError},
     list::VolumeTypeOrder,
     volume::{
         VolumeType,
@@ -24,14 +24,9 @@ impl VolumeApi {
     pub async fn volume_type(&self, name_or_id: &str, caller: &Caller) -> Result<Arc<VolumeType>, Error> {
         let wanted = if name_or_id.is_empty() { &self.default_volume_type } else { name_or_id };
         let found = self.store.volume_type(wanted).await?.filter(|found| found.is_usable_by(caller));
-        found.ok_or_else(|| {
-            let name = wanted.to_owned();
-            if name_or_id.is_empty() {
-                Error::DefaultVolumeTypeNotFound(name)
-            } else {
-                Error::VolumeTypeNotFound(name)
-            }
-        })
+        let not_found =
+            if name_or_id.is_empty() { VolumeTypeError::DefaultNotFound } else { VolumeTypeError::NotFound };
+        found.ok_or_else(|| not_found(wanted.to_owned()).into())
     }
 
     /// Adds a volume type; for admins.
@@ -85,7 +80,7 @@ impl VolumeApi {
         let decide = |before: &VolumeType| {
             check_etag(before, etag)?;
             let is_default = [&before.name, &before.id.to_string()].contains(&&self.default_volume_type);
-            if is_default { Err(Error::VolumeTypeIsDefault(before.name.clone())) } else { Ok(()) }
+            if is_default { Err(VolumeTypeError::IsDefault(before.name.clone()).into()) } else { Ok(()) }
         };
         self.store.delete_volume_type(id, decide).await
     }

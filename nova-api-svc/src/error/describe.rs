@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::status::{Code, Description, Detail, Failure, RETRY_AFTER};
-use common::{id::Id, image::properties::Excess, violations::Violation};
+use common::{id::Id, image::properties::Excess};
 use peers::retry_after;
 use tonic::Status as GrpcStatus;
 
@@ -30,7 +30,9 @@ impl Failure for Error {
                 Description::not_found("INSTANCE_NOT_FOUND", INSTANCE, "instance_id", id)
             }
             Self::FlavorNotFound(id) => Description::not_found("FLAVOR_NOT_FOUND", FLAVOR, "flavor_id", id),
-            Self::NoSuchFlavor(id) => self.bad_field("FLAVOR_NOT_FOUND", "flavor_id").with("flavor_id", id),
+            Self::NoSuchFlavor(id) => {
+                Description::bad_field("FLAVOR_NOT_FOUND", "flavor_id", self).with("flavor_id", id)
+            }
             Self::FlavorExists { field, value } => {
                 Description::already_exists("FLAVOR_EXISTS", FLAVOR, "value", value).with("field", field)
             }
@@ -96,8 +98,7 @@ impl Failure for Error {
                 .with("instance_id", id)
                 .with("state", state)
                 .with("task_state", name_of(*task_state)),
-            Self::SameFlavor { id, flavor_id } => self
-                .bad_field("SAME_FLAVOR", "flavor_id")
+            Self::SameFlavor { id, flavor_id } => Description::bad_field("SAME_FLAVOR", "flavor_id", self)
                 .with("instance_id", id)
                 .with("flavor_id", flavor_id),
             Self::CannotResizeDisk { id, flavor_id, root_gb } => {
@@ -121,7 +122,7 @@ impl Error {
         let description = if usage.is_property() {
             Description::precondition(REASON, "IMAGE_EXISTS", "image_id", id)
         } else {
-            self.bad_field(REASON, usage.field()).with("image_id", id)
+            Description::bad_field(REASON, usage.field(), self).with("image_id", id)
         };
         description.with("field", usage.field())
     }
@@ -130,12 +131,6 @@ impl Error {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self.describe().detail, Detail::Retry(_))
-    }
-
-    /// The whole error as the problem of one field.
-    fn bad_field(&self, reason: &'static str, field: &str) -> Description {
-        let violation = Violation { field: field.to_owned(), problem: self.to_string() };
-        Description::new(Code::InvalidArgument, reason).detail(Detail::BadRequest(vec![violation]))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong with the volumes of instances.
 
-use chassis::status::{Code, Description, Detail, RETRY_AFTER};
-use common::{id::Id, text::clip, violations::Violation};
+use chassis::status::{Code, Description, RETRY_AFTER};
+use common::{id::Id, text::clip};
 use peers::cinder::{self, Resource};
 
 use super::describe::{image, instance};
@@ -77,10 +77,10 @@ impl VolumeError {
         match self {
             Self::NoService => Description::new(Code::FailedPrecondition, "NO_VOLUME_SERVICE"),
             Self::NotFound { resource: Resource::Volume, id } => {
-                self.bad_field("VOLUME_NOT_FOUND", "volume_id").with("volume_id", id)
+                Description::bad_field("VOLUME_NOT_FOUND", "volume_id", self).with("volume_id", id)
             }
             Self::NotFound { resource: Resource::Snapshot, id } => {
-                self.bad_field("SNAPSHOT_NOT_FOUND", "snapshot_id").with("snapshot_id", id)
+                Description::bad_field("SNAPSHOT_NOT_FOUND", "snapshot_id", self).with("snapshot_id", id)
             }
             // Nobody asked for one.
             Self::NotFound { resource: Resource::Attachment, .. } => {
@@ -101,22 +101,17 @@ impl VolumeError {
                 .with("cause", cause)
                 .with("problem", problem),
             Self::GivenUp => Description::retry(Code::Aborted, "VOLUMES_GIVEN_UP", RETRY_AFTER),
-            Self::NotAttached { id, volume_id } => self
-                .bad_field("VOLUME_NOT_ATTACHED", "volume_id")
-                .with("instance_id", id)
-                .with("volume_id", volume_id),
+            Self::NotAttached { id, volume_id } => {
+                Description::bad_field("VOLUME_NOT_ATTACHED", "volume_id", self)
+                    .with("instance_id", id)
+                    .with("volume_id", volume_id)
+            }
             Self::Attached { id, volume_id } => instance("VOLUME_ATTACHED", id).with("volume_id", volume_id),
             Self::Root { id, volume_id } => instance("ROOT_VOLUME", id).with("volume_id", volume_id),
             Self::NotSupported { id, operation, .. } => {
                 instance("INSTANCE_HAS_VOLUMES", id).with("operation", operation.name())
             }
         }
-    }
-
-    /// The whole error as the problem of one field.
-    fn bad_field(&self, reason: &'static str, field: &str) -> Description {
-        let violation = Violation { field: field.to_owned(), problem: self.to_string() };
-        Description::new(Code::InvalidArgument, reason).detail(Detail::BadRequest(vec![violation]))
     }
 }
 

@@ -5,7 +5,7 @@ use common::id::Id;
 
 use super::{ATTACHMENT_LIMIT, Attachment, AttachmentStatus, Mode};
 use crate::{
-    error::Error,
+    error::{AttachmentError, Error},
     volume::{Operation, Status, Volume},
 };
 
@@ -66,25 +66,25 @@ impl Volume {
         Operation::Attachment.check(self, None)?;
         let is_other = |other: &&Attachment| instance_id.is_none() || other.instance_id != instance_id;
         if let Some(holder) = self.attachments.iter().find(is_other).filter(|_| !self.multiattach) {
-            return Err(self.held_by(holder));
+            return Err(self.held_by(holder).into());
         }
         if self.attachments.len() >= ATTACHMENT_LIMIT {
-            return Err(Error::AttachmentLimit(self.id));
+            return Err(AttachmentError::Limit(self.id).into());
         }
         match (mode, self.read_only) {
-            (Some(Mode::ReadWrite), true) => Err(Error::VolumeReadOnly(self.id)),
+            (Some(Mode::ReadWrite), true) => Err(AttachmentError::VolumeReadOnly(self.id).into()),
             (Some(mode), _) => Ok(mode),
             (None, true) => Ok(Mode::ReadOnly),
             (None, false) => Ok(Mode::ReadWrite),
         }
     }
 
-    fn held_by(&self, holder: &Attachment) -> Error {
+    fn held_by(&self, holder: &Attachment) -> AttachmentError {
         let (id, attachment_id, instance_id) = (self.id, holder.id, holder.instance_id);
         if self.status == Status::InUse {
-            Error::VolumeInUse { id, attachment_id, instance_id }
+            AttachmentError::VolumeInUse { id, attachment_id, instance_id }
         } else {
-            Error::VolumeReserved { id, attachment_id, instance_id }
+            AttachmentError::VolumeReserved { id, attachment_id, instance_id }
         }
     }
 }

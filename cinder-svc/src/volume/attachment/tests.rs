@@ -144,17 +144,24 @@ fn another_instance_needs_a_volume_for_several() {
     assert_eq!(reserved.reservable(one, None).unwrap(), Mode::ReadWrite);
     for refused in [other, None] {
         let error = reserved.reservable(refused, None).unwrap_err();
-        assert!(matches!(error, Error::VolumeReserved { instance_id, .. } if instance_id == one));
+        assert!(
+            matches!(error, Error::Attachment(AttachmentError::VolumeReserved { instance_id, .. }) if instance_id == one)
+        );
     }
     let nobodys = volume(vec![reservation(None)]);
-    assert!(matches!(nobodys.reservable(None, None).unwrap_err(), Error::VolumeReserved { .. }));
+    assert!(matches!(
+        nobodys.reservable(None, None).unwrap_err(),
+        Error::Attachment(AttachmentError::VolumeReserved { .. })
+    ));
     let used = volume(vec![Attachment { status: Attached, ..reservation(one) }]);
     let error = used.reservable(other, None).unwrap_err();
-    assert!(matches!(error, Error::VolumeInUse { instance_id, .. } if instance_id == one));
+    assert!(
+        matches!(error, Error::Attachment(AttachmentError::VolumeInUse { instance_id, .. }) if instance_id == one)
+    );
     let shared = Volume { multiattach: true, ..used };
     shared.reservable(other, None).unwrap();
     let full = Volume { multiattach: true, ..volume(vec![reservation(one); ATTACHMENT_LIMIT]) };
-    assert!(matches!(full.reservable(one, None).unwrap_err(), Error::AttachmentLimit(_)));
+    assert!(matches!(full.reservable(one, None).unwrap_err(), Error::Attachment(AttachmentError::Limit(_))));
 }
 
 #[test]
@@ -163,7 +170,7 @@ fn a_volume_that_is_read_only_is_not_written() {
     assert_eq!(read_only.reservable(None, None).unwrap(), Mode::ReadOnly);
     assert_eq!(read_only.reservable(None, Some(Mode::ReadOnly)).unwrap(), Mode::ReadOnly);
     let error = read_only.reservable(None, Some(Mode::ReadWrite)).unwrap_err();
-    assert!(matches!(error, Error::VolumeReadOnly(_)));
+    assert!(matches!(error, Error::Attachment(AttachmentError::VolumeReadOnly(_))));
     assert_eq!(volume(Vec::new()).reservable(None, Some(Mode::ReadOnly)).unwrap(), Mode::ReadOnly);
 }
 

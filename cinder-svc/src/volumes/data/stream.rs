@@ -13,7 +13,7 @@ use tokio::{
 
 use super::VolumeData;
 use crate::{
-    error::Error,
+    error::{DataError, Error},
     storage::{self, GIB, Piece},
     store::DueTask,
     volume::{Status, Task, Volume, access::VOLUMES},
@@ -63,7 +63,7 @@ impl VolumeApi {
         match data.directory.read(stored, part).await {
             Err(storage::Error::Missing(missing)) => {
                 data.check_place().await?;
-                Err(Error::DataMissing(missing))
+                Err(DataError::Missing(missing).into())
             }
             read => Ok(read?.map_err(Error::from).boxed()),
         }
@@ -73,11 +73,11 @@ impl VolumeApi {
     fn readable(&self, volume: &Volume) -> Result<(&VolumeData, Id), Error> {
         let (id, status) = (volume.id, volume.status);
         let (Some(data), true) = (&self.data, volume.storage == self.storage) else {
-            return Err(Error::NoData { id, storage: volume.storage });
+            return Err(DataError::NoData { id, storage: volume.storage }.into());
         };
         match volume.data_id.filter(|_| status == Status::Available) {
             Some(stored) => Ok((data, stored)),
-            None => Err(Error::NotReadable { id, status }),
+            None => Err(DataError::NotReadable { id, status }.into()),
         }
     }
 
@@ -86,7 +86,7 @@ impl VolumeApi {
         let WriteData { volume_id, etag, parts } = request;
         let volume = self.get_volume(volume_id, caller).await?;
         let Some(data) = self.data.clone().filter(|_| volume.storage == self.storage) else {
-            return Err(Error::NoData { id: volume_id, storage: volume.storage });
+            return Err(DataError::NoData { id: volume_id, storage: volume.storage }.into());
         };
         let (action, request_id) = (Action::WriteData, String::new());
         let request = ActionRequest { volume_id, action, request_id, etag, caller, deadline: None };
@@ -98,7 +98,7 @@ impl VolumeApi {
             written = &mut writing => written,
             () = pass_on(parts, sender) => writing.await,
         };
-        written.unwrap_or(Err(Error::TaskLost))
+        written.unwrap_or(Err(DataError::TaskLost.into()))
     }
 
     async fn write_begun(
@@ -107,17 +107,17 @@ impl VolumeApi {
         volume: Volume,
         arrived: Receiver<Option<Part>>,
     ) -> Result<Volume, Error> {
-        let task = volume.task.as_ref().ok_or(Error::TaskLost)?;
+        let task = volume.task.as_ref().ok_or(DataError::TaskLost)?;
         let (due, owner) = (DueTask { volume_id: volume.id, owner: String::new() }, Id::random().to_string());
         if !self.store.claim_task(&due, &owner, data.leases.length).await? {
-            return Err(Error::TaskLost);
+            return Err(DataError::TaskLost.into());
         }
         let mut lease = self.keep_lease(data, volume.id, owner);
         let done = match self.make_room(data, task).await {
             Err(error) => Err(error),
             Ok(()) => tokio::select! {
                 done = self.receive(data, &volume, task, arrived) => done,
-                () = lease.lost() => Err(Error::TaskLost),
+                () = lease.lost() => Err(DataError::TaskLost.into()),
             },
         };
         let refused = done.as_ref().err().cloned();
@@ -158,7 +158,7 @@ impl VolumeApi {
         if let Some(expected) = sha512
             && !data.directory.has_sha512(new, received, &expected).await?
         {
-            return Err(Error::DataHash);
+            return Err(DataError::WrongHash.into());
         }
         // Data that was written beside the folder is useless.
         data.check_place().await
@@ -184,7 +184,7 @@ fn arriving(arrived: Receiver<Option<Part>>) -> impl Stream<Item = Result<Part, 
         match timeout(STALL, arrived.recv()).await {
             Ok(Some(Some(part))) => Ok(Some((part, arrived))),
             Ok(Some(None)) => Ok(None),
-            Ok(None) | Err(_) => Err(Error::WriteBroken),
+            Ok(None) | Err(_) => Err(DataError::Broken.into()),
         }
     })
 }
@@ -193,7 +193,7 @@ fn arriving(arrived: Receiver<Option<Part>>) -> impl Stream<Item = Result<Part, 
 fn part(volume: &Volume, offset: u64, length: u64) -> Result<Range<u64>, Error> {
     let size = size_of(volume);
     if offset > size {
-        return Err(Error::Range { size });
+        return Err(DataError::OutOfRange { size }.into());
     }
     let end = if length == 0 { size } else { size.min(offset.saturating_add(length)) };
     Ok(offset..end)

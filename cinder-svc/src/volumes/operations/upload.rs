@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::{ActionRequest, ActionResult, Plan};
 use crate::{
-    error::Error,
+    error::{DataError, Error},
     store::{Change, EarlierAttempt, Entry},
     volume::{Step, Storage, TaskState, Volume, VolumeFailure, access::VOLUMES},
     volumes::VolumeApi,
@@ -88,7 +88,7 @@ impl VolumeApi {
         upload: &Upload,
     ) -> Result<Plan, Error> {
         if before.storage == Storage::Directory {
-            return Err(Error::UploadNotSupported(before.id));
+            return Err(DataError::UploadNotSupported(before.id).into());
         }
         let inherited = upload.inherited(&before.record.metadata, before.size_gib);
         let image = NewImage {

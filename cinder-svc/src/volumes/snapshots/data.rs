@@ -7,7 +7,7 @@ use common::{clock, id::Id};
 use tokio::time::sleep;
 
 use crate::{
-    error::Error,
+    error::{DataError, Error},
     storage::GIB,
     store::{DueSnapshot, SnapshotChange},
     volume::{
@@ -63,7 +63,7 @@ impl VolumeApi {
             self.copy_under_lease(data, &snapshot, &mut lease).await
         } else {
             // Whoever began it has died.
-            Err(Error::TaskLost)
+            Err(DataError::TaskLost.into())
         };
         self.end_snapshot(data, &snapshot, done, &mut lease).await;
     }
@@ -80,7 +80,7 @@ impl VolumeApi {
         data.directory.create(new).await?;
         tokio::select! {
             done = self.copy_volume(data, snapshot, new) => done,
-            () = lease.lost() => Err(Error::TaskLost),
+            () = lease.lost() => Err(DataError::TaskLost.into()),
         }
     }
 
