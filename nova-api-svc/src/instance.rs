@@ -30,6 +30,8 @@ pub use record::{Inherited, Needs, Record};
 pub use request::{COUNT_LIMIT, CreateInstance, NewInstances};
 pub use task::{RecordChange, Task};
 
+use transitions::is_shelved;
+
 named! {
     /// The state of an instance (Nova, `vm_state`).
     #[derive(Serialize)]
@@ -165,6 +167,22 @@ impl Instance {
     #[must_use]
     pub fn root_volume(&self) -> Option<Id> {
         block_device::root_volume(&self.block_devices)
+    }
+
+    /// Whether no host may use a volume of it: it is shelved, or the volume is being given the data of another image.
+    #[must_use]
+    pub fn keeps_from_hosts(&self, device: &BlockDevice) -> bool {
+        let is_shelved = is_shelved(&self.record) && self.task_state() != Some(TaskState::Unshelving);
+        is_shelved || device.mapping.is_root() && self.task_state() == Some(TaskState::Rebuilding)
+    }
+
+    /// Whether hosts may use a volume of it that they might not use before, or the other way around.
+    #[must_use]
+    pub(crate) fn moves_volumes(&self, before: &Self) -> bool {
+        let volumes = self.block_devices.iter().filter(|device| device.volume_id.is_some());
+        let mut volumes =
+            volumes.map(|device| self.keeps_from_hosts(device) != before.keeps_from_hosts(device));
+        volumes.any(|moves| moves)
     }
 
     /// The task in progress.

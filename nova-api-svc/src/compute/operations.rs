@@ -220,20 +220,22 @@ impl ComputeApi {
             request: request.retry_key(),
         };
         let job = plan.job.or_else(|| self.orphan_job(&entry, before, after.as_ref(), request.caller));
-        Change { volumes: plan.volumes, ..self.to_store(before, after, entry, job, plan.quota) }
+        let change = self.to_store(before, after, entry, request.caller);
+        Change { job, quota: plan.quota, volumes: plan.volumes.or(change.volumes), ..change }
     }
 
-    /// A change as the store takes it.
+    /// A change as the store takes it, on behalf of `caller`. Volumes leave the host, or come back to it, with their instance.
     pub(super) fn to_store(
         &self,
         before: &Instance,
         after: Option<Instance>,
         entry: Entry,
-        job: Option<Job>,
-        quota: Option<Quota>,
+        caller: &Caller,
     ) -> Change {
         let after = after.map(|after| Instance { compute: self.compute, update_time: entry.time, ..after });
-        Change { before: before.clone(), after, entry, job, done: None, quota, volumes: None }
+        let moving = after.as_ref().filter(|after| after.moves_volumes(before));
+        let volumes = moving.map(|after| self.attach_job(after.id, caller));
+        Change { before: before.clone(), after, entry, job: None, done: None, quota: None, volumes }
     }
 
     /// The job of deleting the image that a change leaves orphaned. After a deletion of the instance, nobody waits for

@@ -53,8 +53,8 @@ pub enum VolumeError {
     #[error("instance {id} boots from volume {volume_id}, which cannot be detached")]
     Root { id: Id, volume_id: Id },
     /// The operation does not know volumes.
-    #[error("{} is not supported for instance {id}, which has volumes{}", .operation.name(), advice(*.is_root))]
-    NotSupported { id: Id, operation: Operation, is_root: bool },
+    #[error("{} is not supported for instance {id}, which boots from a volume", .operation.name())]
+    NotSupported { id: Id, operation: Operation },
 }
 
 impl From<cinder::Error> for VolumeError {
@@ -65,11 +65,6 @@ impl From<cinder::Error> for VolumeError {
             error => Self::Cinder(error),
         }
     }
-}
-
-/// What to do about volumes that are in the way.
-const fn advice(is_root: bool) -> &'static str {
-    if is_root { " and boots from one of them" } else { "; detach them first" }
 }
 
 impl VolumeError {
@@ -108,7 +103,7 @@ impl VolumeError {
             }
             Self::Attached { id, volume_id } => instance("VOLUME_ATTACHED", id).with("volume_id", volume_id),
             Self::Root { id, volume_id } => instance("ROOT_VOLUME", id).with("volume_id", volume_id),
-            Self::NotSupported { id, operation, .. } => {
+            Self::NotSupported { id, operation } => {
                 instance("INSTANCE_HAS_VOLUMES", id).with("operation", operation.name())
             }
         }

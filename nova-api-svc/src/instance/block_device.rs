@@ -67,6 +67,9 @@ pub struct BlockDevice {
     pub volume_id: Option<Id>,
     /// The attachment by which the volume is held for the instance; `None` as long as the volume is being created.
     pub attachment_id: Option<Id>,
+    /// The attachment whose place that one takes, until it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_attachment_id: Option<Id>,
     /// Whether it is being detached.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detaching: bool,
@@ -76,6 +79,14 @@ pub struct BlockDevice {
 
 /// The disks of an instance that are not what its image and its flavor say.
 pub type BlockDevices = Arc<[BlockDevice]>;
+
+impl BlockDevice {
+    /// A disk that nothing is attached to yet.
+    #[must_use]
+    pub const fn new(volume_id: Option<Id>, mapping: Mapping) -> Self {
+        Self { volume_id, attachment_id: None, former_attachment_id: None, detaching: false, mapping }
+    }
+}
 
 /// The volume that an instance boots from.
 #[must_use]

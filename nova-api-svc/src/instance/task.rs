@@ -6,7 +6,7 @@ use chassis::caller::Caller;
 use chrono::{DateTime, Utc};
 use common::{flavor::Flavor, id::Id};
 
-use super::{Instance, Operation, Record, State, TaskState, transitions::shelved_image};
+use super::{Instance, Operation, Record, State, TaskState, transitions::is_shelved};
 use crate::error::Error;
 
 /// A task: what is being done with an instance, and its state and record before and after.
@@ -201,7 +201,7 @@ impl Instance {
             return None;
         }
         let was_resized = self.task.as_ref().is_some_and(|task| self.is_resized(task));
-        let was_shelved = || shelved_image(&self.record).map(|_| ShelvedOffloaded);
+        let was_shelved = || is_shelved(&self.record).then_some(ShelvedOffloaded);
         was_resized.then_some(Resized).or_else(was_shelved)
     }
 

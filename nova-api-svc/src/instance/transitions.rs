@@ -32,8 +32,11 @@ const OLD_STATE: &str = "old_vm_state";
 /// The entry with the image of a shelved instance.
 pub const SHELVED_IMAGE: &str = "shelved_image_id";
 
+/// The entry that says since when an instance is shelved.
+const SHELVED_AT: &str = "shelved_at";
+
 /// The entries that Nova's shelving adds.
-const SHELVED: [&str; 3] = ["shelved_at", SHELVED_IMAGE, "shelved_host"];
+const SHELVED: [&str; 3] = [SHELVED_AT, SHELVED_IMAGE, "shelved_host"];
 
 /// The image as far as the record knows it, for the checks that a new flavor must pass.
 #[must_use]
@@ -102,13 +105,15 @@ pub fn confirm_resize(record: &Record) -> Record {
     })
 }
 
-/// The record of a shelved instance.
+/// The record of a shelved instance. One that boots from a volume keeps that, and has no image.
 #[must_use]
-pub fn shelve(record: &Record, image_id: Id, host: &str, now: DateTime<Utc>) -> Record {
+pub fn shelve(record: &Record, image_id: Option<Id>, host: &str, now: DateTime<Utc>) -> Record {
     let at = now.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let values = [at, image_id.to_string(), host.to_owned()];
+    let values = [Some(at), image_id.map(|id| id.to_string()), Some(host.to_owned())];
+    let entries = SHELVED.into_iter().zip(values);
     let mut shelved = record.clone();
-    shelved.system_metadata.entries.extend(SHELVED.map(str::to_owned).into_iter().zip(values));
+    let present = entries.filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    shelved.system_metadata.entries.extend(present);
     shelved.with_id()
 }
 
@@ -116,6 +121,12 @@ pub fn shelve(record: &Record, image_id: Id, host: &str, now: DateTime<Utc>) -> 
 #[must_use]
 pub fn unshelve(record: &Record) -> Record {
     without(record, |key| SHELVED.contains(&key))
+}
+
+/// Whether it is the record of a shelved instance.
+#[must_use]
+pub fn is_shelved(record: &Record) -> bool {
+    record.system_metadata.entries.contains_key(SHELVED_AT)
 }
 
 /// The image of a shelved instance.

@@ -51,6 +51,9 @@ pub struct Removal {
     pub volume: RemovedVolume,
     /// The attachment to be ended.
     pub attachment_id: Option<Id>,
+    /// Another one, whose place that was to take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_attachment_id: Option<Id>,
     /// Whether the volume is to be deleted.
     pub delete: bool,
 }
@@ -102,6 +105,19 @@ impl VolumeAction {
 }
 
 impl VolumeJob {
+    /// A job for an instance. Whoever writes it does it within `lease`, if there is one.
+    #[must_use]
+    pub fn new(
+        instance_id: Id,
+        action: VolumeAction,
+        caller: &Caller,
+        create_time: DateTime<Utc>,
+        lease: Duration,
+    ) -> Self {
+        let (id, caller, attempts) = (Id::random(), caller.clone(), i64::from(!lease.is_zero()));
+        Self { id, instance_id, action, caller, create_time, attempts, lease }
+    }
+
     /// As a [`DueJob`] names it.
     #[must_use]
     pub const fn due(&self) -> DueJob {

@@ -113,6 +113,14 @@ impl Cinder {
         state.settle(volume_id);
     }
 
+    /// Says that the host has stopped using the volume, as it was told to.
+    pub(crate) fn detach(&self, volume_id: &str) {
+        let mut state = self.state();
+        let goes = |one: &Attachment| one.volume_id == volume_id && one.status() == Attached::Detaching;
+        state.attachments.retain(|_, attachment| !goes(attachment));
+        state.settle(volume_id);
+    }
+
     /// Does something, unless it is in no mood for that.
     fn act<T>(&self, act: impl FnOnce(&mut State) -> Result<T, Status>) -> Result<Response<T>, Status> {
         let mut state = self.state();

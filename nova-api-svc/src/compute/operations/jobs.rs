@@ -120,8 +120,15 @@ impl ComputeApi {
         end: fn(&Instance) -> Instance,
     ) -> Result<bool, Error> {
         let decide = || self.decide_end(job, step, registration, end);
-        let decided = self.store.change(job.resource_id, &Scope::internal(INSTANCES), decide).await?;
-        Ok(matches!(decided, Decided::Change(_)))
+        match self.store.change(job.resource_id, &Scope::internal(INSTANCES), decide).await? {
+            Decided::Nothing(()) => Ok(false),
+            Decided::Change(change) => {
+                if let Some(volumes) = &change.volumes {
+                    self.do_volume_job_later(volumes, None).await;
+                }
+                Ok(true)
+            }
+        }
     }
 
     async fn decide_end(
@@ -148,7 +155,7 @@ impl ComputeApi {
             message: registration.problem.clone().unwrap_or_default(),
             request: None,
         };
-        let change = self.to_store(&before, Some(end(&before)), entry, None, None);
+        let change = self.to_store(&before, Some(end(&before)), entry, &job.caller);
         let done = Some((job.clone(), registration.clone()));
         Ok(Decided::Change(Box::new(Change { done, ..change })))
     }

@@ -13,7 +13,7 @@ use crate::{
     compute::ComputeApi,
     error::Error,
     instance::{Instance, Operation, PowerState, Record, State, Step, TaskState},
-    store::{Decided, Entry},
+    store::{Change, Decided, Entry},
 };
 
 /// What is reported of an instance. All of it identifies a retry.
@@ -66,7 +66,8 @@ impl ComputeApi {
         let entry = entry(request, report, &before);
         let caller = before.task.as_ref().map_or(request.caller, |task| &task.caller);
         let job = self.orphan_job(&entry, &before, Some(&after), caller);
-        Ok(Decided::Change(Box::new(self.to_store(&before, Some(after), entry, job, None))))
+        let change = self.to_store(&before, Some(after), entry, caller);
+        Ok(Decided::Change(Box::new(Change { job, ..change })))
     }
 }
 

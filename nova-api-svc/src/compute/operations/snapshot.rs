@@ -24,9 +24,13 @@ impl ComputeApi {
         Plan { record_change, job: Some(job), ..Plan::default() }
     }
 
+    /// An instance that boots from a volume keeps it, and needs no image to come back (Nova).
     pub(super) fn shelve(&self, request: &ActionRequest<'_>, before: &Instance) -> Plan {
+        if before.root_volume().is_some() {
+            return Plan::to(shelve(&before.record, None, &before.host, before.later(clock::now())));
+        }
         let job = self.registration(request, before, shelved_name(&before.name), &BTreeMap::new());
-        let target = shelve(&before.record, job.image_id, &before.host, job.create_time);
+        let target = shelve(&before.record, Some(job.image_id), &before.host, job.create_time);
         let record_change =
             RecordChange { target: Some(Arc::new(target)), image_id: Some(job.image_id), during: None };
         Plan { record_change, job: Some(job), ..Plan::default() }

@@ -72,39 +72,18 @@ impl NewVolumeAttachment {
 pub(super) fn delete(request: &ActionRequest<'_>, before: &Instance) -> Plan {
     let removals: Vec<_> = before.block_devices.iter().filter_map(Removal::of).collect();
     let is_needed = !removals.is_empty();
-    let job = || volume_job(request, before, VolumeAction::Remove(removals), Duration::ZERO);
+    let action = VolumeAction::Remove(removals);
+    let job = || VolumeJob::new(before.id, action, request.caller, clock::now(), Duration::ZERO);
     Plan { volumes: is_needed.then(job), ..Plan::default() }
 }
 
-/// A job that whoever writes it does within `lease`.
-fn volume_job(
-    request: &ActionRequest<'_>,
-    before: &Instance,
-    action: VolumeAction,
-    lease: Duration,
-) -> VolumeJob {
-    VolumeJob {
-        id: Id::random(),
-        instance_id: before.id,
-        action,
-        caller: request.caller.clone(),
-        create_time: clock::now(),
-        attempts: i64::from(!lease.is_zero()),
-        lease,
-    }
-}
-
-/// Refuses operations that are about the disk of an instance on its host. An instance that boots from a volume has no such
-/// disk, and shelving takes an instance off the host that uses its volumes.
+/// Refuses operations that are about the disk of an instance on its host: one that boots from a volume has no such disk.
 pub(super) fn check_volumes(operation: Operation, before: &Instance) -> Result<(), Error> {
-    let (id, is_root) = (before.id, before.root_volume().is_some());
-    let has_volumes = before.block_devices.iter().any(|device| device.volume_id.is_some());
-    let is_refused = match operation {
-        Operation::Snapshot | Operation::Rebuild => is_root,
-        Operation::Shelve => has_volumes,
-        _ => false,
-    };
-    if is_refused { Err(VolumeError::NotSupported { id, operation, is_root }.into()) } else { Ok(()) }
+    let needs_disk = matches!(operation, Operation::Snapshot | Operation::Rebuild);
+    if needs_disk && before.root_volume().is_some() {
+        return Err(VolumeError::NotSupported { id: before.id, operation }.into());
+    }
+    Ok(())
 }
 
 impl ComputeApi {
@@ -120,12 +99,9 @@ impl ComputeApi {
         let Some(Source::Volume(reserved)) = source else { return Ok(None) };
         let Reserved { volume_id, attachment_id, size_gib } = *reserved;
         let (device_name, tag) = (new.device_name.clone(), new.tag.clone());
-        let device = BlockDevice {
-            volume_id: Some(volume_id),
-            attachment_id: Some(attachment_id),
-            detaching: false,
-            mapping: Mapping::attached(volume_id, size_gib, device_name, tag, new.delete_on_termination),
-        };
+        let mapping = Mapping::attached(volume_id, size_gib, device_name, tag, new.delete_on_termination);
+        let new = BlockDevice::new(Some(volume_id), mapping);
+        let device = BlockDevice { attachment_id: Some(attachment_id), ..new };
         let devices = before.block_devices.iter().cloned().chain([device]).collect();
         Ok(Some(self.with_devices(request, before, (volume_id, devices))))
     }
@@ -160,7 +136,7 @@ impl ComputeApi {
         before: &Instance,
         devices: (Id, BlockDevices),
     ) -> Plan {
-        let volumes = volume_job(request, before, VolumeAction::Attach, self.volume_lease());
+        let volumes = self.attach_job(before.id, request.caller);
         Plan { devices: Some(devices), volumes: Some(volumes), ..Plan::default() }
     }
 

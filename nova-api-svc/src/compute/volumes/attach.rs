@@ -1,7 +1,10 @@
-//! Holding the volumes of an instance for it, and ending the attachments of those that are detached.
+//! Holding the volumes of an instance for it: reserved, or attached where a host may use them; and ending the attachments of
+//! those that are detached.
+
+use std::collections::BTreeSet;
 
 use chassis::deadline::Deadline;
-use common::{clock, id::Id};
+use common::{clock, id::Id, text::clip};
 use peers::cinder::{self, AttachmentStatus};
 
 use super::{as_service, is_gone, reservation};
@@ -15,6 +18,9 @@ use crate::{
 /// The host that cinder-svc is told where nothing runs instances.
 const NO_HOST: &str = r#"{"host":"none"}"#;
 
+/// How often the disks of an instance are looked at again because one of them has just changed.
+const ROUNDS: usize = 8;
+
 /// What became of a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum News {
@@ -22,10 +28,25 @@ enum News {
     Reserved(Id),
     /// Its reservation has lapsed, and is to be made again.
     Lapsed,
+    /// It is held by this reservation, which takes the place of its attachment.
+    Replaced(Id),
+    /// The attachment that was replaced has ended.
+    Ended,
     /// It has been detached.
     Detached,
     /// Its volume cannot be used, for that reason.
     Lost(String),
+}
+
+impl News {
+    /// What the history of the instance says of it, beside the volume.
+    fn message(&self) -> String {
+        match self {
+            Self::Replaced(id) => format!("attachment {id} reserves it instead"),
+            Self::Lost(problem) => clip(problem, 255),
+            Self::Reserved(_) | Self::Lapsed | Self::Ended | Self::Detached => String::new(),
+        }
+    }
 }
 
 /// How far a disk is.
@@ -45,30 +66,43 @@ impl ComputeApi {
         job: &VolumeJob,
         deadline: Option<Deadline>,
     ) -> Result<bool, Error> {
-        let instance = self.store.instance(job.instance_id, &Scope::internal(INSTANCES)).await?;
-        // Its deletion has left a job of its own.
-        let Some(instance) = instance else { return Ok(true) };
-        let mut is_done = true;
-        for (index, device) in instance.block_devices.iter().enumerate() {
-            let Some(volume_id) = device.volume_id else { continue };
-            match self.progress(device, volume_id, (job, index), deadline).await? {
-                Progress::Done => {}
-                Progress::Waiting => is_done = false,
-                Progress::News(news) => {
-                    is_done &= self.record(job, volume_id, device, news, deadline).await?;
+        let mut lost = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            let instance = self.store.instance(job.instance_id, &Scope::internal(INSTANCES)).await?;
+            // Its deletion has left a job of its own.
+            let Some(instance) = instance else { return Ok(true) };
+            let (mut is_done, mut has_changed) = (true, false);
+            for (index, device) in instance.block_devices.iter().enumerate() {
+                let Some(volume_id) = device.volume_id.filter(|id| !lost.contains(id)) else { continue };
+                match self.progress(&instance, device, volume_id, (job, index), deadline).await? {
+                    Progress::Done => {}
+                    Progress::Waiting => is_done = false,
+                    Progress::News(news) => {
+                        has_changed = true;
+                        lost.extend(matches!(news, News::Lost(_)).then_some(volume_id));
+                        self.record(job, volume_id, device, news, deadline).await?;
+                    }
                 }
             }
+            if !has_changed {
+                return Ok(is_done);
+            }
         }
-        Ok(is_done)
+        Ok(false)
     }
 
     async fn progress(
         &self,
+        instance: &Instance,
         device: &BlockDevice,
         volume_id: Id,
         (job, index): (&VolumeJob, usize),
         deadline: Option<Deadline>,
     ) -> Result<Progress, Error> {
+        if let Some(former) = device.former_attachment_id {
+            let has_ended = self.end_attachment(former, job, deadline).await?;
+            return Ok(if has_ended { Progress::News(News::Ended) } else { Progress::Waiting });
+        }
         match device.attachment_id {
             None if device.detaching => Ok(Progress::News(News::Detached)),
             None => self.reserve_again(volume_id, (job, index), deadline).await,
@@ -76,6 +110,7 @@ impl ComputeApi {
                 let has_ended = self.end_attachment(id, job, deadline).await?;
                 Ok(if has_ended { Progress::News(News::Detached) } else { Progress::Waiting })
             }
+            Some(id) if instance.keeps_from_hosts(device) => self.free(id, volume_id, job, deadline).await,
             Some(id) => self.confirm(id, device, job, deadline).await,
         }
     }
@@ -109,6 +144,29 @@ impl ComputeApi {
         }
     }
 
+    /// Keeps a volume reserved that no host may use. The attachment of a host is replaced first, and ends only then, so that
+    /// nobody else gets the volume in between.
+    async fn free(
+        &self,
+        id: Id,
+        volume_id: Id,
+        job: &VolumeJob,
+        deadline: Option<Deadline>,
+    ) -> Result<Progress, Error> {
+        let (cinder, caller) = (self.cinder()?, as_service(&job.caller));
+        let attachment = cinder.attachment(id, &caller, deadline).await;
+        if is_gone(&attachment) {
+            return Ok(Progress::News(News::Lapsed));
+        }
+        if attachment?.status == AttachmentStatus::Reserved {
+            cinder.confirm_attachment(id, &caller, deadline).await?;
+            return Ok(Progress::Done);
+        }
+        let new = reservation(volume_id, job.instance_id, format!("{id}-next"));
+        let next = cinder.create_attachment(&new, &caller, deadline).await?;
+        Ok(Progress::News(News::Replaced(next.id)))
+    }
+
     /// Confirms a reservation, so that it does not lapse. Where nothing runs instances, the volume counts as used at once.
     async fn confirm(
         &self,
@@ -136,7 +194,7 @@ impl ComputeApi {
         Ok(Progress::Done)
     }
 
-    /// Writes what became of a disk; returns whether nothing else is to be done for it.
+    /// Writes what became of a disk.
     async fn record(
         &self,
         job: &VolumeJob,
@@ -144,19 +202,14 @@ impl ComputeApi {
         seen: &BlockDevice,
         news: News,
         deadline: Option<Deadline>,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let decide = || self.decide_news(job, volume_id, seen, &news);
         let decided = self.store.change(job.instance_id, &Scope::internal(INSTANCES), decide).await?;
-        match (news, decided) {
-            (News::Reserved(id), Decided::Change(_)) => {
-                let reserved = BlockDevice { attachment_id: Some(id), ..seen.clone() };
-                Ok(matches!(self.confirm(id, &reserved, job, deadline).await?, Progress::Done))
-            }
+        if let (News::Reserved(id) | News::Replaced(id), Decided::Nothing(())) = (&news, decided) {
             // The instance was deleted, or the volume detached, in the meantime.
-            (News::Reserved(id), Decided::Nothing(())) => self.end_attachment(id, job, deadline).await,
-            (News::Lapsed, _) => Ok(false),
-            (News::Detached | News::Lost(_), _) => Ok(true),
+            self.end_attachment(*id, job, deadline).await?;
         }
+        Ok(())
     }
 
     async fn decide_news(
@@ -177,15 +230,11 @@ impl ComputeApi {
             time: before.later(clock::now()),
             image_id: None,
             volume_id: Some(volume_id),
-            message: if let News::Lost(problem) = news {
-                common::text::clip(problem, 255)
-            } else {
-                String::new()
-            },
+            message: news.message(),
             request: None,
         };
         let after = after(&before, seen, news);
-        Ok(Decided::Change(Box::new(self.to_store(&before, Some(after), entry, None, None))))
+        Ok(Decided::Change(Box::new(self.to_store(&before, Some(after), entry, &job.caller))))
     }
 }
 
@@ -194,12 +243,14 @@ impl ComputeApi {
 fn after(before: &Instance, seen: &BlockDevice, news: &News) -> Instance {
     let is_needed = before.state == State::Building || seen.mapping.is_new_volume();
     let (attachment_id, is_kept) = match news {
-        News::Reserved(id) => (Some(*id), true),
+        News::Reserved(id) | News::Replaced(id) => (Some(*id), true),
+        News::Ended => (seen.attachment_id, true),
         News::Lapsed => (None, true),
         News::Detached => (None, false),
         News::Lost(_) => (None, is_needed),
     };
-    let changed = BlockDevice { attachment_id, ..seen.clone() };
+    let former_attachment_id = seen.attachment_id.filter(|_| matches!(news, News::Replaced(_)));
+    let changed = BlockDevice { attachment_id, former_attachment_id, ..seen.clone() };
     let devices = before.block_devices.iter().filter_map(|device| match device {
         device if device != seen => Some(device.clone()),
         _ => is_kept.then(|| changed.clone()),

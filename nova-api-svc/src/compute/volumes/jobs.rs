@@ -3,7 +3,8 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use chassis::{deadline::Deadline, status::Failure as _};
+use chassis::{caller::Caller, deadline::Deadline, status::Failure as _};
+use common::{clock, id::Id};
 
 use crate::{
     compute::ComputeApi,
@@ -34,6 +35,11 @@ impl ComputeApi {
     pub(in crate::compute) fn volume_lease(&self) -> Duration {
         let call = self.cinder.as_ref().map_or(Duration::ZERO, peers::cinder::Cinder::timeout);
         WORKING + call + Duration::from_secs(5)
+    }
+
+    /// The job of holding the volumes of an instance as it says. Whoever writes it does it.
+    pub(in crate::compute) fn attach_job(&self, instance_id: Id, caller: &Caller) -> VolumeJob {
+        VolumeJob::new(instance_id, VolumeAction::Attach, caller, clock::now(), self.volume_lease())
     }
 
     /// Does a job that was claimed now, or leaves it for later.

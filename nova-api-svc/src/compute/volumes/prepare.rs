@@ -74,7 +74,7 @@ fn planned(mapping: &Mapping) -> BlockDevice {
         Source::Volume(id) => Some(id),
         _ => None,
     };
-    BlockDevice { volume_id, attachment_id: None, detaching: false, mapping: mapping.clone() }
+    BlockDevice::new(volume_id, mapping.clone())
 }
 
 impl ComputeApi {
@@ -224,7 +224,8 @@ fn take_back(instance_id: Id, request: &CreateInstance, image_revision: i64, cal
                 RemovedVolume::Requested(Box::new(VolumeRequest { request_id, mapping, image_revision }))
             }
         };
-        Removal { volume, attachment_id: None, delete: mapping.is_new_volume() }
+        let delete = mapping.is_new_volume();
+        Removal { volume, attachment_id: None, former_attachment_id: None, delete }
     });
     VolumeJob {
         id,
@@ -269,6 +270,7 @@ impl Removal {
     pub(in crate::compute) fn of(device: &BlockDevice) -> Option<Self> {
         let volume = RemovedVolume::Known(device.volume_id?);
         let delete = device.mapping.delete_on_termination;
-        Some(Self { volume, attachment_id: device.attachment_id, delete })
+        let BlockDevice { attachment_id, former_attachment_id, .. } = *device;
+        Some(Self { volume, attachment_id, former_attachment_id, delete })
     }
 }

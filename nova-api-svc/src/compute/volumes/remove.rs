@@ -54,10 +54,10 @@ impl ComputeApi {
                 *volume_id
             }
         };
-        if let Some(attachment_id) = removal.attachment_id
-            && !self.end_attachment(attachment_id, job, deadline).await?
-        {
-            return Ok(false);
+        for attachment_id in [removal.attachment_id, removal.former_attachment_id].into_iter().flatten() {
+            if !self.end_attachment(attachment_id, job, deadline).await? {
+                return Ok(false);
+            }
         }
         if removal.delete { self.delete_volume(id, job, deadline).await } else { Ok(true) }
     }
