@@ -173,7 +173,14 @@ impl Instance {
     #[must_use]
     pub fn keeps_from_hosts(&self, device: &BlockDevice) -> bool {
         let is_shelved = is_shelved(&self.record) && self.task_state() != Some(TaskState::Unshelving);
-        is_shelved || device.mapping.is_root() && self.task_state() == Some(TaskState::Rebuilding)
+        is_shelved || self.is_reimaged(device)
+    }
+
+    /// Whether a volume of it is being given the data of the image that it is rebuilt from.
+    #[must_use]
+    pub fn is_reimaged(&self, device: &BlockDevice) -> bool {
+        let is_root_volume = device.mapping.is_root() && device.volume_id.is_some();
+        is_root_volume && self.task_state() == Some(TaskState::Rebuilding)
     }
 
     /// Whether hosts may use a volume of it that they might not use before, or the other way around.

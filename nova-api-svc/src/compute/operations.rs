@@ -146,7 +146,7 @@ impl ComputeApi {
         let plan = match &request.action {
             Action::Snapshot { name, metadata } => Some(self.snapshot(request, &before, name, metadata)),
             Action::Rebuild { image_id, auto_disk_config } => {
-                rebuild::plan(&before, source, *image_id, *auto_disk_config)?
+                self.rebuild(request, &before, source, (*image_id, *auto_disk_config))?
             }
             Action::Resize { flavor_id } => self.resize(&before, flavor_id, source).await?,
             Action::ConfirmResize => Some(Plan::to(confirm_resize(&before.record))),
@@ -195,7 +195,7 @@ impl ComputeApi {
     fn change(&self, request: &ActionRequest<'_>, before: &Instance, plan: Plan) -> Change {
         let operation = request.action.operation();
         let (now, image_id) = (before.later(clock::now()), plan.record_change.image_id);
-        let is_awaited = self.compute == Compute::Agent || plan.job.is_some();
+        let is_awaited = self.compute == Compute::Agent || plan.job.is_some() || plan.volumes.is_some();
         let begin = |record_change| before.begin(operation, record_change, request.caller, now);
         let (volume_id, devices) = plan.devices.unzip();
         let (after, step) = match plan.record_change {

@@ -21,6 +21,7 @@ use crate::{
 mod attach;
 mod jobs;
 mod prepare;
+mod reimage;
 mod remove;
 
 pub(super) use prepare::Prepared;

@@ -38,6 +38,9 @@ pub enum VolumeError {
     /// cinder-svc will not do what a request needs.
     #[error("cinder-svc refused that: {}; nothing was changed", clip(.problem, 500))]
     Refused { cause: String, problem: String },
+    /// The volume that an instance boots from was not given the data of another image.
+    #[error("instance {id} was not rebuilt: {}; instance and root volume are as before", clip(.problem, 500))]
+    NotReimaged { id: Id, problem: String },
     /// The volumes of a request were given up, since it took too long.
     #[error("the volumes took too long and were given up; nothing was changed, try again")]
     GivenUp,
@@ -95,6 +98,7 @@ impl VolumeError {
             Self::Refused { cause, problem } => Description::new(Code::FailedPrecondition, "VOLUME_REFUSED")
                 .with("cause", cause)
                 .with("problem", problem),
+            Self::NotReimaged { id, problem } => instance("VOLUME_NOT_REIMAGED", id).with("problem", problem),
             Self::GivenUp => Description::retry(Code::Aborted, "VOLUMES_GIVEN_UP", RETRY_AFTER),
             Self::NotAttached { id, volume_id } => {
                 Description::bad_field("VOLUME_NOT_ATTACHED", "volume_id", self)

@@ -210,6 +210,23 @@ impl Store {
         row.map(|row| earlier(row).ok_or(Error::Corrupt(id))).transpose()
     }
 
+    /// Why the rebuild that an instance within `scope` began at a revision has left its root volume as it was, if it has.
+    pub async fn reimage_failure(
+        &self,
+        id: Id,
+        revision: i64,
+        scope: &Scope,
+    ) -> Result<Option<String>, Error> {
+        let mut query = self.db.builder(ENTRY);
+        query.push_bind(id).push(" AND revision > ").push_bind(revision);
+        query.push(" AND operation = ").push_bind(Operation::Rebuild.as_str());
+        push_scope(&mut query, id, scope);
+        query.push(" ORDER BY revision LIMIT 1");
+        let row: Option<HistoryRow> = self.db.reader().await?.query_as(query).fetch_optional().await?;
+        let failed = row.filter(|row| row.step == Step::Failed.as_str() && row.volume_id.is_some());
+        Ok(failed.map(|row| row.message))
+    }
+
     /// The outcome of the image that a revision of an instance within `scope` was to make.
     pub async fn registration(&self, id: Id, revision: i64, scope: &Scope) -> Result<Registration, Error> {
         let mut query = self.db.builder(ENTRY);

@@ -18,6 +18,7 @@ mod attach;
 mod create;
 mod failures;
 mod operations;
+mod rebuild;
 mod shelve;
 
 /// A nova-api-svc and its volume service; jobs are done only when the test says so.

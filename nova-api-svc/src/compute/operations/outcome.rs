@@ -1,13 +1,14 @@
 //! The result of an action: what its change requires of glance-svc is done now, or by a retry, which is answered with
 //! the result.
 
+use common::id::Id;
 use peers::glance::jobs::{ImageAction, Job};
 
 use super::{ActionRequest, ActionResult};
 use crate::{
     compute::ComputeApi,
-    error::Error,
-    instance::{Instance, Scope},
+    error::{Error, VolumeError},
+    instance::{Instance, Operation, Scope},
     store::{Change, EarlierAttempt, Entry, Registration},
 };
 
@@ -30,8 +31,20 @@ impl ComputeApi {
         if let Some((id, problem)) = image_id.zip(problem) {
             return Err(Error::GlanceRefused { id, problem });
         }
+        self.check_rebuilt(instance_id, &earlier.entry, earlier.revision, scope).await?;
         let instance = self.store.instance(instance_id, scope).await?;
         Ok(ActionResult { instance_id, instance, image_id, truncated })
+    }
+
+    /// Refuses a rebuild that was begun at a revision and has failed, as far as its root volume is concerned.
+    async fn check_rebuilt(&self, id: Id, entry: &Entry, revision: i64, scope: &Scope) -> Result<(), Error> {
+        if entry.operation != Operation::Rebuild {
+            return Ok(());
+        }
+        match self.store.reimage_failure(id, revision, scope).await? {
+            Some(problem) => Err(VolumeError::NotReimaged { id, problem }.into()),
+            None => Ok(()),
+        }
     }
 
     /// Does the job that an earlier attempt of a request left undone, even if somebody else has begun it: whoever repeats
@@ -75,6 +88,7 @@ impl ComputeApi {
         let mut written = after.map(|after| Instance { revision: after.revision + 1, ..after });
         if let (Some(_), Some(volumes)) = (&written, &volumes) {
             self.do_volume_job_later(volumes, request.deadline).await;
+            self.check_rebuilt(instance_id, &entry, before.revision + 1, scope).await?;
             written = self.store.instance(instance_id, scope).await?;
         }
         let (Some(_), Some(job)) = (&written, job) else {

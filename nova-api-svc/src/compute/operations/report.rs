@@ -105,6 +105,14 @@ impl Report {
         if (self.seen_state, self.seen_task_state) != (state, task_state) {
             return Err(Error::StateChanged { id, state, task_state });
         }
+        let is_reimaged = before.block_devices.iter().any(|device| before.is_reimaged(device));
+        if is_reimaged && self.outcome(before).is_some() {
+            let field = if self.outcome.is_some() { "result" } else { "state" };
+            return Err(invalid(
+                field,
+                "cannot end the task: that ends with the new data of the root volume",
+            ));
+        }
         let ended = match (self.outcome(before), former) {
             (Some(_), _) if task_state.is_none() => {
                 return Err(invalid("result", "needs a task that ends, and the instance has none"));

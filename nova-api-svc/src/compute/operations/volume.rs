@@ -79,8 +79,7 @@ pub(super) fn delete(request: &ActionRequest<'_>, before: &Instance) -> Plan {
 
 /// Refuses operations that are about the disk of an instance on its host: one that boots from a volume has no such disk.
 pub(super) fn check_volumes(operation: Operation, before: &Instance) -> Result<(), Error> {
-    let needs_disk = matches!(operation, Operation::Snapshot | Operation::Rebuild);
-    if needs_disk && before.root_volume().is_some() {
+    if operation == Operation::Snapshot && before.root_volume().is_some() {
         return Err(VolumeError::NotSupported { id: before.id, operation }.into());
     }
     Ok(())

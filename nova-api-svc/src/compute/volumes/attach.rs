@@ -1,7 +1,7 @@
 //! Holding the volumes of an instance for it: reserved, or attached where a host may use them; and ending the attachments of
 //! those that are detached.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chassis::deadline::Deadline;
 use common::{clock, id::Id, text::clip};
@@ -12,7 +12,7 @@ use crate::{
     compute::ComputeApi,
     error::Error,
     instance::{BlockDevice, Compute, INSTANCES, Instance, Operation, Scope, State, Step},
-    store::{Decided, Entry, VolumeJob},
+    store::{Change, Decided, Entry, VolumeJob},
 };
 
 /// The host that cinder-svc is told where nothing runs instances.
@@ -23,7 +23,7 @@ const ROUNDS: usize = 8;
 
 /// What became of a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum News {
+pub(super) enum News {
     /// Its volume is reserved.
     Reserved(Id),
     /// Its reservation has lapsed, and is to be made again.
@@ -32,6 +32,10 @@ enum News {
     Replaced(Id),
     /// The attachment that was replaced has ended.
     Ended,
+    /// Its volume has the data of the image that the instance is rebuilt from.
+    Reimaged,
+    /// Its volume has the data that it had, for that reason.
+    NotReimaged(String),
     /// It has been detached.
     Detached,
     /// Its volume cannot be used, for that reason.
@@ -43,14 +47,14 @@ impl News {
     fn message(&self) -> String {
         match self {
             Self::Replaced(id) => format!("attachment {id} reserves it instead"),
-            Self::Lost(problem) => clip(problem, 255),
-            Self::Reserved(_) | Self::Lapsed | Self::Ended | Self::Detached => String::new(),
+            Self::Lost(problem) | Self::NotReimaged(problem) => clip(problem, 255),
+            Self::Reserved(_) | Self::Lapsed | Self::Ended | Self::Reimaged | Self::Detached => String::new(),
         }
     }
 }
 
 /// How far a disk is.
-enum Progress {
+pub(super) enum Progress {
     /// There is nothing to be done for it.
     Done,
     /// Something else must happen first.
@@ -105,12 +109,20 @@ impl ComputeApi {
         }
         match device.attachment_id {
             None if device.detaching => Ok(Progress::News(News::Detached)),
+            None if instance.is_reimaged(device) => self.reimage(instance, volume_id, job, deadline).await,
             None => self.reserve_again(volume_id, (job, index), deadline).await,
             Some(id) if device.detaching => {
                 let has_ended = self.end_attachment(id, job, deadline).await?;
                 Ok(if has_ended { Progress::News(News::Detached) } else { Progress::Waiting })
             }
-            Some(id) if instance.keeps_from_hosts(device) => self.free(id, volume_id, job, deadline).await,
+            Some(id) if instance.keeps_from_hosts(device) => {
+                match self.free(id, volume_id, job, deadline).await? {
+                    Progress::Done if instance.is_reimaged(device) => {
+                        self.reimage(instance, volume_id, job, deadline).await
+                    }
+                    progress => Ok(progress),
+                }
+            }
             Some(id) => self.confirm(id, device, job, deadline).await,
         }
     }
@@ -220,12 +232,22 @@ impl ComputeApi {
         news: &News,
     ) -> Result<Decided<()>, Error> {
         let before = self.store.instance(job.instance_id, &Scope::internal(INSTANCES)).await?;
-        let Some(before) = before.filter(|before| before.block_devices.contains(seen)) else {
-            return Ok(Decided::Nothing(()));
+        let ends_rebuild = matches!(news, News::Reimaged | News::NotReimaged(_));
+        let is_seen = |before: &Instance| {
+            before.block_devices.contains(seen) && (!ends_rebuild || before.is_reimaged(seen))
         };
+        let Some(before) = before.filter(is_seen) else { return Ok(Decided::Nothing(())) };
         let entry = Entry {
-            operation: if seen.detaching { Operation::DetachVolume } else { Operation::AttachVolume },
-            step: if matches!(news, News::Lost(_)) { Step::Failed } else { Step::Finished },
+            operation: match news {
+                _ if ends_rebuild => Operation::Rebuild,
+                _ if seen.detaching => Operation::DetachVolume,
+                _ => Operation::AttachVolume,
+            },
+            step: if matches!(news, News::Lost(_) | News::NotReimaged(_)) {
+                Step::Failed
+            } else {
+                Step::Finished
+            },
             actor: job.caller.actor.clone(),
             time: before.later(clock::now()),
             image_id: None,
@@ -234,17 +256,24 @@ impl ComputeApi {
             request: None,
         };
         let after = after(&before, seen, news);
-        Ok(Decided::Change(Box::new(self.to_store(&before, Some(after), entry, &job.caller))))
+        // This job goes on with what is to be done for it.
+        let change = self.to_store(&before, Some(after), entry, &job.caller);
+        Ok(Decided::Change(Box::new(Change { volumes: None, ..change })))
     }
 }
 
 /// The instance once something became of one of its disks. One that cannot have a volume that was created for it, or that it
 /// is to start with, is in ERROR and keeps the volume, which is deleted with it.
 fn after(before: &Instance, seen: &BlockDevice, news: &News) -> Instance {
+    match news {
+        News::Reimaged => return before.finish(),
+        News::NotReimaged(_) => return before.fail(Arc::clone(&before.record)),
+        _ => {}
+    }
     let is_needed = before.state == State::Building || seen.mapping.is_new_volume();
     let (attachment_id, is_kept) = match news {
         News::Reserved(id) | News::Replaced(id) => (Some(*id), true),
-        News::Ended => (seen.attachment_id, true),
+        News::Ended | News::Reimaged | News::NotReimaged(_) => (seen.attachment_id, true),
         News::Lapsed => (None, true),
         News::Detached => (None, false),
         News::Lost(_) => (None, is_needed),

@@ -1,6 +1,6 @@
 //! What it keeps, and how that changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::id::Id;
 use proto::cinder::v1::{
@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) created: Vec<(pb::CreateVolumeRequest, String)>,
     /// Attachments by the ids of their requests.
     reserved: BTreeMap<String, String>,
+    /// The ids of requests to reimage a volume.
+    reimaged: BTreeSet<String>,
     pub(super) mood: Mood,
 }
 
@@ -77,6 +79,28 @@ impl State {
         let volume = self.add(volume);
         self.created.push((request, volume.id.clone()));
         Ok(volume)
+    }
+
+    /// Gives a volume the data of an image, or says that it is doing so.
+    pub(super) fn reimage(&mut self, request: &pb::ReimageVolumeRequest) -> Result<Volume, Status> {
+        let is_slow = matches!(self.mood, Mood::Slow);
+        let volume = self.volumes.get_mut(&request.id).ok_or_else(gone)?;
+        if self.reimaged.contains(&request.request_id) {
+            return Ok(volume.clone());
+        }
+        if !matches!(volume.status(), Is::Available | Is::Reserved | Is::Error) {
+            return Err(refused(Code::FailedPrecondition, "WRONG_STATE"));
+        }
+        self.reimaged.insert(request.request_id.clone());
+        if is_slow {
+            volume.task = Some(pb::VolumeTask::default());
+            return Ok(volume.clone());
+        }
+        volume.revision += 1;
+        (volume.last_failure, volume.image_properties) = (None, BTreeMap::new());
+        let (id, revision) = (request.image_id.clone(), request.image_revision);
+        volume.image = Some(pb::SourceImage { id, revision, ..pb::SourceImage::default() });
+        Ok(volume.clone())
     }
 
     pub(super) fn reserve(&mut self, request: &pb::CreateAttachmentRequest) -> Result<Attachment, Status> {

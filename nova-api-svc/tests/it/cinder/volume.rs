@@ -53,8 +53,11 @@ impl VolumeService for Cinder {
         never()
     }
 
-    async fn reimage_volume(&self, _: Request<pb::ReimageVolumeRequest>) -> Result<Response<Volume>, Status> {
-        never()
+    async fn reimage_volume(
+        &self,
+        request: Request<pb::ReimageVolumeRequest>,
+    ) -> Result<Response<Volume>, Status> {
+        self.write(|state| state.reimage(request.get_ref()))
     }
 
     async fn revert_volume(&self, _: Request<pb::RevertVolumeRequest>) -> Result<Response<Volume>, Status> {
