@@ -54,14 +54,25 @@ pub(super) async fn create(api: ApiState, call: Call, request: Request) -> Resul
         connector: new.connector.map(|connector| connector.to_string()).unwrap_or_default(),
         ..NewAttachment::default()
     };
-    let created = api.volumes.create_attachment(new, &call.caller, problems).await;
-    let (created, connection) = created.map_err(renamed)?;
-    if has_connector {
-        return Ok(one((created, connection)));
-    }
+    let created = if has_connector {
+        api.volumes.create_attachment(new, &call.caller, problems).await
+    } else {
+        reserve(&api, &call, new, problems).await
+    };
+    Ok(one(created.map_err(renamed)?))
+}
+
+/// Makes a reservation without a lease.
+pub(super) async fn reserve(
+    api: &ApiState,
+    call: &Call,
+    new: NewAttachment,
+    problems: Violations,
+) -> Result<ShownAttachment, Error> {
+    let (created, _) = api.volumes.create_attachment(new, &call.caller, problems).await?;
     // If this process dies here, the reservation ends by itself.
-    let confirm = AttachmentUpdate { confirm: true, ..AttachmentUpdate::default() };
-    run(&api, &call, created.id, &confirm.check(Violations::default())?).await
+    let request = AttachmentRequest { id: created.id, etag: "", caller: &call.caller };
+    api.volumes.move_attachment(request, &Move::Confirm).await
 }
 
 /// Show an attachment
@@ -174,7 +185,8 @@ fn one((attachment, connection): ShownAttachment) -> Json<One> {
     Json(One { attachment: AttachmentView::new(&attachment, connection.connection_info.as_deref()) })
 }
 
-fn mode(text: &str) -> Result<Mode, &'static str> {
+/// `rw` or `ro`.
+pub(super) fn mode(text: &str) -> Result<Mode, &'static str> {
     match text {
         "rw" => Ok(Mode::ReadWrite),
         "ro" => Ok(Mode::ReadOnly),

@@ -19,10 +19,12 @@ use crate::{
 };
 
 pub(super) mod actions;
+mod attach;
 mod body;
 mod image_metadata;
 pub(super) mod list;
 pub(super) mod metadata;
+mod upload;
 mod view;
 
 use body::{Change, Create, One, Update, VolumeView};

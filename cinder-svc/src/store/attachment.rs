@@ -40,7 +40,7 @@ const INSERT: &str = "INSERT INTO attachments (id, volume_id, instance_id, statu
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
 const UPDATE: &str = "UPDATE attachments SET status = $2, host = $3, mountpoint = $4, lease_time = $5, revision = $6, \
-     attach_time = $7 WHERE id = $1";
+     attach_time = $7, instance_id = $8 WHERE id = $1";
 
 const CONNECTION: ByDialect = ByDialect {
     sqlite: "SELECT connector, connection_info FROM attachments WHERE id = $1",
@@ -201,6 +201,7 @@ async fn update(tx: &mut Transaction, after: &Attachment) -> Result<(), db::Erro
         .bind(after.lease_time.map(Micros))
         .bind(after.revision)
         .bind(after.attach_time.map(Micros))
+        .bind(after.instance_id)
         .execute()
         .await?;
     Ok(())

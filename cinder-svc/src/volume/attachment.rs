@@ -105,6 +105,8 @@ pub enum Move {
     Complete {
         /// The device of the instance; unchanged if empty.
         mountpoint: String,
+        /// The instance, if it was reserved for none.
+        instance_id: Option<Id>,
     },
     /// The instance is about to stop using it. ATTACHED.
     BeginDetaching,
@@ -199,7 +201,10 @@ impl Attachment {
             }
             Move::Renew(lease) => after.lease_time = self.lease_time.map(|_| now + *lease),
             Move::Confirm => after.lease_time = None,
-            Move::Complete { .. } => (after.status, after.attach_time) = (Attached, Some(now)),
+            Move::Complete { instance_id, .. } => {
+                (after.status, after.attach_time) = (Attached, Some(now));
+                after.instance_id = self.instance_id.or(*instance_id);
+            }
             Move::BeginDetaching => after.status = Detaching,
             Move::RollDetaching => after.status = Attached,
             Move::Export { .. } => {}
@@ -208,7 +213,7 @@ impl Attachment {
                 after.lease_time = Some(now + TimeDelta::microseconds(self.lease_micros));
             }
         }
-        if let Move::Connect { mountpoint, .. } | Move::Complete { mountpoint } = change
+        if let Move::Connect { mountpoint, .. } | Move::Complete { mountpoint, .. } = change
             && !mountpoint.is_empty()
         {
             after.mountpoint.clone_from(mountpoint);

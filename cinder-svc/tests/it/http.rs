@@ -1,5 +1,6 @@
 //! OpenStack's Block Storage API v3 as its clients see it, over HTTP/1.1.
 
+mod attach;
 mod attachments;
 mod frame;
 mod snapshots;

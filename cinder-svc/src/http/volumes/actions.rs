@@ -12,7 +12,12 @@ use common::{id::Id, violations::Violations};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{image_metadata, run, volume_id};
+use super::{
+    attach::{self, Attach, ConnectionInfo, ConnectorOf, Detach},
+    image_metadata, run,
+    upload::{UploadImage, Uploading, upload_image},
+    volume_id,
+};
 use crate::{
     error::Error,
     http::{
@@ -47,6 +52,24 @@ pub(in crate::http) enum VolumeAction {
     ResetStatus(ResetStatus),
     #[serde(rename = "os-force_delete")]
     ForceDelete(Anything),
+    #[serde(rename = "os-volume_upload_image")]
+    UploadImage(UploadImage),
+    #[serde(rename = "os-reserve")]
+    Reserve(Anything),
+    #[serde(rename = "os-unreserve")]
+    Unreserve(Anything),
+    #[serde(rename = "os-attach")]
+    Attach(Attach),
+    #[serde(rename = "os-detach")]
+    Detach(Option<Detach>),
+    #[serde(rename = "os-begin_detaching")]
+    BeginDetaching(Anything),
+    #[serde(rename = "os-roll_detaching")]
+    RollDetaching(Anything),
+    #[serde(rename = "os-initialize_connection")]
+    InitializeConnection(ConnectorOf),
+    #[serde(rename = "os-terminate_connection")]
+    TerminateConnection(ConnectorOf),
     /// Since 3.68.
     #[serde(rename = "os-reimage")]
     Reimage(Reimage),
@@ -134,8 +157,12 @@ pub(in crate::http) struct Revert {
     params(("volume_id" = String, Path, description = "Id of the volume.")),
     request_body(content = VolumeAction, example = json!({"os-extend": {"new_size": 2}})),
     responses(
-        (status = 200, description = "It is done; of image metadata, all there is.", body = Metadata),
-        (status = 202, description = "It is done, or has begun."),
+        (
+            status = 200,
+            description = "It is done; of image metadata, all there is; of os-initialize_connection, the connection.",
+            content((Metadata = "application/json"), (ConnectionInfo = "application/json")),
+        ),
+        (status = 202, description = "It is done, or has begun; of an upload, the image.", body = Uploading),
         Refused::<403>, Refused::<404>, Refused::<409>,
     ),
 )]
@@ -177,6 +204,19 @@ pub(in crate::http) async fn run_action(
         VolumeAction::ResetStatus(ResetStatus { status, .. }) => {
             reset_status(&api, &call, id, status.as_deref()).await
         }
+        VolumeAction::UploadImage(upload) => upload_image(&api, &call, id, upload).await,
+        VolumeAction::Reserve(Anything { .. }) => done(attach::reserve_volume(&api, &call, id).await),
+        VolumeAction::Unreserve(Anything { .. }) => done(attach::unreserve(&api, &call, id).await),
+        VolumeAction::Attach(target) => done(attach::attach(&api, &call, id, target).await),
+        VolumeAction::Detach(of) => done(attach::detach(&api, &call, id, of.unwrap_or_default()).await),
+        VolumeAction::BeginDetaching(Anything { .. }) => done(attach::begin_detaching(&api, &call, id).await),
+        VolumeAction::RollDetaching(Anything { .. }) => done(attach::roll_detaching(&api, &call, id).await),
+        VolumeAction::InitializeConnection(of) => {
+            Ok(attach::initialize_connection(&api, &call, id, of).await?.into_response())
+        }
+        VolumeAction::TerminateConnection(of) => {
+            done(attach::terminate_connection(&api, &call, id, of).await)
+        }
         VolumeAction::ShowImageMetadata(Anything { .. }) => image_metadata::show(&api, &call, id).await,
         VolumeAction::SetImageMetadata(ImageMetadata { metadata }) => {
             image_metadata::set(&api, &call, id, &metadata).await
@@ -187,6 +227,10 @@ pub(in crate::http) async fn run_action(
 
 /// What the fields of an action are called here, by their names over gRPC.
 const NAMES: [(&str, &str); 2] = [("size_gib", "os-extend.new_size"), ("volume_type", "os-retype.new_type")];
+
+fn done(outcome: Result<(), Problem>) -> Result<Response, Problem> {
+    outcome.map(|()| StatusCode::ACCEPTED.into_response())
+}
 
 async fn accepted(api: &ApiState, call: &Call, id: Id, action: Action) -> Result<Response, Problem> {
     match run(api, call, id, action, String::new()).await {

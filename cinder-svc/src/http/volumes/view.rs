@@ -169,7 +169,7 @@ fn attachment_of(attachment: &Attachment, call: &Call) -> AttachmentOfVolume {
 }
 
 /// The status of a volume in Cinder, which has one for what it is and what is being done with it
-/// (docs/decisions/0010).
+/// (docs/decisions/0010). What is reserved for nobody in particular is `attaching`, as `os-reserve` leaves it there.
 pub(super) fn status(volume: &Volume) -> &'static str {
     let has = |status| volume.attachments.iter().any(|attachment| attachment.status == status);
     match (volume.status, volume.task_state()) {
@@ -184,9 +184,13 @@ pub(super) fn status(volume: &Volume) -> &'static str {
         (Status::Available, _) => "available",
         (Status::AwaitingTransfer, _) => "awaiting-transfer",
         (Status::Error, _) => "error",
-        (Status::Reserved, _) if has(AttachmentStatus::Attaching) => "attaching",
+        (Status::Reserved, _) if has(AttachmentStatus::Attaching) || is_for_anybody(volume) => "attaching",
         (Status::Reserved, _) => "reserved",
         (Status::InUse, _) if !has(AttachmentStatus::Attached) => "detaching",
         (Status::InUse, _) => "in-use",
     }
+}
+
+fn is_for_anybody(volume: &Volume) -> bool {
+    volume.attachments.iter().any(|attachment| attachment.instance_id.is_none())
 }

@@ -147,7 +147,7 @@ impl Move {
         let mut violations = problems;
         violations.take("mountpoint", text::optional_name(&mountpoint));
         violations.check()?;
-        Ok(Self::Complete { mountpoint })
+        Ok(Self::Complete { mountpoint, instance_id: None })
     }
 }
 

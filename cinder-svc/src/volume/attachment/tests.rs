@@ -69,7 +69,7 @@ fn moves() -> [Move; 8] {
         Move::Connect { connector, mountpoint: mountpoint.clone() },
         Move::Renew(TimeDelta::seconds(5)),
         Move::Confirm,
-        Move::Complete { mountpoint },
+        Move::Complete { mountpoint, instance_id: None },
         Move::BeginDetaching,
         Move::RollDetaching,
         Move::Export { connection_info: "{}".to_owned() },

@@ -15,6 +15,7 @@ on_both_databases!(
     metadata_is_merged_replaced_and_removed,
     image_metadata_is_set_shown_and_unset,
     a_volume_grows_and_gets_another_type,
+    a_volume_becomes_an_image,
     a_volume_is_changed_and_deleted,
     what_a_volume_is_can_be_reset_by_operators,
     another_project_sees_nothing,
@@ -247,6 +248,33 @@ async fn a_volume_grows_and_gets_another_type(db: TestDb) {
     assert_eq!(alice.show(&volume).await["volume_image_metadata"]["os_distro"], "debian");
     let unknown = alice.act(&volume, json!({"os-nothing": {}})).await;
     assert!(unknown.fault(400, "badRequest", "INVALID_REQUEST").contains("os-nothing"));
+}
+
+async fn a_volume_becomes_an_image(db: TestDb) {
+    let cinder = Cinder::start(db).await;
+    let alice = cinder.http("alice", "demo", "member");
+    let image = cinder.glance.with(&FIXED);
+    let volume = alice.create(json!({"imageRef": image.id, "size": 50})).await;
+    // As openstackclient sends it.
+    let upload = json!({
+        "image_name": "n", "force": false, "disk_format": "raw", "container_format": "bare",
+        "visibility": "private", "protected": false,
+    });
+    let uploading = alice.act(&volume, json!({"os-volume_upload_image": upload})).await.is(202).json();
+    let shown = &uploading["os-volume_upload_image"];
+    assert_eq!((&shown["id"], &shown["image_name"]), (&volume["id"], &json!("n")));
+    assert_eq!([&shown["volume_type"]["name"], &shown["visibility"]], ["__DEFAULT__", "private"]);
+    let made = cinder.glance.find(shown["image_id"].as_str().unwrap()).unwrap();
+    assert_eq!((made.name.as_str(), made.properties["os_distro"].as_str()), ("n", "debian"));
+    let old = alice.speaking(None);
+    old.act(&volume, json!({"os-volume_upload_image": upload})).await.fault(
+        400,
+        "badRequest",
+        "INVALID_REQUEST",
+    );
+    let sparse = json!({"os-volume_upload_image": {"image_name": "m", "disk_format": "qcow2"}});
+    let told = old.act(&volume, sparse).await.fault(400, "badRequest", "INVALID_REQUEST");
+    assert!(told.starts_with("os-volume_upload_image.disk_format"), "{told}");
 }
 
 async fn a_volume_is_changed_and_deleted(db: TestDb) {
