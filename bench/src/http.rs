@@ -50,13 +50,19 @@ impl Connection {
         Ok(response.into_body().collect().await?.to_bytes())
     }
 
-    /// Reads the body of an answer, which must be 200, and returns its size.
-    pub(crate) async fn download(&mut self, path: &str) -> anyhow::Result<u64> {
+    /// Gives each part of the body of an answer, which must be 200, to `take`, and returns the body's size.
+    pub(crate) async fn download(
+        &mut self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64> {
         let request = self.request(Method::GET, path).body(Full::default().boxed())?;
         let mut body = self.send(request, StatusCode::OK).await?.into_body();
         let mut size = 0;
         while let Some(frame) = body.frame().await {
-            size += frame?.data_ref().map_or(0, Bytes::len) as u64;
+            let Ok(data) = frame?.into_data() else { continue };
+            take(&data)?;
+            size += data.len() as u64;
         }
         Ok(size)
     }

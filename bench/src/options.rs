@@ -52,7 +52,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "COUNT")]
     max_instances: Option<u64>,
 
-    /// Maximum number of images in the database, at least 10000 [default: 1000000; quick: 10000].
+    /// Maximum number of images, and of volumes, in the database, at least 10000 [default: 1000000; quick: 10000].
     #[arg(long, value_name = "COUNT")]
     max_images: Option<u64>,
 
@@ -70,12 +70,14 @@ pub(crate) struct Plan {
     pub(crate) seconds: u16,
     /// Maximum number of instances in the database.
     pub(crate) max_instances: u64,
-    /// Maximum number of images in the database.
+    /// Maximum number of images, and of volumes, in the database.
     pub(crate) max_images: u64,
     /// Number of instances created to measure their size.
     pub(crate) disk_instances: usize,
     /// Size of the data that is uploaded and downloaded, in bytes.
     pub(crate) data_bytes: u64,
+    /// Size of the data of the qcow2 image that becomes a volume, in bytes.
+    pub(crate) qcow2_bytes: u64,
 }
 
 impl Options {
@@ -90,6 +92,7 @@ impl Options {
             max_images: self.max_images.unwrap_or(either(10_000, 1_000_000)).max(10_000),
             disk_instances: if self.quick { 1_000 } else { 20_000 },
             data_bytes: either(1 << 26, 1 << 30),
+            qcow2_bytes: either(40 << 20, 400 << 20),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The rows of the benchmark, one file each.
 
+mod boot_from_volume;
 mod create;
 mod create_many;
 mod create_volume;
@@ -11,8 +12,11 @@ mod growth;
 mod http_get_image;
 mod keystone;
 mod list_images;
+mod list_volumes;
 mod loader;
+mod pages;
 mod update;
+mod volume_data;
 
 use clap::ValueEnum;
 
@@ -34,6 +38,8 @@ pub(crate) enum Row {
     Create1000,
     /// `CreateVolume` from an image.
     CreateVolume,
+    /// `CreateInstance` on a new volume.
+    BootFromVolume,
     /// Bytes on disk per instance.
     Disk,
     /// GET of an image over HTTP.
@@ -42,10 +48,14 @@ pub(crate) enum Row {
     Keystone,
     /// Upload and download of image data.
     Data,
+    /// Volumes with the data of an image, in a folder.
+    VolumeData,
     /// Startup time and memory.
     Footprint,
     /// `ListImages` among many and very many images.
     ListImages,
+    /// `ListVolumes` among many and very many volumes.
+    ListVolumes,
     /// Reads and creates as the number of instances grows.
     Growth,
 }
@@ -65,12 +75,15 @@ impl Row {
             Self::CreateInstanceSqlite => create::sqlite(bench).await,
             Self::Create1000 => create_many::measure(bench).await,
             Self::CreateVolume => create_volume::measure(bench).await,
+            Self::BootFromVolume => boot_from_volume::measure(bench).await,
             Self::Disk => disk::measure(bench).await,
             Self::HttpGetImage => http_get_image::measure(bench).await,
             Self::Keystone => keystone::measure(bench).await,
             Self::Data => data::measure(bench).await,
+            Self::VolumeData => volume_data::measure(bench).await,
             Self::Footprint => footprint::measure(bench).await,
             Self::ListImages => list_images::measure(bench).await,
+            Self::ListVolumes => list_volumes::measure(bench).await,
             Self::Growth => growth::measure(bench).await,
         }
     }

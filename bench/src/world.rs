@@ -118,13 +118,29 @@ impl World {
 
     /// nova-api-svc on a database.
     pub(crate) fn nova(database_url: &str, glance: &Service) -> anyhow::Result<Service> {
-        run("nova-api-svc", &["--database-url", database_url, "--glance-endpoint", &glance.endpoint()])
+        Self::nova_with(database_url, glance, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn nova_with(database_url: &str, glance: &Service, more: &[&str]) -> anyhow::Result<Service> {
+        let own = ["--database-url", database_url, "--glance-endpoint", &glance.endpoint()];
+        run("nova-api-svc", &[&own, more].concat())
     }
 
     /// cinder-svc on a database; its volumes have no data.
     pub(crate) fn cinder(database_url: &str, glance: &Service) -> anyhow::Result<Service> {
-        let own = ["--database-url", database_url, "--glance-endpoint", &glance.endpoint()];
-        run("cinder-svc", &[&own, ["--storage", "none"].as_slice()].concat())
+        Self::cinder_with(database_url, glance, "none")
+    }
+
+    /// cinder-svc with the data of its volumes there.
+    pub(crate) fn cinder_with(
+        database_url: &str,
+        glance: &Service,
+        storage: &str,
+    ) -> anyhow::Result<Service> {
+        let glance = glance.endpoint();
+        let own = ["--database-url", database_url, "--glance-endpoint", &glance, "--storage", storage];
+        run("cinder-svc", &own)
     }
 
     /// The processes to watch while requests are sent: this one, PostgreSQL, and the services.

@@ -34,7 +34,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     get_image::fill(&world::images(&glance).await?, 1).await?;
     let cinder = World::cinder(&cinder_url, &glance)?;
     let volumes = world::volumes(&cinder).await?;
-    let first = create_one(&volumes).await?;
+    let first = create_one(&volumes, 1).await?;
     let metadata = flat(first).context("a volume remembers its image")?;
     ensure!(metadata.len() == ENTRIES, "{} entries, and not {ENTRIES}", metadata.len());
     let mut connection = database::connect(&baseline).await?;
@@ -64,18 +64,18 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A request for a volume of image number 1.
-fn request() -> CreateVolumeRequest {
+/// A request for a volume of image number `image`.
+fn request(image: usize) -> CreateVolumeRequest {
     CreateVolumeRequest {
         name: "root".to_owned(),
-        source: Some(Source::ImageId(sample::image_id(1))),
+        source: Some(Source::ImageId(sample::image_id(image))),
         ..Default::default()
     }
 }
 
 /// Creates one volume, and returns it.
-pub(super) async fn create_one(volumes: &Volumes) -> anyhow::Result<Volume> {
-    Ok(volumes.of(0).create_volume(request()).await?.into_inner())
+pub(super) async fn create_one(volumes: &Volumes, image: usize) -> anyhow::Result<Volume> {
+    Ok(volumes.of(0).create_volume(request(image)).await?.into_inner())
 }
 
 /// Creates volumes, and adds up in `created` what was acknowledged.
@@ -89,7 +89,7 @@ pub(super) async fn create(
     drive(shape, watch, move |turn| {
         let (mut volumes, created) = (volumes.of(turn.worker), Arc::clone(&created));
         async move {
-            let volume = volumes.create_volume(request()).await?.into_inner();
+            let volume = volumes.create_volume(request(1)).await?.into_inner();
             let count = volume.image_properties.len();
             ensure!(count == sample::PROPERTIES && volume.image.is_some(), "image metadata is missing");
             created.fetch_add(1, Ordering::SeqCst);

@@ -1,6 +1,6 @@
 //! Upload and download of image data over HTTP, compared with the bare minimum.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, time::Instant};
+use std::{collections::BTreeMap, fs, future::Future, net::SocketAddr, time::Instant};
 
 use anyhow::ensure;
 use proto::glance::v1::DeleteImageRequest;
@@ -33,15 +33,23 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         transfer(&watch, glance.address(), number, Direction::Upload, size).await
     };
     let ceiling = async || transfer(&bare_watch, bare.address(), 1, Direction::Upload, size).await;
-    bench.compare(case("upload", size, "bare stream, both hashes, fsync"), ours, ceiling).await?;
+    bench
+        .compare(case("upload", mebibytes(size), "bare stream, both hashes, fsync", 0.7), ours, ceiling)
+        .await?;
 
     let ours = async || transfer(&watch, glance.address(), number, Direction::Download, size).await;
     let ceiling = async || transfer(&bare_watch, bare.address(), 1, Direction::Download, size).await;
-    bench.compare(case("download", size, "bare stream of the file"), ours, ceiling).await
+    bench.compare(case("download", mebibytes(size), "bare stream of the file", 0.7), ours, ceiling).await
 }
 
-fn case(row: &'static str, size: u64, ceiling: &'static str) -> Case {
-    Case { row, name: format!("{} MiB", size >> 20), unit: "MB/s", ceiling, goal: Some(0.7) }
+/// A comparison of rates of data.
+pub(super) fn case(row: &'static str, name: String, ceiling: &'static str, goal: f64) -> Case {
+    Case { row, name, unit: "MB/s", ceiling, goal: Some(goal) }
+}
+
+/// A size, for the name of a case.
+pub(super) fn mebibytes(size: u64) -> String {
+    format!("{} MiB", size >> 20)
 }
 
 /// Registers image `number` without data, and deletes the previous one with its data.
@@ -65,8 +73,7 @@ enum Direction {
     Download,
 }
 
-/// Transfers all of the data once, and returns the rate in megabytes per second.
-#[expect(clippy::cast_precision_loss, reason = "sizes and times of a benchmark are far below 2^52")]
+/// Transfers all of the data once.
 async fn transfer(
     watch: &Watch,
     address: SocketAddr,
@@ -76,15 +83,29 @@ async fn transfer(
 ) -> anyhow::Result<Run> {
     let path = format!("/v2/images/{}/file", sample::image_id(number));
     let mut connection = Connection::open(address).await?;
+    timed(watch, size, async {
+        match direction {
+            Direction::Upload => connection.upload(&path, size).await,
+            Direction::Download => {
+                let read = connection.download(&path, |_| Ok(())).await?;
+                ensure!(read == size, "{read} bytes came back of {size}");
+                Ok(())
+            }
+        }
+    })
+    .await
+}
+
+/// Does something with `size` bytes of data once, at so many megabytes per second.
+#[expect(clippy::cast_precision_loss, reason = "sizes and times of a benchmark are far below 2^52")]
+pub(super) async fn timed(
+    watch: &Watch,
+    size: u64,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<Run> {
     watch.reset_peaks();
     let (before, began) = (watch.cpu()?, Instant::now());
-    match direction {
-        Direction::Upload => connection.upload(&path, size).await?,
-        Direction::Download => {
-            let read = connection.download(&path).await?;
-            ensure!(read == size, "{read} bytes came back of {size}");
-        }
-    }
+    work.await?;
     let (elapsed, after) = (began.elapsed(), watch.cpu()?);
     let latency = elapsed.as_micros() as f64;
     let cpu_us: BTreeMap<_, _> =

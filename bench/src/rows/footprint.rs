@@ -28,7 +28,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let services = create::services(bench, &glance_url, &nova_url, 1).await?;
     let id = create::create_one(&services.instances, 1).await?.id;
     let cinder = World::cinder(&cinder_url, &services.glance)?;
-    let volume_id = create_volume::create_one(&world::volumes(&cinder).await?).await?.id;
+    let volume_id = create_volume::create_one(&world::volumes(&cinder).await?, 1).await?.id;
     drop((services, cinder));
 
     let (mut glance_ms, mut nova_ms, mut cinder_ms) = (Vec::new(), Vec::new(), Vec::new());
