@@ -1,7 +1,7 @@
 //! Records: values that are written once and shared by all resources that have the same. The id of a record is made of its
 //! content ([`common::content`]), which never changes.
 //!
-//! The tables are `records (id, …)`, and `record_entries (record_id, …)` to find records by what they contain.
+//! The tables are `records (id, …)`, and `record_entries (record_id, key, value)` to find records by what they contain.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,6 +12,25 @@ use common::id::Id;
 use serde::Serialize;
 
 use crate::db::{self, ByDialect, Many, Transaction, json};
+
+mod filter;
+mod list;
+mod walk;
+
+pub use filter::{RecordFilter, Values};
+pub use list::List;
+pub use walk::{After, Of, resources_after};
+
+/// Where resources are that have records.
+#[derive(Debug)]
+pub struct Resources {
+    /// Their table, which has the columns `id`, `record_id`, `project_id` and `create_time`.
+    pub table: &'static str,
+    /// The statement that reads them, up to its conditions.
+    pub rows: &'static str,
+    /// How values are indexed.
+    pub values: Values,
+}
 
 /// Number of records that are remembered to exist, 16 bytes each.
 const KNOWN_RECORDS: usize = 10_000;

@@ -9,7 +9,7 @@
 
 use std::fmt::Display;
 
-use crate::caller::Caller;
+use crate::{caller::Caller, db::QueryBuilder};
 
 /// What the resources are called in sentences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +128,13 @@ impl Scope {
         match &self.seen {
             Reach::All => None,
             Reach::Project(project) => Some(project),
+        }
+    }
+
+    /// Adds the condition that resources, by their column `project_id`, are visible: ` AND …`, or nothing if all are.
+    pub fn push(&self, query: &mut QueryBuilder) {
+        if let Some(project) = self.project() {
+            query.push(" AND project_id = ").push_bind(project);
         }
     }
 

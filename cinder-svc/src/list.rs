@@ -6,6 +6,7 @@ use chassis::{
     caller::Caller,
     filter::{self, Condition, Operator},
     page::{Direction, Key, SortKey},
+    records::RecordFilter,
     scope::Scope,
 };
 use common::{
@@ -123,8 +124,8 @@ impl VolumeTypeOrder {
 pub struct VolumeFilter {
     /// Conditions on columns of `volumes`: their SQL up to the value, and the value.
     pub columns: Vec<(&'static str, Key)>,
-    /// Conditions on columns of `records`, likewise.
-    pub record_columns: Vec<(&'static str, Key)>,
+    /// Conditions on what they remember of their image.
+    pub records: RecordFilter,
     /// Whether instances can boot from them.
     pub bootable: Option<bool>,
     /// Name or id of their volume type.
@@ -135,12 +136,9 @@ pub struct VolumeFilter {
     pub instance_id: Option<Id>,
     /// Metadata that they must have, with exactly these values.
     pub metadata: BTreeMap<String, String>,
-    /// Image properties that they must have, with exactly these values.
-    pub image_properties: BTreeMap<String, String>,
 }
 
 const PROJECT: &str = "project_id = ";
-const IMAGE: &str = "image_id = ";
 
 /// What a filter may contain.
 const ALLOWED: &str = "name, status, bootable, size_gib, volume_type, availability_zone, project_id, user_id, snapshot_id, \
@@ -159,7 +157,7 @@ impl VolumeFilter {
         match (field.as_str(), key, operator) {
             ("metadata", Some(key), Operator::Equals) => filter::add_entry(&mut self.metadata, key, value),
             ("image_properties", Some(key), Operator::Equals) => {
-                filter::add_entry(&mut self.image_properties, key, value)
+                filter::add_entry(&mut self.records.entries, key, value)
             }
             (field, None, Operator::Equals) => self.add_field(field, value),
             (field, _, _) => Err(filter::unknown(field)),
@@ -178,9 +176,9 @@ impl VolumeFilter {
             "snapshot_id" => column("snapshot_id = ", Key::Id(id(field, &value)?)),
             "source_volume_id" => column("source_volume_id = ", Key::Id(id(field, &value)?)),
             "status" => column("status = ", Key::Text(status::<Status>(&value)?.as_str().to_owned())),
-            "image_id" => self.record_columns.push((IMAGE, Key::Id(id(field, &value)?))),
+            "image_id" => self.records.add_image(id(field, &value)?),
             "image_revision" => {
-                self.record_columns.push(("image_revision = ", Key::Integer(number(field, &value)?)));
+                self.records.columns.push(("image_revision = ", Key::Integer(number(field, &value)?)));
             }
             "bootable" => self.bootable = Some(boolean(&value).ok_or("bootable must be true or false")?),
             "volume_type" => self.volume_type = Some(value),
@@ -194,18 +192,6 @@ impl VolumeFilter {
     /// The volumes that are listed for `caller`.
     pub fn scope(&self, all_projects: bool, caller: &Caller) -> Result<Scope, Error> {
         Ok(Scope::list(caller, VOLUMES, all_projects, self.names_a_project())?)
-    }
-
-    /// Whether it has conditions on records.
-    #[must_use]
-    pub fn is_about_records(&self) -> bool {
-        !self.record_columns.is_empty() || !self.image_properties.is_empty()
-    }
-
-    /// Whether it names an image, which has few records.
-    #[must_use]
-    pub fn names_an_image(&self) -> bool {
-        self.record_columns.iter().any(|(condition, _)| *condition == IMAGE)
     }
 
     /// Whether it names a project, whose volumes an index has in order of creation.

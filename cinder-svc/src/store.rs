@@ -31,7 +31,7 @@ pub use change::{Change, Deletion, Entry, Request};
 pub use claim::Claim;
 pub use create::Creation;
 pub use data::RemovableData;
-pub use drift::{RecordFilter, VolumeSummary};
+pub use drift::VolumeSummary;
 pub use history::{EarlierAttempt, HistoryEntry};
 pub use quota::Quotas;
 pub use snapshot::{SnapshotChange, SnapshotCreation};

@@ -1,18 +1,15 @@
 //! Lists of instances and flavors: filters and orders.
 
-use std::collections::BTreeMap;
-
 use chassis::{
     caller::Caller,
     filter::{self, Condition, Operator},
     page::{Direction, Key, SortKey},
+    records::RecordFilter,
 };
 use common::{
     id::{self, Id, NotAnId},
     text::clip,
 };
-
-pub use peers::glance::drift::DriftOrder;
 
 use crate::{
     error::Error,
@@ -110,15 +107,12 @@ impl SortKey for HistoryOrder {
 pub struct InstanceFilter {
     /// Conditions on columns of `instances`: their SQL up to the value, and the value.
     pub columns: Vec<(&'static str, Key)>,
-    /// Conditions on columns of `records`, likewise.
-    pub record_columns: Vec<(&'static str, Key)>,
-    /// Entries of system metadata that the instances must have, with exactly these values.
-    pub system_metadata: BTreeMap<String, String>,
+    /// Conditions on what they were made from.
+    pub records: RecordFilter,
 }
 
 const PROJECT: &str = "project_id = ";
 const RESERVATION: &str = "reservation_id = ";
-const IMAGE: &str = "image_id = ";
 
 /// What a filter may contain.
 const ALLOWED: &str = "name, image_id, image_revision, state, project_id, user_id, reservation_id = VALUE; \
@@ -135,7 +129,7 @@ impl InstanceFilter {
         let Condition { field, key, operator, value } = condition;
         match (field.as_str(), key, operator) {
             ("system_metadata", Some(key), Operator::Equals) => {
-                filter::add_entry(&mut self.system_metadata, key, value)
+                filter::add_entry(&mut self.records.entries, key, value)
             }
             (field, None, Operator::Equals) => self.add_column(field, value),
             (field, _, _) => Err(filter::unknown(field)),
@@ -151,11 +145,12 @@ impl InstanceFilter {
             "reservation_id" => text(RESERVATION, value),
             "image_id" => {
                 let id = value.parse().map_err(|problem: NotAnId| format!("image_id {problem}"))?;
-                self.record_columns.push((IMAGE, Key::Id(id)));
+                self.records.add_image(id);
             }
             "image_revision" => {
                 let problem = |_| format!("image_revision {:?} is not a revision", clip(&value, 60));
-                self.record_columns
+                self.records
+                    .columns
                     .push(("image_revision = ", Key::Integer(value.parse().map_err(problem)?)));
             }
             "state" => {
@@ -171,18 +166,6 @@ impl InstanceFilter {
     /// The instances that are listed for `caller`.
     pub fn scope(&self, all_projects: bool, caller: &Caller) -> Result<Scope, Error> {
         Ok(Scope::list(caller, INSTANCES, all_projects, self.names_a_project())?)
-    }
-
-    /// Whether it has conditions on records.
-    #[must_use]
-    pub fn is_about_records(&self) -> bool {
-        !self.record_columns.is_empty() || !self.system_metadata.is_empty()
-    }
-
-    /// Whether it names an image, which has few records.
-    #[must_use]
-    pub fn names_an_image(&self) -> bool {
-        self.record_columns.iter().any(|(condition, _)| *condition == IMAGE)
     }
 
     fn names_a_project(&self) -> bool {

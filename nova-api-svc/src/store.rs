@@ -30,7 +30,7 @@ mod write_records;
 pub use change::{Change, Decided, Entry, Request};
 pub use claim::Claim;
 pub use create::{Creation, Provision};
-pub use drift::{InstanceSummary, RecordFilter};
+pub use drift::InstanceSummary;
 pub use flavor::StoredFlavor;
 pub use history::{EarlierAttempt, HistoryEntry};
 pub use registration::Registration;

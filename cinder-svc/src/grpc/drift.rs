@@ -1,41 +1,23 @@
 //! From requests about drift, and to their answers.
 
-use chassis::{
-    caller::Caller,
-    page::{Direction, Page},
-    scope::Scope,
-};
-use common::{id::Id, violations::Violations};
-use peers::glance::drift::DriftOrder;
+use chassis::{caller::Caller, page::Page, scope::Scope};
+use common::violations::Violations;
+use peers::glance::drift::{DriftFilter, DriftOrder};
 use proto::cinder::v1 as pb;
 
 use super::{history::difference, render};
-use crate::{
-    error::Error,
-    volumes::drift::{Drift, DriftFilter},
-};
+use crate::{error::Error, volume::access::VOLUMES, volumes::drift::Drift};
 
 /// What is to be listed for `caller`, and which page.
 pub(super) fn list(
     message: &pb::ListDriftRequest,
     caller: &Caller,
 ) -> Result<(DriftFilter, Scope, Page<DriftOrder>), Error> {
+    let pb::ListDriftRequest { image_id, property, value, project_id, .. } = message;
     let mut problems = Violations::default();
-    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let image_id = given(&message.image_id).and_then(|id| problems.take("image_id", id.parse::<Id>()));
-    let filter = DriftFilter {
-        image_id,
-        property: given(&message.property),
-        value: message.value.clone(),
-        project_id: given(&message.project_id),
-    };
-    let scope = filter.scope(message.all_projects, caller)?;
-    problems.append(filter.violations());
-    let value = format!("{:?}", message.value);
-    let list = ["drift", &scope.binding(), &message.image_id, &message.property, &value, &message.project_id];
-    let default = (DriftOrder::Id, Direction::Ascending);
-    let order = filter.order(&scope);
-    let page = Page::parse(problems, message.page_size, &message.page_token, order, &list, default)?;
+    let filter = DriftFilter::read(image_id, property, value.as_ref(), project_id, &mut problems);
+    let scope = filter.scope(VOLUMES, message.all_projects, caller)?;
+    let page = filter.page(&scope, (message.page_size, &message.page_token), problems)?;
     Ok((filter, scope, page))
 }
 

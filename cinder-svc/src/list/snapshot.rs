@@ -6,6 +6,7 @@ use chassis::{
     caller::Caller,
     filter::{self, Condition, Operator},
     page::{Direction, Key, SortKey},
+    records::RecordFilter,
     scope::Scope,
 };
 use common::id::{Id, NIL};
@@ -70,12 +71,10 @@ impl SnapshotOrder {
 pub struct SnapshotFilter {
     /// Conditions on columns of `snapshots`: their SQL up to the value, and the value.
     pub columns: Vec<(&'static str, Key)>,
-    /// Conditions on columns of `records`, likewise.
-    pub record_columns: Vec<(&'static str, Key)>,
+    /// Conditions on what they remember of their image.
+    pub records: RecordFilter,
     /// Metadata that they must have, with exactly these values.
     pub metadata: BTreeMap<String, String>,
-    /// Image properties that they must have, with exactly these values.
-    pub image_properties: BTreeMap<String, String>,
 }
 
 const PROJECT: &str = "project_id = ";
@@ -96,7 +95,7 @@ impl SnapshotFilter {
         match (field.as_str(), key, operator) {
             ("metadata", Some(key), Operator::Equals) => filter::add_entry(&mut self.metadata, key, value),
             ("image_properties", Some(key), Operator::Equals) => {
-                filter::add_entry(&mut self.image_properties, key, value)
+                filter::add_entry(&mut self.records.entries, key, value)
             }
             (field, None, Operator::Equals) => self.add_field(field, value),
             (field, _, _) => Err(filter::unknown(field)),
@@ -115,9 +114,9 @@ impl SnapshotFilter {
             "status" => {
                 column("status = ", Key::Text(status::<SnapshotStatus>(&value)?.as_str().to_owned()));
             }
-            "image_id" => self.record_columns.push(("image_id = ", Key::Id(id(field, &value)?))),
+            "image_id" => self.records.add_image(id(field, &value)?),
             "image_revision" => {
-                self.record_columns.push(("image_revision = ", Key::Integer(number(field, &value)?)));
+                self.records.columns.push(("image_revision = ", Key::Integer(number(field, &value)?)));
             }
             _ => return Err(filter::unknown(field)),
         }
@@ -128,11 +127,5 @@ impl SnapshotFilter {
     pub fn scope(&self, all_projects: bool, caller: &Caller) -> Result<Scope, Error> {
         let names_a_project = self.columns.iter().any(|(condition, _)| *condition == PROJECT);
         Ok(Scope::list(caller, SNAPSHOTS, all_projects, names_a_project)?)
-    }
-
-    /// Whether it has conditions on records.
-    #[must_use]
-    pub fn is_about_records(&self) -> bool {
-        !self.record_columns.is_empty() || !self.image_properties.is_empty()
     }
 }

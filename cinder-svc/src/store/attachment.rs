@@ -8,7 +8,7 @@ use chassis::{
 use chrono::{DateTime, Utc};
 use common::id::Id;
 
-use super::{Store, volume::push_scope};
+use super::Store;
 use crate::{
     error::Error,
     list::{AttachmentFilter, AttachmentOrder},
@@ -109,7 +109,7 @@ impl Store {
     pub async fn attachment(&self, id: Id, scope: &Scope) -> Result<Option<Attachment>, Error> {
         let mut query = self.db.builder(ROWS);
         query.push("id = ").push_bind(id);
-        push_scope(&mut query, scope);
+        scope.push(&mut query);
         let row: Option<AttachmentRow> = self.db.reader().await?.query_as(query).fetch_optional().await?;
         let attachment = row.map(AttachmentRow::attachment).transpose()?;
         attachment.as_ref().map_or(Ok(()), |attachment| scope.check(id, &attachment.project_id))?;
@@ -136,7 +136,7 @@ impl Store {
         for (condition, value) in &filter.columns {
             value.push_bind(query.push(" AND ").push(condition));
         }
-        push_scope(&mut query, scope);
+        scope.push(&mut query);
         page.push_end(&mut query);
         let rows: Vec<AttachmentRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         rows.into_iter().map(AttachmentRow::attachment).collect()

@@ -26,8 +26,8 @@ macro_rules! columns {
     };
 }
 
-/// Records that satisfy a condition.
-pub(super) const RECORDS_WHERE: &str = columns!();
+/// Records of images that satisfy a condition.
+pub(super) const RECORDS_OF_IMAGES: &str = concat!(columns!(), "image_id IS NOT NULL AND ");
 
 /// The records `$1`.
 const THESE: ByDialect = ByDialect {

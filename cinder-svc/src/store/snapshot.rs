@@ -20,9 +20,8 @@ use super::{
     Store,
     claim::Claim,
     data::{Held, settle},
-    list::push_records,
+    list::VOLUMES,
     quota::Quotas,
-    volume::push_scope,
 };
 use crate::{
     error::Error,
@@ -166,7 +165,7 @@ impl Store {
     pub async fn snapshot(&self, id: Id, scope: &Scope) -> Result<Option<Snapshot>, Error> {
         let mut query = self.db.builder(ROWS);
         query.push("id = ").push_bind(id);
-        push_scope(&mut query, scope);
+        scope.push(&mut query);
         let row: Option<SnapshotRow> = self.db.reader().await?.query_as(query).fetch_optional().await?;
         let snapshot = self.complete_snapshots(row.into_iter().collect()).await?.items.pop();
         snapshot.as_ref().map_or(Ok(()), |snapshot| scope.check(id, &snapshot.project_id))?;
@@ -191,7 +190,7 @@ impl Store {
         let mut query = self.db.builder(ROWS);
         page.push_after(&mut query);
         push_conditions(&mut query, filter);
-        push_scope(&mut query, scope);
+        scope.push(&mut query);
         page.push_end(&mut query);
         let rows: Vec<SnapshotRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         self.complete_snapshots(rows).await
@@ -308,7 +307,7 @@ impl Store {
         let Some(allowed) = scope.allowed() else { return Ok(false) };
         let mut query = self.db.builder("SELECT 1 FROM snapshots WHERE id = ");
         query.push_bind(id);
-        push_scope(&mut query, &allowed);
+        allowed.push(&mut query);
         let found: Option<i32> = self.db.reader().await?.query_scalar(query).fetch_optional().await?;
         Ok(found.is_some())
     }
@@ -328,9 +327,9 @@ fn push_conditions(query: &mut QueryBuilder, filter: &SnapshotFilter) {
         query.push_by_dialect(METADATA).push_bind(key);
         query.push(" AND item.value = ").push_bind(value).push(")");
     }
-    if filter.is_about_records() {
+    if !filter.records.is_empty() {
         query.push(" AND record_id IN (");
-        push_records(query, &filter.record_columns, &filter.image_properties);
+        filter.records.push_ids(query, VOLUMES.values);
         query.push(")");
     }
 }

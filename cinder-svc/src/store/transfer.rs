@@ -8,7 +8,7 @@ use chassis::{
 use chrono::{DateTime, Utc};
 use common::id::Id;
 
-use super::{Store, volume::push_scope};
+use super::Store;
 use crate::{
     error::Error,
     list::TransferOrder,
@@ -62,7 +62,7 @@ impl Store {
     pub async fn transfer(&self, id: Id, scope: &Scope) -> Result<Option<Transfer>, Error> {
         let mut query = self.db.builder(ROWS);
         query.push("id = ").push_bind(id);
-        push_scope(&mut query, scope);
+        scope.push(&mut query);
         let row: Option<TransferRow> = self.db.reader().await?.query_as(query).fetch_optional().await?;
         let transfer = row.map(Transfer::from);
         transfer.as_ref().map_or(Ok(()), |transfer| scope.check(id, &transfer.project_id))?;
@@ -77,7 +77,7 @@ impl Store {
     ) -> Result<Vec<Transfer>, Error> {
         let mut query = self.db.builder(ROWS);
         page.push_after(&mut query);
-        push_scope(&mut query, scope);
+        scope.push(&mut query);
         page.push_end(&mut query);
         let rows: Vec<TransferRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         Ok(rows.into_iter().map(Transfer::from).collect())

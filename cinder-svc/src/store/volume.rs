@@ -7,7 +7,7 @@ use std::{
 
 use chassis::{
     caller::Caller,
-    db::{ByDialect, Many, Micros, QueryBuilder},
+    db::{ByDialect, Many, Micros},
     page::{MAX_BYTES, Read},
     scope::Scope,
 };
@@ -182,19 +182,12 @@ impl TaskRow {
     }
 }
 
-/// Adds the condition that something is within `scope`.
-pub(super) fn push_scope(query: &mut QueryBuilder, scope: &Scope) {
-    if let Some(project) = scope.project() {
-        query.push(" AND project_id = ").push_bind(project);
-    }
-}
-
 impl Store {
     /// The volume with that id, if it is within `scope`; an error if the caller may not do with it what it requests.
     pub async fn volume(&self, id: Id, scope: &Scope) -> Result<Option<Volume>, Error> {
         let mut query = self.db.builder(ROWS);
         query.push("id = ").push_bind(id);
-        push_scope(&mut query, scope);
+        scope.push(&mut query);
         let row: Option<VolumeRow> = self.db.reader().await?.query_as(query).fetch_optional().await?;
         let volume = self.complete(row.into_iter().collect(), usize::MAX).await?.items.pop();
         volume.as_ref().map_or(Ok(()), |volume| scope.check(volume.id, &volume.project_id))?;
@@ -206,7 +199,7 @@ impl Store {
         let Some(allowed) = scope.allowed() else { return Ok(false) };
         let mut query = self.db.builder("SELECT 1 FROM volumes WHERE id = ");
         query.push_bind(id);
-        push_scope(&mut query, &allowed);
+        allowed.push(&mut query);
         let found: Option<i32> = self.db.reader().await?.query_scalar(query).fetch_optional().await?;
         Ok(found.is_some())
     }

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use chassis::page::Page;
+use chassis::{
+    page::Page,
+    records::{After, Of, RecordFilter},
+};
 use common::{
     id::{Id, NIL},
     image::Image,
+    system_metadata::IMAGE_PREFIX,
 };
-use peers::glance::drift::{self, After, Drifts, OnBehalf};
+use peers::glance::drift::{self, DriftFilter, DriftOrder, Drifts, OnBehalf};
 
 use super::ComputeApi;
 use crate::{
@@ -17,19 +21,14 @@ use crate::{
         difference::{Difference, Kind, differences},
         origin::system_metadata_of,
     },
-    list::DriftOrder,
-    store::{InstanceSummary, RecordFilter, Store},
+    store::{InstanceSummary, Store},
 };
-
-mod filter;
-
-pub use filter::DriftFilter;
 
 /// An instance that drifted.
 pub type Drift = drift::Drift<InstanceSummary, Difference>;
 
 impl ComputeApi {
-    /// A page of drift within `scope` ([`DriftFilter::scope`]), in the order of [`DriftFilter::order`].
+    /// A page of drift within `scope` ([`DriftFilter::scope`]), in the order of [`DriftFilter::page`].
     pub async fn list_drift(
         &self,
         filter: &DriftFilter,
@@ -37,7 +36,7 @@ impl ComputeApi {
         scope: &Scope,
         on_behalf: OnBehalf<'_>,
     ) -> Result<Drifts<InstanceSummary, Difference>, Error> {
-        let source = Instances { store: &self.store, wanted: filter.records(), filter, scope };
+        let source = Instances { store: &self.store, wanted: filter.records(IMAGE_PREFIX), filter, scope };
         self.glance.drift(&source, (page.size, page.after()), on_behalf).await
     }
 }
@@ -66,34 +65,18 @@ impl drift::Source for Instances<'_> {
 
     async fn records(&self, ids: Vec<Id>) -> Result<Vec<Arc<Record>>, Error> {
         let records = self.store.records(ids).await?;
-        Ok(records.into_values().filter(|record| self.wanted.holds(record)).collect())
+        Ok(records.into_values().filter(|record| self.filter.holds(&**record)).collect())
     }
 
-    async fn of_record(
-        &self,
-        record_id: Id,
-        after: After,
-        limit: i64,
-    ) -> Result<Vec<InstanceSummary>, Error> {
-        self.store.instances_of_record(record_id, after, limit, self.scope).await
-    }
-
-    async fn of_project(
-        &self,
-        project_id: &str,
-        after: After,
-        limit: i64,
-    ) -> Result<Vec<InstanceSummary>, Error> {
-        self.store.instances_of_project(project_id, after, limit, self.scope).await
+    async fn resources(&self, of: Of<'_>, after: After, limit: i64) -> Result<Vec<InstanceSummary>, Error> {
+        self.store.instance_summaries(of, after, limit, self.scope).await
     }
 
     fn differences(&self, record: &Record, image: &Image) -> Vec<Difference> {
         let fresh = system_metadata_of(image, &record.flavor);
         let mut differences = differences(record, &fresh, &image.meta.properties);
         differences.retain(|difference| {
-            let wanted = self.filter.property.as_ref();
-            let is_wanted = wanted.is_none_or(|property| *property == difference.property);
-            is_wanted && difference.kind != Kind::Truncated
+            self.filter.is_about(&difference.property) && difference.kind != Kind::Truncated
         });
         differences
     }
@@ -113,6 +96,10 @@ impl drift::Record for Record {
     fn image(&self) -> Option<(Id, i64)> {
         // A root volume need not remember any.
         Some((self.image_id, self.image_revision)).filter(|(id, _)| *id != Id::from(NIL))
+    }
+
+    fn property(&self, name: &str) -> Option<&str> {
+        self.system_metadata.entries.get(&format!("{IMAGE_PREFIX}{name}")).map(String::as_str)
     }
 }
 

@@ -1,27 +1,21 @@
 //! From requests about drift, and to their answers.
 
-use chassis::{
-    caller::Caller,
-    page::{Direction, Page},
-};
+use chassis::{caller::Caller, page::Page};
 use common::{
     id::{Id, NIL},
     violations::Violations,
 };
+use peers::glance::drift::{DriftFilter, DriftOrder};
 use proto::nova::v1::{self as pb, property_difference};
 
-use super::{parse, render};
+use super::render;
 use crate::{
-    compute::{
-        Comparison, RootVolume,
-        drift::{Drift, DriftFilter},
-    },
+    compute::{Comparison, RootVolume, drift::Drift},
     error::Error,
     instance::{
-        Scope,
+        INSTANCES, Scope,
         difference::{Difference, Kind},
     },
-    list::DriftOrder,
 };
 
 /// What is to be listed for `caller`, and which page.
@@ -29,20 +23,11 @@ pub(super) fn list(
     message: &pb::ListDriftRequest,
     caller: &Caller,
 ) -> Result<(DriftFilter, Scope, Page<DriftOrder>), Error> {
+    let pb::ListDriftRequest { image_id, property, value, project_id, .. } = message;
     let mut problems = Violations::default();
-    let filter = DriftFilter {
-        image_id: parse::optional_id("image_id", &message.image_id, &mut problems),
-        property: parse::given(message.property.clone()),
-        value: message.value.clone(),
-        project_id: parse::given(message.project_id.clone()),
-    };
-    let scope = filter.scope(message.all_projects, caller)?;
-    problems.append(filter.violations());
-    let value = format!("{:?}", message.value);
-    let list = ["drift", &scope.binding(), &message.image_id, &message.property, &value, &message.project_id];
-    let default = (DriftOrder::Id, Direction::Ascending);
-    let order = filter.order(&scope);
-    let page = Page::parse(problems, message.page_size, &message.page_token, order, &list, default)?;
+    let filter = DriftFilter::read(image_id, property, value.as_ref(), project_id, &mut problems);
+    let scope = filter.scope(INSTANCES, message.all_projects, caller)?;
+    let page = filter.page(&scope, (message.page_size, &message.page_token), problems)?;
     Ok((filter, scope, page))
 }
 

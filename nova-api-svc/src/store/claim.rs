@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Store,
-    instance::{InstanceRow, ROWS, push_scope},
+    instance::{InstanceRow, ROWS},
 };
 use crate::{
     error::Error,
@@ -114,7 +114,7 @@ impl Store {
     async fn instances_of(&self, reservation_id: &str, scope: &Scope) -> Result<Vec<Instance>, Error> {
         let mut query = self.db.builder(ROWS);
         query.push("reservation_id = ").push_bind(reservation_id);
-        push_scope(&mut query, scope);
+        scope.push(&mut query);
         query.push(" ORDER BY launch_index");
         let rows: Vec<InstanceRow> = self.db.reader().await?.query_as(query).fetch_all().await?;
         self.complete(rows).await

@@ -2,10 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use chassis::{
-    caller::Caller,
-    db::{Micros, QueryBuilder},
-};
+use chassis::{caller::Caller, db::Micros};
 use chrono::{DateTime, Utc};
 use common::id::Id;
 
@@ -136,19 +133,12 @@ impl TaskRow {
     }
 }
 
-/// Adds the condition that an instance is within `scope`.
-pub(super) fn push_scope(query: &mut QueryBuilder, scope: &Scope) {
-    if let Some(project) = scope.project() {
-        query.push(" AND project_id = ").push_bind(project);
-    }
-}
-
 impl Store {
     /// The instance with that id, if it is within `scope`; an error if the caller may not do with it what it requests.
     pub async fn instance(&self, id: Id, scope: &Scope) -> Result<Option<Instance>, Error> {
         let mut query = self.db.builder(ROWS);
         query.push("id = ").push_bind(id);
-        push_scope(&mut query, scope);
+        scope.push(&mut query);
         let row: Option<InstanceRow> = self.db.reader().await?.query_as(query).fetch_optional().await?;
         let instance = self.complete(row.into_iter().collect()).await?.pop();
         instance.as_ref().map_or(Ok(()), |instance| scope.check(instance.id, &instance.project_id))?;
@@ -160,7 +150,7 @@ impl Store {
         let Some(allowed) = scope.allowed() else { return Ok(false) };
         let mut query = self.db.builder("SELECT 1 FROM instances WHERE id = ");
         query.push_bind(id);
-        push_scope(&mut query, &allowed);
+        allowed.push(&mut query);
         let found: Option<i32> = self.db.reader().await?.query_scalar(query).fetch_optional().await?;
         Ok(found.is_some())
     }

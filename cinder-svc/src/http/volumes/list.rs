@@ -141,7 +141,7 @@ fn add(filter: &mut Option<VolumeFilter>, name: &str, value: &str) -> Result<boo
         "display_name" => conditions.add_field("name", value.to_owned())?,
         "size" => conditions.add_field("size_gib", value.to_owned())?,
         "metadata" => conditions.metadata.extend(entries(value)?),
-        "glance_metadata" => conditions.image_properties.extend(entries(value)?),
+        "glance_metadata" => conditions.records.entries.extend(entries(value)?),
         "status" => {
             if !add_status(conditions, value) {
                 *filter = None;
