@@ -61,24 +61,57 @@ impl<C: Clone + Send + Sync + 'static> Client<C> {
     {
         let started = Instant::now();
         let credentials = credentials(caller, self.keystone.as_ref(), timeout).await?;
-        let call = |client, timeout| method(client, request(message.clone(), &credentials, timeout));
-        match self.replicas.call(timeout, call).await {
-            Ok(answer) => Ok(answer),
-            Err(Failure::Timeout) => Err(Unanswered::Timeout(timeout.as_millis())),
-            Err(Failure::Status(status)) => Err(credentials
-                .rejection(&status)
-                .unwrap_or_else(|| Unanswered::Status(status, started.elapsed()))),
-        }
+        let call = |client, timeout| {
+            let mut request = request(message.clone(), &credentials);
+            request.set_timeout(timeout);
+            method(client, request)
+        };
+        let answer = self.replicas.call(timeout, call).await;
+        answer.map_err(|failure| unanswered(failure, &credentials, timeout, started))
+    }
+
+    /// Calls `method` with `message`, a stream, for `caller`. It is called once, since the stream is used up, and may take
+    /// as long as the stream does; whatever comes before it takes at most `timeout`.
+    pub(crate) async fn call_once<M, T, F>(
+        &self,
+        message: M,
+        caller: &Caller,
+        timeout: Duration,
+        method: impl FnOnce(C, Request<M>) -> F,
+    ) -> Result<T, Unanswered>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let started = Instant::now();
+        let credentials = credentials(caller, self.keystone.as_ref(), timeout).await?;
+        let request = request(message, &credentials);
+        let answer = self.replicas.call_once(timeout, |client| method(client, request)).await;
+        answer.map_err(|failure| unanswered(failure, &credentials, timeout, started))
     }
 }
 
-/// A request that says who is asking, and how long they will wait.
-fn request<M>(message: M, credentials: &Credentials, timeout: Duration) -> Request<M> {
+/// A request that says who is asking.
+fn request<M>(message: M, credentials: &Credentials) -> Request<M> {
     let mut request = Request::new(message);
-    request.set_timeout(timeout);
     telemetry::hand_on(request.metadata_mut());
     credentials.add_to(request.metadata_mut());
     request
+}
+
+/// Why a call that began then got no answer within `timeout`.
+fn unanswered(
+    failure: Failure,
+    credentials: &Credentials,
+    timeout: Duration,
+    started: Instant,
+) -> Unanswered {
+    match failure {
+        Failure::Timeout => Unanswered::Timeout(timeout.as_millis()),
+        Failure::Status(status) => {
+            let rejection = credentials.rejection(&status);
+            rejection.unwrap_or_else(|| Unanswered::Status(status, started.elapsed()))
+        }
+    }
 }
 
 impl Unanswered {

@@ -36,6 +36,7 @@ mod describe;
 mod download;
 pub mod drift;
 pub mod jobs;
+mod upload;
 
 pub use args::GlanceArgs;
 pub use change::Deleted;

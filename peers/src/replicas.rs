@@ -121,9 +121,7 @@ impl<C: Clone + Send + Sync + 'static> Replicas<C> {
         for number in 1.. {
             let left = end.saturating_duration_since(Instant::now());
             let replicas = tokio::time::timeout(left, self.current()).await.map_err(|_| Failure::Timeout)?;
-            let Some(replica) = self.choose(&replicas, last) else {
-                return Err(Failure::Status(Status::unavailable("its name has no address")));
-            };
+            let replica = self.choose(&replicas, last).ok_or_else(no_address)?;
             let is_last = number == TRIES;
             // Another replica may answer in the time that this one does not.
             let patience = if is_last || replicas.len() < 2 { left } else { left / 2 };
@@ -147,6 +145,23 @@ impl<C: Clone + Send + Sync + 'static> Replicas<C> {
         Err(Failure::Timeout)
     }
 
+    /// Makes a call once, which may take as long as it needs; a replica is found within `timeout`.
+    pub async fn call_once<T, F>(&self, timeout: Duration, call: impl FnOnce(C) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let replicas = tokio::time::timeout(timeout, self.current()).await.map_err(|_| Failure::Timeout)?;
+        let replica = self.choose(&replicas, None).ok_or_else(no_address)?;
+        let under_way = replica.begin();
+        let outcome = call(replica.client.clone()).await.map_err(Failure::Status);
+        // How long it took says nothing about the replica.
+        if outcome.as_ref().is_err_and(Failure::is_of_the_transport) {
+            under_way.failed();
+        }
+        self.count(&outcome);
+        Ok(outcome?.into_inner())
+    }
+
     async fn try_once<T, F>(
         &self,
         replica: &Replica<C>,
@@ -166,12 +181,16 @@ impl<C: Clone + Send + Sync + 'static> Replicas<C> {
             Err(failure) if failure.is_of_the_transport() => under_way.failed(),
             _ => under_way.answered(),
         }
-        self.0.kind.calls.answered(match &outcome {
+        self.count(&outcome);
+        outcome
+    }
+
+    fn count<T>(&self, outcome: &Result<T, Failure>) {
+        self.0.kind.calls.answered(match outcome {
             Ok(_) => Code::Ok,
             Err(Failure::Timeout) => Code::DeadlineExceeded,
             Err(Failure::Status(status)) => status.code(),
         });
-        outcome
     }
 
     /// How long to wait before the next attempt; `None` if nothing suggests that it would do better. Those told to
@@ -228,6 +247,10 @@ impl Failure {
             Self::Status(status) => std::error::Error::source(status).is_some(),
         }
     }
+}
+
+fn no_address() -> Failure {
+    Failure::Status(Status::unavailable("its name has no address"))
 }
 
 /// The address of a name, if it is one itself.

@@ -2,20 +2,17 @@
 
 use std::fs;
 
-use chassis::{
-    on_both_databases,
-    testing::{TestDb, reason},
-};
-use proto::cinder::v1::{
-    UploadVolumeToImageRequest, Volume, WriteVolumeDataRequest, snapshot, volume::Status,
-    write_volume_data_request::Part,
+use chassis::{on_both_databases, testing::TestDb};
+use proto::{
+    cinder::v1::{Volume, WriteVolumeDataRequest, snapshot, volume::Status, write_volume_data_request::Part},
+    glance::v1::image,
 };
 use tonic::Code;
 
-mod image;
+mod disk;
 mod world;
 
-use image::{MIB, encrypted, noise, qcow2, truncated, with_backing_file};
+use disk::{MIB, encrypted, noise, qcow2, truncated, with_backing_file};
 use world::{World, blank, bytes, copy_of, from_snapshot, of_image, sha512, zeros};
 
 on_both_databases!(
@@ -24,6 +21,8 @@ on_both_databases!(
     data_that_is_not_the_images_is_refused,
     a_copy_is_a_volume_of_its_own,
     data_follows_the_operations,
+    an_image_is_made_from_a_volume,
+    an_upload_goes_on_after_a_crash,
     a_snapshot_keeps_the_data_of_its_moment,
     data_is_read_and_written_as_a_stream,
     a_write_that_breaks_off_changes_nothing,
@@ -122,13 +121,37 @@ async fn data_follows_the_operations(db: TestDb) {
     assert!(world.data_of(&volume).await.0.starts_with(&second));
     assert_eq!(world.folders().len(), 1);
 
-    let id = volume.id.clone();
-    let upload = UploadVolumeToImageRequest { id, name: "golden".to_owned(), ..Default::default() };
-    let refused = world.volumes.clone().upload_volume_to_image(upload).await.unwrap_err();
-    assert_eq!(reason(&refused), "UPLOAD_NOT_SUPPORTED");
-    assert_eq!(world.settled(&volume).await.task, None);
     world.delete(&volume).await;
     world.is_empty().await;
+}
+
+async fn an_image_is_made_from_a_volume(db: TestDb) {
+    let world = World::start(db).await;
+    let source = world.image("raw", &noise(MIB)).await;
+    let volume = world.created(of_image(&source, 1)).await;
+    let image = world.begin_upload(&volume).await;
+    let uploaded = world.settled(&volume).await;
+    assert_eq!((uploaded.status(), uploaded.last_failure), (Status::Available, None));
+    assert_eq!(uploaded.image, volume.image);
+    let image = world.get_image(&image).await;
+    let (data, _) = world.data_of(&volume).await;
+    assert_eq!((image.status(), image.os_hash_value), (image::Status::Active, sha512(&data)));
+    // It is as good as any other.
+    let copy = world.created(of_image(&image.id, 1)).await;
+    assert_eq!((copy.status(), copy.image.unwrap().id), (Status::Available, image.id));
+}
+
+async fn an_upload_goes_on_after_a_crash(db: TestDb) {
+    let mut world = World::start(db).await;
+    let volume = world.created(of_image(&world.image("raw", &noise(MIB)).await, 1)).await;
+    let image = world.begin_upload(&volume).await;
+    world.crash_while_uploading().await;
+    let uploaded = world.settled(&volume).await;
+    assert_eq!((uploaded.status(), uploaded.last_failure), (Status::Available, None));
+    let (data, _) = world.data_of(&volume).await;
+    let image = world.get_image(&image).await;
+    assert_eq!((image.status(), image.os_hash_value), (image::Status::Active, sha512(&data)));
+    assert_eq!(world.files_of_images().len(), 2, "the source, and the image that was made");
 }
 
 async fn a_snapshot_keeps_the_data_of_its_moment(db: TestDb) {

@@ -24,12 +24,6 @@ pub enum DataError {
     /// There is no data that could be read or written here.
     #[error("cinder-svc does not keep the data of volume {id}: its storage is {}", .storage.as_str().to_uppercase())]
     NoData { id: Id, storage: Storage },
-    /// The data is in a folder of this service, which does not upload it.
-    #[error(
-        "the data of volume {0} is in a folder of cinder-svc, which does not upload it to images yet; read it with \
-         ReadVolumeData, and upload it with UploadImageData of glance.v1"
-    )]
-    UploadNotSupported(Id),
     /// The data of the volume is not to be read now.
     #[error("volume {id} must be AVAILABLE for its data to be read, but is {status}")]
     NotReadable { id: Id, status: Status },
@@ -105,7 +99,6 @@ impl DataError {
             Self::NoData { id, storage } => {
                 volume("VOLUME_HAS_NO_DATA", id).with("storage", storage.as_str().to_uppercase())
             }
-            Self::UploadNotSupported(id) => volume("UPLOAD_NOT_SUPPORTED", id),
             Self::NotReadable { id, status } => volume("VOLUME_NOT_READABLE", id).with("status", status),
             Self::OutOfRange { size } => {
                 Description::new(Code::OutOfRange, "RANGE_OUTSIDE_DATA").with("size", size)

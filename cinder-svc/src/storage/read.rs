@@ -47,17 +47,17 @@ fn next_piece(file: &File, part: &Range<u64>) -> io::Result<Piece> {
 static ZEROS: [u8; CHUNK] = [0; CHUNK];
 
 /// Data with its zeros written out, for whoever only knows bytes.
-pub fn with_zeros(
-    pieces: BoxStream<'static, Result<Piece, Error>>,
-) -> impl Stream<Item = Result<Bytes, Error>> + Send {
+pub fn with_zeros<E: Send + 'static>(
+    pieces: BoxStream<'static, Result<Piece, E>>,
+) -> impl Stream<Item = Result<Bytes, E>> + Send {
     pieces.flat_map(|piece| match piece {
-        Ok(Piece::Data(bytes)) => stream::iter(vec![Ok(bytes)]).left_stream(),
+        Ok(Piece::Data(bytes)) => stream::iter([Ok(bytes)]).left_stream(),
         Ok(Piece::Zeros(count)) => stream::iter(zeros(count)).right_stream(),
-        Err(error) => stream::iter(vec![Err(error)]).left_stream(),
+        Err(error) => stream::iter([Err(error)]).left_stream(),
     })
 }
 
-fn zeros(mut left: u64) -> impl Iterator<Item = Result<Bytes, Error>> {
+fn zeros<E>(mut left: u64) -> impl Iterator<Item = Result<Bytes, E>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
         left -= length as u64;

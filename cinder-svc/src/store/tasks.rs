@@ -21,12 +21,14 @@ pub struct DueTask {
 }
 
 impl Store {
-    /// Tasks that nobody is doing, oldest first.
+    /// Tasks that nobody is doing, oldest first. An upload waits until glance-svc has registered its image.
     pub async fn due_tasks(&self, limit: i64) -> Result<Vec<DueTask>, Error> {
         let now = self.db.now().await?;
         let sql = "SELECT t.volume_id, t.owner FROM volume_tasks t JOIN volumes v ON v.id = t.volume_id \
                    WHERE v.storage = 'directory' AND (t.lease_time <= $1 OR (t.lease_time IS NULL AND \
-                   (t.task_state <> 'writing' OR t.create_time <= $2))) ORDER BY t.create_time LIMIT $3";
+                   (t.task_state <> 'writing' OR t.create_time <= $2))) AND (t.task_state <> 'uploading' OR \
+                   NOT EXISTS (SELECT 1 FROM image_jobs j WHERE j.image_id = t.image_id)) \
+                   ORDER BY t.create_time LIMIT $3";
         let mut connection = self.db.reader().await?;
         let query = connection.query_as(sql).bind(Micros(now)).bind(Micros(now - UNCLAIMED)).bind(limit);
         Ok(query.fetch_all().await?)

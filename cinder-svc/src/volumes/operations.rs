@@ -133,7 +133,7 @@ impl VolumeApi {
                 None => return Ok(Err(NoChange::NeedsImage(*image_id, *image_revision))),
             },
             Action::Revert { snapshot_id } => self.revert(before, *snapshot_id).await?,
-            Action::UploadToImage(upload) => self.upload(request, before, upload)?,
+            Action::UploadToImage(upload) => self.upload(request, before, upload),
             Action::WriteData => self.other_data(),
             Action::Delete { .. } | Action::ReportState(_) => Plan::Delete,
         }))

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::{VolumeApi, data::VolumeData};
 use crate::{
     error::{DataError, Error},
-    storage::GIB,
+    storage::{GIB, with_zeros},
     store::{Change, DueTask, Entry},
     volume::{
         Step, Task, TaskState, Volume, VolumeFailure,
@@ -91,7 +91,8 @@ impl VolumeApi {
         };
         let Some(task) = &volume.task else { return };
         let mut lease = self.keep_lease(data, id, owner);
-        let is_lost = !due.owner.is_empty() && task.state != TaskState::Deleting;
+        let can_go_on = matches!(task.state, TaskState::Deleting | TaskState::Uploading);
+        let is_lost = !due.owner.is_empty() && !can_go_on;
         let done = if is_lost || task.state == TaskState::Writing {
             // Whoever began it has died.
             Err(DataError::TaskLost.into())
@@ -146,8 +147,17 @@ impl VolumeApi {
             TaskState::Creating | TaskState::Reimaging | TaskState::Reverting => {
                 self.make_data(data, volume, task).await
             }
-            TaskState::Uploading | TaskState::Writing => Err(DataError::TaskLost.into()),
+            TaskState::Uploading => self.upload_data(data, volume, task).await,
+            TaskState::Writing => Err(DataError::TaskLost.into()),
         }
+    }
+
+    /// Gives the image that is made from a volume its data.
+    async fn upload_data(&self, data: &VolumeData, volume: &Volume, task: &Task) -> Result<(), Error> {
+        let (stored, image) = volume.data_id.zip(task.image).ok_or(Error::Corrupt(volume.id))?;
+        let size = bytes(volume.size_gib);
+        let read = || async { Ok::<_, Error>(with_zeros(data.read(stored, 0..size).await?).boxed()) };
+        self.glance.upload(image.0, size, &task.caller, read).await
     }
 
     /// Makes the new data of a volume.
@@ -258,7 +268,7 @@ impl VolumeApi {
         };
         let after = after.map(|after| Volume { update_time: now, ..after });
         let entry = Entry::new(task.state.operation(), step, task.caller.actor.clone(), now);
-        let entry = Entry { message, ..entry };
+        let entry = Entry { message, image_id: before.uploads_to(), ..entry };
         Ok(Decided::Change(Box::new(Change::new(before, after, entry))))
     }
 

@@ -27,6 +27,7 @@ use proto::{
     },
     glance::v1::Image,
 };
+use tempfile::TempDir;
 use tonic::{Code, Request, Status, transport::Channel};
 
 mod http;
@@ -79,6 +80,12 @@ impl Cinder {
         settings.glance_endpoint.get_or_insert_with(|| glance.endpoint());
         let address = serve(&db.url, &settings).await;
         Self { channel: connect(address).await, address, glance, db, settings }
+    }
+
+    /// A server that keeps its data in `folder`.
+    pub(crate) async fn directory(db: TestDb, folder: &TempDir) -> Self {
+        let folder = Some(folder.path().to_owned());
+        Self::start_with(db, Settings { storage: Storage::Directory, folder, ..Settings::default() }).await
     }
 
     /// Somebody who calls over HTTP: user, project and roles.
@@ -159,6 +166,16 @@ impl Cinder {
     pub(crate) async fn get(&self, id: &str) -> Result<Volume, Status> {
         let request = GetVolumeRequest { id: id.to_owned(), ..GetVolumeRequest::default() };
         Ok(self.volumes().get_volume(as_admin(request)).await?.into_inner())
+    }
+
+    /// The volume, once its task is done.
+    pub(crate) async fn settled(&self, volume: &Volume) -> Volume {
+        loop {
+            let now = self.get(&volume.id).await.unwrap();
+            if now.task.is_none() {
+                return now;
+            }
+        }
     }
 
     /// The whole history of a volume, newest first.

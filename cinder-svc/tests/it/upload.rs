@@ -23,6 +23,8 @@ use crate::support::{
     Cinder, Settings, as_admin, as_alice, as_reader, assert_error, fields, from_image, made_as,
 };
 
+mod directory;
+
 on_both_databases!(
     an_image_gets_what_the_volume_remembers,
     a_retry_is_answered_with_the_same_image,

@@ -7,6 +7,7 @@ use common::{
     id::Id,
     image::{NewImage, Visibility},
 };
+use prost_types::FieldMask;
 use proto::glance::v1 as pb;
 use tonic::Code;
 
@@ -53,7 +54,7 @@ impl Glance {
         self.delete_at(id, String::new(), caller, timeout).await
     }
 
-    /// Deletes an image if nobody has uploaded its data.
+    /// Deletes an image if nobody has uploaded its data. That it was to be protected once it has some does not matter.
     pub async fn delete_unfinished(
         &self,
         id: Id,
@@ -65,11 +66,34 @@ impl Glance {
         let method = |mut images: Images, request| async move { images.get_image(request).await };
         match self.client.call(message, caller, timeout, method).await {
             Ok(image) if matches!(image.status(), pb::image::Status::Queued | pb::image::Status::Saving) => {
-                let left = timeout.saturating_sub(started.elapsed());
-                self.delete_at(id, image.etag, caller, left).await
+                let left = || timeout.saturating_sub(started.elapsed());
+                let etag = self.unprotected(image, caller, left()).await?;
+                self.delete_at(id, etag, caller, left()).await
             }
             Ok(_) => Ok(Deleted::LeftAlone),
             Err(unanswered) if unanswered.code() == Some(Code::NotFound) => Ok(Deleted::WasNotThere),
+            Err(unanswered) => Err(unanswered.into()),
+        }
+    }
+
+    /// The etag of an image once it is not protected from deletion, if the caller may change that.
+    async fn unprotected(
+        &self,
+        image: pb::Image,
+        caller: &Caller,
+        timeout: Duration,
+    ) -> Result<String, Error> {
+        if !image.protected {
+            return Ok(image.etag);
+        }
+        let update_mask = Some(FieldMask { paths: vec!["protected".to_owned()] });
+        let etag = image.etag.clone();
+        let image = pb::Image { id: image.id, etag: image.etag, protected: false, ..pb::Image::default() };
+        let message = pb::UpdateImageRequest { image: Some(image), update_mask };
+        let method = |mut images: Images, request| async move { images.update_image(request).await };
+        match self.client.call(message, caller, timeout, method).await {
+            Ok(image) => Ok(image.etag),
+            Err(unanswered) if refused(&unanswered, OF_A_DELETION).is_some() => Ok(etag),
             Err(unanswered) => Err(unanswered.into()),
         }
     }

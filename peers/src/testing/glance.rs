@@ -22,7 +22,8 @@ use proto::glance::{
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_stream::{Empty, wrappers::TcpListenerStream};
-use tonic::{Request, Response, Status, Streaming, transport::Server};
+use tonic::{Code, Request, Response, Status, Streaming, transport::Server};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// Changes an image.
 pub type Twist = fn(&mut Image);
@@ -80,7 +81,12 @@ struct Shared {
     calls: Mutex<Vec<Call>>,
     /// How often images were to be registered and to be deleted.
     changes: Mutex<(usize, usize)>,
+    /// The beginnings of the data that were uploaded, by image.
+    data: Mutex<BTreeMap<String, Vec<u8>>>,
 }
+
+/// How many bytes of the data of an image are kept.
+const BEGINNING: usize = 4096;
 
 impl Glance {
     /// Serves on a port of its own as long as the test runs.
@@ -96,6 +102,7 @@ impl Glance {
             mood: Mutex::new(Mood::Well),
             calls: Mutex::default(),
             changes: Mutex::default(),
+            data: Mutex::default(),
         }));
         let service = ImageServiceServer::new(glance.clone());
         let incoming = TcpListenerStream::new(listener);
@@ -176,6 +183,11 @@ impl Glance {
     /// How often images were to be registered and to be deleted.
     pub fn changes(&self) -> (usize, usize) {
         *self.0.changes.lock().unwrap()
+    }
+
+    /// The first bytes of the data that were uploaded to an image, if any were.
+    pub fn data(&self, id: &str) -> Option<Vec<u8>> {
+        self.0.data.lock().unwrap().get(id).cloned()
     }
 
     /// Misbehaves when it does so always.
@@ -315,8 +327,18 @@ impl ImageService for Glance {
         Err(never())
     }
 
-    async fn update_image(&self, _: Request<UpdateImageRequest>) -> Result<Response<EncodedImage>, Status> {
-        Err(never())
+    async fn update_image(
+        &self,
+        request: Request<UpdateImageRequest>,
+    ) -> Result<Response<EncodedImage>, Status> {
+        self.check_mood().await?;
+        let UpdateImageRequest { image: Some(wanted), update_mask: Some(mask) } = request.into_inner() else {
+            return Err(never());
+        };
+        if mask.paths != ["protected"] {
+            return Err(never());
+        }
+        self.answer(self.change(&wanted.id, |image| image.protected = wanted.protected).into())
     }
 
     async fn update_image_properties(
@@ -329,7 +351,11 @@ impl ImageService for Glance {
     async fn delete_image(&self, request: Request<DeleteImageRequest>) -> Result<Response<()>, Status> {
         self.0.changes.lock().unwrap().1 += 1;
         self.check_mood().await?;
-        let deleted = self.0.images.lock().unwrap().remove(&request.get_ref().id);
+        let id = &request.get_ref().id;
+        if self.find(id).is_some_and(|image| image.protected) {
+            return Err(refusal("IMAGE_PROTECTED"));
+        }
+        let deleted = self.0.images.lock().unwrap().remove(id);
         deleted.ok_or_else(|| Status::not_found("SECRET the peer's own words"))?;
         self.answer(())
     }
@@ -343,9 +369,28 @@ impl ImageService for Glance {
 
     async fn upload_image_data(
         &self,
-        _: Request<Streaming<UploadImageDataRequest>>,
+        request: Request<Streaming<UploadImageDataRequest>>,
     ) -> Result<Response<EncodedImage>, Status> {
-        Err(never())
+        let mut messages = request.into_inner();
+        let first = messages.message().await?.unwrap_or_default();
+        let image = self.find(&first.image_id).ok_or_else(|| Status::not_found("SECRET its own words"))?;
+        if image.status() != ImageStatus::Queued {
+            return Err(refusal("ILLEGAL_STATUS_MOVE"));
+        }
+        self.check_mood().await?;
+        let (mut received, mut beginning) = (0, Vec::new());
+        while let Some(message) = messages.message().await? {
+            received += message.data.len();
+            let missing = BEGINNING - beginning.len();
+            beginning.extend_from_slice(&message.data[..message.data.len().min(missing)]);
+        }
+        let size = i64::try_from(received).ok();
+        if first.size != size {
+            return Err(Status::invalid_argument("SECRET another size was announced"));
+        }
+        self.0.data.lock().unwrap().insert(image.id.clone(), beginning);
+        let active = ImageStatus::Active.into();
+        self.answer(self.change(&image.id, |image| (image.status, image.size) = (active, size)).into())
     }
 
     type DownloadImageDataStream = Empty<Result<DownloadImageDataResponse, Status>>;
@@ -393,6 +438,12 @@ impl ImageService for Glance {
     }
 }
 
+/// An error that is the last word of the catalogue.
+fn refusal(reason: &str) -> Status {
+    let details = ErrorDetails::with_error_info(reason, "glance", []);
+    Status::with_error_details(Code::FailedPrecondition, "SECRET its own words", details)
+}
+
 fn never() -> Status {
-    Status::unimplemented("our services read images, register and delete them, and nothing else")
+    Status::unimplemented("our services read images, register, fill and delete them, and nothing else")
 }

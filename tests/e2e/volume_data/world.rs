@@ -14,13 +14,14 @@ use proto::{
     cinder::v1::{
         CreateSnapshotRequest, CreateVolumeRequest, DeleteSnapshotRequest, DeleteVolumeRequest,
         ExtendVolumeRequest, GetSnapshotRequest, GetVolumeRequest, ReadVolumeDataRequest,
-        ReimageVolumeRequest, RevertVolumeRequest, Snapshot, Volume, WriteVolumeDataRequest,
-        create_volume_request::Source, read_volume_data_response::Part as Read, snapshot,
-        snapshot_service_client::SnapshotServiceClient, volume_service_client::VolumeServiceClient,
+        ReimageVolumeRequest, RevertVolumeRequest, Snapshot, UploadVolumeToImageRequest, Volume,
+        WriteVolumeDataRequest, create_volume_request::Source, read_volume_data_response::Part as Read,
+        snapshot, snapshot_service_client::SnapshotServiceClient, volume_service_client::VolumeServiceClient,
         write_volume_data_request::Part,
     },
     glance::v1::{
-        CreateImageRequest, Image, UploadImageDataRequest, image_service_client::ImageServiceClient,
+        CreateImageRequest, GetImageRequest, Image, UploadImageDataRequest,
+        image_service_client::ImageServiceClient,
     },
 };
 use sha2::{Digest as _, Sha512};
@@ -84,8 +85,42 @@ impl World {
 
     /// The file of the only image.
     pub(super) fn file_of_image(&self) -> PathBuf {
-        let entries = fs::read_dir(self.folder.path().join("images")).unwrap().map(Result::unwrap);
-        entries.map(|entry| entry.path().join("data")).find(|file| file.exists()).unwrap()
+        self.files_of_images().remove(0)
+    }
+
+    /// The files with data of images, whole or in part.
+    pub(super) fn files_of_images(&self) -> Vec<PathBuf> {
+        let folders = fs::read_dir(self.folder.path().join("images")).unwrap().map(Result::unwrap);
+        let files = folders.filter_map(|folder| fs::read_dir(folder.path()).ok()).flatten();
+        files.map(|file| file.unwrap().path()).collect()
+    }
+
+    pub(super) async fn get_image(&self, id: &str) -> Image {
+        let mut images = ImageServiceClient::connect(self.glance.endpoint()).await.unwrap();
+        let request = GetImageRequest { id: id.to_owned(), revision: 0 };
+        images.get_image(request).await.unwrap().into_inner()
+    }
+
+    /// Begins to make an image from a volume; returns its id.
+    pub(super) async fn begin_upload(&self, volume: &Volume) -> String {
+        let (id, name) = (volume.id.clone(), "golden".to_owned());
+        let request = UploadVolumeToImageRequest { id, name, ..UploadVolumeToImageRequest::default() };
+        let begun = self.volumes.clone().upload_volume_to_image(request).await.unwrap().into_inner();
+        assert_eq!(begun.volume.unwrap().task.unwrap().image_id, begun.image_id);
+        begun.image_id
+    }
+
+    /// Kills cinder-svc in the middle of an upload, and starts it again.
+    pub(super) async fn crash_while_uploading(&mut self) {
+        let received = || {
+            let files = self.files_of_images();
+            files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).max()
+        };
+        self.until(|| async { received().filter(|bytes| *bytes > 8 << 20) }).await;
+        self.glance.signal("STOP").unwrap();
+        assert!(received().unwrap() < 1 << 30);
+        self.crash().await;
+        self.glance.signal("CONT").unwrap();
     }
 
     pub(super) async fn create(&self, request: CreateVolumeRequest) -> Result<Volume, Status> {

@@ -48,6 +48,23 @@ pub struct WriteData {
     pub parts: Parts,
 }
 
+impl VolumeData {
+    /// Reads a part of data, piece by piece.
+    pub(in crate::volumes) async fn read(
+        &self,
+        data: Id,
+        part: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Piece, Error>>, Error> {
+        match self.directory.read(data, part).await {
+            Err(storage::Error::Missing(missing)) => {
+                self.check_place().await?;
+                Err(DataError::Missing(missing).into())
+            }
+            read => Ok(read?.map_err(Error::from).boxed()),
+        }
+    }
+}
+
 impl VolumeApi {
     /// Reads a part of the data of a volume, from `offset`; `length` bytes, or everything if that is 0.
     pub async fn read_data(
@@ -59,14 +76,7 @@ impl VolumeApi {
         let scope = Scope::change(caller, VOLUMES)?;
         let volume = self.store.volume(id, &scope).await?.ok_or(Error::VolumeNotFound(id))?;
         let (data, stored) = self.readable(&volume)?;
-        let part = part(&volume, offset, length)?;
-        match data.directory.read(stored, part).await {
-            Err(storage::Error::Missing(missing)) => {
-                data.check_place().await?;
-                Err(DataError::Missing(missing).into())
-            }
-            read => Ok(read?.map_err(Error::from).boxed()),
-        }
+        data.read(stored, part(&volume, offset, length)?).await
     }
 
     /// The data of a volume that can be read now.

@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::{ActionRequest, ActionResult, Plan};
 use crate::{
-    error::{DataError, Error},
+    error::Error,
     store::{Change, EarlierAttempt, Entry},
     volume::{Step, Storage, TaskState, Volume, VolumeFailure, access::VOLUMES},
     volumes::VolumeApi,
@@ -81,15 +81,7 @@ impl Upload {
 
 impl VolumeApi {
     /// The task of making an image from a volume, and what glance-svc has to do for it.
-    pub(super) fn upload(
-        &self,
-        request: &ActionRequest<'_>,
-        before: &Volume,
-        upload: &Upload,
-    ) -> Result<Plan, Error> {
-        if before.storage == Storage::Directory {
-            return Err(DataError::UploadNotSupported(before.id).into());
-        }
+    pub(super) fn upload(&self, request: &ActionRequest<'_>, before: &Volume, upload: &Upload) -> Plan {
         let inherited = upload.inherited(&before.record.metadata, before.size_gib);
         let image = NewImage {
             name: upload.name.clone(),
@@ -107,7 +99,7 @@ impl VolumeApi {
         let (id, action) = (Id::random(), ImageAction::Create(Box::new(image)));
         let job = Job::new(id, before.id, action, request.caller, clock::now(), self.job_lease());
         let left_out = inherited.left_out.into_keys().collect();
-        Ok(Plan::Upload { job: Box::new(job), left_out })
+        Plan::Upload { job: Box::new(job), left_out }
     }
 
     /// What became of an upload that has just been begun: its image is registered now.
@@ -203,12 +195,11 @@ impl VolumeApi {
         done
     }
 
-    /// Registers an image. Whoever keeps the data of the volume uploads it; if nobody does, the task is done.
+    /// Registers an image, whose data is uploaded by whoever keeps that of the volume.
     async fn register(&self, job: &Job, image: &NewImage, end: Instant) -> Result<(), Error> {
         let left = end.saturating_duration_since(Instant::now());
         match self.glance.create(job.image_id, image, &job.caller, left).await {
-            Ok(()) if self.storage == Storage::None => self.end_upload(job, None).await,
-            Ok(()) => self.store.end_job(job, None).await,
+            Ok(()) => self.end_upload(job, None).await,
             Err(glance::Error::Refused { id, problem }) => {
                 self.end_upload(job, Some(&problem)).await?;
                 Err(Error::GlanceRefused { id, problem })
@@ -217,7 +208,8 @@ impl VolumeApi {
         }
     }
 
-    /// Ends the task that waits for an image together with the job: with success, or because of a problem.
+    /// Ends the job of registering an image, and together with it the task that waits for the image: because of a problem,
+    /// or because there is no data that could be uploaded.
     async fn end_upload(&self, job: &Job, problem: Option<&str>) -> Result<(), Error> {
         let decide = || self.decide_end_of_upload(job, problem);
         let decided = self.store.change(job.resource_id, &Scope::internal(VOLUMES), decide).await?;
@@ -233,9 +225,11 @@ impl VolumeApi {
         problem: Option<&str>,
     ) -> Result<Decided<Change, ()>, Error> {
         let found = self.store.volume(job.resource_id, &Scope::internal(VOLUMES)).await?;
-        let Some(before) = found.filter(|volume| volume.uploads_to() == Some(job.image_id)) else {
-            return Ok(Decided::Nothing(()));
+        let ends = |volume: &Volume| {
+            volume.uploads_to() == Some(job.image_id)
+                && (problem.is_some() || volume.storage == Storage::None)
         };
+        let Some(before) = found.filter(ends) else { return Ok(Decided::Nothing(())) };
         let now = before.later(clock::now());
         let (after, step) = match problem {
             None => (before.finish(), Step::Finished),

@@ -3,7 +3,6 @@
 use std::{fs, path::Path};
 
 use proto::cinder::v1::{CompleteAttachmentRequest, CreateAttachmentRequest};
-use tempfile::TempDir;
 
 use super::*;
 
@@ -13,23 +12,7 @@ on_both_databases!(
     what_an_instance_may_be_writing_is_not_copied,
 );
 
-/// A server that keeps its data in `folder`.
-async fn directory(db: TestDb, folder: &TempDir) -> Cinder {
-    let folder = Some(folder.path().to_owned());
-    Cinder::start_with(db, Settings { storage: Storage::Directory, folder, ..Settings::default() }).await
-}
-
 impl Cinder {
-    /// The volume, once its task is done.
-    async fn settled(&self, volume: &Volume) -> Volume {
-        loop {
-            let now = self.get(&volume.id).await.unwrap();
-            if now.task.is_none() {
-                return now;
-            }
-        }
-    }
-
     /// The snapshot, once it is made, or could not be.
     async fn made(&self, snapshot: &Snapshot) -> Snapshot {
         loop {
@@ -74,7 +57,7 @@ fn write(folder: &Path, old: &str, new: &str) {
 
 async fn a_snapshot_keeps_the_data_as_it_was(db: TestDb) {
     let folder = tempfile::tempdir().unwrap();
-    let cinder = directory(db, &folder).await;
+    let cinder = Cinder::directory(db, &folder).await;
     let volume = cinder.settled(&cinder.volume().await).await;
     write(folder.path(), "", "old!");
     let snapshot = cinder.snapshot(of(&volume)).await.unwrap();
@@ -97,7 +80,7 @@ async fn a_snapshot_keeps_the_data_as_it_was(db: TestDb) {
 
 async fn a_snapshot_whose_maker_has_died_is_in_error(db: TestDb) {
     let folder = tempfile::tempdir().unwrap();
-    let cinder = directory(db, &folder).await;
+    let cinder = Cinder::directory(db, &folder).await;
     let volume = cinder.settled(&cinder.volume().await).await;
     // As if somebody had begun to make it, and had died since.
     let copying = chassis::db::ByDialect {
@@ -120,7 +103,7 @@ async fn a_snapshot_whose_maker_has_died_is_in_error(db: TestDb) {
 
 async fn what_an_instance_may_be_writing_is_not_copied(db: TestDb) {
     let folder = tempfile::tempdir().unwrap();
-    let cinder = directory(db, &folder).await;
+    let cinder = Cinder::directory(db, &folder).await;
     let volume = cinder.settled(&cinder.volume().await).await;
     let connector = r#"{"host": "c1"}"#.to_owned();
     let request = CreateAttachmentRequest { volume_id: volume.id.clone(), connector, ..Default::default() };
