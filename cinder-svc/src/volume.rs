@@ -66,6 +66,19 @@ named! {
     }
 }
 
+impl Storage {
+    /// Whether cinder-svc keeps the data itself.
+    #[must_use]
+    pub const fn is_own(self) -> bool {
+        matches!(self, Self::Directory | Self::Objects)
+    }
+
+    /// The id of data that is to be made, if cinder-svc keeps it.
+    pub(crate) fn new_data(self) -> Option<Id> {
+        self.is_own().then(Id::random)
+    }
+}
+
 /// A volume: its own fields, and the record that it shares with all volumes and snapshots that remember the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Volume {

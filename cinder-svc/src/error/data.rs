@@ -8,7 +8,10 @@ use chassis::{
 };
 use common::id::Id;
 
-use super::{Error, describe::volume};
+use super::{
+    Error,
+    describe::{id_of, volume},
+};
 use crate::{
     storage::{self, Unusable},
     volume::{Status, Storage},
@@ -24,6 +27,12 @@ pub enum DataError {
     /// There is no data that could be read or written here.
     #[error("cinder-svc does not keep the data of volume {id}: its storage is {}", .storage.as_str().to_uppercase())]
     NoData { id: Id, storage: Storage },
+    /// Who keeps the data of the volume or snapshot is not who keeps data now.
+    #[error(
+        "the storage of {kind} {id} is {}, but that of cinder-svc is {} now, and nobody would do this; start cinder-svc          with the --storage it had before",
+        .storage.as_str().to_uppercase(), .current.as_str().to_uppercase()
+    )]
+    OtherStorage { kind: &'static str, id: Id, storage: Storage, current: Storage },
     /// The data of the volume is not to be read now.
     #[error("volume {id} must be AVAILABLE for its data to be read, but is {status}")]
     NotReadable { id: Id, status: Status },
@@ -98,6 +107,11 @@ impl DataError {
             Self::Unusable(problem) => Description::new(Code::FailedPrecondition, problem.reason()),
             Self::NoData { id, storage } => {
                 volume("VOLUME_HAS_NO_DATA", id).with("storage", storage.as_str().to_uppercase())
+            }
+            Self::OtherStorage { kind, id, storage, current } => {
+                Description::precondition("OTHER_STORAGE", "OTHER_STORAGE", id_of(kind), id)
+                    .with("storage", storage.as_str().to_uppercase())
+                    .with("current", current.as_str().to_uppercase())
             }
             Self::NotReadable { id, status } => volume("VOLUME_NOT_READABLE", id).with("status", status),
             Self::OutOfRange { size } => {

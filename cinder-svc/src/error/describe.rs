@@ -163,7 +163,7 @@ impl Error {
 }
 
 /// The name of the id of a resource of that kind.
-fn id_of(kind: &str) -> &'static str {
+pub(super) fn id_of(kind: &str) -> &'static str {
     match kind {
         "snapshot" => "snapshot_id",
         "attachment" => "attachment_id",

@@ -130,7 +130,7 @@ impl Volume {
     pub fn check_snapshot(&self, quiesced: bool) -> Result<(), Error> {
         self.check_copied()?;
         let is_written = !self.attachments.is_empty() && !quiesced;
-        if is_written && matches!(self.storage, Storage::Directory | Storage::Objects) {
+        if is_written && self.storage.is_own() {
             return Err(Error::VolumeNotQuiesced(self.id));
         }
         Ok(())

@@ -89,7 +89,7 @@ impl VolumeApi {
                     Some(snapshot_id) => self.origin_in_snapshot(snapshot_id, caller).await,
                     None => {
                         let origin = origin_in_image(Arc::clone(&image))?;
-                        self.check_format(&image)?;
+                        Self::check_format(self.storage, &image)?;
                         Ok(origin)
                     }
                 }
@@ -125,6 +125,7 @@ impl VolumeApi {
         let source = self.store.snapshot(id, &Scope::read(caller, SNAPSHOTS)?).await?;
         let source = source.ok_or(Error::NoSuchSnapshot(id))?;
         source.check_copied()?;
+        self.check_same_storage("snapshot", id, source.storage)?;
         let volume = self.store.volume(source.volume_id, &Scope::internal(VOLUMES)).await?;
         Ok(Origin {
             metadata: source.record.metadata.clone(),
@@ -141,6 +142,7 @@ impl VolumeApi {
         let source = self.store.volume(id, &Scope::read(caller, VOLUMES)?).await?;
         let source = source.ok_or(Error::NoSuchSourceVolume(id))?;
         source.check_copied()?;
+        self.check_same_storage("volume", id, source.storage)?;
         Ok(Origin {
             metadata: source.record.metadata.clone(),
             bootable: source.bootable,
@@ -217,7 +219,7 @@ impl VolumeApi {
         let task = (status == Status::Creating).then(|| Task {
             state: TaskState::Creating,
             former_status: Status::Creating,
-            target: Target { data_id: self.new_data(), ..Target::default() },
+            target: Target { data_id: self.storage.new_data(), ..Target::default() },
             image: origin.image.as_ref().map(|image| (image.id, image.revision)),
             snapshot_id: origin.snapshot_id,
             source_volume_id: origin.source_volume_id,

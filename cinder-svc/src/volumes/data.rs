@@ -14,7 +14,7 @@ use tokio::{
 
 use super::VolumeApi;
 use crate::{
-    error::Error,
+    error::{DataError, Error},
     storage::{Directory, check_format},
     store::RemovableData,
     volume::Storage,
@@ -65,14 +65,30 @@ impl VolumeData {
 }
 
 impl VolumeApi {
-    /// The id of data that is to be made, if cinder-svc makes it.
-    pub(super) fn new_data(&self) -> Option<Id> {
-        (self.storage == Storage::Directory).then(Id::random)
+    /// Refuses what nobody would do: whoever keeps the data of a volume or snapshot is not who keeps data now. Where nobody
+    /// keeps them, everything completes at once.
+    pub(super) fn check_storage(&self, kind: &'static str, id: Id, storage: Storage) -> Result<(), Error> {
+        if storage == Storage::None { Ok(()) } else { self.check_same_storage(kind, id, storage) }
+    }
+
+    /// Refuses what cannot be copied: whoever keeps the data is not who would keep the copy.
+    pub(super) fn check_same_storage(
+        &self,
+        kind: &'static str,
+        id: Id,
+        storage: Storage,
+    ) -> Result<(), Error> {
+        let current = self.storage;
+        if storage == current {
+            Ok(())
+        } else {
+            Err(DataError::OtherStorage { kind, id, storage, current }.into())
+        }
     }
 
     /// Refuses an image that cannot become the data of a volume here.
-    pub(super) fn check_format(&self, image: &Image) -> Result<(), Error> {
-        if self.storage == Storage::Directory { Ok(check_format(image)?) } else { Ok(()) }
+    pub(super) fn check_format(storage: Storage, image: &Image) -> Result<(), Error> {
+        if storage.is_own() { Ok(check_format(image)?) } else { Ok(()) }
     }
 
     /// Removes data that nobody needs any more, for ever.

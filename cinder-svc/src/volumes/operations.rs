@@ -105,6 +105,9 @@ impl VolumeApi {
             return Self::decide_report(request, report, &before);
         }
         request.action.check(&before)?;
+        if request.action.operation().task().is_some() {
+            self.check_storage("volume", before.id, before.storage)?;
+        }
         Ok(match self.plan(request, &before, image).await? {
             Ok(Plan::Now(after)) if *after == before => Decided::Nothing(NoChange::Done(after)),
             Ok(plan) => Decided::Change(Box::new(self.change(request, before, plan))),
@@ -129,12 +132,12 @@ impl VolumeApi {
             Action::Extend { size_gib } => self.extend(before, *size_gib).await?,
             Action::Retype { volume_type } => self.retype(before, volume_type, request.caller).await?,
             Action::Reimage { image_id, image_revision, image_properties, .. } => match image {
-                Some(image) => self.reimage(before, image, image_properties)?,
+                Some(image) => Self::reimage(before, image, image_properties)?,
                 None => return Ok(Err(NoChange::NeedsImage(*image_id, *image_revision))),
             },
             Action::Revert { snapshot_id } => self.revert(before, *snapshot_id).await?,
             Action::UploadToImage(upload) => self.upload(request, before, upload),
-            Action::WriteData => self.other_data(),
+            Action::WriteData => Self::other_data(before),
             Action::Delete { .. } | Action::ReportState(_) => Plan::Delete,
         }))
     }
@@ -147,7 +150,7 @@ impl VolumeApi {
             Plan::Upload { job, left_out } => (None, Some((**job).clone()), left_out.clone()),
             Plan::Now(_) | Plan::Delete => (None, None, Vec::new()),
         };
-        let (after, step) = self.carry_out(plan, request, &before, now);
+        let (after, step) = Self::carry_out(plan, request, &before, now);
         let operation = request.action.operation();
         let entry = Entry {
             request: request.retry_key(),
@@ -164,7 +167,6 @@ impl VolumeApi {
 
     /// The volume once a plan is carried out: at once, unless somebody has to do something with its data first.
     fn carry_out(
-        &self,
         plan: Plan,
         request: &ActionRequest<'_>,
         before: &Volume,
@@ -190,7 +192,7 @@ impl VolumeApi {
             caller: request.caller.clone(),
             create_time: now,
         });
-        if self.storage == Storage::None && !waits_for_glance {
+        if before.storage == Storage::None && !waits_for_glance {
             (begun.finish(), Step::Finished)
         } else {
             (Some(begun), Step::Started)

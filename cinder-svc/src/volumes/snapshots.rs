@@ -130,6 +130,7 @@ impl VolumeApi {
             if !force {
                 before.check_deletion()?;
             }
+            self.check_storage("snapshot", id, before.storage)?;
             let time = before.later(clock::now());
             // Data that cinder-svc keeps itself is removed once nothing refers to it.
             let after = (before.storage == Storage::Agent)
@@ -189,14 +190,15 @@ impl VolumeApi {
         let volume = self.store.volume(volume_id, scope).await?.ok_or(Error::VolumeNotFound(volume_id))?;
         volume.check_etag(&request.volume_etag)?;
         volume.check_snapshot(request.quiesced)?;
-        let snapshot = self.snapshot_of(&volume, request, id, caller);
+        self.check_storage("volume", volume_id, volume.storage)?;
+        let snapshot = Self::snapshot_of(&volume, request, id, caller);
         let growth = Growth::snapshot(snapshot.size_gib, &volume.volume_type);
         let (claim, quota) = (claim.clone(), self.quota);
         Ok(Decided::Change(Box::new(SnapshotCreation { claim, snapshot, volume, quota, growth })))
     }
 
     /// A snapshot of a volume as it is: it belongs to the volume's project, whoever asked for it.
-    fn snapshot_of(&self, volume: &Volume, request: &CreateSnapshot, id: Id, caller: &Caller) -> Snapshot {
+    fn snapshot_of(volume: &Volume, request: &CreateSnapshot, id: Id, caller: &Caller) -> Snapshot {
         let now = clock::now();
         let is_complete = volume.storage == Storage::None;
         Snapshot {
@@ -214,7 +216,7 @@ impl VolumeApi {
             record: Arc::clone(&volume.record),
             bootable: volume.bootable,
             storage: volume.storage,
-            data_id: self.new_data(),
+            data_id: volume.storage.new_data(),
             revision: 1,
             create_time: now,
             update_time: now,

@@ -8,6 +8,7 @@ mod list;
 mod operations;
 mod quota;
 mod snapshots;
+mod storage;
 mod support;
 mod transfers;
 mod upload;

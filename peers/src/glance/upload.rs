@@ -99,9 +99,10 @@ impl Glance {
         let mut answer = pin!(self.client.call_once(messages(taken), caller, self.timeout, method));
         let answer = tokio::select! {
             answer = &mut answer => answer,
-            passed_on = pass_on(id, size, bytes, sender) => match passed_on? {
-                true => timeout(COMPLETION, answer).await.unwrap_or(Err(late(COMPLETION))),
-                false => Err(late(STALL)),
+            passed_on = pass_on(id, size, bytes, sender) => if passed_on? {
+                timeout(COMPLETION, answer).await.unwrap_or(Err(late(COMPLETION)))
+            } else {
+                Err(late(STALL))
             },
         };
         match answer {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Snapshot, SnapshotStatus};
 use crate::{
     error::Error,
-    volume::{Storage, TaskState, VolumeFailure, checks::metadata_violations, request::description},
+    volume::{TaskState, VolumeFailure, checks::metadata_violations, request::description},
 };
 
 /// A snapshot to be taken, as it was requested.
@@ -162,7 +162,7 @@ impl SnapshotReport {
         if self.seen_status != status {
             return Err(Error::SnapshotChanged { id, status });
         }
-        if before.storage == Storage::Directory && status == SnapshotStatus::Creating {
+        if before.storage.is_own() && status == SnapshotStatus::Creating {
             let problem = "CREATING is over once cinder-svc, which keeps the data, has copied them";
             return Err(Violations::one("seen_status", problem).into());
         }

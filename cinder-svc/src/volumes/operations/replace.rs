@@ -19,20 +19,21 @@ use crate::{
 
 impl VolumeApi {
     /// A volume with data that did not come from an image, and remembers none.
-    pub(super) fn other_data(&self) -> Plan {
+    pub(super) fn other_data(before: &Volume) -> Plan {
         let record = Record::new(VolumeImageMetadata::default());
-        let target = Target { record: Some(Arc::new(record)), data_id: self.new_data(), ..Target::default() };
+        let (record, data_id) = (Some(Arc::new(record)), before.storage.new_data());
+        let target = Target { record, data_id, ..Target::default() };
         Plan::Task { target, image: None, snapshot_id: None, growth: Growth::default() }
     }
 
     /// A volume with the data of an image, and everything that it remembers of it: what was edited on the volume goes
     /// with the data it described.
-    pub(super) fn reimage(&self, before: &Volume, image: &Image, added: &Properties) -> Result<Plan, Error> {
+    pub(super) fn reimage(before: &Volume, image: &Image, added: &Properties) -> Result<Plan, Error> {
         checks::check_image(image)?;
         checks::check_size_for_image(image, before.size_gib)?;
-        self.check_format(image)?;
+        Self::check_format(before.storage, image)?;
         let record = Record::new(checks::metadata_of_image(image, added)?);
-        let (record, data_id) = (Some(Arc::new(record)), self.new_data());
+        let (record, data_id) = (Some(Arc::new(record)), before.storage.new_data());
         let target = Target { record, bootable: Some(true), data_id, ..Target::default() };
         let image = Some((image.id, image.revision));
         Ok(Plan::Task { target, image, snapshot_id: None, growth: Growth::default() })
@@ -48,7 +49,7 @@ impl VolumeApi {
         let target = Target {
             record: Some(Arc::clone(&snapshot.record)),
             bootable: Some(snapshot.bootable),
-            data_id: self.new_data(),
+            data_id: before.storage.new_data(),
             ..Target::default()
         };
         Ok(Plan::Task { target, image: None, snapshot_id: Some(snapshot_id), growth: Growth::default() })

@@ -82,6 +82,12 @@ impl Report {
             (Some(_), None) => {
                 return Err(invalid("result", "needs a task that ends, and the volume has none"));
             }
+            (Some(Outcome::Succeeded), _) if before.storage.is_own() => {
+                return Err(invalid(
+                    "result",
+                    "FAILED is possible: cinder-svc keeps the data, and knows what succeeded",
+                ));
+            }
             (Some(Outcome::Failed), Some(task_state)) => Some(before.fail(VolumeFailure {
                 task_state: Some(task_state),
                 reason: REASON.to_owned(),
