@@ -1,5 +1,7 @@
 //! The flags of cinder-svc alone, each with its environment variable.
 
+use std::path::PathBuf;
+
 use chassis::{quota::limit, sweep::Retention};
 use chrono::TimeDelta;
 use clap::Args;
@@ -24,6 +26,11 @@ pub struct Config {
     /// does, and each operation completes at once.
     #[arg(long, env = "STORAGE", default_value = "none", value_name = "WHO")]
     pub storage: StorageArg,
+
+    /// The program `qemu-img`, with which cinder-svc converts images that are vmdk, vhd, vhdx or vdi, if it keeps the data
+    /// itself; without it, they are refused. It runs within limits of memory and time.
+    #[arg(long, env = "QEMU_IMG", value_name = "PATH")]
+    pub qemu_img: Option<PathBuf>,
 
     /// Name or id of the volume type of volumes for which neither the request, nor their source or image, names one.
     #[arg(long, env = "DEFAULT_VOLUME_TYPE", default_value = "__DEFAULT__", value_name = "TYPE")]

@@ -8,7 +8,7 @@ use chassis::{
 };
 use cinder_svc::{
     config::Config,
-    storage::StorageArg,
+    storage::{QemuImg, StorageArg},
     store::{MIGRATIONS, Store},
     volumes::{VolumeApi, VolumeData},
 };
@@ -30,15 +30,20 @@ async fn main() -> anyhow::Result<()> {
     PROGRAM.run(start).await
 }
 
+/// The data of volumes, if cinder-svc keeps it itself.
+fn data(config: &Config, base: &Base) -> anyhow::Result<Option<VolumeData>> {
+    let StorageArg::Directory(path) = &config.storage else { return Ok(None) };
+    let data = VolumeData::open(path, base.db.clone()).context("the data of volumes")?;
+    Ok(Some(match &config.qemu_img {
+        Some(program) => data.with_qemu_img(QemuImg::find(program).context("--qemu-img")?),
+        None => data,
+    }))
+}
+
 /// Prepares the client of glance-svc, and starts the work in the background.
 async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
     let retention = config.retention();
-    let data = match &config.storage {
-        StorageArg::Directory(path) => {
-            Some(VolumeData::open(path, base.db.clone()).context("the data of volumes")?)
-        }
-        StorageArg::Agent | StorageArg::None => None,
-    };
+    let data = data(&config, base)?;
     let volumes = VolumeApi {
         store: Store::new(base.db.clone()),
         glance: config.glance.client(base.options.keystone.clone()).context("glance-svc")?,

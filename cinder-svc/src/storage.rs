@@ -13,17 +13,19 @@ mod arg;
 mod convert;
 mod copy;
 mod directory;
+mod foreign;
 mod format;
 mod hash;
 mod image;
 mod qcow2;
+mod qemu_img;
 mod read;
 mod unusable;
 mod writer;
 
 pub use arg::{BadStorage, StorageArg};
 pub use directory::Directory;
-pub use image::check_format;
+pub use qemu_img::QemuImg;
 pub use read::with_zeros;
 pub use unusable::Unusable;
 

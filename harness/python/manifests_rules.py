@@ -31,6 +31,7 @@ BESIDE_FLAGS = {
 
 # Variables of flags that a complete overlay need not set, and why.
 UNSET = {
+    "QEMU_IMG": "with STORAGE=agent there is no data to convert",
     "KEYSTONE_PASSWORD": "KEYSTONE_PASSWORD_FILE takes its place",
     "KEYSTONE_APPLICATION_CREDENTIAL_ID": "a user and its password take its place",
     "KEYSTONE_APPLICATION_CREDENTIAL_SECRET_FILE": "a user and its password take its place",

@@ -14,6 +14,7 @@ pub mod pgbouncer;
 pub mod podman;
 pub mod postgres;
 pub mod program;
+pub mod qemu_img;
 pub mod service;
 pub mod tools;
 pub mod workspace;

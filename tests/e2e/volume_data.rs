@@ -18,6 +18,8 @@ use world::{World, blank, bytes, copy_of, from_snapshot, of_image, sha512, zeros
 on_both_databases!(
     a_volume_has_the_data_of_its_image,
     images_that_are_not_all_of_a_disk_are_refused,
+    images_in_other_formats_are_converted_by_qemu_img,
+    qemu_img_reads_no_other_file,
     data_that_is_not_the_images_is_refused,
     a_copy_is_a_volume_of_its_own,
     data_follows_the_operations,
@@ -73,6 +75,51 @@ async fn images_that_are_not_all_of_a_disk_are_refused(db: TestDb) {
     let image = world.image("vmdk", b"KDMV").await;
     let refused = world.create(of_image(&image, 1)).await.unwrap_err();
     assert!(refused.message().contains("only raw, iso and qcow2"), "{refused:?}");
+    world.is_empty().await;
+}
+
+async fn images_in_other_formats_are_converted_by_qemu_img(db: TestDb) {
+    let world = World::with_qemu_img(db).await;
+    let disk = noise(3 * MIB);
+    for (format, driver, options) in [
+        ("vmdk", "vmdk", None),
+        ("vmdk", "vmdk", Some("subformat=streamOptimized")),
+        ("vhd", "vpc", None),
+        ("vhd", "vpc", Some("subformat=fixed")),
+        ("vhdx", "vhdx", None),
+        ("vdi", "vdi", None),
+    ] {
+        let image = world.image(format, &world.converted(&disk, driver, options)).await;
+        let volume = world.created(of_image(&image, 1)).await;
+        assert_eq!(volume.status(), Status::Available, "{format} {options:?}: {volume:?}");
+        let (data, taken) = world.data_of(&volume).await;
+        assert_eq!(data.len(), 1024 * MIB);
+        assert!(data.starts_with(&disk) && data[disk.len()..].iter().all(|byte| *byte == 0), "{format}");
+        assert!(taken < 4 * MIB as u64, "{format}: {taken}");
+        world.delete(&volume).await;
+    }
+    world.is_empty().await;
+}
+
+async fn qemu_img_reads_no_other_file(db: TestDb) {
+    let world = World::with_qemu_img(db).await;
+    let disk = noise(MIB);
+    // Sectors of 512 bytes: 2 GiB.
+    let mut large = world.converted(&disk, "vmdk", None);
+    large[12..20].copy_from_slice(&(4_u64 << 20).to_le_bytes());
+    let mut garbage = world.converted(&disk, "vhdx", None);
+    garbage[64 * 1024..].fill(7);
+    let flat = b"# Disk DescriptorFile\ncreateType=\"monolithicFlat\"\nRW 8 FLAT \"/etc/passwd\" 0\n";
+    for (format, bytes, reason) in [
+        ("vmdk", flat.to_vec(), "IMAGE_HAS_DATA_FILE"),
+        ("vmdk", disk.clone(), "IMAGE_FORMAT_MISMATCH"),
+        ("vhd", disk, "IMAGE_FORMAT_MISMATCH"),
+        ("vmdk", large, "VOLUME_SMALLER_THAN_VIRTUAL_SIZE"),
+        ("vhdx", garbage, "IMAGE_DAMAGED"),
+    ] {
+        let volume = world.created(of_image(&world.image(format, &bytes).await, 1)).await;
+        assert_eq!(failure(&volume), reason, "{format}");
+    }
     world.is_empty().await;
 }
 

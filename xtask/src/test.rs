@@ -8,7 +8,7 @@ use harness::{
     keystone, pgbouncer,
     postgres::{self, Cluster},
     program::show,
-    tools, workspace,
+    qemu_img, tools, workspace,
 };
 
 use crate::{fuzz::Fuzz, steps};
@@ -89,6 +89,7 @@ fn set_up() -> anyhow::Result<()> {
     require_component("clippy", "clippy")?;
     postgres::install()?;
     pgbouncer::install()?;
+    qemu_img::install()?;
     tools::install()?;
     keystone::prepare()?;
     cargo("fetch --locked")?;

@@ -14,7 +14,7 @@ use rustix::fs::statvfs;
 use sha2::{Digest as _, Sha512};
 
 use super::{
-    Error, Piece, STEP,
+    Error, Piece, QemuImg, STEP,
     copy::Copy,
     hash::hexadecimal,
     on_thread,
@@ -27,30 +27,40 @@ pub(super) const DATA: &str = "data";
 
 /// The folder with the data of volumes and snapshots.
 #[derive(Debug, Clone)]
-pub struct Directory(Folder);
+pub struct Directory {
+    folder: Folder,
+    /// What converts images in formats that are not known here.
+    pub(super) qemu_img: Option<QemuImg>,
+}
 
 impl Directory {
     /// The folder at `path`, which need not exist.
     pub fn new(path: &Path) -> io::Result<Self> {
-        Folder::new(path).map(Self)
+        Ok(Self { folder: Folder::new(path)?, qemu_img: None })
+    }
+
+    /// The same, where images in more formats can become the data of volumes.
+    #[must_use]
+    pub fn with_qemu_img(self, qemu_img: QemuImg) -> Self {
+        Self { qemu_img: Some(qemu_img), ..self }
     }
 
     /// The folder.
     #[must_use]
     pub const fn folder(&self) -> &Folder {
-        &self.0
+        &self.folder
     }
 
     /// The file with this data.
     #[must_use]
     pub fn path(&self, data: Id) -> PathBuf {
-        self.0.of(data).join(DATA)
+        self.folder.of(data).join(DATA)
     }
 
     /// Makes room for new data. Everything else only writes where this has been called: what has been removed in the
     /// meantime does not come back.
     pub async fn create(&self, data: Id) -> Result<(), Error> {
-        let folder = self.0.of(data);
+        let folder = self.folder.of(data);
         on_thread(move || Ok(fs::create_dir(folder)?)).await
     }
 
@@ -141,12 +151,12 @@ impl Directory {
 
     /// Removes data, and whatever a write of it left behind; `false` if there was nothing.
     pub async fn remove(&self, data: Id) -> Result<bool, Error> {
-        Ok(self.0.remove(data).await?)
+        Ok(self.folder.remove(data).await?)
     }
 
     /// How many more bytes fit.
     pub async fn space_left(&self) -> Result<u64, Error> {
-        let folder = self.0.clone();
+        let folder = self.folder.clone();
         on_thread(move || {
             let found = statvfs(folder.path()).map_err(io::Error::from)?;
             Ok(found.f_bavail.saturating_mul(found.f_frsize))
@@ -161,8 +171,8 @@ impl Directory {
     }
 
     /// Makes the names of new data durable.
-    async fn sync(&self, data: Id) -> Result<(), Error> {
-        let folders = [self.0.of(data), self.0.path().to_owned()];
+    pub(super) async fn sync(&self, data: Id) -> Result<(), Error> {
+        let folders = [self.folder.of(data), self.folder.path().to_owned()];
         on_thread(move || Ok(folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())?)).await
     }
 }

@@ -2,7 +2,7 @@
 
 use common::image::Image;
 
-use super::Unusable;
+use super::{Unusable, foreign::Foreign};
 
 /// How many bytes at the beginning tell the format.
 pub(super) const HEAD: usize = 512;
@@ -29,18 +29,36 @@ pub(super) enum Format {
     Raw,
     /// QEMU's format.
     Qcow2,
+    /// What only qemu-img can read.
+    Foreign(Foreign),
 }
 
+/// The formats that can become the data of a volume, without qemu-img and with it.
+const KNOWN: [&str; 2] = ["raw, iso and qcow2", "raw, iso, qcow2, vmdk, vhd, vhdx and vdi"];
+
 impl Format {
-    /// The format that an image says it has.
-    pub(super) fn of(image: &Image) -> Result<Self, Unusable> {
+    /// The format that an image says it has. Some need qemu-img.
+    pub(super) fn of(image: &Image, has_qemu_img: bool) -> Result<Self, Unusable> {
         let stated = |format: &Option<String>| format.clone().unwrap_or_default();
         let [disk_format, container_format] =
             [&image.meta.disk_format, &image.meta.container_format].map(stated);
-        match (disk_format.as_str(), container_format.as_str()) {
-            ("raw" | "iso", "bare") => Ok(Self::Raw),
-            ("qcow2", "bare") => Ok(Self::Qcow2),
-            _ => Err(Unusable::Format { disk_format, container_format }),
+        let foreign = Foreign::ALL.into_iter().find(|foreign| has_qemu_img && foreign.name() == disk_format);
+        match (disk_format.as_str(), container_format.as_str(), foreign) {
+            ("raw" | "iso", "bare", _) => Ok(Self::Raw),
+            ("qcow2", "bare", _) => Ok(Self::Qcow2),
+            (_, "bare", Some(foreign)) => Ok(Self::Foreign(foreign)),
+            _ => {
+                let known = KNOWN[usize::from(has_qemu_img)];
+                Err(Unusable::Format { disk_format, container_format, known })
+            }
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Foreign(foreign) => foreign.name(),
         }
     }
 
@@ -49,13 +67,12 @@ impl Format {
         let found =
             MAGICS.iter().find(|(_, at, magic)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
         let found = found.map_or("raw", |(name, ..)| name);
-        let stated = match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-        };
+        let stated = self.name();
         match found {
             "luks" => Err(Unusable::Encrypted),
             found if found == stated => Ok(()),
+            // One of a fixed size begins with the disk itself, and ends with what makes it a VHD.
+            "raw" if self == Self::Foreign(Foreign::Vhd) => Ok(()),
             found => Err(Unusable::Mismatch { stated, found }),
         }
     }
@@ -78,6 +95,9 @@ mod tests {
             };
             assert_eq!(refused, expected);
             assert_eq!(Format::Qcow2.check(&head).is_ok(), name == "qcow2");
+            for foreign in Foreign::ALL {
+                assert_eq!(Format::Foreign(foreign).check(&head).is_ok(), name == foreign.name());
+            }
         }
         for head in [&b""[..], b"Q", &[0; HEAD], b"\x7fELF"] {
             assert_eq!(Format::Raw.check(head), Ok(()));
@@ -87,11 +107,15 @@ mod tests {
 
     #[test]
     fn an_image_must_be_in_a_format_that_is_known_here() {
-        let of = |disk_format, container_format: &str| {
+        let of_with = |has_qemu_img, disk_format, container_format: &str| {
             let mut image = image(disk_format, b"", None, None);
             image.meta.container_format = Some(container_format.to_owned());
-            Format::of(&image)
+            Format::of(&image, has_qemu_img)
         };
+        let of = |disk_format, container_format| of_with(false, disk_format, container_format);
+        assert_eq!(of_with(true, "vmdk", "bare"), Ok(Format::Foreign(Foreign::Vmdk)));
+        assert_eq!(of_with(true, "vmdk", "ova").unwrap_err().reason(), "IMAGE_FORMAT_UNSUPPORTED");
+        assert_eq!(of_with(true, "ploop", "bare").unwrap_err().reason(), "IMAGE_FORMAT_UNSUPPORTED");
         assert_eq!(of("raw", "bare"), Ok(Format::Raw));
         assert_eq!(of("iso", "bare"), Ok(Format::Raw));
         assert_eq!(of("qcow2", "bare"), Ok(Format::Qcow2));

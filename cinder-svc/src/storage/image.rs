@@ -1,6 +1,9 @@
 //! The data of an image, as it becomes that of a volume.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+};
 
 use bytes::Bytes;
 use common::{id::Id, image::Image};
@@ -10,6 +13,7 @@ use super::{
     Directory, Error, Unusable,
     convert::Conversion,
     directory::DATA,
+    foreign::Foreign,
     format::{Format, HEAD},
     hash::Hasher,
     on_thread,
@@ -20,17 +24,21 @@ use super::{
 /// The name of the file with an image that is still to be converted, beside the data.
 const IMAGE: &str = "image";
 
-/// Refuses an image in a format that cannot become the data of a volume.
-pub fn check_format(image: &Image) -> Result<(), Unusable> {
-    Format::of(image).map(drop)
-}
-
 /// How many bytes of data an image has.
 fn size_of(image: &Image) -> u64 {
     image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default()
 }
 
 impl Directory {
+    /// Refuses an image in a format that cannot become the data of a volume.
+    pub fn check_format(&self, image: &Image) -> Result<(), Unusable> {
+        self.format_of(image).map(drop)
+    }
+
+    fn format_of(&self, image: &Image) -> Result<Format, Unusable> {
+        Format::of(image, self.qemu_img.is_some())
+    }
+
     /// Gives new data the disk of an image, and `size` bytes in total: `bytes` are those of the image, which are checked
     /// against its hash. Zeros take no space.
     pub async fn write_image<S, E>(&self, data: Id, size: u64, image: &Image, bytes: S) -> Result<(), E>
@@ -38,13 +46,13 @@ impl Directory {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: From<Error>,
     {
-        let (format, bytes_needed) = (Format::of(image).map_err(Error::from)?, size_of(image));
+        let (format, bytes_needed) = (self.format_of(image).map_err(Error::from)?, size_of(image));
         let folder = self.folder().of(data);
         let (path, limit) = match format {
             Format::Raw => (folder.join(DATA), size.min(bytes_needed)),
-            Format::Qcow2 => (folder.join(IMAGE), bytes_needed),
+            Format::Qcow2 | Format::Foreign(_) => (folder.join(IMAGE), bytes_needed),
         };
-        if format == Format::Qcow2 && bytes_needed > self.space_left().await? {
+        if format != Format::Raw && bytes_needed > self.space_left().await? {
             // It is kept until it has been converted, and has no holes.
             return Err(Error::Full.into());
         }
@@ -53,11 +61,39 @@ impl Directory {
         let hasher = Hasher::of(image);
         let receiving = Receiving { writer, hasher, format, needed: bytes_needed, size, is_checked: false };
         let writer = receive(receiving, bytes).await?;
-        let writer = match format {
-            Format::Raw => writer,
-            Format::Qcow2 => self.convert(path, data, size).await?,
+        if format == Format::Raw {
+            return Ok(self.finish(writer, data, size).await?);
+        }
+        // Zeros at its end were left out.
+        on_thread(move || Ok(writer.close(bytes_needed)?)).await?;
+        match format {
+            Format::Foreign(foreign) => Ok(self.convert_foreign(foreign, path, data, size).await?),
+            _ => Ok(self.finish(self.convert(path, data, size).await?, data, size).await?),
+        }
+    }
+
+    /// Lets qemu-img convert an image, and removes it.
+    async fn convert_foreign(
+        &self,
+        format: Foreign,
+        image: PathBuf,
+        data: Id,
+        size: u64,
+    ) -> Result<(), Error> {
+        let Some(qemu_img) = &self.qemu_img else {
+            return Err(Unusable::Feature(format!("the format {}", format.name())).into());
         };
-        Ok(self.finish(writer, data, size).await?)
+        let (from, to) = (image.clone(), self.path(data));
+        on_thread(move || format.check(&File::open(from)?)).await?;
+        qemu_img.convert(format, &image, &to, size).await?;
+        on_thread(move || {
+            fs::remove_file(image)?;
+            let disk = File::options().write(true).open(to)?;
+            disk.set_len(size)?;
+            Ok(disk.sync_all()?)
+        })
+        .await?;
+        self.sync(data).await
     }
 
     /// Converts an image, and removes it.

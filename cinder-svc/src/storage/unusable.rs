@@ -7,10 +7,10 @@
 pub enum Unusable {
     /// Its format is not known here.
     #[error(
-        "is {disk_format} in the container {container_format}, but only raw, iso and qcow2 in the container bare can \
-         be copied to a volume; convert it with qemu-img"
+        "is {disk_format} in the container {container_format}, but only {known} in the container bare can be copied \
+         to a volume; convert it with qemu-img"
     )]
-    Format { disk_format: String, container_format: String },
+    Format { disk_format: String, container_format: String, known: &'static str },
     /// It is in another format than the image says.
     #[error("is {found}, not {stated} as the image says; upload it again with the right disk_format")]
     Mismatch { stated: &'static str, found: &'static str },

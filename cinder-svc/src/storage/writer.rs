@@ -60,6 +60,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Gives the file `size` bytes, too, but does not make it durable.
+    pub(super) fn close(self, size: u64) -> io::Result<()> {
+        self.file.set_len(size)
+    }
+
     /// Gives the file `size` bytes, of which those that were not written are zeros, and makes it durable.
     pub(super) fn finish(self, size: u64) -> io::Result<()> {
         self.file.set_len(size)?;

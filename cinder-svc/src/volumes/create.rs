@@ -89,7 +89,7 @@ impl VolumeApi {
                     Some(snapshot_id) => self.origin_in_snapshot(snapshot_id, caller).await,
                     None => {
                         let origin = origin_in_image(Arc::clone(&image))?;
-                        Self::check_format(self.storage, &image)?;
+                        self.check_format(self.storage, &image)?;
                         Ok(origin)
                     }
                 }

@@ -15,7 +15,7 @@ use tokio::{
 use super::VolumeApi;
 use crate::{
     error::{DataError, Error},
-    storage::{Directory, check_format},
+    storage::{Directory, QemuImg},
     store::RemovableData,
     volume::Storage,
 };
@@ -49,6 +49,12 @@ impl VolumeData {
             begun: Arc::default(),
             places: Arc::new(Semaphore::new(TASKS)),
         })
+    }
+
+    /// The same, where images in more formats can become the data of volumes.
+    #[must_use]
+    pub fn with_qemu_img(self, qemu_img: QemuImg) -> Self {
+        Self { directory: self.directory.with_qemu_img(qemu_img), ..self }
     }
 
     /// The same, with other leases for tasks.
@@ -87,8 +93,11 @@ impl VolumeApi {
     }
 
     /// Refuses an image that cannot become the data of a volume here.
-    pub(super) fn check_format(storage: Storage, image: &Image) -> Result<(), Error> {
-        if storage.is_own() { Ok(check_format(image)?) } else { Ok(()) }
+    pub(super) fn check_format(&self, storage: Storage, image: &Image) -> Result<(), Error> {
+        match self.data.as_ref().filter(|_| storage.is_own()) {
+            Some(data) => Ok(data.directory.check_format(image)?),
+            None => Ok(()),
+        }
     }
 
     /// Removes data that nobody needs any more, for ever.

@@ -132,7 +132,7 @@ impl VolumeApi {
             Action::Extend { size_gib } => self.extend(before, *size_gib).await?,
             Action::Retype { volume_type } => self.retype(before, volume_type, request.caller).await?,
             Action::Reimage { image_id, image_revision, image_properties, .. } => match image {
-                Some(image) => Self::reimage(before, image, image_properties)?,
+                Some(image) => self.reimage(before, image, image_properties)?,
                 None => return Ok(Err(NoChange::NeedsImage(*image_id, *image_revision))),
             },
             Action::Revert { snapshot_id } => self.revert(before, *snapshot_id).await?,

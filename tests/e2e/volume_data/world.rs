@@ -9,7 +9,7 @@ use std::{
 };
 
 use chassis::testing::TestDb;
-use harness::{program::run, service::Service, workspace};
+use harness::{program::run, qemu_img, service::Service, workspace};
 use proto::{
     cinder::v1::{
         CreateSnapshotRequest, CreateVolumeRequest, DeleteSnapshotRequest, DeleteVolumeRequest,
@@ -46,9 +46,19 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start(db: TestDb) -> Self {
+        Self::start_with(db, None).await
+    }
+
+    /// With a cinder-svc that converts images with qemu-img.
+    pub(super) async fn with_qemu_img(db: TestDb) -> Self {
+        Self::start_with(db, Some(qemu_img::path().unwrap())).await
+    }
+
+    async fn start_with(db: TestDb, qemu_img: Option<PathBuf>) -> Self {
         let (glance_db, folder) = (db.another().await, tempfile::tempdir().unwrap());
         let glance = start_glance(&glance_db.url, &folder.path().join("images"), "127.0.0.1:0");
-        let cinder = start_cinder(&db.url, &glance.endpoint(), &folder.path().join("volumes"));
+        let cinder =
+            start_cinder(&db.url, &glance.endpoint(), &folder.path().join("volumes"), qemu_img.as_deref());
         let volumes = VolumeServiceClient::connect(cinder.endpoint()).await.unwrap();
         Self { glance, cinder, volumes, folder, db, _glance_db: glance_db }
     }
@@ -81,6 +91,14 @@ impl World {
         });
         images.upload_image_data(tokio_stream::iter(parts)).await.unwrap();
         image_id
+    }
+
+    /// A disk in another format, as qemu-img writes it.
+    pub(super) fn converted(&self, disk: &[u8], format: &str, options: Option<&str>) -> Vec<u8> {
+        let [from, to] = ["disk", "converted"].map(|name| self.folder.path().join(name));
+        fs::write(&from, disk).unwrap();
+        qemu_img::convert(&from, format, options, &to).unwrap();
+        fs::read(to).unwrap()
     }
 
     /// The file of the only image.
@@ -301,19 +319,23 @@ impl World {
             let mut connection = PgConnection::connect(&self.db.url).await.unwrap();
             connection.execute(sqlx::AssertSqlSafe(format!("{sql} '-infinity'"))).await.unwrap();
         }
-        self.cinder = start_cinder(&self.db.url, &self.glance.endpoint(), &self.folder());
+        self.cinder = start_cinder(&self.db.url, &self.glance.endpoint(), &self.folder(), None);
         self.volumes = VolumeServiceClient::connect(self.cinder.endpoint()).await.unwrap();
     }
 }
 
 /// Starts cinder-svc with a folder; exceeding the size of a file is an error, like a full disk, and not a signal.
-fn start_cinder(url: &str, glance: &str, folder: &Path) -> Service {
+fn start_cinder(url: &str, glance: &str, folder: &Path, qemu_img: Option<&Path>) -> Service {
     workspace::build_services().unwrap();
     let storage = format!("dir:{}", folder.display());
     let mut command = Command::new("sh");
     command.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]).arg(workspace::binary("cinder-svc").unwrap());
     command.args(["--listen", "127.0.0.1:0", "--database-url", url, "--glance-endpoint", glance]);
-    Service::run("cinder-svc", command.args(["--storage", &storage])).unwrap()
+    command.args(["--storage", &storage]);
+    if let Some(qemu_img) = qemu_img {
+        command.arg("--qemu-img").arg(qemu_img);
+    }
+    Service::run("cinder-svc", &mut command).unwrap()
 }
 
 pub(super) fn blank(size_gib: i32) -> CreateVolumeRequest {

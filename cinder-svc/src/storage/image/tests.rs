@@ -127,6 +127,13 @@ fn padded(mut bytes: Vec<u8>, size: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn zeros_at_the_end_of_a_qcow2_file_are_not_missing() {
+    let clusters = [vec![Plain(1)], vec![Plain(0); 32]].concat();
+    let data = World::new().made_from("qcow2", &qcow2(&clusters), 1 << 20).await.unwrap();
+    assert!(data == padded(disk(&clusters), 1 << 20));
+}
+
+#[tokio::test]
 async fn a_raw_image_is_the_beginning_of_the_volume() {
     let world = World::new();
     let bytes: Vec<u8> = (0..100_000_u32).flat_map(|number| (number % 7).to_le_bytes()).collect();

@@ -28,10 +28,10 @@ impl VolumeApi {
 
     /// A volume with the data of an image, and everything that it remembers of it: what was edited on the volume goes
     /// with the data it described.
-    pub(super) fn reimage(before: &Volume, image: &Image, added: &Properties) -> Result<Plan, Error> {
+    pub(super) fn reimage(&self, before: &Volume, image: &Image, added: &Properties) -> Result<Plan, Error> {
         checks::check_image(image)?;
         checks::check_size_for_image(image, before.size_gib)?;
-        Self::check_format(before.storage, image)?;
+        self.check_format(before.storage, image)?;
         let record = Record::new(checks::metadata_of_image(image, added)?);
         let (record, data_id) = (Some(Arc::new(record)), before.storage.new_data());
         let target = Target { record, bootable: Some(true), data_id, ..Target::default() };
