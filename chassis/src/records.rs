@@ -3,10 +3,7 @@
 //!
 //! The tables are `records (id, …)`, and `record_entries (record_id, key, value)` to find records by what they contain.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use common::id::Id;
 use serde::Serialize;
@@ -14,10 +11,12 @@ use serde::Serialize;
 use crate::db::{self, ByDialect, Many, Transaction, json};
 
 mod filter;
+mod known;
 mod list;
 mod walk;
 
 pub use filter::{RecordFilter, Values};
+pub use known::KnownRows;
 pub use list::List;
 pub use walk::{After, Of, resources_after};
 
@@ -31,9 +30,6 @@ pub struct Resources {
     /// How values are indexed.
     pub values: Values,
 }
-
-/// Number of records that are remembered to exist, 16 bytes each.
-const KNOWN_RECORDS: usize = 10_000;
 
 /// Which of the records `$1` exist.
 const KNOWN: ByDialect = ByDialect {
@@ -77,53 +73,4 @@ pub async fn write_records<'a, R, T: Row>(
     let entries: Vec<_> = written.iter().filter_map(|id| rows.get(id)).flat_map(Row::entries).collect();
     tx.query(T::INSERT_ENTRIES).bind(json(&entries)).execute().await?;
     Ok(())
-}
-
-/// Records that existed when they were last used. Only a hint: the foreign key decides.
-#[derive(Debug, Default)]
-pub struct KnownRecords(Mutex<HashSet<Id>>);
-
-impl KnownRecords {
-    /// Whether all of these are known to exist.
-    #[must_use]
-    pub fn hold<R>(&self, records: &BTreeMap<Id, R>) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        records.keys().all(|id| known.contains(id))
-    }
-
-    /// Adds these, which have been written.
-    pub fn add<R>(&self, records: &BTreeMap<Id, R>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() > KNOWN_RECORDS {
-            known.clear();
-        }
-        known.extend(records.keys());
-    }
-
-    /// Forgets all, since one of them may be gone.
-    pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn known_records_are_limited() {
-        let known = KnownRecords::default();
-        let some = |numbers: std::ops::Range<u128>| -> BTreeMap<Id, u128> {
-            numbers.map(|number| (Id::from(uuid::Uuid::from_u128(number)), number)).collect()
-        };
-        let most = KNOWN_RECORDS as u128;
-        known.add(&some(0..most + 1));
-        assert!(known.hold(&some(0..most + 1)));
-        assert!(!known.hold(&some(most..most + 2)));
-        known.add(&some(most + 1..most + 2));
-        assert!(known.hold(&some(most + 1..most + 2)));
-        assert!(!known.hold(&some(0..1)));
-        known.clear();
-        assert!(!known.hold(&some(most + 1..most + 2)));
-    }
 }

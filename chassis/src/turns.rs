@@ -8,7 +8,8 @@ use std::{
 };
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use common::id::Id;
+use common::{content::fingerprint, id::Id};
+use serde::Serialize;
 use tokio::{
     sync::{Mutex as Queue, OwnedMutexGuard},
     time::sleep,
@@ -27,6 +28,23 @@ pub enum Decided<C, T> {
     Change(Box<C>),
     /// It is not changed, for that reason.
     Nothing(T),
+}
+
+/// What identifies a retry of a request to change something; it stands in the history of the resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its id.
+    pub id: String,
+    /// Tells it from a different request with the same id.
+    pub fingerprint: String,
+}
+
+impl Request {
+    /// A request with this content; `None` without an id.
+    #[must_use]
+    pub fn new(id: &str, content: &impl Serialize) -> Option<Self> {
+        (!id.is_empty()).then(|| Self { id: id.to_owned(), fingerprint: fingerprint(content) })
+    }
 }
 
 /// The queues of changes, one for each resource that requests in flight are about, each in the order of arrival.

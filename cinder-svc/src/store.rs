@@ -27,7 +27,7 @@ mod transfer;
 mod volume;
 mod volume_type;
 
-pub use change::{Change, Deletion, Entry, Request};
+pub use change::{Change, Deletion, Entry};
 pub use claim::Claim;
 pub use create::Creation;
 pub use data::RemovableData;

@@ -9,10 +9,10 @@ use chassis::{
     db::{self, ByDialect, Micros, Transaction, json, retrying},
     records::write_records,
     scope::Scope,
-    turns::Decided,
+    turns::{Decided, Request},
 };
 use chrono::{DateTime, Utc};
-use common::{content, id::Id};
+use common::id::Id;
 use peers::glance::jobs::Job;
 use serde::Serialize;
 
@@ -26,9 +26,10 @@ use super::{
     record::RecordRow,
     sources::{check_not_copied, is_latest_snapshot},
     transfer::{TransferChange, write_transfer},
+    volume_type::lock_types,
 };
 use crate::{
-    error::Error,
+    error::{Error, VolumeTypeError},
     quota::{Growth, Quota},
     volume::{Connection, Operation, Record, Step, Task, TaskState, Volume},
 };
@@ -111,23 +112,6 @@ pub struct Entry {
     pub request: Option<Request>,
 }
 
-/// What identifies a retry of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Its id.
-    pub id: String,
-    /// Tells it from a different request with the same id.
-    pub fingerprint: String,
-}
-
-impl Request {
-    /// A request with this content; `None` without an id.
-    #[must_use]
-    pub fn new(id: &str, content: &impl Serialize) -> Option<Self> {
-        (!id.is_empty()).then(|| Self { id: id.to_owned(), fingerprint: content::fingerprint(content) })
-    }
-}
-
 impl Entry {
     /// An entry without an image and a message.
     #[must_use]
@@ -186,6 +170,15 @@ impl Change {
         self.after.as_ref().map(|after| &after.task).filter(|task| **task != self.before.task)
     }
 
+    /// The volume type that the volume gets, at once or with a task that begins.
+    fn new_type(&self) -> Option<(Id, &str)> {
+        let after = self.after.as_ref()?;
+        let begun = self.task().and_then(|task| task.as_ref()?.target.volume_type.as_ref());
+        let now = (after.volume_type_id, &*after.volume_type);
+        let changed = Some(now).filter(|(id, _)| *id != self.before.volume_type_id);
+        begun.map(|(id, name)| (*id, &**name)).or(changed)
+    }
+
     /// Whether it begins a task that gives the volume other data.
     fn replaces_data(&self) -> bool {
         use TaskState::{Reimaging, Reverting, Writing};
@@ -238,6 +231,7 @@ impl Store {
         if let Some((quota, growth)) = growth {
             Quotas::check(&mut tx, quota, &shown.project_id, growth).await?;
         }
+        check_new_type(&mut tx, change).await?;
         write_records(&mut tx, change.records(), RecordRow::from).await?;
         if !update_volume(&mut tx, change).await? {
             return Ok(false);
@@ -259,6 +253,16 @@ impl Store {
         tx.commit().await?;
         Ok(true)
     }
+}
+
+/// Refuses to give a volume a type that has just been deleted.
+async fn check_new_type(tx: &mut Transaction, change: &Change) -> Result<(), Error> {
+    if let Some((id, name)) = change.new_type()
+        && !lock_types(tx, &[id].into()).await?.is_empty()
+    {
+        return Err(VolumeTypeError::NoSuch(name.to_owned()).into());
+    }
+    Ok(())
 }
 
 /// Checks what a change depends on besides the volume, whose row is locked; `false` if it must be decided again.

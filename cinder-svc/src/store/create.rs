@@ -10,7 +10,7 @@ use chassis::{
     claims::{Claims, create_once},
     db::{self, Connection, Db, Dialect, Many, Transaction, all_or_each, as_micros, json},
     group::{BatchLimits, Group},
-    records::{KnownRecords, write_records},
+    records::{KnownRows, write_records},
     scope::Scope,
 };
 use chrono::{DateTime, Utc};
@@ -22,9 +22,10 @@ use super::{
     change::{write_metadata, write_task},
     claim::Claim,
     data::{Held, settle},
-    quota::{Quotas, has_limits},
+    quota::{Quotas, limits},
     record::RecordRow,
     sources::{check_source, lock_sources},
+    volume_type::{check_type, lock_types},
 };
 use crate::{
     error::Error,
@@ -102,7 +103,7 @@ pub(super) fn creations(db: Db) -> Creations {
 #[derive(Clone)]
 struct Writer {
     db: Db,
-    known: Arc<KnownRecords>,
+    known: Arc<KnownRows>,
 }
 
 impl Store {
@@ -130,36 +131,39 @@ impl Writer {
     /// Writes all of a batch, in one transaction unless a single statement does it.
     async fn create_all(&self, batch: &[Arc<Creation>]) -> Result<Vec<Outcome>, db::Error> {
         let volumes: Vec<_> = batch.iter().map(|creation| &creation.volume).collect();
-        let records = records_of(&volumes);
         let is_plain = |creation: &Arc<Creation>| {
             let Volume { metadata, task, .. } = &creation.volume;
             metadata.is_empty() && task.is_none()
         };
         let projects: BTreeSet<_> = volumes.iter().map(|volume| volume.project_id.as_str()).collect();
         let Some(quota) = batch.first().map(|creation| creation.quota) else { return Ok(Vec::new()) };
-        let is_limited = has_limits(&self.db, &quota, &projects).await?;
+        let limits = limits(&mut self.db.reader().await?, &quota, &projects).await?;
         let mut claims = Claims::of(batch, |creation| &creation.claim);
-        let is_one_statement = claims.is_empty() && !is_limited && batch.iter().all(is_plain);
-        if is_one_statement && self.known.hold(&records) {
-            // If that fails, one of the records may just have been swept.
+        let is_one_statement = claims.is_empty() && limits.is_empty() && batch.iter().all(is_plain);
+        let is_known = self.known.hold(&needed(&volumes));
+        if is_one_statement && is_known {
+            // If that fails, one of the records may just have been swept, or one of the volume types deleted.
             let mut connection = self.db.writer().await?;
             write_rows(&mut connection, &volumes).await.inspect_err(|_| self.known.clear())?;
             return Ok(batch.iter().map(|_| Ok(Some(()))).collect());
         }
         let mut tx = self.db.begin().await?;
         claims.take(&mut tx).await?;
-        let mut quotas = Quotas::lock(&mut tx, &quota, &projects).await?;
+        let mut quotas = Quotas::lock(&mut tx, limits).await?;
+        let types = volumes.iter().filter(|_| !is_known).map(|volume| volume.volume_type_id).collect();
+        let deleted = lock_types(&mut tx, &types).await?;
         let unusable = lock_sources(&mut tx, &volumes).await?;
         let outcomes = claims.decide(|creation| {
+            check_type(&creation.volume, &deleted)?;
             check_source(&creation.volume, &unusable)?;
             quotas.grow(&creation.volume.project_id, &creation.growth)
         });
         claims.settle(&mut tx).await?;
         let created = batch.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Ok(Some(()))));
         let volumes: Vec<_> = created.map(|(creation, _)| &creation.volume).collect();
-        write(&mut tx, &volumes).await?;
+        write(&mut tx, &volumes).await.inspect_err(|_| self.known.clear())?;
         tx.commit().await?;
-        self.known.add(&records_of(&volumes));
+        self.known.add(&needed(&volumes));
         Ok(outcomes)
     }
 }
@@ -175,6 +179,12 @@ async fn write(tx: &mut Transaction, volumes: &[&Volume]) -> Result<(), db::Erro
         write_task(tx, volume.id, volume.task.as_ref()).await?;
     }
     Ok(())
+}
+
+/// The rows that volumes refer to: their records and volume types.
+fn needed(volumes: &[&Volume]) -> BTreeSet<Id> {
+    let types = volumes.iter().map(|volume| volume.volume_type_id);
+    records_of(volumes).into_keys().chain(types).collect()
 }
 
 /// The records of volumes and their tasks, each once.

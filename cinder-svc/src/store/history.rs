@@ -10,15 +10,13 @@ use chassis::{
     db::{self, ByDialect, Micros, QueryBuilder, Transaction, json},
     page::{MAX_BYTES, Page, Read},
     scope::Scope,
+    turns::Request,
 };
 use chrono::{DateTime, Utc};
 use common::id::Id;
 use sqlx::types::Json;
 
-use super::{
-    Store,
-    change::{Entry, Request},
-};
+use super::{Store, change::Entry};
 use crate::{
     error::Error,
     list::HistoryOrder,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::{
-    db::{self, ByDialect, Connection, Db, Many, Transaction, retrying},
+    db::{self, ByDialect, Connection, Many, Transaction, retrying},
     quota::lock_projects,
 };
 
@@ -47,18 +47,11 @@ type UsageRow = (String, bool, i64, i64, i64);
 pub struct Quotas(BTreeMap<String, (Limits, Usage)>);
 
 impl Quotas {
-    /// Those of `projects`. A project with a limit is locked until the end of the transaction, in the order of their
-    /// names, so that two changes cannot both use the last of it; one without is not, and nothing of it is counted.
-    pub async fn lock(
-        tx: &mut Transaction,
-        configured: &Quota,
-        projects: &BTreeSet<&str>,
-    ) -> Result<Self, db::Error> {
-        let mut limits = limits(tx, configured, projects).await?;
-        limits.retain(|_, limits| limits.is_limited());
-        let limited: BTreeSet<_> = limits.keys().map(String::as_str).collect();
-        if !limited.is_empty() {
-            lock_projects(tx, &limited).await?;
+    /// Those of projects with `limits`, which are locked until the end of the transaction, in the order of their names, so
+    /// that two changes cannot both use the last of something. Nothing is counted of a project without limits.
+    pub async fn lock(tx: &mut Transaction, limits: BTreeMap<String, Limits>) -> Result<Self, db::Error> {
+        if !limits.is_empty() {
+            lock_projects(tx, &limits.keys().map(String::as_str).collect()).await?;
         }
         let mut quotas = BTreeMap::new();
         for (project_id, limits) in limits {
@@ -83,25 +76,13 @@ impl Quotas {
         project_id: &str,
         growth: &Growth,
     ) -> Result<(), Error> {
-        Self::lock(tx, configured, &[project_id].into()).await?.grow(project_id, growth)
+        let limits = limits(tx, configured, &[project_id].into()).await?;
+        Self::lock(tx, limits).await?.grow(project_id, growth)
     }
 }
 
-/// Whether any of these projects has a limit.
-pub(super) async fn has_limits(
-    db: &Db,
-    configured: &Quota,
-    projects: &BTreeSet<&str>,
-) -> Result<bool, db::Error> {
-    if Limits::from(*configured).is_limited() {
-        return Ok(true);
-    }
-    let limits = limits(&mut db.reader().await?, configured, projects).await?;
-    Ok(limits.values().any(Limits::is_limited))
-}
-
-/// The limits of each of these projects.
-async fn limits(
+/// The limits of those of these projects that have any.
+pub(super) async fn limits(
     connection: &mut Connection,
     configured: &Quota,
     projects: &BTreeSet<&str>,
@@ -113,6 +94,7 @@ async fn limits(
     for (project, resource, maximum) in own {
         limits.entry(project).or_default().set(resource, maximum);
     }
+    limits.retain(|_, limits| limits.is_limited());
     Ok(limits)
 }
 

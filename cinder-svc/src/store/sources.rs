@@ -64,7 +64,7 @@ pub(super) async fn lock_sources(
 }
 
 /// Those of `ids` that a statement does not find.
-async fn missing(
+pub(super) async fn missing(
     tx: &mut Transaction,
     sql: ByDialect,
     ids: &BTreeSet<Id>,

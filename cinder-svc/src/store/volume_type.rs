@@ -15,11 +15,11 @@ use chassis::{
 use common::id::{Id, NIL};
 use sqlx::types::Json;
 
-use super::{Store, quota::move_limits};
+use super::{Store, quota::move_limits, sources::missing};
 use crate::{
     error::{Error, VolumeTypeError},
     list::VolumeTypeOrder,
-    volume::{VolumeType, volume_type::VOLUME_TYPE_LIMIT},
+    volume::{Volume, VolumeType, volume_type::VOLUME_TYPE_LIMIT},
 };
 
 /// Number of requests that share a statement.
@@ -64,6 +64,12 @@ const VOLUME_TYPE: &str = "SELECT id, name, description, is_public, project_ids,
 /// one. SQLite has one writer anyway.
 const LOCK: ByDialect =
     ByDialect { sqlite: "SELECT 1", postgres: "LOCK TABLE volume_types IN SHARE ROW EXCLUSIVE MODE" };
+
+/// Those of the volume types `$1` that exist, until the end of the transaction. SQLite has one writer.
+const KEEP: ByDialect = ByDialect {
+    sqlite: "SELECT id FROM volume_types WHERE id IN (SELECT value FROM json_each($1))",
+    postgres: "SELECT id FROM volume_types WHERE id = ANY($1) ORDER BY id FOR KEY SHARE",
+};
 
 /// Whether a volume, a snapshot or a task has the type `$1`.
 const IS_USED: &str = "SELECT EXISTS (SELECT 1 FROM volumes WHERE volume_type_id = $1) \
@@ -198,6 +204,19 @@ impl Store {
         })
         .await
     }
+}
+
+/// Keeps volume types that volumes are to have from being deleted; returns those that have been.
+pub(super) async fn lock_types(tx: &mut Transaction, ids: &BTreeSet<Id>) -> Result<BTreeSet<Id>, db::Error> {
+    missing(tx, KEEP, ids).await
+}
+
+/// Refuses a volume whose type is one of those that have been deleted.
+pub(super) fn check_type(volume: &Volume, deleted: &BTreeSet<Id>) -> Result<(), Error> {
+    if deleted.contains(&volume.volume_type_id) {
+        return Err(VolumeTypeError::NotFound(volume.volume_type.to_string()).into());
+    }
+    Ok(())
 }
 
 impl VolumeTypeRow {

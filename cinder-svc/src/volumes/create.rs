@@ -69,7 +69,12 @@ impl VolumeApi {
             return Ok(volume);
         }
         let (quota, size) = (self.quota, request.size());
-        let volume = self.store.create(Creation { claim, scope, size, volume, quota, growth }).await?;
+        let created = self.store.create(Creation { claim, scope, size, volume, quota, growth }).await;
+        if matches!(created, Err(Error::VolumeType(VolumeTypeError::NotFound(_)))) {
+            // It has just been deleted: the error is the same as if it had never been there.
+            self.type_of_new_volume(&request, &origin, caller).await?;
+        }
+        let volume = created?;
         self.announce_task(Some(&volume));
         Ok(volume)
     }

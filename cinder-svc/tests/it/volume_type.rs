@@ -12,6 +12,8 @@ use tonic::{Code, Status};
 
 use crate::support::{Cinder, Settings, as_admin, assert_error, assert_violation, fields, made_as};
 
+mod deleted;
+
 on_both_databases!(
     the_default_is_there,
     a_type_is_read_as_it_was_created_by_id_and_by_name,
@@ -23,7 +25,6 @@ on_both_databases!(
     others_than_admins_see_only_what_means_something_to_them,
     an_update_changes_what_the_mask_names,
     changes_at_once_are_all_made,
-    a_type_in_use_and_the_default_stay,
     limits_follow_a_type,
     types_are_listed_page_by_page,
 );
@@ -265,23 +266,6 @@ async fn changes_at_once_are_all_made(db: TestDb) {
     for stale in futures_util::future::join_all(with_etag).await {
         assert_error(&stale.unwrap_err(), Code::Aborted, "STALE_ETAG");
     }
-}
-
-async fn a_type_in_use_and_the_default_stay(db: TestDb) {
-    let cinder = Cinder::start(db).await;
-    let ssd = cinder.volume_type(named("ssd")).await.unwrap();
-    let volume = cinder.blank("demo", 1, "ssd").await.unwrap();
-    let refused = delete(&cinder, &ssd.id, "").await.unwrap_err();
-    assert_error(&refused, Code::FailedPrecondition, "VOLUME_TYPE_IN_USE");
-    cinder.delete(&volume.id).await.unwrap();
-    let refused = delete(&cinder, &ssd.id, "x").await.unwrap_err();
-    assert_error(&refused, Code::Aborted, "STALE_ETAG");
-    delete(&cinder, &ssd.id, &ssd.etag).await.unwrap();
-    let refused = delete(&cinder, &ssd.id, "").await.unwrap_err();
-    assert_error(&refused, Code::NotFound, "VOLUME_TYPE_NOT_FOUND");
-    let default = get(&cinder, "demo", "").await.unwrap();
-    let refused = delete(&cinder, &default.id, "").await.unwrap_err();
-    assert_error(&refused, Code::FailedPrecondition, "VOLUME_TYPE_IS_DEFAULT");
 }
 
 async fn limits_follow_a_type(db: TestDb) {

@@ -12,7 +12,7 @@ use chassis::{
     db::{self, Db, Transaction, all_or_each},
     group::{BatchLimits, Group},
     quota::lock_projects,
-    records::{KnownRecords, write_records},
+    records::{KnownRows, write_records},
 };
 use common::id::Id;
 
@@ -88,7 +88,7 @@ pub(super) fn creations(db: Db) -> Creations {
 #[derive(Clone)]
 struct Writer {
     db: Db,
-    known: Arc<KnownRecords>,
+    known: Arc<KnownRows>,
 }
 
 impl Store {
@@ -150,7 +150,7 @@ impl Writer {
         let (metadata, records) = (metadata_of(outcomes), records_of(&instances));
         let has_no_devices = instances.iter().all(|instance| instance.block_devices.is_empty());
         let is_one_statement = has_no_devices && is_one_statement(self.db.dialect(), instances.len());
-        if is_one_statement && metadata.is_empty() && self.known.hold(&records) {
+        if is_one_statement && metadata.is_empty() && self.known.hold(records.keys()) {
             let rows: Vec<_> = instances.iter().copied().map(InstanceRow::from).collect();
             // If that fails, one of the records may just have been swept.
             self.write_rows(&rows).await.inspect_err(|_| self.known.clear())?;
@@ -159,7 +159,7 @@ impl Writer {
             write(&mut tx, &instances, &metadata, records.clone()).await?;
             tx.commit().await?;
         }
-        self.known.add(&records);
+        self.known.add(records.keys());
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use chassis::{
     caller::Caller,
     deadline::Deadline,
     scope::{Scope, check_admin},
+    turns::Request,
 };
 use common::{
     id::Id,
@@ -19,7 +20,6 @@ use serde::Serialize;
 use super::{Report, Upload, Uploaded};
 use crate::{
     error::Error,
-    store::Request,
     volume::{
         Operation, Status, Volume,
         access::VOLUMES,
