@@ -3,7 +3,6 @@
 use chassis::{caller, db, error_conversions, quota::Shortage, scope::NotPermitted, status::Failure as _};
 use common::{id::Id, image::properties::Excess, text::clip, violations::Violations};
 use peers::{cinder, glance};
-use tonic::Status as GrpcStatus;
 
 use crate::instance::{Operation, State, TaskState};
 
@@ -83,15 +82,9 @@ pub enum Error {
     /// The id of the request was used for a different one.
     #[error("request_id {} was used for a different request; each request needs an id of its own", quoted(.0))]
     RequestIdTaken(String),
-    /// glance-svc cannot be reached.
-    #[error("glance-svc is unavailable; nothing was written, try again")]
-    GlanceUnavailable(#[source] Option<GrpcStatus>),
-    /// glance-svc did not answer in time.
-    #[error("glance-svc did not answer within {0} ms; nothing was written, try again")]
-    GlanceTimeout(u128),
-    /// glance-svc sent an answer that no image catalogue should.
-    #[error("glance-svc did not give a usable answer; nothing was written, try again")]
-    GlanceAnswer(#[source] Option<GrpcStatus>),
+    /// glance-svc gave no usable answer.
+    #[error("{0}; nothing was written, try again")]
+    Glance(#[source] glance::Error),
     /// glance-svc will not do what an operation needs.
     #[error("glance-svc refused image {id}: {}; nothing was changed", clip(.problem, 600))]
     GlanceRefused { id: Id, problem: String },
@@ -183,12 +176,10 @@ impl From<glance::Error> for Error {
     fn from(error: glance::Error) -> Self {
         match error {
             glance::Error::NotFound(id) => Self::NoSuchImage { usage: ImageUse::Boot, id: id.to_string() },
-            glance::Error::Unavailable(status) => Self::GlanceUnavailable(status),
-            glance::Error::Timeout(milliseconds) => Self::GlanceTimeout(milliseconds),
-            glance::Error::Answer(status) => Self::GlanceAnswer(status),
             glance::Error::Refused { id, problem } => Self::GlanceRefused { id, problem },
             glance::Error::Caller(error) => Self::Caller(error),
             glance::Error::Lost(lost) => Self::Database(lost.into()),
+            error => Self::Glance(error),
         }
     }
 }

@@ -34,6 +34,7 @@ const SOURCES: &[&str] = &[
     "nova-api-svc/src/error/describe.rs",
     "nova-api-svc/src/error/volume.rs",
     "peers/src/cinder/describe.rs",
+    "peers/src/glance/describe.rs",
 ];
 
 #[test]

@@ -1,17 +1,10 @@
 //! How each error looks to a caller: its code, its reason and every value of its sentence.
 
-use std::time::Duration;
-
 use chassis::status::{Code, Description, Detail, Failure, RETRY_AFTER};
 use common::{id::Id, image::properties::Excess};
-use peers::retry_after;
-use tonic::Status as GrpcStatus;
 
 use super::{Error, ImageUse, operations, states};
 use crate::instance::TaskState;
-
-/// The longest time that a caller is told to wait, whatever glance-svc says.
-const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
 /// Types of resources.
 const FLAVOR: &str = "nova.v1.Flavor";
@@ -63,15 +56,7 @@ impl Failure for Error {
             Self::RequestIdTaken(id) => {
                 Description::already_exists("REQUEST_ID_TAKEN", REQUEST, "request_id", id)
             }
-            Self::GlanceUnavailable(status) => {
-                let delay = delay_of(status.as_ref()).unwrap_or(RETRY_AFTER);
-                Description::retry(Code::Unavailable, "GLANCE_UNAVAILABLE", delay)
-            }
-            Self::GlanceTimeout(milliseconds) => {
-                Description::retry(Code::DeadlineExceeded, "GLANCE_TIMEOUT", RETRY_AFTER)
-                    .with("timeout_ms", milliseconds)
-            }
-            Self::GlanceAnswer(_) => Description::retry(Code::Unavailable, "GLANCE_BAD_ANSWER", RETRY_AFTER),
+            Self::Glance(error) => error.describe(),
             Self::GlanceRefused { id, problem } => image("IMAGE_REFUSED", id).with("problem", problem),
             Self::Volume(error) => error.describe(),
             Self::Begun { id, operation, image_id, cause } => {
@@ -155,9 +140,4 @@ fn contended() -> Description {
 
 fn name_of(task_state: Option<TaskState>) -> String {
     task_state.map(|state| state.to_string()).unwrap_or_default()
-}
-
-/// How long to wait, as glance-svc says, within reason.
-fn delay_of(status: Option<&GrpcStatus>) -> Option<Duration> {
-    status.and_then(retry_after).map(|delay| delay.clamp(Duration::from_millis(1), LONGEST_RETRY))
 }
