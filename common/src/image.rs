@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::devices::DeviceSnapshot;
 use crate::{id::Id, named};
 
 pub mod change;
@@ -129,6 +130,9 @@ pub struct NewImage {
     /// The image and revision that have the whole values; `None` once they have been fetched.
     #[serde(default)]
     pub whole_in: Option<(Id, i64)>,
+    /// The snapshots that it stands for instead of having data; they are taken before it is registered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<DeviceSnapshot>,
 }
 
 /// The visibility of images that were to be registered when they had none.

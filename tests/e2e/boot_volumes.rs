@@ -13,6 +13,8 @@ use crate::world::{call, grpcurl, start_cinder, start_glance, start_nova_with};
 on_both_databases!(
     instance_volume_and_image_remember_the_same,
     a_volume_goes_with_its_instance,
+    an_instance_on_a_volume_is_shelved_rebuilt_and_made_into_an_image,
+    a_snapshot_whose_process_is_killed_goes_on,
     a_create_whose_process_is_killed_leaves_nothing
 );
 
@@ -153,6 +155,86 @@ async fn a_volume_goes_with_its_instance(db: TestDb) {
     call(&world.nova, "nova.v1.InstanceService/DeleteInstance", &json!({"id": instance["id"]}));
     let kept = vec![data["id"].as_str().unwrap().to_owned()];
     world.until(|| world.left() == (kept.clone(), 0)).await;
+}
+
+async fn an_instance_on_a_volume_is_shelved_rebuilt_and_made_into_an_image(db: TestDb) {
+    let world = World::start(db).await;
+    let image_id = world.image();
+    let root = json!({"image_id": image_id, "boot_index": 0, "device_name": "/dev/vda"});
+    let instance = world.create(&json!([root, {"blank": true, "volume_size_gib": 1}]));
+    let volume_of =
+        |instance: &Value, index: usize| world.volume(&instance["blockDevices"][index]["volumeId"]);
+    let about = json!({"id": instance["id"]});
+
+    let shelved = call(&world.nova, "nova.v1.InstanceService/ShelveInstance", &about);
+    assert_eq!(shelved["state"], "SHELVED_OFFLOADED");
+    assert_eq!(
+        (&volume_of(&shelved, 0)["status"], &volume_of(&shelved, 1)["status"]),
+        (&json!("RESERVED"), &json!("RESERVED"))
+    );
+    let back = call(&world.nova, "nova.v1.InstanceService/UnshelveInstance", &about);
+    assert_eq!((&back["state"], &back["systemMetadata"]), (&json!("ACTIVE"), &instance["systemMetadata"]));
+    assert_eq!(
+        (&volume_of(&back, 0)["status"], &volume_of(&back, 1)["status"]),
+        (&json!("IN_USE"), &json!("IN_USE"))
+    );
+
+    let change = json!({"image_id": image_id, "set": {"hw_disk_bus": "scsi"}});
+    call(&world.glance, "glance.v1.ImageService/UpdateImageProperties", &change);
+    let rebuilt = call(&world.nova, "nova.v1.InstanceService/RebuildInstance", &about);
+    let volume = volume_of(&rebuilt, 0);
+    assert_eq!((&rebuilt["imageRevision"], &volume["image"]["revision"]), (&json!("3"), &json!("3")));
+    assert_eq!(
+        (&volume["status"], &volume["imageProperties"]["hw_disk_bus"]),
+        (&json!("IN_USE"), &json!("scsi"))
+    );
+    assert_eq!(world.compare(&rebuilt)["rootVolume"]["differences"], Value::Null);
+
+    let snapshot = json!({"id": instance["id"], "name": "golden", "metadata": {"os_version": "24.04"}});
+    let made = call(&world.nova, "nova.v1.InstanceService/SnapshotInstance", &snapshot);
+    let golden = call(&world.glance, "glance.v1.ImageService/GetImage", &json!({"id": made["imageId"]}));
+    assert_eq!((&golden["status"], &golden["size"]), (&json!("ACTIVE"), &json!("0")));
+    let devices: Value =
+        serde_json::from_str(golden["properties"]["block_device_mapping"].as_str().unwrap()).unwrap();
+    assert_eq!(devices[0]["snapshot_id"], made["volumeSnapshots"][0]["snapshotId"]);
+    assert_eq!((&devices[0]["device_name"], &devices[0]["volume_size"]), (&json!("/dev/vda"), &json!(2)));
+
+    call(&world.glance, "glance.v1.ImageService/DeleteImage", &json!({"id": image_id}));
+    let request = json!({"name": "copy", "flavor_id": "2", "image_id": made["imageId"]});
+    let copy = call(&world.nova, CREATE, &request)["instances"][0].clone();
+    assert_eq!(copy["systemMetadata"]["image_os_version"], "24.04");
+    let (volume, data) = (volume_of(&copy, 0), volume_of(&copy, 1));
+    assert_eq!((&volume["image"]["id"], &volume["sizeGib"]), (&image_id, &json!(2)));
+    assert_eq!((&volume["status"], &data["status"]), (&json!("IN_USE"), &json!("IN_USE")));
+    assert_eq!(volume["snapshotId"], made["volumeSnapshots"][0]["snapshotId"]);
+}
+
+async fn a_snapshot_whose_process_is_killed_goes_on(db: TestDb) {
+    let mut world = World::start(db).await;
+    let image_id = world.image();
+    let blank = json!({"blank": true, "volume_size_gib": 1});
+    let root = json!({"image_id": image_id, "boot_index": 0});
+    let instance = world.create(&json!([root, blank, blank, blank]));
+    let snapshots = |world: &World| {
+        let all = json!({"page_size": 1000});
+        let listed = call(&world.cinder, "cinder.v1.SnapshotService/ListSnapshots", &all);
+        listed["snapshots"].as_array().map_or(0, Vec::len)
+    };
+    for (round, killed_at) in [1, 2, 4].into_iter().enumerate() {
+        let request = json!({"id": instance["id"], "name": "golden", "request_id": format!("r{round}")});
+        let nova = &world.nova;
+        std::thread::scope(|scope| {
+            scope.spawn(|| grpcurl(nova, "nova.v1.InstanceService/SnapshotInstance", &request));
+            while snapshots(&world) < 4 * round + killed_at {}
+            nova.signal("KILL").unwrap();
+        });
+        world.nova = start(&world.nova_db, &world.glance, &world.cinder);
+        let made = call(&world.nova, "nova.v1.InstanceService/SnapshotInstance", &request);
+        assert_eq!(made["volumeSnapshots"].as_array().unwrap().len(), 4);
+        assert_eq!(snapshots(&world), 4 * (round + 1));
+        let golden = call(&world.glance, "glance.v1.ImageService/GetImage", &json!({"id": made["imageId"]}));
+        assert_eq!((&golden["status"], &made["instance"]["state"]), (&json!("ACTIVE"), &json!("ACTIVE")));
+    }
 }
 
 async fn a_create_whose_process_is_killed_leaves_nothing(db: TestDb) {

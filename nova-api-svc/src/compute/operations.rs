@@ -142,7 +142,6 @@ impl ComputeApi {
             Err(no_change) => return Ok(Decided::Nothing(no_change)),
         };
         request.action.operation().check(&before)?;
-        volume::check_volumes(request.action.operation(), &before)?;
         let plan = match &request.action {
             Action::Snapshot { name, metadata } => Some(self.snapshot(request, &before, name, metadata)),
             Action::Rebuild { image_id, auto_disk_config } => {

@@ -4,7 +4,14 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::{caller::Caller, deadline::Deadline};
-use common::{id::Id, image::devices::root_snapshot};
+use common::{
+    id::Id,
+    image::{
+        Image,
+        devices::{root_snapshot, snapshot_devices},
+    },
+    violations::Violations,
+};
 use futures_util::future::try_join_all;
 use peers::cinder::{self, Cinder, NewAttachment, Resource, Snapshot, Volume};
 
@@ -13,7 +20,7 @@ use crate::{
     error::{Error, VolumeError},
     instance::{
         CreateInstance,
-        block_device::{Mapping, Source},
+        block_device::{Mapping, Source, with_devices_of_image},
         origin::Origin,
     },
 };
@@ -23,6 +30,7 @@ mod jobs;
 mod prepare;
 mod reimage;
 mod remove;
+mod snapshots;
 
 pub(super) use prepare::Prepared;
 
@@ -54,17 +62,25 @@ impl ComputeApi {
         caller: &Caller,
         deadline: Option<Deadline>,
     ) -> Result<(Origin, i64), Error> {
-        let mappings = &request.block_device_mapping;
-        if mappings
-            .iter()
-            .any(|mapping| mapping.is_new_volume() || matches!(mapping.source, Source::Volume(_)))
-        {
+        if request.block_device_mapping.iter().any(Mapping::is_volume) {
             self.cinder()?;
         }
+        let image = match request.image_id {
+            Some(id) => Some(self.glance.image(id, caller, deadline).await?),
+            None => None,
+        };
+        if let Some(image) = &image {
+            stand_for_volumes(request, image)?;
+        }
+        let mappings = &request.block_device_mapping;
         let finding = mappings.iter().map(|mapping| self.find(mapping, caller, deadline));
         let found = try_join_all(finding).await?;
-        let root = mappings.iter().position(Mapping::is_root).filter(|_| request.image_id.is_none());
+        let root = mappings.iter().position(Mapping::is_root);
         let origin = match root.map(|root| &found[root]) {
+            _ if let Some(image) = image => {
+                let revision = image.revision;
+                (image.into(), revision)
+            }
             Some(Found::Volume(volume)) => {
                 bootable(Resource::Volume, volume.id, volume.bootable)?;
                 (Origin::Volume(Arc::new(volume.image_metadata.clone())), 0)
@@ -73,7 +89,7 @@ impl ComputeApi {
                 bootable(Resource::Snapshot, snapshot.id, snapshot.bootable)?;
                 (Origin::Volume(Arc::new(snapshot.image_metadata.clone())), 0)
             }
-            Some(Found::Elsewhere) | None => self.image_origin(request, caller, deadline).await?,
+            Some(Found::Elsewhere) | None => self.root_image_origin(request, caller, deadline).await?,
         };
         for (mapping, found) in request.block_device_mapping.iter_mut().zip(found) {
             let size = match found {
@@ -86,9 +102,9 @@ impl ComputeApi {
         Ok(origin)
     }
 
-    /// The origin of instances whose disk is copied from an image. An image that a volume-backed instance was made into has
-    /// no data: it names a snapshot, and a volume made from it gets what the snapshot remembers.
-    async fn image_origin(
+    /// The origin of instances whose root volume is made from an image. An image that a volume-backed instance was made into
+    /// has no data: it names a snapshot, and a volume made from it gets what the snapshot remembers.
+    async fn root_image_origin(
         &self,
         request: &CreateInstance,
         caller: &Caller,
@@ -100,9 +116,6 @@ impl ComputeApi {
         let Some(snapshot_id) = root_snapshot(&image.meta.properties) else {
             return Ok((image.into(), revision));
         };
-        if request.root().is_none() {
-            return Err(VolumeError::ImageOfVolume { id, snapshot_id }.into());
-        }
         let snapshot = self.cinder()?.snapshot(snapshot_id, caller, deadline).await?;
         available(Resource::Snapshot, snapshot_id, snapshot.status)?;
         Ok((Origin::Volume(Arc::new(snapshot.image_metadata)), revision))
@@ -129,6 +142,18 @@ impl ComputeApi {
             Source::Image(_) | Source::Blank => Ok(Found::Elsewhere),
         }
     }
+}
+
+/// If the image that a request is to boot stands for volumes, instances get volumes made from its snapshots, as if the
+/// request had asked for them (Nova, `_check_and_transform_bdm`).
+fn stand_for_volumes(request: &mut CreateInstance, image: &Image) -> Result<(), Error> {
+    let Some(devices) = snapshot_devices(&image.meta.properties) else { return Ok(()) };
+    let problem = |problem| Violations::one("image_id", format!("stands for volumes, but {problem}"));
+    let devices = devices.map_err(problem)?;
+    let requested = std::mem::take(&mut request.block_device_mapping);
+    request.block_device_mapping = with_devices_of_image(devices, requested, request.max_count)?;
+    request.image_id = None;
+    Ok(())
 }
 
 /// Refuses a volume that an instance cannot use. cinder-svc has the last word, when it is reserved.

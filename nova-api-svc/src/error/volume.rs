@@ -5,7 +5,6 @@ use common::{id::Id, text::clip};
 use peers::cinder::{self, Resource};
 
 use super::describe::{image, instance};
-use crate::instance::Operation;
 
 /// Why a request failed that is about volumes.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -28,8 +27,7 @@ pub enum VolumeError {
     SmallerThanMinDisk { id: Id, needed: i64, size_gib: i64 },
     /// The image was made from an instance on a volume, and has no data of its own.
     #[error(
-        "image {id} has no data: it stands for snapshot {snapshot_id}; boot from it with block_device_mapping, as a \
-         source with boot_index 0"
+        "image {id} has no data: it stands for snapshot {snapshot_id}; CreateInstance makes an instance from it"
     )]
     ImageOfVolume { id: Id, snapshot_id: Id },
     /// cinder-svc gave no usable answer.
@@ -55,9 +53,9 @@ pub enum VolumeError {
     /// The instance boots from that volume.
     #[error("instance {id} boots from volume {volume_id}, which cannot be detached")]
     Root { id: Id, volume_id: Id },
-    /// The operation does not know volumes.
-    #[error("{} is not supported for instance {id}, which boots from a volume", .operation.name())]
-    NotSupported { id: Id, operation: Operation },
+    /// A snapshot has no data yet.
+    #[error("snapshot {0} has no data yet")]
+    SnapshotCreating(Id),
 }
 
 impl From<cinder::Error> for VolumeError {
@@ -107,8 +105,9 @@ impl VolumeError {
             }
             Self::Attached { id, volume_id } => instance("VOLUME_ATTACHED", id).with("volume_id", volume_id),
             Self::Root { id, volume_id } => instance("ROOT_VOLUME", id).with("volume_id", volume_id),
-            Self::NotSupported { id, operation } => {
-                instance("INSTANCE_HAS_VOLUMES", id).with("operation", operation.name())
+            Self::SnapshotCreating(id) => {
+                Description::retry(Code::Unavailable, "SNAPSHOT_CREATING", RETRY_AFTER)
+                    .with("snapshot_id", id)
             }
         }
     }

@@ -37,6 +37,7 @@ pub(super) fn entry(instance_id: Id, history: &HistoryEntry) -> pb::InstanceHist
         request_id: entry.request.as_ref().map(|request| request.id.clone()).unwrap_or_default(),
         volume_id: entry.volume_id.map(|id| id.to_string()).unwrap_or_default(),
         truncated_properties: history.registration.truncated.clone(),
+        volume_snapshots: history.registration.snapshots.iter().map(render::volume_snapshot).collect(),
     }
 }
 

@@ -114,7 +114,8 @@ impl InstanceService for Api {
         Ok(Response::new(pb::SnapshotInstanceResponse {
             instance: Some(full(&result)?),
             image_id: result.image_id.map(|id| id.to_string()).unwrap_or_default(),
-            truncated_properties: result.truncated,
+            volume_snapshots: result.registration.snapshots.iter().map(render::volume_snapshot).collect(),
+            truncated_properties: result.registration.truncated,
         }))
     }
 

@@ -7,6 +7,7 @@ use common::{
     clock::timestamp,
     flavor::Flavor,
     id::{Id, NIL},
+    image::devices::DeviceSnapshot,
 };
 use prost::Message as _;
 use proto::{
@@ -177,6 +178,21 @@ pub(super) fn block_device(device: &BlockDevice) -> pb::BlockDevice {
             device_type: mapping.device_type.clone(),
             guest_format: mapping.guest_format.clone(),
         }),
+    }
+}
+
+/// A snapshot that an image of an instance stands for.
+pub(super) fn volume_snapshot(snapshot: &DeviceSnapshot) -> pb::VolumeSnapshot {
+    let device = &snapshot.device;
+    pb::VolumeSnapshot {
+        volume_id: snapshot.volume_id.to_string(),
+        snapshot_id: snapshot.snapshot_id.map(|id| id.to_string()).unwrap_or_default(),
+        boot_index: device.boot_index.and_then(|index| i32::try_from(index).ok()),
+        volume_size_gib: device.volume_size.unwrap_or(0),
+        delete_on_termination: device.delete_on_termination,
+        device_name: device.device_name.clone(),
+        disk_bus: device.disk_bus.clone(),
+        device_type: device.device_type.clone(),
     }
 }
 

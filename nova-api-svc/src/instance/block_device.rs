@@ -6,8 +6,10 @@ use common::{flavor::Flavor, id::Id, violations::Violations};
 use serde::{Deserialize, Serialize};
 
 mod request;
+mod together;
 
 pub use request::{NewBlockDevice, NewSource, check, check_device_name, check_tag};
+pub use together::with_devices_of_image;
 
 /// Where the data of a disk comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

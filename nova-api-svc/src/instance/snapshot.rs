@@ -6,6 +6,7 @@ use super::Instance;
 use common::{
     image::{
         ImageMeta, NewImage, Properties, Visibility,
+        devices::{Device, DeviceSnapshot},
         inheritance::{self, left_out},
     },
     system_metadata::{BASE_IMAGE_REF, IMAGE_PREFIX, first_characters, image_from_system_metadata},
@@ -91,6 +92,44 @@ pub fn image_of(
         disk_format: disk_format.unwrap_or_default(),
         container_format: container_format.unwrap_or_default(),
         properties,
+        snapshots: Vec::new(),
+    }
+}
+
+/// The image that is made from an instance on a volume: it has no data, and stands for snapshots of all its volumes (Nova,
+/// `snapshot_volume_backed`). `is_written` says whether something may write to them. Nova keeps `min_disk`, which is the
+/// flavor's root disk where that is larger: no instance could be made from the image with a smaller volume.
+#[must_use]
+pub fn without_data(image: NewImage, instance: &Instance, is_written: bool) -> NewImage {
+    let volumes = instance.block_devices.iter().filter(|device| !device.detaching);
+    let snapshots = volumes.filter_map(|device| {
+        let mapping = &device.mapping;
+        Some(DeviceSnapshot {
+            volume_id: device.volume_id?,
+            snapshot_id: None,
+            quiesced: !is_written,
+            device: Device {
+                boot_index: mapping.boot_index,
+                volume_size: mapping.size_gib,
+                delete_on_termination: mapping.delete_on_termination,
+                device_name: mapping.device_name.clone(),
+                disk_bus: mapping.disk_bus.clone(),
+                device_type: mapping.device_type.clone(),
+            },
+        })
+    });
+    let mut properties = image.properties;
+    let name = &instance.record.inherited.root_device_name;
+    if !name.is_empty() {
+        properties.entry("root_device_name".to_owned()).or_insert_with(|| name.clone());
+    }
+    NewImage {
+        min_disk: instance.record.needs().min_disk,
+        disk_format: String::new(),
+        container_format: String::new(),
+        snapshots: snapshots.collect(),
+        properties,
+        ..image
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
 
 const ENTRY: &str = "SELECT instance_id, revision, create_time, user_id, project_id, operation, step, old_state, \
      new_state, old_record_id, new_record_id, image_id, volume_id, message, request_id, fingerprint, \
-     image_problem, truncated_properties FROM instance_history WHERE instance_id = ";
+     image_problem, refusal_cause, volume_snapshots, truncated_properties FROM instance_history WHERE instance_id = ";
 
 /// Number of entries whose records are read at once: a record may have some 300 kB.
 const STEP: usize = 16;
@@ -83,6 +83,8 @@ struct HistoryRow {
     request_id: Option<String>,
     fingerprint: Option<String>,
     image_problem: Option<String>,
+    refusal_cause: Option<String>,
+    volume_snapshots: Option<String>,
     truncated_properties: Option<String>,
 }
 
@@ -105,7 +107,9 @@ impl HistoryRow {
     }
 
     fn registration(&self) -> Option<Registration> {
-        Registration::read(self.image_problem.as_ref(), self.truncated_properties.as_ref())
+        let columns =
+            [&self.image_problem, &self.refusal_cause, &self.volume_snapshots, &self.truncated_properties];
+        Registration::read(columns.map(Option::as_ref))
     }
 
     fn states(&self) -> (Option<State>, Option<State>) {

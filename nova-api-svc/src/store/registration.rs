@@ -1,30 +1,55 @@
 //! What came of registering an image, which history tells.
 
 use chassis::db::{self, Transaction};
+use common::{id::Id, image::devices::DeviceSnapshot};
 use peers::glance::jobs::{ImageJobs, Job};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::Store;
-use crate::error::Error;
+use crate::error::{Error, VolumeError};
 
 /// The outcome of registering an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registration {
-    /// Why glance-svc refused, if it did.
+    /// Why glance-svc or cinder-svc refused, if one did.
     pub problem: Option<String>,
+    /// The reason of cinder-svc, if it was that.
+    pub cause: Option<String>,
+    /// The snapshots that the image stands for, if it has no data.
+    pub snapshots: Vec<DeviceSnapshot>,
     /// Properties that have only the beginning of their values, since the whole values no longer exist.
     pub truncated: Vec<String>,
 }
 
 impl Registration {
-    pub(super) fn column(&self) -> Option<String> {
-        let names = serde_json::to_string(&self.truncated).expect("names are plain data");
-        (!self.truncated.is_empty()).then_some(names)
+    /// The outcome as `columns` of history: problem, cause, snapshots and truncated properties.
+    pub(super) fn read(columns: [Option<&String>; 4]) -> Option<Self> {
+        let [problem, cause, snapshots, truncated] = columns;
+        Some(Self {
+            problem: problem.cloned(),
+            cause: cause.cloned(),
+            snapshots: list(snapshots)?,
+            truncated: list(truncated)?,
+        })
     }
 
-    pub(super) fn read(problem: Option<&String>, truncated: Option<&String>) -> Option<Self> {
-        let truncated = truncated.map_or(Some(Vec::new()), |names| serde_json::from_str(names).ok())?;
-        Some(Self { problem: problem.cloned(), truncated })
+    /// The error of a request for an image that was refused.
+    pub fn check(&self, image_id: Id) -> Result<(), Error> {
+        match (self.problem.clone(), self.cause.clone()) {
+            (None, _) => Ok(()),
+            (Some(problem), None) => Err(Error::GlanceRefused { id: image_id, problem }),
+            (Some(problem), Some(cause)) => Err(VolumeError::Refused { cause, problem }.into()),
+        }
     }
+}
+
+/// A list as a column has it: NULL if it is empty.
+fn column<T: Serialize>(list: &[T]) -> Option<String> {
+    (!list.is_empty()).then(|| serde_json::to_string(list).expect("it is plain data"))
+}
+
+fn list<T: DeserializeOwned>(column: Option<&String>) -> Option<Vec<T>> {
+    column.map_or(Some(Vec::new()), |list| serde_json::from_str(list).ok())
 }
 
 impl Store {
@@ -53,13 +78,15 @@ pub(super) async fn end_job(
         return Ok(());
     }
     tx.query(
-        "UPDATE instance_history SET image_problem = $3, truncated_properties = $4 \
-         WHERE instance_id = $1 AND revision = $2",
+        "UPDATE instance_history SET image_problem = $3, truncated_properties = $4, refusal_cause = $5, \
+         volume_snapshots = $6 WHERE instance_id = $1 AND revision = $2",
     )
     .bind(job.resource_id)
     .bind(job.revision)
     .bind(&registration.problem)
-    .bind(registration.column())
+    .bind(column(&registration.truncated))
+    .bind(&registration.cause)
+    .bind(column(&registration.snapshots))
     .execute()
     .await?;
     Ok(())

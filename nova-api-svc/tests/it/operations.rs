@@ -39,7 +39,7 @@ mod snapshot;
 mod whole;
 
 /// A status of glance-svc with its reason, which may say when to try again.
-fn told(code: Code, reason: &str, delay: Option<Duration>) -> Status {
+pub(crate) fn told(code: Code, reason: &str, delay: Option<Duration>) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, "glance", []);
     if delay.is_some() {
         details.set_retry_info(delay);

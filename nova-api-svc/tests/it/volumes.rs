@@ -20,6 +20,7 @@ mod failures;
 mod operations;
 mod rebuild;
 mod shelve;
+mod snapshot;
 
 /// A nova-api-svc and its volume service; jobs are done only when the test says so.
 pub(crate) struct World {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chassis::caller::Caller;
 use common::{
     id::Id,
-    image::{NewImage, Visibility},
+    image::{NewImage, Visibility, devices},
 };
 use prost_types::FieldMask;
 use proto::glance::v1 as pb;
@@ -108,7 +108,7 @@ impl Glance {
         unregistered: Option<&NewImage>,
         caller: &Caller,
         end: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<Deleted, Error> {
         let left = || end.saturating_duration_since(Instant::now());
         let deleted = if if_unfinished {
             self.delete_unfinished(id, caller, left()).await?
@@ -122,7 +122,7 @@ impl Glance {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(deleted)
     }
 
     /// Deletes an image if it has that etag; without an etag, whatever its state.
@@ -157,8 +157,15 @@ const fn visibility(visibility: Visibility) -> pb::image::Visibility {
     }
 }
 
+/// The image as glance-svc gets it. One that stands for snapshots has no data, and never will.
 fn new_image(id: Id, image: &NewImage) -> pb::Image {
+    let mut properties = image.properties.clone();
+    let stands_for_snapshots = !image.snapshots.is_empty();
+    if stands_for_snapshots {
+        properties.extend(devices::properties(&image.snapshots));
+    }
     pb::Image {
+        size: stands_for_snapshots.then_some(0),
         id: id.to_string(),
         name: image.name.clone(),
         visibility: visibility(image.visibility).into(),
@@ -168,7 +175,7 @@ fn new_image(id: Id, image: &NewImage) -> pb::Image {
         min_disk: image.min_disk,
         disk_format: image.disk_format.clone(),
         container_format: image.container_format.clone(),
-        properties: image.properties.clone(),
+        properties,
         ..pb::Image::default()
     }
 }

@@ -320,7 +320,8 @@ impl ImageService for Glance {
         if is_known {
             return Err(Status::already_exists("SECRET the peer's own words"));
         }
-        self.answer(self.add(Image { status: ImageStatus::Queued.into(), ..image }).into())
+        let status = if image.size.is_some() { ImageStatus::Active } else { ImageStatus::Queued };
+        self.answer(self.add(Image { status: status.into(), ..image }).into())
     }
 
     async fn list_images(&self, _: Request<ListImagesRequest>) -> Result<Response<EncodedImages>, Status> {

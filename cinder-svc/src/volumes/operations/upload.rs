@@ -84,6 +84,7 @@ impl VolumeApi {
     pub(super) fn upload(&self, request: &ActionRequest<'_>, before: &Volume, upload: &Upload) -> Plan {
         let inherited = upload.inherited(&before.record.metadata, before.size_gib);
         let image = NewImage {
+            snapshots: Vec::new(),
             name: upload.name.clone(),
             owner: before.project_id.clone(),
             visibility: upload.visibility,
@@ -186,7 +187,7 @@ impl VolumeApi {
                 let deleted =
                     self.glance.delete_for_good(job.image_id, *if_unfinished, unregistered, &job.caller, end);
                 match Box::pin(deleted).await {
-                    Ok(()) => self.store.end_job(job, None).await,
+                    Ok(_) => self.store.end_job(job, None).await,
                     Err(error) => Err(error.into()),
                 }
             }

@@ -15,7 +15,7 @@ use super::{NewVolumeAttachment, Report};
 use crate::{
     error::Error,
     instance::{INSTANCES, Instance, Operation, Scope, checks},
-    store::Request,
+    store::{Registration, Request},
 };
 
 /// Entries of system metadata that follow from image and flavor, and are not properties to be edited.
@@ -100,14 +100,15 @@ pub struct ActionResult {
     pub instance: Option<Instance>,
     /// The image that is made from it.
     pub image_id: Option<Id>,
-    /// Properties of that image which have only the beginning of their values.
-    pub truncated: Vec<String>,
+    /// What came of that image.
+    pub registration: Registration,
 }
 
 impl ActionResult {
     /// An instance that no image is made from.
-    pub(super) const fn without_image(instance: Instance) -> Self {
-        Self { instance_id: instance.id, instance: Some(instance), image_id: None, truncated: Vec::new() }
+    pub(super) fn without_image(instance: Instance) -> Self {
+        let registration = Registration::default();
+        Self { instance_id: instance.id, instance: Some(instance), image_id: None, registration }
     }
 
     /// The instance as it is now.

@@ -8,13 +8,13 @@ use std::{
 use chassis::{deadline::Deadline, status::Failure as _};
 use common::{clock, image::NewImage};
 use peers::glance::{
-    self,
+    self, Deleted,
     jobs::{self, ImageAction, Job},
 };
 
 use crate::{
     compute::ComputeApi,
-    error::Error,
+    error::{Error, VolumeError},
     instance::{Compute, INSTANCES, Instance, Scope, Step, snapshot::completed, transitions::shelved_image},
     store::{Change, Decided, Entry, Registration},
 };
@@ -65,22 +65,35 @@ impl ComputeApi {
 
     async fn register(&self, job: &Job, image: &NewImage, end: Instant) -> Result<Registration, Error> {
         let image = self.completed(job, image, end).await?;
-        let registration = Registration { problem: None, truncated: image.truncated.clone() };
-        match self.glance.create(job.image_id, &image, &job.caller, left_until(end)).await {
-            Ok(()) => self.registered(job, &registration).await?,
-            Err(glance::Error::Refused { id, problem }) => {
-                self.refused(job, &problem).await?;
-                return Err(Error::GlanceRefused { id, problem });
+        match self.try_register(job, &image, end).await {
+            Ok(image) => {
+                let (truncated, snapshots) = (image.truncated, image.snapshots);
+                let registration = Registration { snapshots, truncated, ..Registration::default() };
+                self.registered(job, &registration).await?;
+                Ok(registration)
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                if let Some((cause, problem)) = refusal(&error) {
+                    self.delete_snapshots(job, &image, deadline_at(end)).await?;
+                    let problem = Some(problem);
+                    self.refused(job, Registration { problem, cause, ..Registration::default() }).await?;
+                }
+                Err(error)
+            }
         }
-        Ok(registration)
+    }
+
+    /// Takes the snapshots that the image stands for, if it does, and registers it.
+    async fn try_register(&self, job: &Job, image: &NewImage, end: Instant) -> Result<NewImage, Error> {
+        let image = self.take_snapshots(job, image, deadline_at(end)).await?;
+        self.glance.create(job.image_id, &image, &job.caller, left_until(end)).await?;
+        Ok(image)
     }
 
     /// The image, with whole values in place of those that the record truncated, as far as they still exist.
     async fn completed(&self, job: &Job, image: &NewImage, end: Instant) -> Result<NewImage, Error> {
         let Some((id, revision)) = image.whole_in else { return Ok(image.clone()) };
-        let deadline = Deadline::earlier(None, left_until(end));
+        let deadline = deadline_at(end);
         let completed = match self.glance.image_at(id, revision, &job.caller, deadline).await {
             Ok(whole) => completed(image.clone(), &whole.meta.properties),
             Err(glance::Error::NotFound(_)) => completed(image.clone(), &[].into()),
@@ -90,10 +103,12 @@ impl ComputeApi {
         Ok(completed)
     }
 
-    /// The image is registered. Whatever runs the instance uploads its data; if nothing does, the task is done.
+    /// The image is registered. Whatever runs the instance uploads its data; if nothing does, or it has none, the task is
+    /// done.
     async fn registered(&self, job: &Job, registration: &Registration) -> Result<(), Error> {
-        let has_ended = self.compute == Compute::None
-            && self.end_task(job, Step::Finished, registration, Instance::finish).await?;
+        let is_complete = self.compute == Compute::None || !registration.snapshots.is_empty();
+        let has_ended =
+            is_complete && self.end_task(job, Step::Finished, registration, Instance::finish).await?;
         if !has_ended {
             self.store.end_job(job, registration).await?;
         }
@@ -101,8 +116,7 @@ impl ComputeApi {
     }
 
     /// There will be no image: the task has failed.
-    async fn refused(&self, job: &Job, problem: &str) -> Result<(), Error> {
-        let registration = Registration { problem: Some(problem.to_owned()), ..Registration::default() };
+    async fn refused(&self, job: &Job, registration: Registration) -> Result<(), Error> {
         let end_task =
             self.end_task(job, Step::Failed, &registration, |waiting| waiting.fail(waiting.record.clone()));
         if !end_task.await? {
@@ -173,10 +187,30 @@ impl ComputeApi {
         if instance.is_some_and(|instance| shelved_image(&instance.record) == Some(id)) {
             tracing::error!(image_id = id.to_string(), "the image that an instance is shelved to is kept");
         } else {
-            self.glance.delete_for_good(id, if_unfinished, unregistered, &job.caller, end).await?;
+            let deleted =
+                self.glance.delete_for_good(id, if_unfinished, unregistered, &job.caller, end).await?;
+            if let Some(image) = unregistered.filter(|_| deleted != Deleted::LeftAlone) {
+                self.delete_snapshots(job, image, deadline_at(end)).await?;
+            }
         }
         store.end_job(job, &Registration::default()).await
     }
+}
+
+/// Why an image will never be registered, and the reason of cinder-svc if it is that which refuses.
+fn refusal(error: &Error) -> Option<(Option<String>, String)> {
+    match error {
+        Error::GlanceRefused { problem, .. } => Some((None, problem.clone())),
+        Error::Volume(VolumeError::Refused { cause, problem }) => {
+            Some((Some(cause.clone()), problem.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// The deadline of calls of a job.
+fn deadline_at(end: Instant) -> Option<Deadline> {
+    Deadline::earlier(None, left_until(end))
 }
 
 /// The time left for a job.

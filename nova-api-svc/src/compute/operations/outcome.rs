@@ -22,18 +22,18 @@ impl ComputeApi {
     ) -> Result<ActionResult, Error> {
         let instance_id = request.instance_id;
         let finished = self.finish_earlier(&earlier, request).await?;
-        let Registration { problem, truncated } = match finished {
+        let registration = match finished {
             Some(registration) => registration,
             // The job is done, perhaps only since history was read.
             None => self.store.registration(instance_id, earlier.revision, scope).await?,
         };
         let image_id = earlier.entry.image_id;
-        if let Some((id, problem)) = image_id.zip(problem) {
-            return Err(Error::GlanceRefused { id, problem });
+        if let Some(id) = image_id {
+            registration.check(id)?;
         }
         self.check_rebuilt(instance_id, &earlier.entry, earlier.revision, scope).await?;
         let instance = self.store.instance(instance_id, scope).await?;
-        Ok(ActionResult { instance_id, instance, image_id, truncated })
+        Ok(ActionResult { instance_id, instance, image_id, registration })
     }
 
     /// Refuses a rebuild that was begun at a revision and has failed, as far as its root volume is concerned.
@@ -92,21 +92,22 @@ impl ComputeApi {
             written = self.store.instance(instance_id, scope).await?;
         }
         let (Some(_), Some(job)) = (&written, job) else {
-            return Ok(ActionResult { instance_id, instance: written, image_id, truncated: Vec::new() });
+            let registration = Registration::default();
+            return Ok(ActionResult { instance_id, instance: written, image_id, registration });
         };
         let job = Job { revision: before.revision + 1, ..job };
-        let truncated = if matches!(job.action, ImageAction::Create(_)) {
+        let registration = if matches!(job.action, ImageAction::Create(_)) {
             let registered = self.do_job(&job, request.deadline).await;
-            registered.map_err(|error| begun(&entry, &job, error))?.truncated
+            registered.map_err(|error| begun(&entry, &job, error))?
         } else {
             // As it was written: it may have taken the place of one that was to register the image.
             if let Some(job) = self.store.jobs().get(job.image_id).await? {
                 self.do_job_later(&job, request.deadline).await;
             }
-            Vec::new()
+            Registration::default()
         };
         let instance = self.store.instance(instance_id, scope).await?;
-        Ok(ActionResult { instance_id, instance, image_id, truncated })
+        Ok(ActionResult { instance_id, instance, image_id, registration })
     }
 }
 

@@ -8,7 +8,11 @@ use peers::glance::jobs::{ImageAction, Job};
 use super::{ActionRequest, Plan};
 use crate::{
     compute::ComputeApi,
-    instance::{Instance, RecordChange, snapshot::image_of, transitions::shelve},
+    instance::{
+        Compute, Instance, RecordChange, State,
+        snapshot::{image_of, without_data},
+        transitions::shelve,
+    },
 };
 
 impl ComputeApi {
@@ -47,6 +51,12 @@ impl ComputeApi {
         let actor = &request.caller.actor;
         let image =
             image_of(instance, name, (&actor.user_id, &actor.project_id), metadata, &self.non_inheritable);
+        let image = if instance.root_volume().is_some() {
+            let is_written = self.compute == Compute::Agent && instance.state == State::Active;
+            without_data(image, instance, is_written)
+        } else {
+            image
+        };
         let action = ImageAction::Create(Box::new(image));
         Job::new(Id::random(), instance.id, action, request.caller, clock::now(), self.lease())
     }

@@ -12,7 +12,7 @@ use crate::{
     },
     error::{Error, VolumeError},
     instance::{
-        BlockDevice, BlockDevices, Instance, Operation,
+        BlockDevice, BlockDevices, Instance,
         block_device::{Mapping, check_device_name, check_tag},
     },
     store::{Removal, VolumeAction, VolumeJob},
@@ -75,14 +75,6 @@ pub(super) fn delete(request: &ActionRequest<'_>, before: &Instance) -> Plan {
     let action = VolumeAction::Remove(removals);
     let job = || VolumeJob::new(before.id, action, request.caller, clock::now(), Duration::ZERO);
     Plan { volumes: is_needed.then(job), ..Plan::default() }
-}
-
-/// Refuses operations that are about the disk of an instance on its host: one that boots from a volume has no such disk.
-pub(super) fn check_volumes(operation: Operation, before: &Instance) -> Result<(), Error> {
-    if operation == Operation::Snapshot && before.root_volume().is_some() {
-        return Err(VolumeError::NotSupported { id: before.id, operation }.into());
-    }
-    Ok(())
 }
 
 impl ComputeApi {

@@ -1,24 +1,16 @@
 //! The checks of requested disks that need nothing but the request (Nova, `BlockDeviceDict._validate` and
 //! `_validate_bdm`), all at once.
 
-use std::collections::BTreeSet;
-
 use common::{
     id::Id,
     text::{self, NAME_LIMIT},
     violations::Violations,
 };
 
-use super::{Destination, Mapping, SWAP, Source};
+use super::{Destination, Mapping, Source, together::check_together};
 
 /// Maximum number of disks of a request.
 const DEVICE_LIMIT: usize = 32;
-
-/// Maximum number of volumes of all instances of a request.
-const VOLUME_LIMIT: usize = 100;
-
-/// Maximum number of disks on the host (Nova, `max_local_block_devices`).
-const LOCAL_LIMIT: usize = 3;
 
 /// Longest tag, in characters.
 const TAG_LIMIT: usize = 60;
@@ -92,14 +84,14 @@ pub fn check(
         violations.append(problems.within(&format!("block_device_mapping[{index}].")));
     }
     if mappings.len() == requested {
-        check_together(&mappings, image_id, count, violations);
+        check_together(&mappings, 0, image_id, count, violations);
     }
     mappings
 }
 
 impl NewBlockDevice {
     /// The disk; `None` if it has no source, or no place.
-    fn check(self, problems: &mut Violations) -> Option<Mapping> {
+    pub(super) fn check(self, problems: &mut Violations) -> Option<Mapping> {
         let source = source(self.source.as_ref(), problems);
         for (field, name) in [("volume_type", &self.volume_type), ("guest_format", &self.guest_format)] {
             problems.take(field, text::optional_name(name));
@@ -208,84 +200,6 @@ fn one_of(value: &str, known: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("must be one of {}", known.join(", ")))
-}
-
-/// Whether disks go together, and with the image of the request.
-fn check_together(mappings: &[Mapping], image_id: Option<Id>, count: usize, violations: &mut Violations) {
-    check_boot_order(mappings, image_id, violations);
-    check_unique(mappings, violations);
-    let volumes = mappings.iter().filter(|mapping| mapping.destination == Destination::Volume).count();
-    if volumes * count > VOLUME_LIMIT {
-        let problem = format!("needs {} volumes, at most {VOLUME_LIMIT} are allowed", volumes * count);
-        violations.add("block_device_mapping", problem);
-    }
-    if mappings.len() - volumes > LOCAL_LIMIT {
-        let problem = format!("has more than {LOCAL_LIMIT} disks that are LOCAL");
-        violations.add("block_device_mapping", problem);
-    }
-    for (index, mapping) in mappings.iter().enumerate() {
-        if count > 1 && matches!(mapping.source, Source::Volume(_)) {
-            let field = format!("block_device_mapping[{index}].volume_id");
-            violations.add(field, "cannot be attached to several instances");
-        }
-    }
-}
-
-/// Boot indexes must be 0, 1, 2 and so on (Nova, `InvalidBDMBootSequence`). An image of the request is the first, unless a
-/// disk is that image.
-fn check_boot_order(mappings: &[Mapping], image_id: Option<Id>, violations: &mut Violations) {
-    let field = |index: usize, name: &str| format!("block_device_mapping[{index}].{name}");
-    let local = mappings.iter().position(|mapping| {
-        mapping.destination == Destination::Local && matches!(mapping.source, Source::Image(_))
-    });
-    if let Some(index) = local
-        && image_id.map(Source::Image) != Some(mappings[index].source)
-    {
-        violations.add(field(index, "image_id"), "must be image_id of the request, if it is LOCAL");
-    }
-    let mut taken = BTreeSet::new();
-    if image_id.is_some() && local.is_none() {
-        taken.insert(0);
-    }
-    for (index, mapping) in mappings.iter().enumerate() {
-        let Some(boot_index) = mapping.boot_index else { continue };
-        if !taken.insert(boot_index) {
-            let by_image = boot_index == 0 && image_id.is_some();
-            let owner = if by_image { "image_id of the request" } else { "another disk" };
-            violations.add(field(index, "boot_index"), format!("{boot_index} is that of {owner}"));
-        }
-    }
-    if taken.is_empty() {
-        let problem = "must be given, or a disk of block_device_mapping must have boot_index 0";
-        violations.add("image_id", problem);
-    } else if let Some(missing) = (0..taken.len()).find(|index| !taken.contains(index)) {
-        let problem = format!("has no disk with boot_index {missing}, but one with a higher boot_index");
-        violations.add("block_device_mapping", problem);
-    }
-}
-
-/// No volume, tag or device name may be there twice, nor swap space.
-fn check_unique(mappings: &[Mapping], violations: &mut Violations) {
-    let mut taken = BTreeSet::new();
-    for (index, mapping) in mappings.iter().enumerate() {
-        let volume = match mapping.source {
-            Source::Volume(id) => id.to_string(),
-            _ => String::new(),
-        };
-        let swap = if mapping.is_swap() { SWAP.to_owned() } else { String::new() };
-        let values = [
-            ("volume_id", volume),
-            ("tag", mapping.tag.clone()),
-            ("device_name", mapping.device_name.clone()),
-            ("guest_format", swap),
-        ];
-        for (name, value) in values.into_iter().filter(|(_, value)| !value.is_empty()) {
-            if !taken.insert((name, value)) {
-                let field = format!("block_device_mapping[{index}].{name}");
-                violations.add(field, "is already that of another disk");
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Its calls on snapshots.
 
-use proto::cinder::v1::{self as pb, Snapshot, snapshot_service_server::SnapshotService};
-use tonic::{Request, Response, Status};
+use proto::cinder::v1::{
+    self as pb, Snapshot, snapshot::Status as Taken, snapshot_service_server::SnapshotService,
+};
+use tonic::{Code, Request, Response, Status};
 
-use super::{Cinder, gone, never};
+use super::{Cinder, gone, never, refused};
 
 #[tonic::async_trait]
 impl SnapshotService for Cinder {
@@ -16,9 +18,9 @@ impl SnapshotService for Cinder {
 
     async fn create_snapshot(
         &self,
-        _: Request<pb::CreateSnapshotRequest>,
+        request: Request<pb::CreateSnapshotRequest>,
     ) -> Result<Response<Snapshot>, Status> {
-        never()
+        self.write(|state| state.snapshot(request.into_inner()))
     }
 
     async fn list_snapshots(
@@ -35,8 +37,18 @@ impl SnapshotService for Cinder {
         never()
     }
 
-    async fn delete_snapshot(&self, _: Request<pb::DeleteSnapshotRequest>) -> Result<Response<()>, Status> {
-        never()
+    async fn delete_snapshot(
+        &self,
+        request: Request<pb::DeleteSnapshotRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.write(|state| {
+            let snapshot = state.snapshots.get(&request.get_ref().id).ok_or_else(gone)?;
+            if snapshot.status() == Taken::Creating {
+                return Err(refused(Code::FailedPrecondition, "WRONG_STATE"));
+            }
+            state.snapshots.remove(&request.get_ref().id);
+            Ok(())
+        })
     }
 
     async fn report_snapshot_state(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::id::Id;
 use proto::cinder::v1::{
     self as pb, Attachment, Snapshot, Volume, attachment::Status as Attached, create_volume_request::Source,
-    volume::Status as Is,
+    snapshot::Status as Taken, volume::Status as Is,
 };
 use tonic::{Code, Status};
 
@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) created: Vec<(pb::CreateVolumeRequest, String)>,
     /// Attachments by the ids of their requests.
     reserved: BTreeMap<String, String>,
+    /// Every request to take a snapshot, and the snapshot.
+    pub(crate) taken: Vec<(pb::CreateSnapshotRequest, String)>,
     /// The ids of requests to reimage a volume.
     reimaged: BTreeSet<String>,
     pub(super) mood: Mood,
@@ -79,6 +81,32 @@ impl State {
         let volume = self.add(volume);
         self.created.push((request, volume.id.clone()));
         Ok(volume)
+    }
+
+    /// Takes a snapshot, or says that it is doing so.
+    pub(super) fn snapshot(&mut self, request: pb::CreateSnapshotRequest) -> Result<Snapshot, Status> {
+        if let Some((_, id)) = self.taken.iter().find(|(before, _)| before.request_id == request.request_id) {
+            return self.snapshots.get(id).cloned().ok_or_else(gone);
+        }
+        let volume = self.volumes.get(&request.volume_id).ok_or_else(gone)?;
+        if volume.metadata.contains_key("no snapshots") {
+            return Err(refused(Code::ResourceExhausted, "QUOTA_EXCEEDED"));
+        }
+        let status = if matches!(self.mood, Mood::Slow) { Taken::Creating } else { Taken::Available };
+        let snapshot = Snapshot {
+            id: Id::random().to_string(),
+            volume_id: volume.id.clone(),
+            name: request.name.clone(),
+            size_gib: volume.size_gib,
+            bootable: volume.bootable,
+            image: volume.image.clone(),
+            image_properties: volume.image_properties.clone(),
+            status: status.into(),
+            ..Snapshot::default()
+        };
+        self.snapshots.insert(snapshot.id.clone(), snapshot.clone());
+        self.taken.push((request, snapshot.id.clone()));
+        Ok(snapshot)
     }
 
     /// Gives a volume the data of an image, or says that it is doing so.

@@ -2,10 +2,7 @@
 
 use proto::{
     cinder::v1::attachment::Status as Attached,
-    nova::v1::{
-        CompareInstanceRequest, ConfirmResizeRequest, ResizeInstanceRequest, SnapshotInstanceRequest,
-        instance::State,
-    },
+    nova::v1::{CompareInstanceRequest, ConfirmResizeRequest, ResizeInstanceRequest, instance::State},
 };
 
 use super::*;
@@ -14,7 +11,6 @@ use crate::support::made_by;
 on_both_databases!(
     volumes_go_with_the_instance_if_that_was_requested,
     a_volume_in_use_goes_once_the_host_says_so,
-    what_does_not_know_volumes_is_refused,
     a_resize_ignores_the_root_disk_of_the_flavor,
     record_root_volume_and_image_are_compared,
 );
@@ -54,18 +50,6 @@ async fn a_volume_in_use_goes_once_the_host_says_so(db: TestDb) {
     assert_eq!(world.cinder.attached(&volume.id), [(Attached::Detaching, true)]);
     world.cinder.disconnect(&volume.id);
     assert_eq!((world.work().await, world.cinder.volume(&volume.id)), (0, None));
-}
-
-async fn what_does_not_know_volumes_is_refused(db: TestDb) {
-    let world = World::start(db, Compute::None).await;
-    let instance = world.create(with([root(existing(&world.bootable()))])).await;
-    let id = || instance.id.clone();
-    let snapshot = SnapshotInstanceRequest { id: id(), name: "s".to_owned(), ..Default::default() };
-    let mut instances = world.nova.instances();
-    let refused = instances.snapshot_instance(made_by("alice", "demo", snapshot)).await.unwrap_err();
-    assert_error(&refused, Code::FailedPrecondition, "INSTANCE_HAS_VOLUMES");
-    assert!(refused.message().ends_with("boots from a volume"), "{refused:?}");
-    assert_eq!(world.nova.get(&instance.id).await.unwrap(), instance);
 }
 
 async fn a_resize_ignores_the_root_disk_of_the_flavor(db: TestDb) {

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::together::LOCAL_LIMIT, *};
 use crate::instance::block_device::check_local;
 
 const IMAGE: &str = "6e1f4a52-5c5f-4c39-9d0c-6f7d0a3a4f11";
