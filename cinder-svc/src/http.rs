@@ -37,6 +37,7 @@ mod openapi;
 mod path;
 mod quota_sets;
 mod render;
+mod services;
 mod snapshots;
 mod transfers;
 mod types;
@@ -125,6 +126,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(discovery::openapi))
         .routes(routes!(volumes::list::list, volumes::create))
         .routes(routes!(volumes::list::detail))
+        .routes(routes!(volumes::summary::show))
         .routes(routes!(volumes::show, volumes::update, volumes::delete))
         .routes(routes!(volumes::metadata::list, volumes::metadata::add, volumes::metadata::replace))
         .routes(routes!(volumes::metadata::show, volumes::metadata::set, volumes::metadata::remove))
@@ -153,17 +155,20 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(quota_sets::show, quota_sets::update, quota_sets::reset))
         .routes(routes!(quota_sets::defaults))
         .routes(routes!(limits::show))
+        .routes(routes!(services::list))
         .routes(routes!(zones::list))
         .routes(alias("/v3/os-availability-zone/detail", "listAvailabilityZonesDetail", routes!(zones::list)))
 }
 
 /// The resource that a path names by its id; a text that is no id names none.
 fn id_of(text: &str, reason: &'static str, noun: &str) -> Result<Id, Problem> {
-    text.parse().map_err(|_| {
-        let text = clip(text, 100);
-        let description = Description::new(Code::NotFound, reason).with("id", &text);
-        Problem::new(format!("there is no {noun} {text}"), description)
-    })
+    text.parse().map_err(|_| no_such(text, reason, noun))
+}
+
+fn no_such(text: &str, reason: &'static str, noun: &str) -> Problem {
+    let text = clip(text, 100);
+    let description = Description::new(Code::NotFound, reason).with("id", &text);
+    Problem::new(format!("there is no {noun} {text}"), description)
 }
 
 /// The state of a handler.

@@ -21,6 +21,7 @@ mod record;
 mod snapshot;
 mod snapshot_tasks;
 mod sources;
+mod summary;
 mod sweep;
 mod tasks;
 mod transfer;
@@ -36,6 +37,7 @@ pub use history::{EarlierAttempt, HistoryEntry};
 pub use quota::Quotas;
 pub use snapshot::{SnapshotChange, SnapshotCreation};
 pub use snapshot_tasks::DueSnapshot;
+pub use summary::Summary;
 pub use tasks::DueTask;
 pub use transfer::TransferChange;
 

@@ -12,6 +12,7 @@ mod openstack;
 mod other;
 mod sdk;
 mod sharing;
+mod volume;
 
 /// glance-svc alone, on a database and a data folder of its own.
 struct Catalogue {

@@ -25,6 +25,8 @@ pub struct Version {
     pub microversions: Option<&'static Microversions>,
     /// When it last changed, such as `2013-07-23T11:33:21Z`, where a service says so.
     pub updated: Option<&'static str>,
+    /// The media type of its JSON, where a service says so.
+    pub media_type: Option<&'static str>,
 }
 
 /// Whether to use a version of an API.
@@ -55,6 +57,9 @@ pub struct Described {
     #[schema(examples("v2.17"))]
     id: &'static str,
     links: Vec<Link>,
+    #[serde(rename = "media-types", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    media_types: Option<[MediaType; 1]>,
     /// The oldest microversion, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -68,6 +73,13 @@ pub struct Described {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     version: Option<String>,
+}
+
+/// A form in which a version answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct MediaType {
+    base: &'static str,
+    r#type: &'static str,
 }
 
 /// A link to a resource, or to another page of a list: `{"rel": "next", "href": "…"}`.
@@ -87,6 +99,7 @@ impl Version {
         Described {
             id: self.id,
             links: vec![Link { href: format!("{endpoint}{}", self.path), rel: "self" }],
+            media_types: self.media_type.map(|name| [MediaType { base: "application/json", r#type: name }]),
             min_version: version(|microversions| microversions.min.to_string()),
             status: self.status,
             updated: self.updated,
@@ -118,6 +131,7 @@ mod tests {
             path: "/v2/",
             microversions: None,
             updated: None,
+            media_type: None,
         };
         let expected = json!({"versions": [{
             "id": "v2.15", "status": "SUPPORTED", "links": [{"rel": "self", "href": "http://glance:9292/v2/"}],
@@ -139,6 +153,7 @@ mod tests {
             path: "/v2.1/",
             microversions: Some(&COMPUTE),
             updated: Some("2013-07-23T11:33:21Z"),
+            media_type: None,
         };
         let expected = json!({
             "id": "v2.1", "status": "CURRENT", "version": "2.104", "min_version": "2.1",

@@ -17,6 +17,7 @@ static V3: Version = Version {
     path: "/v3/",
     microversions: Some(&MICROVERSIONS),
     updated: Some("2023-08-31T00:00:00Z"),
+    media_type: Some("application/vnd.openstack.volume+json;version=3"),
 };
 
 /// List the versions of the API

@@ -131,12 +131,17 @@ pub(super) async fn reset(
     Ok(StatusCode::OK)
 }
 
+/// Resources of Cinder that there are not.
+const ABSENT: [&str; 3] = ["backup_gigabytes", "backups", "groups"];
+
 fn quota_set(project_id: Option<String>, limits: Vec<QuotaLimit>, usage: bool) -> Json<QuotaSet> {
     let value = |QuotaLimit { resource, limit, used }| {
         let limit = limit.unwrap_or(-1);
         let with_usage = || json!({"limit": limit, "in_use": used, "reserved": 0});
         (resource, if usage { with_usage() } else { json!(limit) })
     };
+    // What there is none of, and clients look for.
+    let absent = ABSENT.map(|resource| QuotaLimit { resource: resource.to_owned(), limit: Some(0), used: 0 });
     let id = project_id.map(|project_id| ("id".to_owned(), json!(project_id)));
-    Json(QuotaSet { quota_set: limits.into_iter().map(value).chain(id).collect() })
+    Json(QuotaSet { quota_set: limits.into_iter().chain(absent).map(value).chain(id).collect() })
 }

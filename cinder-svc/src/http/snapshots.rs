@@ -8,7 +8,7 @@ use axum::{
 use chassis::http::{Problem, openapi::Refused};
 use common::{id::Id, violations::Violations};
 
-use super::{ApiState, Call, id_of, openapi::SNAPSHOTS};
+use super::{ApiState, Call, id_of, no_such, openapi::SNAPSHOTS};
 use crate::{volume::Snapshot, volumes::snapshots::SnapshotRequest};
 
 pub(super) mod actions;
@@ -33,7 +33,9 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<(StatusCode, Json<One>), Problem> {
     let Create { snapshot: new } = api.body(request).await?;
-    let request = new.plain().check().map_err(|violations| violations.within("snapshot."))?;
+    // Cinder looks for a volume without an id.
+    let volume_id = new.volume_id.clone().ok_or_else(|| no_such("null", "VOLUME_NOT_FOUND", "volume"))?;
+    let request = new.plain(volume_id).check().map_err(|violations| violations.within("snapshot."))?;
     let created = api.volumes.create_snapshot(&request, &call.caller).await?;
     Ok((StatusCode::ACCEPTED, Json(One { snapshot: SnapshotView::new(created, &call) })))
 }

@@ -16,7 +16,7 @@ mod body;
 pub(super) mod list;
 pub(super) mod specs;
 
-use body::{Create, One, Update};
+use body::{Create, One, TypeView, Update};
 
 /// Add a volume type
 ///
@@ -31,7 +31,8 @@ use body::{Create, One, Update};
 )]
 pub(super) async fn create(api: ApiState, call: Call, request: Request) -> Result<Json<One>, Problem> {
     let Create { volume_type: new } = api.body(request).await?;
-    Ok(one(api.volumes.create_volume_type(new.plain(), &call.caller).await?))
+    let created = api.volumes.create_volume_type(new.plain(), &call.caller).await?;
+    Ok(Json(One { volume_type: TypeView::created(created) }))
 }
 
 /// Show the default volume type

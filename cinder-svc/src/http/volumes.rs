@@ -24,6 +24,7 @@ mod body;
 mod image_metadata;
 pub(super) mod list;
 pub(super) mod metadata;
+pub(super) mod summary;
 mod upload;
 mod view;
 
@@ -63,7 +64,7 @@ pub(super) async fn create(
     let request = new.plain().check(problems).map_err(|violations| violations.renamed(&NAMES))?;
     let _room = Room::of(&extensions, COPIES * request.size()).await;
     let volume = api.volumes.create_volume(request, &call.caller, call.deadline).await?;
-    Ok((StatusCode::ACCEPTED, Json(One { volume: VolumeView::new(volume, &call) })))
+    Ok((StatusCode::ACCEPTED, Json(One { volume: VolumeView::changed(volume, &call) })))
 }
 
 /// Show a volume
@@ -109,7 +110,7 @@ pub(super) async fn update(
         return Err(Error::from(Violations::one("volume", problem)).into());
     }
     let done = run(&api, &call, id, Action::Update(update), String::new()).await?;
-    Ok(Json(One { volume: VolumeView::new(done.volume()?.clone(), &call) }))
+    Ok(Json(One { volume: VolumeView::changed(done.volume()?.clone(), &call) }))
 }
 
 /// Delete a volume

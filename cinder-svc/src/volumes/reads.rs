@@ -18,7 +18,7 @@ use super::VolumeApi;
 use crate::{
     error::Error,
     list::{HistoryOrder, VolumeFilter, VolumeOrder},
-    store::HistoryEntry,
+    store::{HistoryEntry, Summary},
     volume::{
         Record, Volume,
         access::VOLUMES,
@@ -71,6 +71,12 @@ impl VolumeApi {
         scope: &Scope,
     ) -> Result<Read<Volume>, Error> {
         self.store.list_volumes(filter, page, scope).await
+    }
+
+    /// How many volumes there are in the caller's project, or in all, and of what size.
+    pub async fn summarize_volumes(&self, all_projects: bool, caller: &Caller) -> Result<Summary, Error> {
+        let scope = Scope::list(caller, VOLUMES, all_projects, false)?;
+        Ok(self.store.summary(&scope).await?)
     }
 
     /// A page of the history of a volume within `scope` ([`Scope::read`]), also after its deletion. It may be one item

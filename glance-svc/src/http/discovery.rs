@@ -38,7 +38,14 @@ const VERSIONS: [Version; 11] = [
 ];
 
 const fn supported(id: &'static str) -> Version {
-    Version { id, status: versions::Status::Supported, path: "/v2/", microversions: None, updated: None }
+    Version {
+        id,
+        status: versions::Status::Supported,
+        path: "/v2/",
+        microversions: None,
+        updated: None,
+        media_type: None,
+    }
 }
 
 /// The path as the router has it: Glance takes each of its versions for the second one, and any number of slashes around

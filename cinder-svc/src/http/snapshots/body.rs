@@ -70,7 +70,7 @@ pub(in crate::http) struct Create {
 #[schema(as = NewSnapshot)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct New {
-    volume_id: String,
+    pub(super) volume_id: Option<String>,
     #[serde(alias = "display_name")]
     name: Option<String>,
     #[serde(alias = "display_description")]
@@ -98,9 +98,9 @@ pub(in crate::http) struct Change {
 }
 
 impl New {
-    pub(super) fn plain(self) -> NewSnapshot {
+    pub(super) fn plain(self, volume_id: String) -> NewSnapshot {
         NewSnapshot {
-            volume_id: self.volume_id,
+            volume_id,
             name: self.name.unwrap_or_default(),
             description: self.description.unwrap_or_default(),
             metadata: self.metadata.unwrap_or_default(),

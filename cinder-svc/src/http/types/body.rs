@@ -7,7 +7,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    http::{list::pages, render::some, values::Flag},
+    http::{
+        list::pages,
+        render::{NOTHING, some},
+        values::Flag,
+    },
     volume::{
         VolumeType,
         volume_type::{NewVolumeType, VolumeTypeUpdate},
@@ -23,7 +27,8 @@ pub(in crate::http) struct TypeView {
     is_public: bool,
     description: Option<String>,
     extra_specs: BTreeMap<String, String>,
-    /// There are none.
+    /// There are none; not in the answer to a create.
+    #[serde(skip_serializing_if = "Option::is_none")]
     qos_specs_id: Option<Value>,
     #[serde(rename = "os-volume-type-access:is_public")]
     is_public_too: bool,
@@ -37,7 +42,7 @@ impl From<VolumeType> for TypeView {
             is_public: volume_type.is_public,
             description: some(volume_type.description),
             extra_specs: volume_type.extra_specs,
-            qos_specs_id: None,
+            qos_specs_id: NOTHING,
             is_public_too: volume_type.is_public,
         }
     }
@@ -82,6 +87,13 @@ pub(in crate::http) struct TypeUpdate {
     name: Option<String>,
     description: Option<String>,
     is_public: Option<Flag>,
+}
+
+impl TypeView {
+    /// The volume type as the answer to its create shows it.
+    pub(super) fn created(volume_type: VolumeType) -> Self {
+        Self { qos_specs_id: None, ..volume_type.into() }
+    }
 }
 
 impl NewType {

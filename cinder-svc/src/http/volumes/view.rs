@@ -11,6 +11,7 @@ use crate::{
     http::{
         Call,
         render::{NOTHING, some, time},
+        services::HOST,
         since,
     },
     volume::{Attachment, AttachmentStatus, Status, TaskState, Volume},
@@ -47,8 +48,9 @@ pub(in crate::http) struct VolumeView {
     encrypted: bool,
     replication_status: Option<Value>,
     consistencygroup_id: Option<Value>,
-    #[serde(rename = "os-vol-tenant-attr:tenant_id")]
-    project_id: String,
+    /// Not in the answer to a change.
+    #[serde(rename = "os-vol-tenant-attr:tenant_id", skip_serializing_if = "Option::is_none")]
+    project_id: Option<String>,
     /// Since 3.13.
     #[serde(skip_serializing_if = "Option::is_none")]
     group_id: Option<Value>,
@@ -79,7 +81,8 @@ pub(in crate::http) struct VolumeView {
     /// For admins, since 3.61.
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_name: Option<Value>,
-    /// What it remembers of its image: attributes and properties, all as text. Absent if that is nothing.
+    /// What it remembers of its image: attributes and properties, all as text. Absent if that is nothing, and in the
+    /// answer to a change.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     volume_image_metadata: BTreeMap<String, String>,
 }
@@ -133,18 +136,38 @@ impl VolumeView {
             encrypted: false,
             replication_status: None,
             consistencygroup_id: None,
-            project_id: volume.project_id,
+            project_id: Some(volume.project_id),
             group_id: from(13, NOTHING),
             shared_targets: call.version.is_in(since(48)).then_some(false),
             service_uuid: from(48, NOTHING),
             consumes_quota: call.version.is_in(since(65)).then_some(true),
-            host: call.caller.is_admin.then_some(volume.host),
+            host: call.caller.is_admin.then_some(if volume.host.is_empty() {
+                HOST.to_owned()
+            } else {
+                volume.host
+            }),
             migration_status: for_admins(NOTHING),
             migstat: for_admins(NOTHING),
             name_id: for_admins(NOTHING),
             provider_id: from(21, for_admins(NOTHING)),
             cluster_name: from(61, for_admins(NOTHING)),
             volume_image_metadata: volume.record.metadata.flat().entries,
+        }
+    }
+}
+
+impl VolumeView {
+    /// The volume as the answer to a change shows it: without what Cinder adds where volumes are shown and listed.
+    pub(in crate::http) fn changed(volume: Volume, call: &Call) -> Self {
+        let shown = Self::new(volume, call);
+        Self {
+            project_id: None,
+            host: None,
+            migration_status: None,
+            migstat: None,
+            name_id: None,
+            volume_image_metadata: BTreeMap::new(),
+            ..shown
         }
     }
 }

@@ -12,6 +12,8 @@ on_both_databases!(
     an_operator_without_a_project_works_in_the_one_of_the_path,
     errors_are_faults,
     zones_and_limits_are_shown,
+    volumes_are_summarized,
+    services_are_listed_for_admins,
 );
 
 async fn versions_are_discovered(db: TestDb) {
@@ -24,6 +26,7 @@ async fn versions_are_discovered(db: TestDb) {
     let address = version["links"][0]["href"].as_str().unwrap();
     assert!(address.starts_with("http://127.0.0.1:") && address.ends_with("/v3/"), "{address}");
     assert_eq!(alice.get("/v3").await.is(302).header("location"), address);
+    assert_eq!(version["media-types"][0]["type"], "application/vnd.openstack.volume+json;version=3");
     assert_eq!(alice.get("/v3/").await.is(200).json(), choices);
 }
 
@@ -64,7 +67,11 @@ async fn an_operator_without_a_project_works_in_the_one_of_the_path(db: TestDb) 
     let cinder = Cinder::start(db).await;
     let operator = cinder.http("root", "", "admin");
     let created = operator.post("/v3/demo/volumes", json!({"volume": {"size": 1}})).await.is(202).json();
-    assert_eq!(created["volume"]["os-vol-tenant-attr:tenant_id"], "demo");
+    let path = format!("/v3/demo/volumes/{}", created["volume"]["id"].as_str().unwrap());
+    let shown = operator.get(&path).await.is(200).json();
+    assert_eq!(shown["volume"]["os-vol-tenant-attr:tenant_id"], "demo");
+    // Cinder adds it where volumes are shown, and Tempest refuses it elsewhere.
+    assert_eq!(created["volume"].get("os-vol-tenant-attr:tenant_id"), None);
     let listed = operator.get("/v3/other/volumes").await.is(200).json();
     assert_eq!(listed["volumes"], json!([]));
 }
@@ -113,10 +120,43 @@ async fn zones_and_limits_are_shown(db: TestDb) {
     refused.fault(413, "overLimit", "QUOTA_EXCEEDED");
     root.delete("/v3/os-quota-sets/demo").await.is(200);
     let defaults = alice.get("/v3/os-quota-sets/demo/defaults").await.is(200).json();
-    assert_eq!(defaults["quota_set"]["volumes"], -1);
+    assert_eq!([&defaults["quota_set"]["volumes"], &defaults["quota_set"]["backups"]], [-1, 0]);
     alice.create(json!({"size": 2})).await;
     alice.get("/v3/os-quota-sets/other").await.fault(403, "forbidden", "NOT_PERMITTED");
     let refused =
         root.put("/v3/os-quota-sets/demo", json!({"quota_set": {"cores": 1, "volumes": "x"}})).await;
     refused.fault(400, "badRequest", "INVALID_REQUEST");
+}
+
+async fn volumes_are_summarized(db: TestDb) {
+    let cinder = Cinder::start(db).await;
+    let (root, alice) = (cinder.http("root", "admin", "admin"), cinder.http("alice", "demo", "member"));
+    let empty = json!({"total_count": 0, "total_size": 0, "metadata": {}});
+    assert_eq!(alice.get("/v3/volumes/summary").await.is(200).json(), json!({"volume-summary": empty}));
+    for (size, a) in [(1, "x"), (2, "y"), (4, "x")] {
+        alice.create(json!({"size": size, "metadata": {"a": a}})).await;
+    }
+    let expected = json!({"total_count": 3, "total_size": 7, "metadata": {"a": ["x", "y"]}});
+    assert_eq!(alice.get("/v3/volumes/summary").await.json()["volume-summary"], expected);
+    assert_eq!(root.get("/v3/volumes/summary").await.json()["volume-summary"], empty);
+    let all = "/v3/volumes/summary?all_tenants=True";
+    assert_eq!(root.get(all).await.json()["volume-summary"], expected);
+    let mallory = cinder.http("mallory", "tea", "member");
+    assert_eq!(mallory.get(all).await.json()["volume-summary"], empty);
+    let old = alice.speaking(Some("volume 3.35")).get("/v3/volumes/summary").await.json();
+    assert_eq!(old["volume-summary"], json!({"total_count": 3, "total_size": 7}));
+    let before = alice.speaking(Some("volume 3.11")).get("/v3/volumes/summary").await;
+    before.fault(404, "itemNotFound", "METHOD_NOT_FOUND");
+}
+
+async fn services_are_listed_for_admins(db: TestDb) {
+    let cinder = Cinder::start(db).await;
+    let (root, alice) = (cinder.http("root", "admin", "admin"), cinder.http("alice", "demo", "member"));
+    alice.get("/v3/os-services").await.fault(403, "forbidden", "NOT_PERMITTED");
+    let listed = async |query: &str| {
+        root.get(&format!("/v3/os-services{query}")).await.is(200).json()["services"].clone()
+    };
+    let service = listed("?binary=cinder-volume&host=cinder-svc").await[0].clone();
+    assert_eq!([&service["zone"], &service["state"]], ["nova", "up"]);
+    assert_eq!(listed("?binary=cinder-backup").await, json!([]));
 }

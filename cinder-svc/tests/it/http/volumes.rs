@@ -58,7 +58,7 @@ async fn a_version_shows_what_it_knows(db: TestDb) {
     }
     assert!(alice.show(&volume).await.get("os-vol-host-attr:host").is_none());
     let root = cinder.http("root", "admin", "admin");
-    assert_eq!(root.show(&volume).await["os-vol-host-attr:host"], "");
+    assert_eq!(root.show(&volume).await["os-vol-host-attr:host"], "cinder-svc");
     let old = alice.speaking(Some("volume 3.67"));
     let reimage = json!({"os-reimage": {"image_id": volume["id"]}});
     old.act(&volume, reimage).await.fault(404, "itemNotFound", "METHOD_NOT_FOUND");

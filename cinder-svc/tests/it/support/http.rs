@@ -85,10 +85,10 @@ impl Http {
         self.call("PUT", path, Some(&body)).await
     }
 
-    /// Creates a volume; gives it as the answer shows it.
+    /// Creates a volume, and shows it.
     pub(crate) async fn create(&self, volume: Value) -> Value {
         let created = self.post("/v3/volumes", serde_json::json!({ "volume": volume })).await;
-        created.is(202).json()["volume"].clone()
+        self.show(&created.is(202).json()["volume"]).await
     }
 
     /// Does something with a volume.
