@@ -1,9 +1,29 @@
-//! Answers of every service's gRPC edge.
+//! Calls of every service's gRPC edge, and their answers.
+
+use std::sync::Arc;
 
 use prost::Message;
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
 
-use crate::edge::Room;
+use crate::{
+    caller::{self, Caller},
+    deadline::Deadline,
+    edge::Room,
+    identity,
+    page::MAX_BYTES,
+};
+
+/// Bytes of memory for a page: what is read, the messages made from that, and the answer they are encoded into.
+pub const PAGE: usize = 4 * MAX_BYTES;
+
+/// Who is calling, and until when the call must be answered.
+pub type CallContext = (Arc<Caller>, Option<Deadline>);
+
+/// The context of a call, and its message.
+pub fn open<T>(request: Request<T>) -> Result<(CallContext, T), caller::Error> {
+    let deadline = request.extensions().get().copied();
+    Ok(((identity::caller(request.extensions())?, deadline), request.into_inner()))
+}
 
 /// The answer to a call.
 pub type GrpcResult<T> = Result<Response<T>, Status>;

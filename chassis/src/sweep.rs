@@ -4,6 +4,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use chrono::TimeDelta;
+use clap::Args;
 use tokio::time::sleep;
 
 use crate::db::{self, ByDialect, Db, FromRow, Many, Value};
@@ -21,6 +22,29 @@ pub struct Retention {
     pub deleted_history: TimeDelta,
     /// What requests with an id have created: for that long, a retry is answered with it.
     pub requests: TimeDelta,
+}
+
+/// How long that is, as flags.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct RetentionArgs {
+    /// How long the history of what was deleted is kept, in days.
+    #[arg(long, env = "DELETED_HISTORY_DAYS", default_value_t = 90, value_name = "DAYS",
+          value_parser = clap::value_parser!(u16).range(0..=36_500))]
+    pub deleted_history_days: u16,
+
+    /// How long the request ids of creates are kept, in hours; a later retry creates something new.
+    #[arg(long, env = "REQUEST_ID_RETENTION_HOURS", default_value_t = 24, value_name = "HOURS",
+          value_parser = clap::value_parser!(u32).range(1..=876_000))]
+    pub request_id_retention_hours: u32,
+}
+
+impl From<RetentionArgs> for Retention {
+    fn from(args: RetentionArgs) -> Self {
+        Self {
+            deleted_history: TimeDelta::days(args.deleted_history_days.into()),
+            requests: TimeDelta::hours(args.request_id_retention_hours.into()),
+        }
+    }
 }
 
 /// Runs `sweep` every minute, for ever.

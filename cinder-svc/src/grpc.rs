@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use chassis::{caller::Caller, identity};
+use chassis::{
+    caller::Caller,
+    grpc::{self, CallContext},
+    identity,
+};
 use proto::cinder::v1::{
     attachment_service_server::{self, AttachmentServiceServer},
     quota_service_server::{self, QuotaServiceServer},
@@ -57,4 +61,9 @@ pub fn routes(volumes: VolumeApi, message: usize) -> Routes {
 /// Who is calling.
 fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Error> {
     Ok(identity::caller(request.extensions())?)
+}
+
+/// The context of a call, and its message.
+fn open<T>(request: Request<T>) -> Result<(CallContext, T), Error> {
+    Ok(grpc::open(request)?)
 }

@@ -5,6 +5,7 @@ use chassis::{
     background,
     program::Program,
     server::{Base, Service},
+    sweep::Retention,
 };
 use cinder_svc::{
     config::Config,
@@ -42,7 +43,7 @@ fn data(config: &Config, base: &Base) -> anyhow::Result<Option<VolumeData>> {
 
 /// Prepares the client of glance-svc, and starts the work in the background.
 async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
-    let retention = config.retention();
+    let retention = Retention::from(config.retention);
     let data = data(&config, base)?;
     let volumes = VolumeApi {
         store: Store::new(base.db.clone()),

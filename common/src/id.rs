@@ -49,6 +49,12 @@ impl Id {
         text.parse().map_err(|problem: NotAnId| Violations::one(field, problem.to_string()))
     }
 
+    /// The id in `field` of a request; a malformed one is a violation, for which the request is refused before the id is
+    /// used.
+    pub fn read(field: &str, text: &str, violations: &mut Violations) -> Self {
+        violations.take(field, text.parse()).unwrap_or(Self(NIL))
+    }
+
     /// The id that sorts directly after this one, if there is one.
     #[must_use]
     pub fn next(&self) -> Option<Self> {

@@ -7,6 +7,7 @@ pub mod content;
 pub mod flavor;
 pub mod id;
 pub mod image;
+pub mod metadata;
 pub mod named;
 pub mod system_metadata;
 pub mod text;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chassis::{
     caller::Caller,
     edge::Room,
-    grpc::{GrpcResult, answer_in},
+    grpc::{GrpcResult, PAGE, answer_in},
     identity,
     page::{Key, MAX_BYTES, Page},
 };
@@ -48,10 +48,7 @@ fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Error> {
     Ok(identity::caller(request.extensions())?)
 }
 
-/// Memory for a page, in bytes: what is read for it, the messages made from that, and all of them together.
-const PAGE: usize = 4 * MAX_BYTES;
-
-/// The same for a page of history, whose items have two values each; a single item may be larger than a page.
+/// [`PAGE`] for a page of history, whose items have two values each; a single item may be larger than a page.
 const HISTORY: usize = 10 * MAX_BYTES;
 
 /// A response with an image, which keeps its memory reserved until it has been sent.

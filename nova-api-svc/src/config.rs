@@ -1,7 +1,6 @@
 //! The flags of nova-api-svc alone, each with its environment variable.
 
-use chassis::{quota::limit, sweep::Retention};
-use chrono::TimeDelta;
+use chassis::{quota::limit, sweep::RetentionArgs};
 use clap::Args;
 use peers::{cinder::CinderArgs, glance::GlanceArgs};
 
@@ -47,15 +46,9 @@ pub struct Config {
     )]
     pub non_inheritable_image_properties: NonInheritable,
 
-    /// How long the history of deleted instances is kept, in days.
-    #[arg(long, env = "DELETED_HISTORY_DAYS", default_value_t = 90, value_name = "DAYS",
-          value_parser = clap::value_parser!(u16).range(0..=36_500))]
-    pub deleted_history_days: u16,
-
-    /// How long the request ids of creates are kept, in hours; a later retry creates new instances.
-    #[arg(long, env = "REQUEST_ID_RETENTION_HOURS", default_value_t = 24, value_name = "HOURS",
-          value_parser = clap::value_parser!(u32).range(1..=876_000))]
-    pub request_id_retention_hours: u32,
+    /// How long what nothing needs any more is kept.
+    #[command(flatten)]
+    pub retention: RetentionArgs,
 
     /// What each project may use.
     #[command(flatten)]
@@ -94,17 +87,6 @@ pub struct QuotaArgs {
         value_name = "MIB"
     )]
     pub quota_ram: i64,
-}
-
-impl Config {
-    /// How long records that are no longer needed are kept.
-    #[must_use]
-    pub fn retention(&self) -> Retention {
-        Retention {
-            deleted_history: TimeDelta::days(self.deleted_history_days.into()),
-            requests: TimeDelta::hours(self.request_id_retention_hours.into()),
-        }
-    }
 }
 
 impl From<QuotaArgs> for Quota {

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use chassis::{caller::Caller, edge::Room, identity};
+use chassis::{
+    caller::Caller,
+    edge::Room,
+    grpc::{self, CallContext},
+    identity,
+};
 use proto::nova::v1::{
     flavor_service_server::FlavorServiceServer, instance_service_server::InstanceServiceServer,
 };
@@ -34,4 +39,9 @@ async fn room<T>(request: &Request<T>, bytes: usize) -> Option<Room> {
 /// Who is calling.
 fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Error> {
     Ok(identity::caller(request.extensions())?)
+}
+
+/// The context of a call, and its message.
+fn open<T>(request: Request<T>) -> Result<(CallContext, T), Error> {
+    Ok(grpc::open(request)?)
 }

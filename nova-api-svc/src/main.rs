@@ -5,6 +5,7 @@ use chassis::{
     background,
     program::Program,
     server::{Base, Service},
+    sweep::Retention,
 };
 use mimalloc::MiMalloc;
 use nova_api_svc::{
@@ -31,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
 
 /// Prepares the clients of glance-svc and cinder-svc, and starts the sweeps and the jobs.
 async fn start(config: Config, base: &Base) -> anyhow::Result<Service> {
-    let retention = config.retention();
+    let retention = Retention::from(config.retention);
     let compute = ComputeApi {
         store: Store::new(base.db.clone()),
         glance: config.glance.client(base.options.keystone.clone()).context("glance-svc")?,

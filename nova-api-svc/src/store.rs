@@ -27,7 +27,7 @@ mod write_devices;
 mod write_instances;
 mod write_records;
 
-pub use change::{Change, Decided, Entry, Request};
+pub use change::{Change, Decided, Entry};
 pub use claim::Claim;
 pub use create::{Creation, Provision};
 pub use drift::InstanceSummary;

@@ -2,8 +2,8 @@
 
 use chassis::{
     edge::Room,
-    grpc::{GrpcResult, answer_in},
-    page::{MAX_BYTES, Page},
+    grpc::{GrpcResult, PAGE, answer_in},
+    page::Page,
 };
 use common::{clock::timestamp, id::Id, violations::Violations};
 use prost::Message;
@@ -21,9 +21,6 @@ use crate::{
     },
     volumes::{VolumeApi, snapshots::SnapshotRequest},
 };
-
-/// Bytes of memory for a page: what is read, the messages made from that, and the answer they are encoded into.
-const PAGE: usize = 4 * MAX_BYTES;
 
 /// The service.
 pub(super) struct Api {

@@ -1,19 +1,12 @@
 //! `cinder.v1.VolumeService`.
 
-use std::sync::Arc;
-
 use chassis::{
-    caller::Caller,
-    deadline::Deadline,
     edge::Room,
-    grpc::{GrpcResult, answer_in},
-    page::{Key, MAX_BYTES, Page},
+    grpc::{CallContext, GrpcResult, PAGE, answer_in},
+    page::{Key, Page},
     scope::Scope,
 };
-use common::{
-    id::{Id, NIL},
-    violations::Violations,
-};
+use common::{id::Id, violations::Violations};
 use prost::Message as _;
 use proto::{
     cinder::{
@@ -24,7 +17,7 @@ use proto::{
 };
 use tonic::{Request, Response, Streaming};
 
-use super::{caller, data, drift, history, parse, render};
+use super::{data, drift, history, open, parse, render};
 use crate::{
     error::Error,
     list::{DEFAULT_ORDER, HISTORY_ORDER, VolumeFilter},
@@ -35,24 +28,12 @@ use crate::{
     },
 };
 
-/// Bytes of memory for a page: what is read, the messages made from that, and the answer they are encoded into.
-const PAGE: usize = 4 * MAX_BYTES;
-
 /// How many copies of what a request writes are in memory: volume, rows, what the driver sends, and the answer.
 const COPIES: usize = 6;
 
 /// The service.
 pub(super) struct Api {
     pub(super) volumes: VolumeApi,
-}
-
-/// Who is calling, and until when the call must be answered.
-type CallContext = (Arc<Caller>, Option<Deadline>);
-
-/// The context of a call, and its message.
-fn open<T>(request: Request<T>) -> Result<(CallContext, T), Error> {
-    let deadline = request.extensions().get::<Deadline>().copied();
-    Ok(((caller(&request)?, deadline), request.into_inner()))
 }
 
 #[tonic::async_trait]
@@ -140,9 +121,8 @@ impl VolumeService for Api {
     async fn reimage_volume(&self, request: Request<pb::ReimageVolumeRequest>) -> GrpcResult<pb::Volume> {
         let (context, message) = open(request)?;
         let mut problems = Violations::default();
-        let image_id = problems.take("image_id", message.image_id.parse::<Id>());
         let action = Action::Reimage {
-            image_id: image_id.unwrap_or(Id::from(NIL)),
+            image_id: Id::read("image_id", &message.image_id, &mut problems),
             image_revision: message.image_revision,
             image_properties: message.image_properties,
             reimage_reserved: message.reimage_reserved,
@@ -155,8 +135,8 @@ impl VolumeService for Api {
         let (context, message) = open(request)?;
         let pb::RevertVolumeRequest { id, snapshot_id, request_id, etag } = message;
         let mut problems = Violations::default();
-        let snapshot_id = problems.take("snapshot_id", snapshot_id.parse::<Id>());
-        let action = Action::Revert { snapshot_id: snapshot_id.unwrap_or(Id::from(NIL)) };
+        let snapshot_id = Id::read("snapshot_id", &snapshot_id, &mut problems);
+        let action = Action::Revert { snapshot_id };
         self.answer(context, action, ("id", (id, request_id, etag)), problems).await
     }
 
@@ -268,8 +248,7 @@ impl Api {
         problems: Violations,
     ) -> Result<ActionResult, Error> {
         let mut violations = Violations::default();
-        // With a malformed id, the request is refused before the id is used.
-        let volume_id = violations.take(field, id.parse()).unwrap_or(Id::from(NIL));
+        let volume_id = Id::read(field, &id, &mut violations);
         violations.append(problems);
         let request = ActionRequest { volume_id, action, request_id, etag, caller, deadline: *deadline };
         self.volumes.run_action(&request, violations).await

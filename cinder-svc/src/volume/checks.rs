@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use common::{
     image::{GIB, Image, Properties, inheritance::is_encryption_key, update::PropertyUpdate},
-    text::{self, NAME_LIMIT},
+    metadata::{METADATA_LIMIT, item_violations},
     violations::Violations,
     volume_image_metadata::{VolumeImageMetadata, edited, volume_image_metadata_from_image},
 };
@@ -12,13 +12,10 @@ use common::{
 use super::VolumeType;
 use crate::error::{Error, VolumeTypeError};
 
-/// Maximum number of metadata items.
-pub const METADATA_LIMIT: usize = 128;
-
 /// The image property that names the volume type of volumes made from the image.
 const VOLUME_TYPE_PROPERTY: &str = "cinder_img_volume_type";
 
-/// What is wrong with metadata items.
+/// What is wrong with metadata.
 #[must_use]
 pub fn metadata_violations(metadata: &BTreeMap<String, String>) -> Violations {
     let mut violations = Violations::default();
@@ -26,20 +23,7 @@ pub fn metadata_violations(metadata: &BTreeMap<String, String>) -> Violations {
         violations
             .add("metadata", format!("has {} items, at most {METADATA_LIMIT} are allowed", metadata.len()));
     }
-    for (key, value) in metadata {
-        let field = text::map_key("metadata", key);
-        if let Err(problem) = text::name(key) {
-            violations.add(&field, format!("the key {problem}"));
-        }
-        let length = value.chars().count();
-        if length > NAME_LIMIT {
-            let problem = format!("the value has {length} characters, at most {NAME_LIMIT} are allowed");
-            violations.add(&field, problem);
-        }
-        if value.contains('\0') {
-            violations.add(&field, "the value must not contain NUL");
-        }
-    }
+    violations.append(item_violations(metadata));
     violations
 }
 

@@ -1,18 +1,11 @@
 //! `nova.v1.InstanceService`.
 
-use std::sync::Arc;
-
 use chassis::{
-    caller::Caller,
-    deadline::Deadline,
     edge::Room,
-    grpc::{GrpcResult, answer_in},
-    page::{Key, MAX_BYTES, Page},
+    grpc::{CallContext, GrpcResult, PAGE, answer_in},
+    page::{Key, Page},
 };
-use common::{
-    id::{Id, NIL},
-    violations::Violations,
-};
+use common::{id::Id, violations::Violations};
 use prost::Message;
 use proto::nova::{
     EncodedInstances, EncodedReservation,
@@ -20,7 +13,7 @@ use proto::nova::{
 };
 use tonic::{Request, Response};
 
-use super::{caller, drift, history, parse, render, room};
+use super::{drift, history, open, parse, render, room};
 use crate::{
     compute::{
         ComputeApi,
@@ -31,24 +24,12 @@ use crate::{
     list::{DEFAULT_ORDER, HISTORY_ORDER, InstanceFilter},
 };
 
-/// Bytes of memory for a page: what is read, the messages made from that, and the answer they are encoded into.
-const PAGE: usize = 4 * MAX_BYTES;
-
 /// How many copies of what a request writes are in memory: instances, rows, what the driver sends, and the answer.
 const COPIES: usize = 6;
 
 /// The service.
 pub(super) struct Api {
     pub(super) compute: ComputeApi,
-}
-
-/// Who is calling, and until when the call must be answered.
-type CallContext = (Arc<Caller>, Option<Deadline>);
-
-/// The context of a call, and its message.
-fn open<T>(request: Request<T>) -> Result<(CallContext, T), Error> {
-    let deadline = request.extensions().get::<Deadline>().copied();
-    Ok(((caller(&request)?, deadline), request.into_inner()))
 }
 
 #[tonic::async_trait]
@@ -185,7 +166,7 @@ impl InstanceService for Api {
         let (context, message) = open(request)?;
         let pb::DetachVolumeRequest { id, volume_id, request_id, etag } = message;
         let mut problems = Violations::default();
-        let volume_id = problems.take("volume_id", volume_id.parse()).unwrap_or(Id::from(NIL));
+        let volume_id = Id::read("volume_id", &volume_id, &mut problems);
         let action = Action::DetachVolume { volume_id };
         answer(self.run(context, action, (id, request_id, etag), problems).await)
     }
@@ -271,8 +252,7 @@ impl Api {
         problems: Violations,
     ) -> Result<ActionResult, Error> {
         let mut violations = Violations::default();
-        // With a malformed id, the request is refused before the id is used.
-        let instance_id = violations.take("id", id.parse()).unwrap_or(Id::from(NIL));
+        let instance_id = Id::read("id", &id, &mut violations);
         violations.append(problems);
         let request = ActionRequest { instance_id, action, request_id, etag, caller: &caller, deadline };
         self.compute.run_action(&request, violations).await

@@ -1,10 +1,7 @@
 //! From messages to the plain data of the use cases. Only what has no such form is refused here: a malformed id, or a
 //! number that is no value of its enum.
 
-use common::{
-    id::{Id, NIL},
-    violations::Violations,
-};
+use common::{id::Id, violations::Violations};
 use proto::nova::v1::{self as pb, instance, instance_task, report_instance_state_request as reports};
 
 use crate::{
@@ -82,7 +79,7 @@ pub(super) fn volume_attachment(
     problems: &mut Violations,
 ) -> NewVolumeAttachment {
     NewVolumeAttachment {
-        volume_id: problems.take("volume_id", message.volume_id.parse()).unwrap_or(Id::from(NIL)),
+        volume_id: Id::read("volume_id", &message.volume_id, problems),
         device_name: message.device_name.clone(),
         tag: message.tag.clone(),
         delete_on_termination: message.delete_on_termination,

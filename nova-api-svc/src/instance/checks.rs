@@ -6,14 +6,11 @@ use common::{
     flavor::Flavor,
     id::Id,
     image::{GIB, Image, Properties},
-    text::{self, NAME_LIMIT},
-    violations::Violations,
+    metadata::{METADATA_LIMIT, item_violations},
+    text,
 };
 
 use crate::error::{Error, ImageUse, VolumeError};
-
-/// Maximum number of metadata items (Nova, `quota_metadata_items`).
-pub const METADATA_LIMIT: usize = 128;
 
 /// The kernel id that stands for neither kernel nor ramdisk (Nova, `null_kernel`).
 pub const NULL_KERNEL: &str = "nokernel";
@@ -89,32 +86,7 @@ pub fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Error> 
     if metadata.len() > METADATA_LIMIT {
         return Err(Error::MetadataLimit { attempted: metadata.len(), maximum: METADATA_LIMIT });
     }
-    Ok(metadata_violations(metadata).check()?)
-}
-
-/// What is wrong with metadata items.
-#[must_use]
-pub fn metadata_violations(metadata: &BTreeMap<String, String>) -> Violations {
-    let mut violations = Violations::default();
-    for (key, value) in metadata {
-        let field = text::map_key("metadata", key);
-        if let Err(problem) = text::name(key) {
-            violations.add(&field, format!("the key {problem}"));
-        }
-        check_value(&field, value, &mut violations);
-    }
-    violations
-}
-
-/// Notes what is wrong with the value of an item of metadata or of an edited property.
-pub fn check_value(field: &str, value: &str, violations: &mut Violations) {
-    let length = value.chars().count();
-    if length > NAME_LIMIT {
-        violations.add(field, format!("the value has {length} characters, at most {NAME_LIMIT} are allowed"));
-    }
-    if value.contains('\0') {
-        violations.add(field, "the value must not contain NUL");
-    }
+    Ok(item_violations(metadata).check()?)
 }
 
 /// Nova's `_check_requested_image`; a `root_gb` of 0 skips the checks of the disk, but not that of memory.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use common::{id::Id, text, violations::Violations};
+use common::{id::Id, metadata::item_violations, text, violations::Violations};
 use serde::Serialize;
 
 use super::{
     block_device::{self, Mapping, NewBlockDevice, Source},
-    checks::{NULL_KERNEL, metadata_violations},
+    checks::NULL_KERNEL,
 };
 
 /// Maximum number of instances of one request.
@@ -99,7 +99,7 @@ impl NewInstances {
         check_id("ramdisk_id", self.ramdisk_id.as_ref(), &mut violations);
         violations.take("request_id", text::optional_name(self.request_id.as_deref().unwrap_or_default()));
         if !violations.is_empty() {
-            violations.append(metadata_violations(&self.metadata));
+            violations.append(item_violations(&self.metadata));
         }
         violations.check()?;
         Ok(CreateInstance {

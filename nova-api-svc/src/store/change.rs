@@ -8,13 +8,11 @@ use chassis::{
     db::{self, Micros, Transaction, retrying},
     quota::lock_projects,
     records::write_records,
-    turns,
+    turns::{self, Request},
 };
 use chrono::{DateTime, Utc};
-use common::{content::fingerprint, id::Id};
+use common::id::Id;
 use peers::glance::jobs::Job;
-
-use serde::Serialize;
 
 use super::{
     Store,
@@ -73,24 +71,6 @@ pub struct Entry {
     pub message: String,
     /// The request that makes a retry safe.
     pub request: Option<Request>,
-}
-
-/// What identifies a retry of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Its id.
-    pub id: String,
-    /// Tells it from a different request with the same id.
-    pub fingerprint: String,
-}
-
-impl Request {
-    /// A request with this content; `None` without an id.
-    #[must_use]
-    pub fn new(id: String, content: &impl Serialize) -> Option<Self> {
-        let fingerprint = fingerprint(content);
-        (!id.is_empty()).then_some(Self { id, fingerprint })
-    }
 }
 
 impl Change {

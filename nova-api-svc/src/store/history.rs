@@ -9,13 +9,14 @@ use chassis::{
     caller::Actor,
     db::{self, QueryBuilder, Transaction},
     page::{MAX_BYTES, Page, Read},
+    turns::Request,
 };
 use chrono::{DateTime, Utc};
 use common::id::Id;
 
 use super::{
     Store,
-    change::{Entry, Request, creation},
+    change::{Entry, creation},
     registration::Registration,
 };
 use crate::{

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::{caller::Caller, deadline::Deadline};
+use chassis::{caller::Caller, deadline::Deadline, turns::Request};
 use common::{
     id::Id,
     image::properties::{check_name, check_reserved, check_value},
-    text,
+    metadata, text,
     violations::Violations,
 };
 use serde::Serialize;
@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::{NewVolumeAttachment, Report};
 use crate::{
     error::Error,
-    instance::{INSTANCES, Instance, Operation, Scope, checks},
-    store::{Registration, Request},
+    instance::{INSTANCES, Instance, Operation, Scope},
+    store::Registration,
 };
 
 /// Entries of system metadata that follow from image and flavor, and are not properties to be edited.
@@ -128,7 +128,7 @@ impl ActionRequest<'_> {
 
     /// What identifies a retry of the request, if it has an id.
     pub(super) fn retry_key(&self) -> Option<Request> {
-        Request::new(self.request_id.clone(), &self.action)
+        Request::new(&self.request_id, &self.action)
     }
 }
 
@@ -207,7 +207,7 @@ fn edited_properties(set: &BTreeMap<String, String>, remove: &[String]) -> Viola
     for (name, value) in set {
         let field = text::map_key("set", name);
         violations.take(&field, check_editable(name));
-        checks::check_value(&field, value, &mut violations);
+        metadata::check_value(&field, value, &mut violations);
         if removed.contains(name) {
             violations.add(&field, "is also to be removed; do one or the other");
         }
