@@ -96,6 +96,10 @@ impl drift::Record for Record {
         self.metadata.image.as_ref().map(|image| (image.id, image.revision))
     }
 
+    fn bytes(&self) -> usize {
+        self.metadata.properties.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     fn property(&self, name: &str) -> Option<&str> {
         self.metadata.properties.get(name).map(String::as_str)
     }

@@ -98,6 +98,10 @@ impl drift::Record for Record {
         Some((self.image_id, self.image_revision)).filter(|(id, _)| *id != Id::from(NIL))
     }
 
+    fn bytes(&self) -> usize {
+        self.system_metadata.entries.iter().map(|(key, value)| key.len() + value.len()).sum()
+    }
+
     fn property(&self, name: &str) -> Option<&str> {
         self.system_metadata.entries.get(&format!("{IMAGE_PREFIX}{name}")).map(String::as_str)
     }

@@ -9,7 +9,12 @@ use std::{
     sync::Arc,
 };
 
-use chassis::{caller::Caller, deadline::Deadline, page::Key, records::Of};
+use chassis::{
+    caller::Caller,
+    deadline::Deadline,
+    page::{Key, MAX_BYTES},
+    records::Of,
+};
 use common::id::{Id, NIL};
 
 use super::Glance;
@@ -33,8 +38,9 @@ const MOST_RECORDS: usize = 1000;
 /// Number of resources of a project that are read at once.
 const RESOURCES: i64 = 1000;
 
-/// Number of them whose records are compared at once: a record may have some 1.5 MB.
-const STEP: usize = 32;
+/// Number of them whose records are compared at once, at first and at most: a record may have some 1.5 MB.
+const FIRST_STEP: usize = 2;
+const LAST_STEP: usize = 32;
 
 /// Number of them that are read for a page.
 const MOST_RESOURCES: usize = 10_000;
@@ -51,6 +57,17 @@ pub type OnBehalf<'a> = (&'a Caller, Option<Deadline>);
 /// How many bytes an answer needs for the differences of a record, estimated upwards.
 fn bytes_of<T: Source>(drifted: &Drifted<T::Difference>) -> usize {
     drifted.differences.iter().map(T::bytes).sum()
+}
+
+/// How many resources to take after `step` of them, whose new records had so many bytes.
+const fn next_step(step: usize, bytes: usize) -> usize {
+    match bytes {
+        // Nothing was read that says how large records are.
+        0 => step,
+        small if 2 * small <= MAX_BYTES && step < LAST_STEP => 2 * step,
+        large if large > MAX_BYTES && step > 1 => step / 2,
+        _ => step,
+    }
 }
 
 impl Glance {
@@ -117,20 +134,23 @@ impl Glance {
             _ => None,
         };
         let (mut found, mut walked) = (Found::new(), 0);
-        let mut compared = HashMap::new();
+        let (mut compared, mut step) = (HashMap::new(), FIRST_STEP);
         loop {
             let resources = source.resources(Of::Project(project_id), after, RESOURCES).await?;
             let Some(last) = resources.last() else { return Ok((found.drifts, None)) };
             after = Some((last.create_time(), last.id()));
             walked += resources.len();
-            for step in resources.chunks(STEP) {
-                self.compare_records(source, step, on_behalf, &mut compared).await?;
-                for resource in step {
+            let mut rest = resources.as_slice();
+            while !rest.is_empty() {
+                let (next, later) = rest.split_at(step.min(rest.len()));
+                let bytes = self.compare_records(source, next, on_behalf, &mut compared).await?;
+                for resource in next {
                     let Some(Some(drifted)) = compared.get(&resource.record_id()) else { continue };
                     if !found.add(size, resource.clone(), (drifted, bytes_of::<T>(drifted))) {
                         return Ok(found.page(keys_of_project));
                     }
                 }
+                (rest, step) = (later, next_step(step, bytes));
             }
             if walked >= MOST_RESOURCES {
                 return Ok((found.drifts, after.map(|(time, id)| vec![Key::Micros(time), Key::Id(id)])));
@@ -138,23 +158,23 @@ impl Glance {
         }
     }
 
-    /// Compares those records of resources that have not been compared yet.
+    /// Compares those records of resources that have not been compared yet; returns how many bytes they have.
     async fn compare_records<T: Source>(
         &self,
         source: &T,
         resources: &[T::Summary],
         on_behalf: OnBehalf<'_>,
         compared: &mut HashMap<Id, Option<Arc<Drifted<T::Difference>>>>,
-    ) -> Result<(), T::Error> {
+    ) -> Result<usize, T::Error> {
         let new: BTreeSet<_> =
             resources.iter().map(Summary::record_id).filter(|id| !compared.contains_key(id)).collect();
         if new.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let records = source.records(new.iter().copied().collect()).await?;
         let mut drifted = self.drifted(source, &records, on_behalf).await?;
         compared.extend(new.into_iter().map(|id| (id, drifted.remove(&id))));
-        Ok(())
+        Ok(records.iter().map(|record| record.bytes()).sum())
     }
 
     /// Those of the records that differ from their images. A record whose image was deleted does not count.

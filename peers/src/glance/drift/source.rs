@@ -16,6 +16,9 @@ pub trait Record: Debug + Send + Sync {
     /// The image and the revision it was made from; `None` if it was made from none.
     fn image(&self) -> Option<(Id, i64)>;
 
+    /// About how many bytes it has.
+    fn bytes(&self) -> usize;
+
     /// What it remembers of a property of the image.
     fn property(&self, name: &str) -> Option<&str>;
 }
