@@ -95,7 +95,7 @@ pub(super) async fn update(
 ) -> Result<Json<QuotaSet>, Problem> {
     let QuotaSetUpdate { quota_set: given } = api.body(request).await?;
     let mut violations = Violations::default();
-    let limits = given.into_iter().filter(|(resource, _)| !IGNORED.contains(&resource.as_str()));
+    let limits = given.into_iter().filter(|(resource, _)| !is_ignored(resource));
     let limits = limits.filter_map(|(resource, limit)| {
         let Whole(limit) =
             violations.take(&format!("quota_set.{resource}"), serde_json::from_value(limit))?;
@@ -110,6 +110,11 @@ pub(super) async fn update(
 /// What clients send beside limits: the project once more, and whether to allow limits below what is used, which is
 /// always so.
 const IGNORED: [&str; 3] = ["tenant_id", "skip_validation", "force"];
+
+/// Clients also send back all that they were shown, and are shown again what stays 0.
+fn is_ignored(resource: &str) -> bool {
+    IGNORED.contains(&resource) || ABSENT.contains(&resource)
+}
 
 /// Take its own limits from a project
 ///
