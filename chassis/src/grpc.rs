@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use common::image::properties::TOTAL_LIMIT;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -15,6 +16,10 @@ use crate::{
 
 /// Bytes of memory for a page: what is read, the messages made from that, and the answer they are encoded into.
 pub const PAGE: usize = 4 * MAX_BYTES;
+
+/// Bytes of memory for all that a resource remembers of its image, beside what the image says or what the resource will
+/// remember.
+pub const WITH_IMAGE: usize = 6 * TOTAL_LIMIT;
 
 /// Who is calling, and until when the call must be answered.
 pub type CallContext = (Arc<Caller>, Option<Deadline>);

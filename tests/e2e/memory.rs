@@ -25,6 +25,8 @@ mod http;
 mod images;
 mod instances;
 mod refused;
+mod volume_data;
+mod volumes;
 
 on_both_databases!(
     the_largest_creates_fit_into_memory,
@@ -32,13 +34,23 @@ on_both_databases!(
     the_largest_calls_about_images_fit_into_memory,
     the_largest_calls_over_http_fit_into_memory,
     messages_that_are_refused_fit_into_memory,
+    the_data_of_volumes_fits_into_memory,
+    the_largest_reports_about_volumes_fit_into_memory,
 );
+
+/// On SQLite, what each connection keeps of its database comes on top.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_calls_about_volumes_fit_into_memory_beside_postgres() {
+    the_largest_calls_about_volumes_fit_into_memory(TestDb::postgres().await).await;
+}
 
 use self::{
     http::the_largest_calls_over_http_fit_into_memory,
     images::the_largest_calls_about_images_fit_into_memory,
     instances::the_largest_calls_about_instances_fit_into_memory,
     refused::messages_that_are_refused_fit_into_memory,
+    volume_data::{the_data_of_volumes_fits_into_memory, the_largest_reports_about_volumes_fit_into_memory},
+    volumes::the_largest_calls_about_volumes_fit_into_memory,
 };
 
 /// Most memory that a service may take, bytes.
@@ -133,6 +145,10 @@ fn image(seed: usize) -> Image {
     let tags = (0..128).map(|number| format!("{number:03}{}", "\u{1F600}".repeat(252))).collect();
     let (name, properties) = ("\u{1F600}".repeat(255), properties("x", seed));
     Image { name, size: Some(1), properties, tags, ..Image::default() }
+}
+
+fn first(count: usize, properties: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    properties.into_iter().take(count).collect()
 }
 
 /// As much metadata as a request may have.

@@ -2,7 +2,7 @@
 
 use chassis::{
     edge::Room,
-    grpc::{CallContext, GrpcResult, PAGE, answer_in},
+    grpc::{CallContext, GrpcResult, PAGE, WITH_IMAGE, answer_in},
     page::{Key, Page},
     scope::Scope,
 };
@@ -119,6 +119,7 @@ impl VolumeService for Api {
     }
 
     async fn reimage_volume(&self, request: Request<pb::ReimageVolumeRequest>) -> GrpcResult<pb::Volume> {
+        let room = Room::of(request.extensions(), WITH_IMAGE).await;
         let (context, message) = open(request)?;
         let mut problems = Violations::default();
         let action = Action::Reimage {
@@ -128,16 +129,19 @@ impl VolumeService for Api {
             reimage_reserved: message.reimage_reserved,
         };
         let target = (message.id, message.request_id, message.etag);
-        self.answer(context, action, ("id", target), problems).await
+        let answered = self.answer(context, action, ("id", target), problems).await?;
+        Ok(answer_in(room, answered.into_inner()))
     }
 
     async fn revert_volume(&self, request: Request<pb::RevertVolumeRequest>) -> GrpcResult<pb::Volume> {
+        let room = Room::of(request.extensions(), WITH_IMAGE).await;
         let (context, message) = open(request)?;
         let pb::RevertVolumeRequest { id, snapshot_id, request_id, etag } = message;
         let mut problems = Violations::default();
         let snapshot_id = Id::read("snapshot_id", &snapshot_id, &mut problems);
         let action = Action::Revert { snapshot_id };
-        self.answer(context, action, ("id", (id, request_id, etag)), problems).await
+        let answered = self.answer(context, action, ("id", (id, request_id, etag)), problems).await?;
+        Ok(answer_in(room, answered.into_inner()))
     }
 
     async fn update_volume_image_properties(
@@ -154,12 +158,13 @@ impl VolumeService for Api {
         &self,
         request: Request<pb::UploadVolumeToImageRequest>,
     ) -> GrpcResult<pb::UploadVolumeToImageResponse> {
+        let room = Room::of(request.extensions(), WITH_IMAGE).await;
         let (context, message) = open(request)?;
         let mut problems = Violations::default();
         let action = Action::UploadToImage(parse::upload(&message, &mut problems));
         let pb::UploadVolumeToImageRequest { id, request_id, etag, .. } = message;
         let result = self.run(&context, action, ("id", (id, request_id, etag)), problems).await?;
-        Ok(Response::new(render::uploaded(result, &context.0)?))
+        Ok(answer_in(room, render::uploaded(result, &context.0)?))
     }
 
     async fn report_volume_state(
@@ -218,10 +223,11 @@ impl VolumeService for Api {
         &self,
         request: Request<pb::CompareVolumeRequest>,
     ) -> GrpcResult<pb::CompareVolumeResponse> {
+        let room = Room::of(request.extensions(), WITH_IMAGE).await;
         let ((caller, deadline), message) = open(request)?;
         let id = Id::from_field("id", &message.id).map_err(Error::from)?;
         let comparison = self.volumes.compare_volume(id, &caller, deadline).await?;
-        Ok(Response::new(history::comparison(id, comparison)))
+        Ok(answer_in(room, history::comparison(id, comparison)))
     }
 
     async fn list_drift(&self, request: Request<pb::ListDriftRequest>) -> GrpcResult<pb::ListDriftResponse> {

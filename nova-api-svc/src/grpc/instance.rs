@@ -2,7 +2,7 @@
 
 use chassis::{
     edge::Room,
-    grpc::{CallContext, GrpcResult, PAGE, answer_in},
+    grpc::{CallContext, GrpcResult, PAGE, WITH_IMAGE, answer_in},
     page::{Key, Page},
 };
 use common::{id::Id, violations::Violations};
@@ -222,10 +222,11 @@ impl InstanceService for Api {
         &self,
         request: Request<pb::CompareInstanceRequest>,
     ) -> GrpcResult<pb::CompareInstanceResponse> {
+        let room = room(&request, WITH_IMAGE).await;
         let ((caller, deadline), message) = open(request)?;
         let id = Id::from_field("id", &message.id).map_err(Error::from)?;
         let comparison = self.compute.compare_instance(id, &caller, deadline).await?;
-        Ok(Response::new(drift::comparison(id, comparison)))
+        Ok(answer_in(room, drift::comparison(id, comparison)))
     }
 
     async fn list_drift(&self, request: Request<pb::ListDriftRequest>) -> GrpcResult<pb::ListDriftResponse> {

@@ -1,7 +1,5 @@
 //! Instances and flavors.
 
-use std::collections::BTreeMap;
-
 use chassis::testing::TestDb;
 use harness::service::Service;
 use proto::{
@@ -23,7 +21,7 @@ use tonic::transport::Channel;
 use crate::world::start_cinder;
 
 use super::{
-    Peaks, ask, at_once, channel, creating, glance, image, methods, nova_with, of_demo, properties,
+    Peaks, ask, at_once, channel, creating, first, glance, image, methods, nova_with, of_demo, properties,
     registered,
 };
 
@@ -32,10 +30,6 @@ const PROPERTIES: usize = 100;
 
 /// Instances for each of the images: together more than a page holds.
 const ROUNDS: usize = 4;
-
-fn first(count: usize, properties: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    properties.into_iter().take(count).collect()
-}
 
 pub(super) async fn the_largest_calls_about_instances_fit_into_memory(db: TestDb) {
     let other = db.another().await;
