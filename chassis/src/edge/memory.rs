@@ -35,6 +35,9 @@ pub(super) const SMALL: usize = 32 * 1024;
 /// rows made from it, as the driver sends them, and as an answer.
 const COPIES: usize = 10;
 
+/// The part of the memory for making an answer that the answer itself takes, about: one in so many.
+const MADE: usize = 4;
+
 /// Bytes before the message in the body of a gRPC call: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
@@ -64,8 +67,13 @@ impl Budget {
     /// Like [`Budget::take`], for the caller with this hash, who waits for its own share first: a caller with too
     /// many requests keeps nobody else waiting. A request that needs more than the share waits for all of it.
     async fn take_of(self, key: u64, bytes: usize) -> Permits {
-        let own = acquire(self.share(key), bytes.min(share(self.most))).await;
+        let own = self.clone().take_share(key, bytes).await;
         [own, self.take(bytes).await]
+    }
+
+    /// Waits for this many bytes of the share of the caller with this hash, at least one unit and at most all of it.
+    async fn take_share(self, key: u64, bytes: usize) -> OwnedSemaphorePermit {
+        acquire(self.share(key), bytes.clamp(UNIT, share(self.most))).await
     }
 
     /// The share of the caller with this hash.
@@ -124,7 +132,7 @@ impl Memory {
     /// until the caller has read enough of the answers that it got. A request that holds room must not ask for more.
     pub async fn room(&self, bytes: usize) -> Room {
         let unread = match CALLER.try_with(|key| *key) {
-            Ok(key) => Some(acquire(self.answers.share(key), UNIT).await),
+            Ok(key) => Some(self.answers.clone().take_share(key, bytes / MADE).await),
             Err(_) => None,
         };
         let total = self.answers.clone().take(bytes).await;
@@ -144,8 +152,7 @@ impl Room {
     pub fn keep(self, answer: &mut Extensions, bytes: usize) {
         self.shrink(bytes);
         if let Some(unread) = &mut self.held().unread {
-            let more = bytes.div_ceil(UNIT).saturating_sub(unread.num_permits());
-            extend(unread, more);
+            resize(unread, bytes.div_ceil(UNIT));
         }
         answer.insert(self);
     }
@@ -162,11 +169,12 @@ impl Room {
     }
 }
 
-/// Takes this many units more, or as many as there are: what has been made is not waited for.
-fn extend(held: &mut OwnedSemaphorePermit, units: usize) {
+/// Makes it this many units, or as many as there are: what has been made is not waited for.
+fn resize(held: &mut OwnedSemaphorePermit, units: usize) {
+    drop(held.split(held.num_permits().saturating_sub(units)));
     let share = Arc::clone(held.semaphore());
-    let units = units.min(share.available_permits());
-    if let Ok(more) = share.try_acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX)) {
+    let more = units.saturating_sub(held.num_permits()).min(share.available_permits());
+    if let Ok(more) = share.try_acquire_many_owned(u32::try_from(more).unwrap_or(u32::MAX)) {
         held.merge(more);
     }
 }

@@ -87,13 +87,14 @@ async fn whoever_reads_nothing_gets_no_further_large_answer_and_others_do() {
         sent
     };
     let unread = [answer(1).await, answer(1).await];
-    let mut third = Box::pin(answer(1));
+    let (mut third, mut fourth) = (Box::pin(answer(1)), Box::pin(answer(1)));
+    assert!(futures_util::poll!(&mut fourth).is_pending(), "it waits for its share, and not among all");
     assert!(futures_util::poll!(&mut third).is_pending(), "its share is full");
     let other = answer(2).await;
     assert!(futures_util::poll!(&mut third).is_pending());
     drop(unread);
-    let third = third.await;
-    drop((other, third));
+    let (third, fourth) = tokio::join!(third, fourth);
+    drop((other, third, fourth));
     assert_eq!(memory.answers.room.available_permits(), ANSWERS / UNIT);
     memory.tidy();
     let left = memory.answers.shares.of(1, || Semaphore::new(7));
