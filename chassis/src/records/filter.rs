@@ -20,7 +20,7 @@ pub struct RecordFilter {
 pub enum Values {
     /// As a whole.
     Whole,
-    /// Their first [`BEGINNING`] characters.
+    /// Their first 255 characters.
     Beginning,
 }
 
