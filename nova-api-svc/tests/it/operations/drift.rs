@@ -148,8 +148,8 @@ async fn a_page_of_drift_asks_for_its_images_together(db: TestDb) {
     nova.active(&gone).await;
     nova.glance.forget(&gone);
     for project_id in ["", "demo"] {
-        // As many as are compared at once: the records of a project are compared in smaller steps.
-        let steps = if project_id.is_empty() { vec![IMAGES + 1] } else { vec![32, IMAGES + 1 - 32] };
+        // As many as are compared at once: the records of a project in steps that grow while records are small.
+        let steps = if project_id.is_empty() { vec![IMAGES + 1] } else { vec![2, 4, 8, 16, IMAGES + 1 - 30] };
         let calls = |most: usize| steps.iter().map(|step| step.div_ceil(most)).sum::<usize>();
         // All at once, a few at a time, and as a release before this one knows them.
         for (mood, calls) in [
